@@ -1,0 +1,94 @@
+"""Plug-in points: one file plus one `@register("name")` adds an entry.
+
+The names, their parameters and summaries are read from the source text, so listing or validating never imports an entry
+(nor torch, xgboost or pygmo behind it); `get` imports the one file that is asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mico_runner.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered object, as far as its source text tells."""
+
+    name: str
+    module: str
+    summary: str  # first line of the docstring
+    meta: dict[str, Any] = field(default_factory=dict)  # the decorator's keywords, literals only
+
+
+class Registry:
+    """The entries of one kind: all objects decorated with `register` in the files of one package.
+
+    Args:
+        kind: what an entry is called in messages ("model").
+        package: the dotted name of the package whose files hold the entries.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self.package = package
+        self._objects: dict[str, Any] = {}
+
+    def register(self, name: str, **meta: Any) -> Callable[[Any], Any]:
+        """Decorator that adds a class or function under `name`; `params={...}` is its Cerberus schema."""
+
+        def add(obj: Any) -> Any:
+            self._objects[name] = obj
+            return obj
+
+        return add
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """All entries by name, sorted, without importing them."""
+        folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
+        found: dict[str, Entry] = {}
+        for path in sorted(folder.glob("*.py")):
+            for entry in _scan(path, f"{self.package}.{path.stem}"):
+                if entry.name in found:
+                    raise RuntimeError(f"two {self.kind}s are registered as {entry.name!r}: {path}")
+                found[entry.name] = entry
+        return dict(sorted(found.items()))
+
+    def names(self) -> list[str]:
+        return list(self.entries)
+
+    def info(self, name: str) -> Entry:
+        """The entry's description; raises `UnknownName` with the nearest names."""
+        try:
+            return self.entries[name]
+        except KeyError:
+            raise UnknownName(self.kind, name, self.entries) from None
+
+    def get(self, name: str) -> Any:
+        """The registered object; its file is imported on first use. Raises `UnknownName`."""
+        entry = self.info(name)
+        if name not in self._objects:
+            importlib.import_module(entry.module)
+        return self._objects[name]
+
+
+def _scan(path: Path, module: str) -> list[Entry]:
+    """The `@register(...)`-decorated top-level definitions of one file."""
+    text = path.read_text(encoding="utf-8")
+    if "@register(" not in text:
+        return []
+    entries = []
+    for node in ast.parse(text, str(path)).body:
+        for call in getattr(node, "decorator_list", []):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "register":
+                meta = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+                summary = (ast.get_docstring(node) or "").split("\n")[0]
+                entries.append(Entry(ast.literal_eval(call.args[0]), module, summary, meta))
+    return entries

@@ -1,0 +1,1 @@
+"""The shipped files of an installed package (see setup.py)."""

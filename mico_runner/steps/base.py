@@ -1,0 +1,105 @@
+"""The contract between the pipeline and a step.
+
+A step is a class registered in `mico_runner/steps/<name>.py`:
+
+    @register("fit", needs=["profile"], section="proxy", order=30)
+    class Fit(Step):
+        VERSION = 1                      # raise it when the same inputs would give another result
+
+        def inputs(self, spec, resolve): # everything the result depends on, as JSON-able data
+            return {"proxy": spec["proxy"], "profile": resolve.dataset_sha256(...)}
+
+        def run(self, ctx): ...          # reads ctx.upstream("train"), writes files into ctx.dir, calls ctx.metric(...)
+
+Order of calls: the pipeline sorts the steps of the spec by `order`, asks each for `inputs`, adds the step's VERSION and the
+fingerprints of those steps in `needs` that take part in this run, and hashes the lot: that is the step's fingerprint.
+If a finished result with that fingerprint is in the cache it is reused; else `run` is called with an empty `ctx.dir`, which becomes
+the cached result when `run` returns. `ctx.work` survives an interruption: a long step journals there and continues from it.
+
+Decorator keywords: `needs` - steps whose artifacts it reads; `optional_needs` - the same, when they take part; `section` - the
+spec section whose presence implies the step (None: only when listed in `steps`); `order` - position in the run.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a run.
+
+    Attributes:
+        value: a finite float or int.
+        unit: "%", "cycles", "bytes", "points", "count", ...
+        direction: which way is better: "lower", "higher", or "info" (never a regression).
+        tolerance: how much worse it may get before `diff` calls it a regression; relative ("1%") or absolute (0.2).
+        volatile: a measured time or the like, excepted from the promise of bit-for-bit repeatability and from `diff`'s verdict.
+    """
+
+    value: float
+    unit: str
+    direction: str = "info"
+    tolerance: float | str = 0.0
+    volatile: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Progress(Protocol):
+    """What `ctx.progress(iterable, total=..., desc=...)` returns: the iterable, with a bar on a terminal."""
+
+    def __call__(self, iterable: Iterable[Any], *, total: int | None = None, desc: str = "") -> Iterable[Any]: ...
+
+
+class StepContext(Protocol):
+    """What a running step sees of the run (implemented by the pipeline)."""
+
+    spec: dict[str, Any]  # the resolved spec, defaults filled in
+    seed: int
+    dir: Path  # empty folder for this step's artifacts
+    work: Path  # survives an interruption; deleted when the step finishes
+    jobs: int  # worker processes the step may use
+    progress: Progress
+
+    def upstream(self, step: str) -> Path:
+        """Folder with the artifacts of an earlier step of this run (one named in `needs`)."""
+
+    def has(self, step: str) -> bool:
+        """Whether that step takes part in this run and was not skipped."""
+
+    def upstream_metric(self, name: str) -> float:
+        """Value of a metric that an earlier step of this run wrote."""
+
+    def metric(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        direction: str = "info",
+        tolerance: float | str = 0.0,
+        volatile: bool = False,
+    ) -> None:
+        """Record a metric under its full dotted name: "proxy.conv2d.mape", "simulate.latency_error"."""
+
+    def log(self, message: str, **fields: Any) -> None:
+        """One line in log.jsonl, and on the terminal unless quiet."""
+
+
+class Step(ABC):
+    """Base class of all steps."""
+
+    VERSION = 1
+
+    @abstractmethod
+    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """Everything the result depends on besides upstream steps, as JSON-able data (spec parts, sha256 of files read)."""
+
+    @abstractmethod
+    def run(self, ctx: StepContext) -> None:
+        """Do the work. Raises StepError, or StepSkipped when a tool is missing."""
