@@ -1,0 +1,74 @@
+"""Tasks: labelled images, split into train, validation and test.
+
+Training and search see train and validation only; test is touched once, for the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mico_runner.data import LOADERS, catalog
+from mico_runner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 (N, C, H, W), or float32 for data that is not images, and labels int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def floats(self) -> np.ndarray:
+        """float32 inputs of the network: uint8 pixels become [0, 1]."""
+        return self.images.astype(np.float32) / np.float32(255) if self.images.dtype == np.uint8 else self.images
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    classes: int
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.train.images.shape[1:]
+
+
+def load_task(name: str, validation: int | None = None, seed: int = 0) -> Task:
+    """Load a data set of kind `task` from the catalog and hold `validation` images (default: a tenth) out of its training part.
+
+    The held-out images are drawn at random with `seed`, the same number from each class as far as that divides.
+    Raises UnknownName, or UsageError when the files are missing, damaged, or `validation` leaves nothing to train on.
+    """
+    entry = catalog.entry(name)
+    train, test = LOADERS.get(entry.loader)(catalog.fetch(name), **entry.loader_params)
+    count = len(train) // 10 if validation is None else validation
+    if not 0 < count < len(train):
+        raise UsageError(f"datasets.validation: {count} images of {name!r} asked for; allowed: 1 to {len(train) - 1}")
+    held = stratified(train.labels, count, np.random.default_rng(seed))
+    return Task(
+        name=name,
+        classes=int(max(train.labels.max(), test.labels.max())) + 1,
+        train=Split(train.images[~held], train.labels[~held]),
+        validation=Split(train.images[held], train.labels[held]),
+        test=test,
+    )
+
+
+def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Boolean mask of `count` samples, spread evenly over the classes: the k-th of each class before the (k+1)-th of any."""
+    order = rng.permutation(len(labels))
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[order[np.argsort(rank[order], kind="stable")[:count]]] = True
+    return mask
