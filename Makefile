@@ -1,0 +1,60 @@
+# The two commands to start with: `make quickstart` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SPEC ?= specs/quickstart.yaml
+INSTALLED = $(VENV)/.installed
+
+.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench profiles proxies clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+quickstart: $(INSTALLED)  ## install into .venv, then run specs/quickstart.yaml
+	$(BIN)/mico-run specs/quickstart.yaml
+
+test: $(INSTALLED)        ## all tests, lint and import directions
+	$(BIN)/ruff check mico_runner tests setup.py
+	$(BIN)/ruff format --check mico_runner tests setup.py
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-fast: $(INSTALLED)   ## the tests that take seconds
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+lint: $(INSTALLED)        ## format and fix what ruff can
+	$(BIN)/ruff format mico_runner tests setup.py
+	$(BIN)/ruff check --fix mico_runner tests setup.py
+	$(BIN)/lint-imports
+
+run: $(INSTALLED)         ## run SPEC=...
+	$(BIN)/mico-run $(SPEC)
+
+plan: $(INSTALLED)        ## what running SPEC=... would do, and why
+	$(BIN)/mico-run plan $(SPEC)
+
+validate: $(INSTALLED)    ## check every shipped spec
+	$(BIN)/mico-run validate specs/*.yaml
+
+diff: quickstart          ## the quick start against its committed baseline
+	$(BIN)/mico-run diff outputs/baselines/quickstart quickstart
+
+baseline: quickstart      ## replace the committed baseline by the newest quick start
+	$(BIN)/mico-run diff outputs/baselines/quickstart quickstart --save-baseline
+
+profiles: $(INSTALLED)    ## regenerate the BitFusion profile in datasets/ (the host one is measured: see datasets/host)
+	$(BIN)/mico-run specs/profile-bitfusion.yaml
+
+proxies: $(INSTALLED)     ## evaluate the latency predictors on the mirror's profiles (needs MICO_DATA_MIRROR)
+	for spec in specs/proxy-*.yaml; do $(BIN)/mico-run $$spec || exit; done
+
+bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
+	$(BIN)/python -m tests.bench
+
+clean:           ## remove the environment and caches; outputs/ stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+
+$(INSTALLED): setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[test]'
+	touch $@
