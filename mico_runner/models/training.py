@@ -1,0 +1,104 @@
+"""Training of classifiers: AdamW with a one-cycle learning rate, resumable after each epoch, the same result for the same seed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mico_runner.data.tasks import Split
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters. `shift`: training images are moved by up to this many pixels, drawn per batch."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    weight_decay: float
+    shift: int = 0
+
+
+def logits(model: nn.Module, inputs: np.ndarray, batch: int = 1000) -> np.ndarray:
+    """float32 (N, classes) outputs of `model` in evaluation mode for float32 inputs (N, ...)."""
+    model.eval()
+    with torch.inference_mode():
+        return np.concatenate([model(torch.from_numpy(inputs[i : i + batch])).numpy() for i in range(0, len(inputs), batch)])
+
+
+def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Percentage of rows whose largest score (the first one, in a tie) stands at the label."""
+    return float(np.mean(scores.argmax(axis=1) == labels) * 100)
+
+
+def train(
+    model: nn.Module,
+    data: Split,
+    validation: Split,
+    recipe: Recipe,
+    seed: int,
+    work: Path,
+    on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, accuracy: None,
+) -> list[dict[str, float]]:
+    """Train `model` in place; returns a row {epoch, train_loss, validation_accuracy (%)} per epoch.
+
+    After each epoch a checkpoint in `work` is replaced; a later call with the same arguments continues from it and ends
+    with the same weights as an uninterrupted one, because each epoch draws from its own generator.
+    """
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    steps = -(-len(data) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.epochs * steps)
+    history: list[dict[str, float]] = []
+    checkpoint = work / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(io.BytesIO(checkpoint.read_bytes()), weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        history = state["history"]
+    inputs, labels = torch.from_numpy(data.floats()), torch.from_numpy(data.labels)
+    held_out = validation.floats()
+    for epoch in range(len(history), recipe.epochs):
+        draw = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
+        model.train()
+        total = 0.0
+        for batch in torch.randperm(len(labels), generator=draw).split(recipe.batch_size):
+            x = _shifted(inputs[batch], recipe.shift, draw)
+            loss = nn.functional.cross_entropy(model(x), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+        score = accuracy(logits(model, held_out), validation.labels)
+        history.append({"epoch": epoch + 1, "train_loss": total / len(labels), "validation_accuracy": score})
+        on_epoch(epoch + 1, total / len(labels), score)
+        _save(checkpoint, model, optimizer, schedule, history)
+    return history
+
+
+def _shifted(images: torch.Tensor, limit: int, draw: torch.Generator) -> torch.Tensor:
+    """The batch moved by one random offset of up to `limit` pixels each way, filled with zeros."""
+    if not limit:
+        return images
+    dy, dx = torch.randint(0, 2 * limit + 1, (2,), generator=draw).tolist()
+    height, width = images.shape[-2:]
+    return nn.functional.pad(images, [limit] * 4)[..., dy : dy + height, dx : dx + width]
+
+
+def _save(path: Path, model: nn.Module, optimizer, schedule, history: list) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "history": history,
+    }
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)

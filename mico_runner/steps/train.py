@@ -1,0 +1,48 @@
+"""train: the float network, or the one a checkpoint holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mico_runner.steps import register
+from mico_runner.steps.base import Step, StepContext
+
+
+@register("train", section="model", order=20)
+class Train(Step):
+    """Train the float network on the task's training part."""
+
+    VERSION = 1
+
+    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        from mico_runner.data import catalog
+
+        return {
+            "seed": spec["seed"],
+            "task": catalog.identity(spec["datasets"]["task"]),
+            "validation": spec["datasets"]["validation"],
+            "model": spec["model"],
+        }
+
+    def run(self, ctx: StepContext) -> None:
+        import numpy as np
+        import pandas as pd
+
+        from mico_runner.models import training
+        from mico_runner.steps.network import build_model, load_task
+
+        task = load_task(ctx.spec)
+        model = build_model(ctx.spec, task)
+        recipe = training.Recipe(**ctx.spec["model"]["train"])
+
+        def report(epoch: int, loss: float, score: float) -> None:
+            ctx.log(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}, validation accuracy {score:.2f} %")
+
+        history = training.train(model, task.train, task.validation, recipe, ctx.seed, ctx.work, report)
+        pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
+        np.savez(ctx.dir / "model.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
+        validation = training.accuracy(training.logits(model, task.validation.floats()), task.validation.labels)
+        test = training.accuracy(training.logits(model, task.test.floats()), task.test.labels)
+        ctx.metric("train.validation_accuracy", validation, "%", "higher", tolerance=0.3)
+        ctx.metric("train.test_accuracy", test, "%", "higher", tolerance=0.3)
+        ctx.metric("train.parameters", sum(p.numel() for p in model.parameters()), "count")
