@@ -1,56 +1,5 @@
-"""The kernel table: named, typed columns from profile to prediction, so that no two dimensions can be swapped.
+"""The kernel table under the name of the room that uses it most; it lives below all rooms, since data and graph make such tables."""
 
-One row is one kernel call. Every profile loader and every network produces exactly these columns:
+from mico_runner.kernel_table import BITS, COLUMNS, DERIVED, KINDS, SHAPE, kernel_table
 
-    kind          "conv2d", "linear", "max_pool2d", "avg_pool2d", "add"
-    batch         samples (times tokens) per call
-    in_channels   reduction dimension of a linear layer (in features), input channels of a convolution
-    out_channels  outputs of a linear layer, output channels of a convolution
-    in_h, in_w    input size *after padding* (1 for linear)
-    kernel_h, kernel_w, stride, groups   (1 for linear)
-    out_h, out_w  floor((in - kernel) / stride) + 1 (dilated kernels are given their dilated extent)
-    macs          batch * out_h * out_w * out_channels * (in_channels / groups) * kernel_h * kernel_w; 0 for pooling and add
-    act_bits, weight_bits   integers; weight_bits is 0 for kernels without weights
-A profile adds `latency` (unit in the catalog: cycles, ns) and `dataset`; a network adds `layer`.
-"""
-
-from __future__ import annotations
-
-import pandas as pd
-
-SHAPE = ["batch", "in_channels", "out_channels", "in_h", "in_w", "kernel_h", "kernel_w", "stride", "groups"]
-DERIVED = ["out_h", "out_w", "macs"]
-BITS = ["act_bits", "weight_bits"]
-COLUMNS = ["kind", *SHAPE, *DERIVED, *BITS]
-KINDS = ["conv2d", "linear", "max_pool2d", "avg_pool2d", "add"]
-
-
-def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
-    """Fill defaults (1 for absent shape columns), derive out_h, out_w and macs, and check the types.
-
-    Extra columns (layer, dataset, latency) pass through. Raises ValueError naming the first bad row and column.
-    """
-    table = pd.DataFrame(rows).copy()
-    for column in SHAPE:
-        table[column] = table[column] if column in table else 1
-    for column in BITS:
-        table[column] = table[column] if column in table else 0
-    for column in [*SHAPE, *BITS]:
-        whole = pd.to_numeric(table[column], errors="coerce")
-        bad = whole.isna() | (whole < (0 if column in BITS else 1)) | (whole % 1 != 0)
-        if bad.any():
-            row = bad.idxmax()
-            raise ValueError(f"row {row}, column {column!r}: {table[column][row]!r} is not a whole number in range")
-        table[column] = whole.astype("int64")
-    unknown = ~table["kind"].isin(KINDS)
-    if unknown.any():
-        row = unknown.idxmax()
-        raise ValueError(f"row {row}, column 'kind': {table['kind'][row]!r} is not one of {', '.join(KINDS)}")
-    table["out_h"] = (table["in_h"] - table["kernel_h"]) // table["stride"] + 1
-    table["out_w"] = (table["in_w"] - table["kernel_w"]) // table["stride"] + 1
-    weighted = table["kind"].isin(["conv2d", "linear"])
-    taps = table["in_channels"] // table["groups"] * table["kernel_h"] * table["kernel_w"]
-    outputs = table["batch"] * table["out_h"] * table["out_w"] * table["out_channels"]
-    table["macs"] = (outputs * taps).where(weighted, 0).astype("int64")
-    front = [c for c in table.columns if c not in COLUMNS]
-    return table[[*front, *COLUMNS]].reset_index(drop=True)
+__all__ = ["BITS", "COLUMNS", "DERIVED", "KINDS", "SHAPE", "kernel_table"]
