@@ -15,7 +15,9 @@ def lenet(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """LeNet-5 as MiCo uses it: c6k5p2, c16k5, 400-64-32-10 on 28 x 28 images (LeCun et al. 1998, ReLU and max-pool)."""
     channels, height, width = input_shape
     if min(height, width) < 12:
-        raise UsageError(f"model lenet needs images of at least 12 x 12, the task has {height} x {width}; try 'small-cnn'")
+        raise UsageError(
+            f"model lenet needs images of at least 12 x 12, the task has {height} x {width}; try 'small-cnn'"
+        )
     features = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
     return nn.Sequential(
         OrderedDict(

@@ -29,7 +29,9 @@ def logits(model: nn.Module, inputs: np.ndarray, batch: int = 1000) -> np.ndarra
     """float32 (N, classes) outputs of `model` in evaluation mode for float32 inputs (N, ...)."""
     model.eval()
     with torch.inference_mode():
-        return np.concatenate([model(torch.from_numpy(inputs[i : i + batch])).numpy() for i in range(0, len(inputs), batch)])
+        return np.concatenate(
+            [model(torch.from_numpy(inputs[i : i + batch])).numpy() for i in range(0, len(inputs), batch)]
+        )
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -51,7 +51,9 @@ def uniform(network: Graph, weight_bits: float, activation_bits: int) -> Assignm
 
 def kernels(network: Graph, assignment: Assignment, spec: dict[str, Any]) -> pd.DataFrame:
     """Kernel table of the weighted layers under an assignment, at the batch the device's profile is measured with."""
-    rows = [row for row in graph.kernel_rows(network, hardware.load(spec["hardware"]).batch) if row["layer"] in assignment]
+    rows = [
+        row for row in graph.kernel_rows(network, hardware.load(spec["hardware"]).batch) if row["layer"] in assignment
+    ]
     for row in rows:
         bits = assignment[row["layer"]]
         row["weight_bits"], row["act_bits"] = int(np.ceil(bits.weight)), bits.activation

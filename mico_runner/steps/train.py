@@ -19,7 +19,7 @@ class Train(Step):
 
         return {
             "seed": spec["seed"],
-            "task": catalog.identity(spec["datasets"]["task"]),
+            "task": catalog.fingerprint(spec["datasets"]["task"]),
             "validation": spec["datasets"]["validation"],
             "model": spec["model"],
         }

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+
+from mico_runner.data.tasks import Split
+from mico_runner.errors import UsageError
+from mico_runner.models import MODELS, training
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_every_model_maps_images_to_class_scores(name, shape):
+    model = MODELS.get(name)(shape, 7)
+    assert model(torch.zeros(2, *shape)).shape == (2, 7)
+    assert MODELS.info(name).summary
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "parameters"),
+    [
+        ("mlp", (256,), 256 * 64 + 64 + 2 * (64 * 64 + 64) + 64 * 10 + 10),  # MiCo's MLP 256-64-64-64-10
+        ("lenet", (1, 28, 28), 6 * 26 + 16 * 151 + 64 * 401 + 32 * 65 + 10 * 33),  # c6k5p2, c16k5, 400-64-32-10
+    ],
+)
+def test_published_sizes(name, shape, parameters):
+    assert sum(p.numel() for p in MODELS.get(name)(shape, 10).parameters()) == parameters
+
+
+def test_lenet_refuses_images_that_vanish():
+    with pytest.raises(UsageError, match="at least 12 x 12, the task has 8 x 8"):
+        MODELS.get("lenet")((1, 8, 8), 10)
+
+
+def blobs(count, seed):
+    draw = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    images = draw.integers(0, 60, (count, 1, 8, 8)) + labels[:, None, None, None] * 90
+    return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+
+def trained(work, epochs=3, stop_after=None):
+    torch.manual_seed(0)
+    model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
+    recipe = training.Recipe(epochs=epochs, lr=0.01, batch_size=16, weight_decay=0.0, shift=1)
+
+    def stop(epoch, loss, score):
+        if epoch == stop_after:
+            raise KeyboardInterrupt
+
+    history = training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, work, stop)
+    return model, history
+
+
+def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole, history = trained(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "b", stop_after=2)
+    resumed, again = trained(tmp_path / "b")
+    assert history == again
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_training_learns(tmp_path):
+    _, history = trained(tmp_path, epochs=30)
+    assert history[-1]["validation_accuracy"] > 90
+
+
+def test_shift_moves_by_at_most_its_limit():
+    images = torch.zeros(4, 1, 9, 9)
+    images[:, :, 4, 4] = 1.0
+    seen = set()
+    for seed in range(60):
+        moved = training._shifted(images, 1, torch.Generator().manual_seed(seed))
+        where = torch.nonzero(moved[0, 0])
+        assert moved.shape == images.shape and len(where) == 1
+        seen.add(tuple((where[0] - 4).tolist()))
+    assert seen == {(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)}
