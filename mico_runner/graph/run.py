@@ -1,0 +1,62 @@
+"""The float meaning of a graph, in torch: to compare with the module it came from, and to calibrate quantisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mico_runner.graph.ir import Graph, Node
+
+
+def run_float(
+    graph: Graph, inputs: np.ndarray | torch.Tensor, observe: Callable[[str, torch.Tensor], None] | None = None
+) -> torch.Tensor:
+    """Output (N, ...) of the network for inputs (N, *shape), in float32 or, when the inputs are float64, in float64.
+
+    `observe(tensor_name, values)` is called with every tensor, the input included, as soon as it is computed.
+    """
+    x = torch.as_tensor(inputs)
+    values = {graph.input: x if x.dtype == torch.float64 else x.float()}
+    if tuple(x.shape[1:]) != graph.shapes[graph.input]:
+        raise ValueError(f"graph {graph.name!r} takes (N, {graph.shapes[graph.input]}), found {tuple(x.shape)}")
+    left = {t: len(graph.consumers(t)) for t in graph.shapes}
+    left[graph.output] += 1
+    with torch.no_grad():
+        if observe:
+            observe(graph.input, values[graph.input])
+        for node in graph.nodes:
+            values[node.output] = compute(node, [values[t] for t in node.inputs])
+            if observe:
+                observe(node.output, values[node.output])
+            for tensor in node.inputs:
+                left[tensor] -= 1
+                if not left[tensor]:
+                    values.pop(tensor, None)
+    return values[graph.output]
+
+
+def compute(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """One node on tensors with their batch dimension."""
+    x, attrs = inputs[0], node.attrs
+    weight, bias = (None if a is None else torch.as_tensor(a, dtype=x.dtype) for a in (node.weight, node.bias))
+    match node.op:
+        case "conv2d":
+            return F.conv2d(x, weight, bias, attrs["stride"], attrs["padding"], attrs["dilation"], attrs["groups"])
+        case "linear":
+            return F.linear(x, weight, bias)
+        case "max_pool2d":
+            return F.max_pool2d(x, attrs["kernel"], attrs["stride"], attrs["padding"])
+        case "avg_pool2d":
+            return F.avg_pool2d(x, attrs["kernel"], attrs["stride"], attrs["padding"])
+        case "add":
+            return x + inputs[1]
+        case "concat":
+            return torch.cat(inputs, dim=attrs["axis"] + 1)
+        case "relu":
+            return x.clamp(min=0, max=attrs["max"])
+        case "reshape":
+            return x.reshape(len(x), *attrs["shape"])
+    raise ValueError(f"node {node.name!r}: unknown operator {node.op!r}")
