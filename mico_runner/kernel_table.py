@@ -32,9 +32,9 @@ def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
     """
     table = pd.DataFrame(rows).copy()
     for column in SHAPE:
-        table[column] = table[column] if column in table else 1
+        table[column] = table.get(column, 1)
     for column in BITS:
-        table[column] = table[column] if column in table else 0
+        table[column] = table.get(column, 0)
     for column in [*SHAPE, *BITS]:
         whole = pd.to_numeric(table[column], errors="coerce")
         bad = whole.isna() | (whole < (0 if column in BITS else 1)) | (whole % 1 != 0)

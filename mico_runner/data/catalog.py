@@ -46,7 +46,8 @@ class Entry:
         url: prefix of the network address, to which a file's own name is appended; None when it cannot be downloaded.
         schema: the meaning of the files, for data without a loader of its own.
         unit, device: of a profile's latencies ("cycles", "ns"), and the machine they belong to.
-        kernel, header, columns, fill: how a profile's CSV maps to the kernel table; empty for files that have its columns already.
+        kernel, header, columns, fill: how a profile's CSV maps to the kernel table; empty for files that have its
+            column names already, with the latency in `latency_<unit>`.
         loader, loader_params: the `data.LOADERS` entry that reads a task.
     """
 

@@ -47,7 +47,7 @@ def _read_entry(name: str) -> tuple[pd.DataFrame, str]:
     parts = []
     for path in catalog.fetch(name):
         if not entry.columns:
-            rows = _read_rows(path, None)
+            rows = _read_rows(path, None).rename(columns={f"latency_{entry.unit}": "latency"})
         else:
             rows = _read_rows(path, entry.columns, entry.header)
             for column, value in entry.fill.items():

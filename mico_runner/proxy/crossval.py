@@ -1,0 +1,86 @@
+"""Errors of a strategy on rows it has not seen, by validation protocol."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from mico_runner.proxy import AUTO
+from mico_runner.proxy.model import make
+from mico_runner.validation.metrics import error_metrics
+from mico_runner.validation.protocols import group_ids, splits
+
+
+class Validation(NamedTuple):
+    """Outcome of `validate`.
+
+    Attributes:
+        protocols: one row per kind and protocol: kind, strategy, protocol, rows, groups, mape, p90_ape, max_ape (fractions), spearman,
+            kendall.
+        predictions: one row per kind, protocol and profile row: kind, protocol, row (label in the profile), act_bits, weight_bits, group,
+            measured, predicted.
+    """
+
+    protocols: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+def validate(
+    table: pd.DataFrame,
+    strategy: str = AUTO,
+    features: str = AUTO,
+    regressor: str = AUTO,
+    params: dict[str, Any] | None = None,
+    seed: int = 0,
+    protocols: tuple[str, ...] | list[str] = ("in_sample", "kfold", "group_kfold"),
+    group_by: str | list[str] = "shape",
+    folds: int = 5,
+) -> Validation:
+    """Fit and predict under each protocol, each kind of kernel by itself.
+
+    Args:
+        table: a profile: kernel table plus `latency`.
+        strategy, features, regressor, params, seed: as for `fit`.
+        protocols, group_by, folds: as for `validation.protocols.splits`.
+
+    Raises:
+        UnknownName, UsageError: as `fit` and `splits` do.
+    """
+    estimator = make(strategy, features, regressor, params, seed)
+    summary, predictions = [], []
+    for kind, rows in table.groupby("kind"):
+        measured = rows["latency"].to_numpy(dtype=float)
+        groups = group_ids(rows, group_by)
+        for protocol in protocols:
+            predicted = np.empty(len(rows))
+            for train, test in splits(protocol, rows, folds=folds, group_by=group_by, seed=seed):
+                fitted = clone(estimator).fit(rows.iloc[train], measured[train])
+                predicted[test] = fitted.predict(rows.iloc[test])
+            summary.append(
+                {
+                    "kind": kind,
+                    "strategy": strategy,
+                    "protocol": protocol,
+                    "rows": len(rows),
+                    "groups": len(np.unique(groups)),
+                }
+                | error_metrics(measured, predicted)
+            )
+            part = rows[["kind", "act_bits", "weight_bits"]].assign(protocol=protocol, group=groups)
+            predictions.append(part.assign(measured=measured, predicted=predicted).rename_axis("row").reset_index())
+    return Validation(pd.DataFrame(summary), pd.concat(predictions, ignore_index=True))
+
+
+def compare(table: pd.DataFrame, candidates: list[dict[str, Any]], **options: Any) -> pd.DataFrame:
+    """The `protocols` tables of several candidates below each other, numbered in the column `candidate`.
+
+    Args:
+        table: a profile.
+        candidates: keywords of `validate` each: strategy, features, regressor, params.
+        options: keywords common to all: seed, protocols, group_by, folds.
+    """
+    tables = [validate(table, **candidate, **options).protocols for candidate in candidates]
+    return pd.concat([t.assign(candidate=number) for number, t in enumerate(tables)], ignore_index=True)

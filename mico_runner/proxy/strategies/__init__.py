@@ -1,0 +1,30 @@
+"""Latency strategies: scikit-learn estimators from the kernel table of one kind to latency.
+
+Contract (checked for every entry by `tests/proxy/test_proxy_conformance.py`): `fit(table, latency)` and `predict(table)` take kernel tables
+of one kind and read columns by name, never by position; predictions are positive and finite, do not depend on the order or number of
+the rows, and are the same after `persist` has saved and loaded the estimator; the same seed gives the same model; `clone` works.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from mico_runner.proxy import STRATEGIES
+
+register = STRATEGIES.register
+
+
+class Strategy(RegressorMixin, BaseEstimator):
+    """Base class of all strategies; constructor parameters are stored under their own names, as scikit-learn asks."""
+
+    @abstractmethod
+    def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Strategy:
+        """Learn from a kernel table (rows of one kind) and its latencies, positive, shape (rows,)."""
+
+    @abstractmethod
+    def predict(self, table: pd.DataFrame) -> np.ndarray:
+        """Latency of each row in the unit of the training latencies, float64 (rows,)."""

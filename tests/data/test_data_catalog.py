@@ -1,0 +1,130 @@
+"""The catalog is complete and consistent; files are found in the documented order and their sums checked."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mico_runner import paths
+from mico_runner.data import catalog
+from mico_runner.errors import UnknownName, UsageError
+from mico_runner.kernel_table import COLUMNS, KINDS
+
+KINDS_OF_DATA = {"task", "kernel_profile", "subgraph_profile", "text", "reference"}
+MIRROR = os.environ.get("MICO_DATA_MIRROR")
+needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Empty data, cache and mirror folders, and a catalog with one data set `x` of one file."""
+    for variable, folder in (("MICO_DATA_DIR", "dir"), ("XDG_CACHE_HOME", "cache"), ("MICO_DATA_MIRROR", "mirror")):
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+    file = catalog.DataFile("a/b.csv", hashlib.sha256(b"good").hexdigest())
+    entry = catalog.Entry("x", "task", "", "", "", (file,), url=(tmp_path / "net").as_uri() + "/")
+    monkeypatch.setattr(catalog, "_entries", lambda: {"x": entry})
+    return tmp_path
+
+
+def put(path: Path, content: bytes = b"good") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_entry_is_complete(name):
+    entry = catalog.entry(name)
+    assert entry.kind in KINDS_OF_DATA
+    assert entry.description and entry.source and entry.licence
+    assert entry.files or entry.loader, "neither files nor a loader that brings its own"
+    for file in entry.files:
+        assert file.shipped or len(file.sha256) == 64
+    if entry.kind == "kernel_profile":
+        assert entry.unit in ("cycles", "ns") and entry.device
+        if entry.columns:
+            given = [*entry.columns, *entry.fill]
+            assert set(given) <= {*COLUMNS, "latency"} and len(set(given)) == len(given)
+            assert entry.kernel in KINDS
+            assert {"in_channels", "out_channels", "act_bits", "weight_bits", "latency", "batch"} <= set(given)
+    elif entry.kind != "task":
+        assert entry.schema
+    elif entry.kind == "task":
+        assert entry.loader
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in catalog.names() if all(not f.shipped for f in catalog.entry(n).files) and catalog.entry(n).files],
+)
+@needs_mirror
+def test_mirror_has_every_file_with_its_sum(name):
+    assert [path.name for path in catalog.fetch(name)] == [Path(f.path).name for f in catalog.entry(name).files]
+
+
+@pytest.mark.parametrize("name", [n for n in catalog.names() if any(f.shipped for f in catalog.entry(n).files)])
+def test_shipped_files_match_their_sums(name):
+    for file in catalog.entry(name).files:
+        path = paths.shipped("datasets") / file.path
+        if not path.is_file():
+            pytest.skip(f"{file.path} is not made yet")
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert file.sha256 == found, f"datasets/catalog.yaml: the sha256 of {file.path} is {found}"
+
+
+def test_order_of_places_and_checksum(places):
+    network = put(places / "net/b.csv")
+    downloaded = places / "cache/mico-runner/a/b.csv"
+    assert catalog.fetch("x") == [downloaded] and downloaded.read_bytes() == b"good"
+    network.unlink()
+    downloaded.unlink()
+    mirror = put(places / "mirror/a/b.csv")
+    assert catalog.fetch("x") == [mirror]
+    cached = put(places / "cache/mico-runner/a/b.csv")
+    assert catalog.fetch("x") == [cached]
+    own = put(places / "dir/a/b.csv")
+    assert catalog.fetch("x") == [own]
+    put(own, b"evil")
+    with pytest.raises(UsageError, match=rf"{own} has sha256 .* expected"):
+        catalog.fetch("x")
+
+
+def test_a_download_with_a_wrong_sum_leaves_nothing(places):
+    put(places / "net/b.csv", b"evil")
+    with pytest.raises(UsageError, match="has sha256"):
+        catalog.fetch("x")
+    assert not list((places / "cache").rglob("b.csv*"))
+
+
+def test_a_missing_file_names_every_place(places):
+    with pytest.raises(UsageError) as error:
+        catalog.fetch("x")
+    for part in ("MICO_DATA_DIR", "cache", "MICO_DATA_MIRROR", "file://"):
+        assert part in str(error.value)
+
+
+def test_sums_are_remembered_until_the_file_changes(places, monkeypatch):
+    path = put(places / "mirror/a/b.csv")
+    catalog.fetch("x")
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    catalog.fetch("x")
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(places / "cache"))
+    put(path, b"changed")
+    assert catalog.sha256(path) == hashlib.sha256(b"changed").hexdigest()
+
+
+def test_unknown_names_are_suggested():
+    with pytest.raises(UnknownName, match="did you mean 'mnist'"):
+        catalog.entry("mnits")
+    with pytest.raises(UnknownName, match="kernel_profile"):
+        catalog.entry("mnist", "kernel_profile")
+
+
+def test_reading_the_catalog_needs_no_heavy_package():
+    code = "import sys; from mico_runner.data import catalog; catalog.names(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pandas", "numpy", "torch", "sklearn"} & set(loaded)
