@@ -23,7 +23,11 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["mico_runner", "mico_runner.*"]), "mico_runner.share", *room_packages()],
     package_dir={"mico_runner.share": "mico_runner/share", **room_packages()},
-    package_data={"": ["*.yaml", "*.csv", "*.md"], "mico_runner.codegen": ["kernels/*"], "mico_runner.outputs": ["*.j2"]},
+    package_data={
+        "": ["*.yaml", "*.csv", "*.md"],
+        "mico_runner.codegen": ["kernels/*", "templates/*"],
+        "mico_runner.outputs": ["*.j2"],
+    },
     install_requires=[
         "cerberus>=1.3.5",
         "filelock>=3.13",
