@@ -1,0 +1,92 @@
+"""Integer graph to C: readable C99 that needs no library, no float and no allocation. See docs/codegen.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mico_runner.errors import UnknownName
+
+if TYPE_CHECKING:
+    from mico_runner.codegen.planner import Placement
+    from mico_runner.quant.qgraph import QGraph
+
+RUNTIMES = ("host",)
+
+
+@dataclass(frozen=True)
+class CodegenResult:
+    """What `generate` has written.
+
+    Attributes:
+        name: C identifier of the network: `<name>_forward`, `<name>.c`.
+        arena_bytes: RAM for activations and scratch; the caller's input and output come on top.
+        arena_lower_bound: the most bytes that live at one time; no plan can be smaller.
+        flash_bytes: constant tables, the sum of `sections` ("<layer>.weight", ".bias", ".multiplier", ".shift"); no code.
+        memory: (tensor, offset, bytes, first_node, last_node) of each buffer in the arena; nodes count kernel calls.
+    """
+
+    name: str
+    folder: Path
+    arena_bytes: int
+    arena_lower_bound: int
+    flash_bytes: int
+    sections: dict[str, int]
+    memory: list[Placement]
+
+
+def generate(graph: QGraph, folder: Path | str, runtime: str = "host") -> CodegenResult:
+    """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
+
+    Raises:
+        UnknownName: for a runtime that does not exist.
+        StepError: when a node has no kernel or breaks a bound of `quant.qgraph`.
+    """
+    from mico_runner.codegen import emit
+    from mico_runner.codegen.lowering import lower
+
+    if runtime not in RUNTIMES:
+        raise UnknownName("codegen runtime", runtime, RUNTIMES)
+    program = lower(graph)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write({**emit.network_files(program, graph.name), **emit.host_files(program, graph.name)}, folder)
+    emit.copy_kernels(emit.used_kernels(program), folder)
+    tables = emit.sections(program)
+    return CodegenResult(
+        name=program.name,
+        folder=folder,
+        arena_bytes=program.arena_bytes,
+        arena_lower_bound=program.lower_bound,
+        flash_bytes=sum(tables.values()),
+        sections=tables,
+        memory=program.memory,
+    )
+
+
+def generate_networks(graphs: Sequence[QGraph], folder: Path | str) -> list:
+    """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
+
+    Returns:
+        Their `program.Program`s, in order.
+    """
+    from mico_runner.codegen import emit
+    from mico_runner.codegen.lowering import lower
+
+    programs = [lower(graph) for graph in graphs]
+    if len({p.name for p in programs}) < len(programs):
+        raise ValueError("networks in one folder need different names")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for program, graph in zip(programs, graphs, strict=True):
+        _write(emit.network_files(program, graph.name), folder)
+    _write(emit.bundle_files(programs), folder)
+    emit.copy_kernels(set().union(*(emit.used_kernels(p) for p in programs)), folder)
+    return programs
+
+
+def _write(files: dict[str, str], folder: Path) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,152 @@
+"""Program -> C files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from mico_runner.codegen.program import Call, Program, shape_text
+
+KERNELS = Path(__file__).parent / "kernels"
+CFLAGS = "-O3 -march=native"
+WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
+SHARED_HEADERS = {"max_pool2d": ["mico_pool.h"], "avg_pool2d": ["mico_pool.h"]}
+BUNDLE = "networks"  # the program of `generate_networks`
+_LINE = 8  # numbers per line of a table
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # C, not HTML
+)
+
+
+def network_files(program: Program, title: str) -> dict[str, str]:
+    """The network itself: `<name>.h`, `<name>.c`, `<name>_weights.h`, `<name>_weights.c`."""
+    n = program.name
+    templates = {
+        f"{n}.h": "network.h",
+        f"{n}.c": "network.c",
+        f"{n}_weights.h": "weights.h",
+        f"{n}_weights.c": "weights.c",
+    }
+    return {name: _render(template, program, title) for name, template in templates.items()}
+
+
+def host_files(program: Program, title: str) -> dict[str, str]:
+    """What runs one network on the host: `main.c`, `Makefile`, `README.md`, `network.json`."""
+    files = {name: _render(name, program, title) for name in ("main.c", "README.md")}
+    return {
+        **files,
+        "Makefile": _makefile(program.name),
+        "network.json": json.dumps(description(program), indent=1) + "\n",
+    }
+
+
+def bundle_files(programs: Sequence[Program]) -> dict[str, str]:
+    """What runs many networks in one program: `main.c`, `Makefile`, `network.json`."""
+    main = _TEMPLATES.get_template("bundle.c.j2").render(programs=programs)
+    content = {"name": BUNDLE, "networks": [description(p) for p in programs]}
+    return {"main.c": main, "Makefile": _makefile(BUNDLE), "network.json": json.dumps(content) + "\n"}
+
+
+def copy_kernels(kernels: set[str], folder: Path) -> None:
+    """Copy the C of the named kernels, and what they share, into `folder`."""
+    names = {"mico.h", "mico.c"}
+    for kernel in kernels:
+        names |= {f"mico_{kernel}.h", f"mico_{kernel}.c", *SHARED_HEADERS.get(kernel, [])}
+    for name in sorted(names):
+        shutil.copyfile(KERNELS / name, folder / name)
+
+
+def used_kernels(program: Program) -> set[str]:
+    return {call.kernel for call in program.calls}
+
+
+def sections(program: Program) -> dict[str, int]:
+    """Bytes of each constant table: "<layer>.weight", ".bias", ".multiplier", ".shift"."""
+    return {f"{c.node}.{table}": size for c in program.calls if c.weights for table, size in c.weights.sections.items()}
+
+
+def description(program: Program) -> dict[str, Any]:
+    """`network.json`: what another program must know to run the C program."""
+
+    def tensor(buffer) -> dict[str, Any]:
+        t = buffer.type
+        return {"shape": list(buffer.shape), "bits": t.bits, "signed": t.signed, "scale": t.scale}
+
+    return {
+        "name": program.name,
+        "input": tensor(program.input),
+        "output": tensor(program.output),
+        "layers": [{"node": c.node, "call": c.name, "kernel": c.kernel} for c in program.calls],
+        "arena_bytes": program.arena_bytes,
+        "arena_lower_bound": program.lower_bound,
+        "flash_bytes": sum(sections(program).values()),
+        "sections": sections(program),
+        "memory": [p._asdict() for p in program.memory],
+    }
+
+
+def _makefile(name: str) -> str:
+    return _TEMPLATES.get_template("Makefile.j2").render(name=name, cflags=CFLAGS, warnings=WARNINGS)
+
+
+def _render(template: str, program: Program, title: str) -> str:
+    places = {p.tensor: p for p in program.memory}
+    arena = {b.name: b for c in program.calls for b in (c.output, *c.inputs) if b.place == "arena"}
+    return _TEMPLATES.get_template(f"{template}.j2").render(
+        program=program,
+        title=title.replace("*/", "* /"),
+        NAME=program.name.upper(),
+        flash_bytes=sum(sections(program).values()),
+        kernels=sorted(used_kernels(program)),
+        weighted=[c for c in program.calls if c.weights],
+        buffers=[(b, places[name]) for name, b in arena.items()],
+        scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
+        members=lambda call: list(_members(call, program.name)),
+        pointer=_pointer,
+        shape_text=shape_text,
+        words=lambda table: _table([f"0x{v:08x}u" for v in table.ravel()]),
+        numbers=lambda table: _table([_number(int(v)) for v in table.ravel()]),
+    )
+
+
+def _members(call: Call, prefix: str) -> Iterator[str]:
+    """The designated initialisers of the call's struct."""
+    for key, value in call.fields.items():
+        yield f".{key} = {_initialiser(value)}"
+    if w := call.weights:
+        symbol = f"{prefix}_{call.name}"
+        tables = {key: f"{symbol}_{key}" for key in ("bias", "multiplier", "shift")}
+        shape = {"row_words": w.words.shape[1], "taps": w.taps, "bits": w.bits}
+        yield f".weights = {_initialiser({'words': f'{symbol}_weight', **tables, **shape})}"
+
+
+def _initialiser(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f".{k} = {_initialiser(v)}" for k, v in value.items()) + "}"
+    return value if isinstance(value, str) else str(int(value))
+
+
+def _pointer(ctype: str, offset: int) -> str:
+    return f"arena + {offset}" if ctype == "uint8_t" else f"({ctype} *)(arena + {offset})"
+
+
+def _number(value: int) -> str:
+    """A C literal; the most negative int32 has none of its own."""
+    return "INT32_MIN" if value == np.iinfo(np.int32).min else str(value)
+
+
+def _table(literals: list[str]) -> str:
+    lines = (literals[i : i + _LINE] for i in range(0, len(literals), _LINE))
+    return "\n".join(f"    {', '.join(line)}," for line in lines)

@@ -1,0 +1,107 @@
+/* What all kernels share: how tensors are stored, requantisation, the dot product, packed weights.
+ *
+ * Integers only. Tensors are HWC, one byte per element (int32_t above 8 bits), real = scale * integer.
+ * The arithmetic is defined in mico_runner/quant/qgraph.py; the same integers come out here, bit for bit. */
+#ifndef MICO_H
+#define MICO_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* Called before layer i, and once more after the last; compiled in by -DMICO_TIMING only. */
+#ifdef MICO_TIMING
+void mico_layer_hook(int layer);
+#define MICO_LAYER_HOOK(i) mico_layer_hook(i)
+#else
+#define MICO_LAYER_HOOK(i) ((void)0)
+#endif
+
+/* Requantisation shifts negative int64_t: the compiler must do it arithmetically (all our targets' do). */
+typedef char mico_assert_arithmetic_shift[((int64_t)-1 >> 1) == -1 ? 1 : -1];
+
+/* How one element is stored. */
+typedef enum { MICO_U8, MICO_S8, MICO_S32 } mico_type;
+
+/* The integers a layer may write. */
+typedef struct {
+    mico_type type;
+    int32_t min, max;
+    int32_t sign; /* 1: one signed bit, only -1 and +1 occur */
+} mico_range;
+
+/* Multiplier and shift that bring an accumulator to the output's scale. */
+typedef struct {
+    int32_t multiplier; /* 0 < multiplier < 2^22 */
+    int32_t shift;      /* 1 .. 52 */
+} mico_scale;
+
+/* The constants of a layer with weights. */
+typedef struct {
+    const uint32_t *words;     /* (rows, row_words): packed, little-endian, one row per output channel */
+    const int32_t *bias;       /* (rows,) */
+    const int32_t *multiplier; /* (rows,) */
+    const uint8_t *shift;      /* (rows,) */
+    int32_t row_words;
+    int32_t taps; /* weights per row; the rest of the last word is padding and never read */
+    int32_t bits; /* per weight in memory: 1 is -1 / +1, else two's complement */
+} mico_weights;
+
+/* Unpack row `r` of the weights into row[taps]. */
+void mico_unpack(const mico_weights *w, int32_t r, int8_t *row);
+
+static inline int32_t mico_load(const void *x, int32_t i, mico_type type)
+{
+    if (type == MICO_U8)
+        return ((const uint8_t *)x)[i];
+    if (type == MICO_S8)
+        return ((const int8_t *)x)[i];
+    int32_t value; /* memcpy: the arena is bytes, and need not be aligned */
+    memcpy(&value, (const uint8_t *)x + (int32_t)sizeof value * i, sizeof value);
+    return value;
+}
+
+static inline void mico_store(void *y, int32_t i, mico_type type, int32_t value)
+{
+    if (type == MICO_U8)
+        ((uint8_t *)y)[i] = (uint8_t)value;
+    else if (type == MICO_S8)
+        ((int8_t *)y)[i] = (int8_t)value;
+    else
+        memcpy((uint8_t *)y + (int32_t)sizeof value * i, &value, sizeof value);
+}
+
+/* (acc + 2^(shift-1)) >> shift, clamped: acc is already multiplied, |acc| < 2^54. Rounds half up. */
+static inline int32_t mico_round(int64_t acc, int32_t shift, const mico_range *out)
+{
+    if (out->sign)
+        return acc >= 0 ? 1 : -1;
+    int64_t r = (acc + ((int64_t)1 << (shift - 1))) >> shift;
+    if (r < out->min)
+        r = out->min;
+    if (r > out->max)
+        r = out->max;
+    return (int32_t)r;
+}
+
+static inline int32_t mico_rescale(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out)
+{
+    return mico_round((int64_t)acc * multiplier, shift, out);
+}
+
+/* Sum of x[i] * w[i]: x (n,) uint8_t or int8_t, w (n,). Export has checked that it fits an int32_t. */
+static inline int32_t mico_dot(const void *x, mico_type type, const int8_t *w, int32_t n)
+{
+    int32_t acc = 0;
+    if (type == MICO_U8) {
+        const uint8_t *u = x;
+        for (int32_t i = 0; i < n; i++)
+            acc += u[i] * w[i];
+    } else {
+        const int8_t *s = x;
+        for (int32_t i = 0; i < n; i++)
+            acc += s[i] * w[i];
+    }
+    return acc;
+}
+
+#endif

@@ -1,0 +1,173 @@
+"""QGraph -> Program: tensors become buffers in HWC order, nodes become kernel calls, the arena is planned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mico_runner.codegen.checks import check
+from mico_runner.codegen.operators import OPERATORS
+from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
+from mico_runner.codegen.program import Buffer, Call, Program, memory_shape
+from mico_runner.errors import StepError
+from mico_runner.quant.qgraph import QGraph, QNode
+
+_C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
+_TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena"}
+
+
+def lower(graph: QGraph) -> Program:
+    """Lower and plan a graph.
+
+    Raises:
+        StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
+    """
+    lowering = Lowering(graph)
+    for node in graph.nodes:
+        check(graph, node)
+        lowering.add(node)
+    lowering.finish()
+    requests = _requests(lowering.calls)
+    memory = plan(requests)
+    return Program(
+        name=identifier(graph.name, set()),
+        input=lowering.where[graph.input],
+        output=lowering.output,
+        calls=tuple(lowering.calls),
+        memory=memory,
+        arena_bytes=arena_bytes(memory),
+        lower_bound=lower_bound(requests),
+    )
+
+
+class Lowering:
+    """The state while nodes are lowered one by one; operators call `buffer_of`, `target`, `emit` and `row_major`."""
+
+    def __init__(self, graph: QGraph) -> None:
+        self.graph = graph
+        self.calls: list[Call] = []
+        self._names: set[str] = set()
+        tensor = graph.tensors[graph.input]
+        self.where: dict[str, Buffer] = {graph.input: Buffer("input", tensor.shape, tensor.type, "input")}
+        tensor = graph.tensors[graph.output]
+        self.output = Buffer("output", tensor.shape, tensor.type, "output")
+        self._direct = self._written_directly()
+
+    def add(self, node: QNode) -> None:
+        if node.op not in OPERATORS.entries:
+            raise StepError(f"codegen: node {node.name!r}: no kernel for operator {node.op!r}; there are {_known()}")
+        OPERATORS.get(node.op)(self, node)
+
+    def finish(self) -> None:
+        """Copy the result to the caller's output, unless the last call has written it there."""
+        result = self.where[self.graph.output]
+        if result.place != "output":
+            self.permute(f"{self.graph.output}_copy", self.graph.output, result, self.output, 1)
+
+    def buffer_of(self, tensor: str) -> Buffer:
+        """Where a tensor lies, in canonical order."""
+        return self.where[tensor]
+
+    def target(self, node: QNode) -> Buffer:
+        """A buffer for the node's output."""
+        tensor = self.graph.tensors[node.output]
+        place = "output" if node.output in self._direct else "arena"
+        name = "output" if place == "output" else self.unique(f"{node.name}_out")
+        buffer = Buffer(name, tensor.shape, tensor.type, place)
+        self.where[node.output] = buffer
+        return buffer
+
+    def temporary(self, name: str, like: Buffer, shape: tuple[int, ...]) -> Buffer:
+        """A further buffer in the arena, of the element type of `like`."""
+        return Buffer(self.unique(name), shape, like.type, "arena")
+
+    def emit(
+        self, node: str, kernel: str, inputs: Sequence[Buffer], output: Buffer, fields: dict, weights=None
+    ) -> None:
+        self.calls.append(Call(kernel, self.unique(node), node, tuple(inputs), output, fields, weights))
+
+    def permute(self, name: str, node: str, source: Buffer, target: Buffer, rows: int) -> None:
+        """Write the transpose of `source`, seen as (rows, columns), into `target`."""
+        fields = {"rows": rows, "columns": source.size // rows, "input": source.tag, "output": target.tag}
+        self.calls.append(Call("transpose", self.unique(name), node, (source,), target, fields))
+
+    def row_major(self, node: QNode, source: Buffer) -> Buffer:
+        """The same tensor in the IR's own element order, as a vector: a copy if HWC is another order."""
+        flat = replace(source, shape=(source.size,))
+        if same_order(source.shape, flat.shape):
+            return flat
+        target = self.temporary(f"{node.name}_row_major", source, flat.shape)
+        self.permute(f"{node.name}_to_row_major", node.name, source, target, source.size // source.shape[0])
+        return target
+
+    def from_row_major(self, node: QNode, source: Buffer, target: Buffer) -> None:
+        """Write a vector in the IR's element order into `target`, in canonical order."""
+        rows = target.shape[0] if len(target.shape) == 3 else 1
+        self.permute(f"{node.name}_from_row_major", node.name, source, target, rows)
+
+    def unique(self, name: str) -> str:
+        return identifier(name, self._names)
+
+    def readers(self, tensor: str) -> list[QNode]:
+        return [n for n in self.graph.nodes if tensor in n.inputs]
+
+    def _written_directly(self) -> set[str]:
+        """Tensors that may lie in the caller's output: the graph's output and what it is a mere reshape of.
+
+        Empty when something else reads them too, or when that is the input.
+        """
+        producers = {n.output: n for n in self.graph.nodes}
+        chain = [self.graph.output]
+        while (node := producers.get(chain[-1])) and node.op == "reshape":
+            source, shape = self.graph.tensors[node.inputs[0]].shape, self.graph.tensors[node.output].shape
+            if not same_order(source, shape):
+                break
+            chain.append(node.inputs[0])
+        readers = [n for tensor in chain for n in self.readers(tensor) if n.output not in chain]
+        return set() if readers or chain[-1] == self.graph.input else set(chain)
+
+
+def same_order(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether a reshape from `a` to `b` leaves every element where it is in memory."""
+    return np.array_equal(memory_order(a), memory_order(b))
+
+
+def memory_order(shape: tuple[int, ...]) -> np.ndarray:
+    """The IR's flat index of each element, in the order of memory."""
+    index = np.arange(int(np.prod(shape)))
+    return index.reshape(shape).transpose(1, 2, 0).ravel() if len(memory_shape(shape)) == 3 else index
+
+
+def identifier(name: str, taken: set[str]) -> str:
+    """A C identifier for `name` that is not `taken`; it is added there."""
+    base = re.sub(r"\W", "_", name, flags=re.ASCII)
+    if not re.match(r"(?!mico|mem|str|int|uint)[A-Za-z]", base, re.IGNORECASE) or base.endswith("_t"):
+        base = f"n_{base}"  # else it could meet a name of the kernels or of a C header
+    found, count = base, 1
+    while found in taken or found in _TAKEN:
+        count += 1
+        found = f"{base}_{count}"
+    taken.add(found)
+    return found
+
+
+def _requests(calls: Sequence[Call]) -> list[Request]:
+    """Lifetime of every buffer in the arena: from the call that writes it to the last that reads it."""
+    spans: dict[str, Request] = {}
+    for i, call in enumerate(calls):
+        for buffer in (*call.inputs, call.output):
+            if buffer.place == "arena":
+                first = spans[buffer.name].first if buffer.name in spans else i
+                spans[buffer.name] = Request(buffer.name, buffer.bytes, first, i)
+        if call.scratch_bytes:
+            name = f"{call.name}.scratch"
+            spans[name] = Request(name, call.scratch_bytes, i, i)
+    return list(spans.values())
+
+
+def _known() -> str:
+    return ", ".join(OPERATORS.names())

@@ -1,0 +1,28 @@
+"""linear."""
+
+from __future__ import annotations
+
+from mico_runner.codegen.lowering import Lowering
+from mico_runner.codegen.operators import register
+from mico_runner.codegen.operators.fields import output_range
+from mico_runner.codegen.program import Weights
+from mico_runner.quant.qgraph import QNode
+
+
+@register("linear")
+def linear(lowering: Lowering, node: QNode) -> None:
+    """Fully connected layer over the last dimension; columns follow the order of a flattened HWC input."""
+    source, output = lowering.buffer_of(node.inputs[0]), lowering.target(node)
+    outputs, inputs = node.weight.shape
+    weight = node.weight if source.order is None else node.weight[:, source.order]
+    written = output
+    if len(source.shape) == 3:  # acts on W, which HWC does not keep together
+        source = lowering.row_major(node, source)
+        written = lowering.temporary(f"{node.name}_rows", output, (output.size,))
+    fields = {
+        **{"rows": source.size // inputs, "inputs": inputs, "outputs": outputs},
+        **{"input": source.tag, "output": output_range(node, written)},
+    }
+    lowering.emit(node.name, "linear", [source], written, fields, Weights.of(node, weight))
+    if written is not output:
+        lowering.from_row_major(node, written, output)

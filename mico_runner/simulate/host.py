@@ -1,0 +1,207 @@
+"""The host as a target: compile generated C and run it on images, with the time of each layer if asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mico_runner.errors import StepError, StepSkipped
+
+CFLAGS = "-O3 -march=native"
+SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+TIMING = "-DMICO_TIMING"
+INSTALL = "apt-get install gcc make"
+BUILD_TIMEOUT_S = 1800.0
+RUN_TIMEOUT_S = 1800.0
+_LAST_LINES = 15  # of a failed tool's output, in the message
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """Time of one kernel call: median and interquartile range over images and repeats, the clock's own cost taken off."""
+
+    node: str
+    call: str
+    median_ns: float
+    spread_ns: float
+
+
+@dataclass(frozen=True)
+class HostRun:
+    """logits: int32 (N, *output shape), element for element what `quant.reference.run` gives. layers: None unless timed."""
+
+    logits: np.ndarray
+    layers: list[LayerTime] | None
+
+
+def build(
+    folder: Path | str,
+    sanitize: bool = False,
+    timing: bool = False,
+    cflags: str = CFLAGS,
+    into: Path | str | None = None,
+) -> Path:
+    """Compile the C program that `codegen.generate` wrote into `folder`.
+
+    Args:
+        sanitize: address and undefined-behaviour sanitizers instead of `cflags`; the first finding ends the program.
+        timing: compile in the clock around each layer.
+        into: where builds are kept; `folder`/build by default.
+
+    Returns:
+        The binary. It lies in a folder named by the content of the sources, the flags and the compiler, so that a stale one is
+        never run and an unchanged one is never built again.
+
+    Raises:
+        StepSkipped: gcc or make is missing.
+        StepError: with the compiler's last lines.
+    """
+    folder = Path(folder)
+    for tool in ("gcc", "make"):
+        if shutil.which(tool) is None:
+            raise StepSkipped(f"simulate on the host needs {tool}, which is not installed: {INSTALL}")
+    flags = " ".join([SANITIZE if sanitize else cflags, *([TIMING] if timing else [])])
+    sources = sorted([*folder.glob("*.c"), *folder.glob("*.h"), folder / "Makefile", folder / "network.json"])
+    store = Path(into) if into else folder / "build"
+    home = store / _fingerprint(sources, flags)
+    binary = home / describe(folder)["name"]
+    if binary.is_file():
+        return binary
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=store) as scratch:
+        work = Path(scratch) / "work"
+        work.mkdir()
+        for source in sources:
+            shutil.copyfile(source, work / source.name)
+        command = ["make", "--no-print-directory", f"-j{os.cpu_count() or 1}", f"CFLAGS={flags}", "BUILD=."]
+        _checked(command, "the C compiler", BUILD_TIMEOUT_S, cwd=work)
+        try:
+            work.rename(home)
+        except OSError:  # another process has built the same meanwhile
+            if not binary.is_file():
+                raise
+    return binary
+
+
+def run(
+    binary: Path | str, images: np.ndarray, repeats: int | None = None, timeout_s: float = RUN_TIMEOUT_S
+) -> HostRun:
+    """Run the program on quantised images.
+
+    Args:
+        images: integers (N, *input shape) in the IR's order (C, H, W); this function brings them to HWC.
+        repeats: passes over the images that are timed; needs a binary built with `timing=True`. None: no times.
+
+    Raises:
+        ValueError: images of another shape, or integers that the input's type does not hold.
+        StepError: the program crashed, hung or wrote something else than it should; with its last lines.
+    """
+    binary = Path(binary)
+    network = describe(binary.parent)
+    shape = tuple(network["output"]["shape"])
+    with tempfile.TemporaryDirectory(prefix="mico-host-") as scratch:
+        paths = [Path(scratch) / name for name in ("images.bin", "logits.bin", "times.bin")]
+        paths[0].write_bytes(to_memory(images, network["input"]).tobytes())
+        timed = [] if repeats is None else [str(paths[2]), str(repeats)]
+        _checked([str(binary.resolve()), *map(str, paths[:2]), *timed], binary.name, timeout_s)
+        values = read_exactly(paths[1], np.int32, len(images) * int(np.prod(shape)), binary.name)
+        layers = None if repeats is None else _layer_times(paths[2], network["layers"], len(images) * repeats)
+    return HostRun(from_memory(values, shape), layers)
+
+
+def to_memory(images: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Bytes of images (N, *shape) as the C program reads them; `tensor` is an entry of network.json."""
+    shape = tuple(tensor["shape"])
+    if images.shape[1:] != shape:
+        raise ValueError(f"images have shape {images.shape[1:]}, the network reads {shape}")
+    bits, signed = tensor["bits"], tensor["signed"]
+    high = 1 if signed and bits == 1 else (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
+    low = -high - (bits > 1) if signed else 0
+    if images.size and (images.min() < low or images.max() > high):
+        raise ValueError(f"images hold {images.min()} .. {images.max()}, the input's type allows {low} .. {high}")
+    stored = images.transpose(0, 2, 3, 1) if len(shape) == 3 else images
+    return np.ascontiguousarray(stored).astype(np.int8 if signed else np.uint8)
+
+
+def from_memory(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The program's outputs as (N, *shape) in the IR's order."""
+    if len(shape) != 3:
+        return values.reshape(-1, *shape)
+    channels, height, width = shape
+    return np.ascontiguousarray(values.reshape(-1, height, width, channels).transpose(0, 3, 1, 2))
+
+
+def read_exactly(path: Path, dtype: type, count: int, program: str) -> np.ndarray:
+    """`count` numbers from a file that holds nothing else; raises StepError."""
+    values = np.fromfile(path, dtype=dtype) if path.is_file() else np.zeros(0, dtype)
+    expected = count * np.dtype(dtype).itemsize
+    if path.is_file() and path.stat().st_size == expected:
+        return values
+    found = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
+    raise StepError(f"{program} ended normally but wrote {found} as {path.name} instead of {expected} bytes")
+
+
+def run_program(command: list[str], timeout_s: float = RUN_TIMEOUT_S) -> None:
+    """Run a program that `build` made; raises StepError when it crashes or hangs."""
+    _checked(command, Path(command[0]).name, timeout_s)
+
+
+def _layer_times(path: Path, layers: list[dict[str, str]], passes: int) -> list[LayerTime]:
+    times = read_exactly(path, np.uint64, passes * (len(layers) + 1), path.name).reshape(passes, len(layers) + 1)
+    low, middle, high = np.percentile(times.astype(np.float64), [25, 50, 75], axis=0)
+    clock = middle[-1]
+    return [
+        LayerTime(layer["node"], layer["call"], max(0.0, float(middle[i] - clock)), float(high[i] - low[i]))
+        for i, layer in enumerate(layers)
+    ]
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The network.json that `codegen` wrote; raises StepError when there is none."""
+    path = folder / "network.json"
+    if not path.is_file():
+        raise StepError(f"{folder} holds no generated network (no network.json); run codegen first")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _fingerprint(sources: list[Path], flags: str) -> str:
+    """Names the content of the sources, the flags, the compiler and the CPU that `-march=native` means."""
+    compiler = subprocess.run(
+        ["gcc", "-march=native", "-dM", "-E", "-"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    digest = hashlib.sha256(f"{flags}\n{platform.machine()}\n".encode() + compiler.stdout)
+    for source in sources:
+        content = source.read_bytes()
+        digest.update(f"{source.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> None:
+    """Run a command; raises StepError with its last lines when it fails or takes longer than `timeout_s`."""
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        output = (error.stderr or error.stdout or b"").decode(errors="replace")
+        raise StepError(f"{what} did not end within {timeout_s:g} s and was stopped{_tail(output)}") from None
+    except OSError as error:
+        raise StepError(f"{what} cannot be run: {error}") from None
+    if done.returncode < 0:
+        raise StepError(f"{what} was ended by {signal.Signals(-done.returncode).name}{_tail(done.stderr)}")
+    if done.returncode:
+        raise StepError(f"{what} failed with exit code {done.returncode}{_tail(done.stderr or done.stdout)}")
+
+
+def _tail(output: str) -> str:
+    lines = output.strip().splitlines()[-_LAST_LINES:]
+    return ":\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
