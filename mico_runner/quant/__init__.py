@@ -1,0 +1,28 @@
+"""Float graph -> integer graph, and two programs that compute it: the reference (numpy) and the executor (torch, fast).
+
+    ptq = PTQ(graph, calibration_images)
+    qgraph = ptq.quantize({"conv1": LayerBits(4, 8), ...})
+    logits = Executor(qgraph).run(quantize_input(qgraph, images))
+    logits = reference.run(qgraph, quantize_input(qgraph, images))     # the same integers
+
+The exact arithmetic is defined in `quant.qgraph`. Loaded on first use: importing this package does not import torch.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "PTQ": "ptq",
+    "Executor": "executor",
+    "LayerBits": "qgraph",
+    "QGraph": "qgraph",
+    "dequantize_output": "reference",
+    "quantize_input": "reference",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

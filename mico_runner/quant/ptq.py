@@ -1,0 +1,97 @@
+"""Post-training quantisation: a float graph, calibration images and bits per layer give a `QGraph`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from mico_runner.errors import UsageError
+from mico_runner.graph.costs import check_assignment
+from mico_runner.graph.ir import Graph
+from mico_runner.quant.assembly import INPUT_BITS, Assembly, fuse_relu, last_of_chain
+from mico_runner.quant.calibration import METHODS, Calibration, activation_type
+from mico_runner.quant.qgraph import (
+    ACTIVATION_BITS,
+    OUTPUT_BITS,
+    WEIGHT_BITS,
+    Assignment,
+    LayerBits,
+    QGraph,
+    QType,
+)
+from mico_runner.quant.weights import round_weights, weight_scales
+
+OUTPUT_HEADROOM = 2.0  # logits may be that much larger than on the calibration images
+
+
+class PTQ:
+    """Quantises one network again and again: what depends on one layer only is computed once.
+
+    Args:
+        graph: from `graph.capture`.
+        images: float (N, *input shape), of the training or validation split; the first `activations["images"]` are used.
+        weights: {"granularity": "channel" | "tensor", "scale": "mse" | "minmax"}.
+        activations: {"calibration": "mse" | "minmax" | "percentile", "percentile": 99.9, "images": 256}.
+
+    Raises:
+        UsageError: an option has another value, or there are no images.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        images: np.ndarray,
+        weights: Mapping[str, Any] | None = None,
+        activations: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.weights = {"granularity": "channel", "scale": "mse"} | dict(weights or {})
+        self.activations = {"calibration": "mse", "percentile": 99.9, "images": 256} | dict(activations or {})
+        _check("weights.granularity", self.weights["granularity"], ("channel", "tensor"))
+        _check("weights.scale", self.weights["scale"], ("mse", "minmax"))
+        _check("activations.calibration", self.activations["calibration"], METHODS)
+        images = np.asarray(images, dtype=np.float32)[: self.activations["images"]]
+        if len(images) == 0:
+            raise UsageError("quantisation needs at least one calibration image")
+        self._calibration = Calibration(graph, images)
+        self._steps = fuse_relu(graph)
+        self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
+        self._type = cache(self._choose_type)
+        self._weights = cache(self._quantise_weights)
+
+    def quantize(self, assignment: Assignment) -> QGraph:
+        """The integer network for these bits.
+
+        Raises:
+            UsageError: the assignment does not name exactly the weighted layers, or bits that do not exist.
+            StepError: an accumulator could overflow 32 bits; the message names the layer.
+        """
+        check_assignment(self.graph, assignment)
+        for name, (weight, activation) in assignment.items():
+            _check(f"weight_bits of {name}", weight, WEIGHT_BITS)
+            _check(f"activation_bits of {name}", activation, ACTIVATION_BITS)
+        return Assembly(self.graph, self._steps, assignment, self._type, self._weights).build()
+
+    def _choose_type(self, tensor: str, bits: int) -> QType:
+        stats = self._calibration.tensors[self._like[tensor]]
+        if tensor == self.graph.input and bits == INPUT_BITS:
+            return activation_type(stats, bits, "minmax", 0)  # pixels are integers already: no information may go
+        if bits == OUTPUT_BITS:
+            found = activation_type(stats, bits, "minmax", 0)
+            return QType(bits, found.signed, found.scale * OUTPUT_HEADROOM)
+        return activation_type(stats, bits, self.activations["calibration"], self.activations["percentile"])
+
+    def _quantise_weights(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Integer weights, their scales (Cout,) and the real bias (Cout,) for a layer that reads integers of one type."""
+        node = next(n for n in self.graph.weighted if n.name == name)
+        scales = weight_scales(node.weight, bits.weight, self.weights["granularity"], self.weights["scale"])
+        bias = np.zeros(len(node.weight)) if node.bias is None else node.bias.astype(np.float64)
+        return round_weights(node.weight, scales, bits.weight), scales, bias
+
+
+def _check(key: str, found: Any, allowed: tuple) -> None:
+    if found not in allowed:
+        raise UsageError(f"quantisation: {key} is {found!r}; allowed: {', '.join(map(str, allowed))}")
