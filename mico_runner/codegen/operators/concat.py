@@ -16,8 +16,7 @@ _AXIS_IN_HWC = (2, 0, 1)  # of C, H, W
 def concat(lowering: Lowering, node: QNode) -> None:
     """One call per input, each requantised with its own multiplier and shift into its part of the output."""
     output = lowering.target(node)
-    axis = node.attrs["axis"] % len(output.shape)
-    axis = _AXIS_IN_HWC[axis] if len(output.shape) == 3 else axis
+    axis = _AXIS_IN_HWC[node.attrs["axis"]] if len(output.shape) == 3 else node.attrs["axis"]
     rows, row, offset = prod(output.memory_shape[:axis]), prod(output.memory_shape[axis:]), 0
     for i, tensor in enumerate(node.inputs):
         source = lowering.buffer_of(tensor)
