@@ -19,6 +19,11 @@ void mico_layer_hook(int layer);
 /* Requantisation shifts negative int64_t: the compiler must do it arithmetically (all our targets' do). */
 typedef char mico_assert_arithmetic_shift[((int64_t)-1 >> 1) == -1 ? 1 : -1];
 
+/* Packed weights are read bytewise from little-endian words. */
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "needs a little-endian target, and a compiler that says so (gcc, clang)"
+#endif
+
 /* How one element is stored. */
 typedef enum { MICO_U8, MICO_S8, MICO_S32 } mico_type;
 
