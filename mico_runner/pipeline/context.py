@@ -1,0 +1,86 @@
+"""What a running step sees of the run: the `StepContext` of `steps.base`."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mico_runner.errors import StepError
+from mico_runner.steps.base import Metric
+
+
+class Context:
+    """See `mico_runner.steps.base.StepContext`.
+
+    Args:
+        folders: finished steps of this run -> folder of their artifacts.
+        metrics: all that earlier steps of this run wrote.
+        readable: the steps that this one declared it reads from.
+    """
+
+    def __init__(
+        self,
+        step: str,
+        spec: dict[str, Any],
+        folder: Path,
+        work: Path,
+        folders: dict[str, Path],
+        metrics: dict[str, Metric],
+        readable: Iterable[str],
+        jobs: int,
+        quiet: bool,
+    ) -> None:
+        self.step, self.spec, self.seed = step, spec, spec["seed"]
+        self.dir, self.work, self.jobs = folder, work, jobs
+        self.metrics: dict[str, Metric] = {}
+        self.lines: list[dict[str, Any]] = []
+        self._folders, self._before, self._readable = folders, metrics, list(readable)
+        self._quiet = quiet
+
+    def upstream(self, step: str) -> Path:
+        if step not in self._readable:
+            raise StepError(f"step {self.step!r} reads {step!r}, which it does not name in its needs")
+        return self._folders[step]
+
+    def has(self, step: str) -> bool:
+        return step in self._readable
+
+    def upstream_metric(self, name: str) -> float:
+        return self._before[name].value
+
+    def metric(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        direction: str = "info",
+        tolerance: float | str = 0.0,
+        volatile: bool = False,
+    ) -> None:
+        value = value.item() if hasattr(value, "item") else value
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise StepError(f"metric {name!r} is {value!r}: not a finite number")
+        if direction not in ("lower", "higher", "info"):
+            raise StepError(f"metric {name!r}: direction {direction!r}; allowed: lower, higher, info")
+        if name in self._before or name in self.metrics:
+            raise StepError(f"metric {name!r} is written twice")
+        self.metrics[name] = Metric(value, unit, direction, tolerance, volatile)
+
+    def log(self, message: str, **fields: Any) -> None:
+        line = {"time": round(time.time(), 3), "step": self.step, "message": message, **fields}
+        self.lines.append(line)
+        with (self.work / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if not self._quiet:
+            print(f"  {self.step}: {message}", file=sys.stderr)
+
+    def progress(self, iterable: Iterable[Any], *, total: int | None = None, desc: str = "") -> Iterable[Any]:
+        from tqdm import tqdm
+
+        silent = self._quiet or not sys.stderr.isatty()
+        return tqdm(iterable, total=total, desc=f"  {self.step}: {desc}", disable=silent, leave=False, file=sys.stderr)

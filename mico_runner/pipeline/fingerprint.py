@@ -1,0 +1,44 @@
+"""What a step's result depends on, as one hash, and in words when it changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal data give equal text. Raises ValueError for NaN and infinities."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+
+
+def fingerprint(step: str, version: int, inputs: dict[str, Any], upstream: dict[str, str]) -> str:
+    """Hash of a step's name, VERSION, inputs and the fingerprints of the steps it reads from; 32 hex digits."""
+    content = canonical({"step": step, "version": version, "inputs": inputs, "upstream": upstream})
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The first changed inputs in words: "proxy.regressor: xgb -> rf, and 2 more"; "" when nothing changed."""
+    old, new = flatten(json.loads(canonical(before))), flatten(json.loads(canonical(after)))
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key, "absent") != new.get(key, "absent")]
+    if not changed:
+        return ""
+    key = changed[0]
+    more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"{key}: {_short(old.get(key, 'absent'))} -> {_short(new.get(key, 'absent'))}{more}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
