@@ -55,7 +55,7 @@ class Executor:
         outputs = np.empty((len(inputs), *shape), dtype=np.int32)
         with torch.inference_mode(), torch.backends.nnpack.flags(enabled=False):
             for start in range(0, len(inputs), batch_size):
-                batch = torch.from_numpy(np.ascontiguousarray(inputs[start : start + batch_size])).float()
+                batch = torch.from_numpy(inputs[start : start + batch_size].astype(np.float32))
                 outputs[start : start + batch_size] = self._forward(batch).to(torch.int32).numpy()
         return outputs
 

@@ -12,7 +12,8 @@ from mico_runner.errors import UsageError
 from mico_runner.graph.costs import check_assignment
 from mico_runner.graph.ir import Graph
 from mico_runner.quant.assembly import INPUT_BITS, Assembly, fuse_relu, last_of_chain
-from mico_runner.quant.calibration import METHODS, Calibration, activation_type
+from mico_runner.quant.calibration import METHODS, Calibration, activation_type, to_integers
+from mico_runner.quant.compensation import compensated
 from mico_runner.quant.qgraph import (
     ACTIVATION_BITS,
     OUTPUT_BITS,
@@ -22,7 +23,6 @@ from mico_runner.quant.qgraph import (
     QGraph,
     QType,
 )
-from mico_runner.quant.weights import round_weights, weight_scales
 
 OUTPUT_HEADROOM = 2.0  # logits may be that much larger than on the calibration images
 
@@ -87,9 +87,14 @@ class PTQ:
     def _quantise_weights(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Integer weights, their scales (Cout,) and the real bias (Cout,) for a layer that reads integers of one type."""
         node = next(n for n in self.graph.weighted if n.name == name)
-        scales = weight_scales(node.weight, bits.weight, self.weights["granularity"], self.weights["scale"])
-        bias = np.zeros(len(node.weight)) if node.bias is None else node.bias.astype(np.float64)
-        return round_weights(node.weight, scales, bits.weight), scales, bias
+        x = self._calibration.patches[name]
+        xq = to_integers(x, read) * read.scale
+        if read.is_sign:
+            xq[x == 0] = 0.0  # padding adds nothing, though no value of the tensor itself is ever zero
+        options = (self.weights["granularity"], self.weights["scale"])
+        weight, scales, correction = compensated(node.weight, bits.weight, *options, x, xq)
+        bias = correction if node.bias is None else node.bias + correction
+        return weight, scales, bias
 
 
 def _check(key: str, found: Any, allowed: tuple) -> None:

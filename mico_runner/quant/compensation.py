@@ -1,0 +1,78 @@
+"""Rounding that looks at what the layer reads: integer weights whose outputs, not values, are near the float layer's.
+
+Rounding each weight to its nearest step does most harm where inputs are large or correlated. Let x be what the float layer reads at
+sampled output positions, xq what the integer layer reads, both with their means taken off (step 4 restores them), H = mean(xq xq'):
+1. Least squares: w <- w + w mean((x - xq) xq') H^-1, the real weights that best reproduce w x from xq.
+2. Column by column, largest H[j, j] first: round w[j] and spread the error over the columns not yet rounded,
+   w[k] -= error / U[j, j] * U[j, k], with U the upper Cholesky factor of H^-1 (GPTQ: Frantar et al. 2023, algorithm 1).
+3. Scales: least squared output error for the integers found, s = w H q' / q H q'. Then step 2 once more, and again the scales.
+4. Bias: the mean output error goes into the bias, mean(w x) - mean(s q xq) (Nagel et al. 2019, section 4.2).
+H's diagonal is raised by DAMPING of its mean, which keeps corrections small in directions that the samples say little about.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mico_runner.quant.weights import round_weights, weight_scales
+
+DAMPING = 0.1  # of 0.01, 0.1 and 0.3 the best on LeNet and on a residual network, MNIST and Fashion-MNIST
+ROUNDS = 2
+TINY = 1e-30  # keeps H regular where a layer read only zeros
+
+
+def compensated(
+    weight: np.ndarray, bits: float, granularity: str, method: str, x: np.ndarray, xq: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Integer weights (int8, of the weight's shape), their scales (Cout,) and what to add to the real bias (Cout,).
+
+    Args:
+        weight: (Cout, ...), K values a row.
+        granularity, method: of the scales to start from, see `weight_scales`.
+        x, xq: (samples, groups, K), real inputs of the float and of the quantised layer; outputs are divided evenly over groups.
+    """
+    groups, k = x.shape[1:]
+    mean, mean_read = x.mean(0), xq.mean(0)
+    rows = weight.reshape(groups, -1, k).astype(np.float64)
+    scales = weight_scales(weight, bits, granularity, method).reshape(groups, -1)
+    problems = [_least_squares(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
+    for _ in range(ROUNDS):
+        q = np.stack([_round_columns(*problems[g], scales[g], bits) for g in range(groups)])
+        scales = _refit(problems, q, scales, granularity)
+    wanted = np.einsum("gk,gok->go", mean, rows)
+    found = np.einsum("gk,gok->go", mean_read, q * scales[..., None])
+    return q.reshape(weight.shape), scales.reshape(-1), (wanted - found).reshape(-1)
+
+
+def _least_squares(rows: np.ndarray, x: np.ndarray, read: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best real weights (out, K) for the inputs read, and H (K, K)."""
+    hessian = read.T @ read / len(read)
+    hessian[np.diag_indices(len(hessian))] += DAMPING * np.trace(hessian) / len(hessian) + TINY
+    cross = read.T @ (x - read) / len(read)
+    return rows + rows @ np.linalg.solve(hessian, cross).T, hessian
+
+
+def _round_columns(rows: np.ndarray, hessian: np.ndarray, scales: np.ndarray, bits: float) -> np.ndarray:
+    order = np.argsort(-np.diag(hessian), kind="stable")
+    rows = rows[:, order].copy()
+    inverse = np.linalg.inv(hessian[np.ix_(order, order)])
+    upper = np.linalg.cholesky((inverse + inverse.T) / 2).T
+    q = np.empty(rows.shape, dtype=np.int8)
+    for j in range(rows.shape[1]):
+        q[:, j] = round_weights(rows[:, j : j + 1], scales, bits)[:, 0]
+        error = (rows[:, j] - q[:, j] * scales) / upper[j, j]
+        rows[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
+    return q[:, np.argsort(order, kind="stable")]
+
+
+def _refit(
+    problems: list[tuple[np.ndarray, np.ndarray]], q: np.ndarray, scales: np.ndarray, granularity: str
+) -> np.ndarray:
+    """Scales of least output error; a channel whose integers say nothing keeps its own."""
+    products = [integers @ hessian for integers, (_, hessian) in zip(q.astype(np.float64), problems, strict=True)]
+    agree = np.stack([(p * rows).sum(1) for p, (rows, _) in zip(products, problems, strict=True)])
+    power = np.stack([(p * integers).sum(1) for p, integers in zip(products, q, strict=True)])
+    if granularity == "tensor":
+        agree, power = np.full_like(agree, agree.sum()), np.full_like(power, power.sum())
+    known = (agree > 0) & (power > 0)
+    return np.where(known, agree / np.where(known, power, 1.0), scales)
