@@ -30,11 +30,12 @@ def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
 
     Extra columns (layer, dataset, latency) pass through. Raises ValueError naming the first bad row and column.
     """
+    defaults = dict.fromkeys(SHAPE, 1) | dict.fromkeys(BITS, 0)
+    if isinstance(rows, list):  # row by row: kinds with different columns may stand in one list
+        rows = [defaults | row for row in rows]
     table = pd.DataFrame(rows).copy()
-    for column in SHAPE:
-        table[column] = table.get(column, 1)
-    for column in BITS:
-        table[column] = table.get(column, 0)
+    for column, value in defaults.items():
+        table[column] = table.get(column, value)
     for column in [*SHAPE, *BITS]:
         whole = pd.to_numeric(table[column], errors="coerce")
         bad = whole.isna() | (whole < (0 if column in BITS else 1)) | (whole % 1 != 0)
