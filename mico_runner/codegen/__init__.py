@@ -53,7 +53,7 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host") -> Codege
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write({**emit.network_files(program, graph.name), **emit.host_files(program, graph.name)}, folder)
-    emit.copy_kernels(emit.used_kernels(program), folder)
+    emit.copy_kernels([program], folder)
     tables = emit.sections(program)
     return CodegenResult(
         name=program.name,
@@ -83,7 +83,7 @@ def generate_networks(graphs: Sequence[QGraph], folder: Path | str) -> list:
     for program, graph in zip(programs, graphs, strict=True):
         _write(emit.network_files(program, graph.name), folder)
     _write(emit.bundle_files(programs), folder)
-    emit.copy_kernels(set().union(*(emit.used_kernels(p) for p in programs)), folder)
+    emit.copy_kernels(programs, folder)
     return programs
 
 

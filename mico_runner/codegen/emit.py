@@ -16,7 +16,7 @@ from mico_runner.codegen.program import Call, Program, shape_text
 KERNELS = Path(__file__).parent / "kernels"
 CFLAGS = "-O3 -march=native"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
-SHARED_HEADERS = {"max_pool2d": ["mico_pool.h"], "avg_pool2d": ["mico_pool.h"]}
+SHARED = {"max_pool2d": ["mico_pool"], "avg_pool2d": ["mico_pool"]}  # kernel -> further files that it includes
 BUNDLE = "networks"  # the program of `generate_networks`
 _LINE = 8  # numbers per line of a table
 
@@ -47,7 +47,7 @@ def host_files(program: Program, title: str) -> dict[str, str]:
     files = {name: _render(name, program, title) for name in ("main.c", "README.md")}
     return {
         **files,
-        "Makefile": _makefile(program.name),
+        "Makefile": _makefile(program.name, [program]),
         "network.json": json.dumps(description(program), indent=1) + "\n",
     }
 
@@ -56,20 +56,15 @@ def bundle_files(programs: Sequence[Program]) -> dict[str, str]:
     """What runs many networks in one program: `main.c`, `Makefile`, `network.json`."""
     main = _TEMPLATES.get_template("bundle.c.j2").render(programs=programs)
     content = {"name": BUNDLE, "networks": [description(p) for p in programs]}
-    return {"main.c": main, "Makefile": _makefile(BUNDLE), "network.json": json.dumps(content) + "\n"}
+    return {"main.c": main, "Makefile": _makefile(BUNDLE, programs), "network.json": json.dumps(content) + "\n"}
 
 
-def copy_kernels(kernels: set[str], folder: Path) -> None:
-    """Copy the C of the named kernels, and what they share, into `folder`."""
-    names = {"mico.h", "mico.c"}
-    for kernel in kernels:
-        names |= {f"mico_{kernel}.h", f"mico_{kernel}.c", *SHARED_HEADERS.get(kernel, [])}
-    for name in sorted(names):
-        shutil.copyfile(KERNELS / name, folder / name)
-
-
-def used_kernels(program: Program) -> set[str]:
-    return {call.kernel for call in program.calls}
+def copy_kernels(programs: Sequence[Program], folder: Path) -> None:
+    """Copy the C of the kernels that the programs call, and what they share, into `folder`."""
+    for unit in _kernel_units(programs):
+        for source in (KERNELS / f"{unit}.h", KERNELS / f"{unit}.c"):
+            if source.is_file():  # mico_pool is a header alone
+                shutil.copyfile(source, folder / source.name)
 
 
 def sections(program: Program) -> dict[str, int]:
@@ -97,21 +92,30 @@ def description(program: Program) -> dict[str, Any]:
     }
 
 
-def _makefile(name: str) -> str:
-    return _TEMPLATES.get_template("Makefile.j2").render(name=name, cflags=CFLAGS, warnings=WARNINGS)
+def _kernel_units(programs: Sequence[Program]) -> list[str]:
+    """Names of the kernels' files without suffix."""
+    kernels = {call.kernel for program in programs for call in program.calls}
+    shared = {unit for kernel in kernels for unit in SHARED.get(kernel, [])}
+    return sorted({"mico", *(f"mico_{kernel}" for kernel in kernels), *shared})
+
+
+def _makefile(name: str, programs: Sequence[Program]) -> str:
+    networks = [unit for p in programs for unit in (p.name, f"{p.name}_weights")]
+    units = ["main", *networks, *(u for u in _kernel_units(programs) if (KERNELS / f"{u}.c").is_file())]
+    return _TEMPLATES.get_template("Makefile.j2").render(name=name, units=units, cflags=CFLAGS, warnings=WARNINGS)
 
 
 def _render(template: str, program: Program, title: str) -> str:
     places = {p.tensor: p for p in program.memory}
-    arena = {b.name: b for c in program.calls for b in (c.output, *c.inputs) if b.place == "arena"}
+    arena = {c.output.name: c.output for c in reversed(program.calls) if c.output.place == "arena"}
     return _TEMPLATES.get_template(f"{template}.j2").render(
         program=program,
         title=title.replace("*/", "* /"),
         NAME=program.name.upper(),
         flash_bytes=sum(sections(program).values()),
-        kernels=sorted(used_kernels(program)),
+        kernels=sorted({c.kernel for c in program.calls}),
         weighted=[c for c in program.calls if c.weights],
-        buffers=[(b, places[name]) for name, b in arena.items()],
+        buffers=[(b, places[name]) for name, b in reversed(arena.items())],
         scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
         members=lambda call: list(_members(call, program.name)),
         pointer=_pointer,
@@ -122,20 +126,27 @@ def _render(template: str, program: Program, title: str) -> str:
 
 
 def _members(call: Call, prefix: str) -> Iterator[str]:
-    """The designated initialisers of the call's struct."""
+    """Lines of the call's struct: its own members share lines, those of a nested struct have lines of their own."""
+    yield from _wrapped([f".{k} = {v}" for k, v in call.fields.items() if not isinstance(v, dict)])
     for key, value in call.fields.items():
-        yield f".{key} = {_initialiser(value)}"
+        if isinstance(value, dict):
+            yield from _wrapped([f".{key}.{k} = {v}" for k, v in value.items()])
     if w := call.weights:
-        symbol = f"{prefix}_{call.name}"
-        tables = {key: f"{symbol}_{key}" for key in ("bias", "multiplier", "shift")}
-        shape = {"row_words": w.words.shape[1], "taps": w.taps, "bits": w.bits}
-        yield f".weights = {_initialiser({'words': f'{symbol}_weight', **tables, **shape})}"
+        for key, table in (("words", "weight"), ("bias", "bias"), ("multiplier", "multiplier"), ("shift", "shift")):
+            yield f".weights.{key} = {prefix}_{call.name}_{table}"
+        yield f".weights.row_words = {w.words.shape[1]}, .weights.taps = {w.taps}, .weights.bits = {w.bits}"
 
 
-def _initialiser(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f".{k} = {_initialiser(v)}" for k, v in value.items()) + "}"
-    return value if isinstance(value, str) else str(int(value))
+def _wrapped(items: list[str], width: int = 100) -> Iterator[str]:
+    """Join items by commas into lines of at most `width` columns."""
+    line = ""
+    for item in items:
+        if line and len(line) + len(item) > width:
+            yield line
+            line = ""
+        line = f"{line}, {item}" if line else item
+    if line:
+        yield line
 
 
 def _pointer(ctype: str, offset: int) -> str:

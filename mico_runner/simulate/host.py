@@ -1,22 +1,23 @@
-"""The host as a target: compile generated C and run it on images, with the time of each layer if asked for."""
+"""The host as a target: compile generated C, run it on images, time its layers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mico_runner.errors import StepError, StepSkipped
+from mico_runner.quant.qgraph import QType
 
 CFLAGS = "-O3 -march=native"
 SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -27,37 +28,27 @@ RUN_TIMEOUT_S = 1800.0
 _LAST_LINES = 15  # of a failed tool's output, in the message
 
 
-@dataclass(frozen=True)
-class LayerTime:
-    """Time of one kernel call: median and interquartile range over images and repeats, the clock's own cost taken off."""
+class LayerTime(NamedTuple):
+    """Time of one node of the network (all its kernel calls): median over images and repeats, the clock's own cost taken off."""
 
-    node: str
-    call: str
-    median_ns: float
-    spread_ns: float
-
-
-@dataclass(frozen=True)
-class HostRun:
-    """logits: int32 (N, *output shape), element for element what `quant.reference.run` gives. layers: None unless timed."""
-
-    logits: np.ndarray
-    layers: list[LayerTime] | None
+    layer: str
+    ns: float
 
 
 def build(
     folder: Path | str,
+    into: Path | str | None = None,
+    *,
     sanitize: bool = False,
     timing: bool = False,
     cflags: str = CFLAGS,
-    into: Path | str | None = None,
 ) -> Path:
     """Compile the C program that `codegen.generate` wrote into `folder`.
 
     Args:
-        sanitize: address and undefined-behaviour sanitizers instead of `cflags`; the first finding ends the program.
-        timing: compile in the clock around each layer.
         into: where builds are kept; `folder`/build by default.
+        sanitize: address and undefined-behaviour sanitizers instead of `cflags`; the first finding ends the program.
+        timing: compile in the clock around each layer, for `time_layers`.
 
     Returns:
         The binary. It lies in a folder named by the content of the sources, the flags and the compiler, so that a stale one is
@@ -68,9 +59,8 @@ def build(
         StepError: with the compiler's last lines.
     """
     folder = Path(folder)
-    for tool in ("gcc", "make"):
-        if shutil.which(tool) is None:
-            raise StepSkipped(f"simulate on the host needs {tool}, which is not installed: {INSTALL}")
+    _needs("gcc")
+    _needs("make")
     flags = " ".join([SANITIZE if sanitize else cflags, *([TIMING] if timing else [])])
     sources = sorted([*folder.glob("*.c"), *folder.glob("*.h"), folder / "Makefile", folder / "network.json"])
     store = Path(into) if into else folder / "build"
@@ -94,20 +84,36 @@ def build(
     return binary
 
 
-def run(
-    binary: Path | str, images: np.ndarray, repeats: int | None = None, timeout_s: float = RUN_TIMEOUT_S
-) -> HostRun:
+def run(binary: Path | str, images: np.ndarray, timeout_s: float = RUN_TIMEOUT_S) -> np.ndarray:
     """Run the program on quantised images.
 
     Args:
         images: integers (N, *input shape) in the IR's order (C, H, W); this function brings them to HWC.
-        repeats: passes over the images that are timed; needs a binary built with `timing=True`. None: no times.
+
+    Returns:
+        int32 (N, *output shape) in the IR's order: element for element what `quant.reference.run` gives.
 
     Raises:
         ValueError: images of another shape, or integers that the input's type does not hold.
         StepError: the program crashed, hung or wrote something else than it should; with its last lines.
     """
-    binary = Path(binary)
+    return _run(Path(binary), images, None, timeout_s)[0]
+
+
+def time_layers(
+    binary: Path | str, images: np.ndarray, repeats: int = 1, timeout_s: float = RUN_TIMEOUT_S
+) -> list[LayerTime]:
+    """Time of each node that runs code, in order; `binary` is built with `timing=True`. Arguments and errors as `run`."""
+    return _run(Path(binary), images, repeats, timeout_s)[1]
+
+
+def compiler_version() -> str:
+    """First line of `gcc --version`. Raises StepSkipped when gcc is missing."""
+    _needs("gcc")
+    return subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
+def _run(binary: Path, images: np.ndarray, repeats: int | None, timeout_s: float) -> tuple[np.ndarray, list[LayerTime]]:
     network = describe(binary.parent)
     shape = tuple(network["output"]["shape"])
     with tempfile.TemporaryDirectory(prefix="mico-host-") as scratch:
@@ -115,9 +121,9 @@ def run(
         paths[0].write_bytes(to_memory(images, network["input"]).tobytes())
         timed = [] if repeats is None else [str(paths[2]), str(repeats)]
         _checked([str(binary.resolve()), *map(str, paths[:2]), *timed], binary.name, timeout_s)
-        values = read_exactly(paths[1], np.int32, len(images) * int(np.prod(shape)), binary.name)
-        layers = None if repeats is None else _layer_times(paths[2], network["layers"], len(images) * repeats)
-    return HostRun(from_memory(values, shape), layers)
+        values = read_exactly(paths[1], np.int32, len(images) * math.prod(shape), binary.name)
+        times = [] if repeats is None else _layer_times(paths[2], network["layers"], len(images) * repeats)
+    return from_memory(values, shape), times
 
 
 def to_memory(images: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
@@ -125,13 +131,12 @@ def to_memory(images: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     shape = tuple(tensor["shape"])
     if images.shape[1:] != shape:
         raise ValueError(f"images have shape {images.shape[1:]}, the network reads {shape}")
-    bits, signed = tensor["bits"], tensor["signed"]
-    high = 1 if signed and bits == 1 else (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-    low = -high - (bits > 1) if signed else 0
-    if images.size and (images.min() < low or images.max() > high):
-        raise ValueError(f"images hold {images.min()} .. {images.max()}, the input's type allows {low} .. {high}")
+    kind = QType(tensor["bits"], tensor["signed"], tensor["scale"])
+    if images.size and (images.min() < kind.qmin or images.max() > kind.qmax):
+        found = f"{images.min()} .. {images.max()}"
+        raise ValueError(f"images hold {found}, the network's input type allows {kind.qmin} .. {kind.qmax}")
     stored = images.transpose(0, 2, 3, 1) if len(shape) == 3 else images
-    return np.ascontiguousarray(stored).astype(np.int8 if signed else np.uint8)
+    return np.ascontiguousarray(stored).astype(np.int8 if kind.signed else np.uint8)
 
 
 def from_memory(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -157,14 +162,13 @@ def run_program(command: list[str], timeout_s: float = RUN_TIMEOUT_S) -> None:
     _checked(command, Path(command[0]).name, timeout_s)
 
 
-def _layer_times(path: Path, layers: list[dict[str, str]], passes: int) -> list[LayerTime]:
-    times = read_exactly(path, np.uint64, passes * (len(layers) + 1), path.name).reshape(passes, len(layers) + 1)
-    low, middle, high = np.percentile(times.astype(np.float64), [25, 50, 75], axis=0)
-    clock = middle[-1]
-    return [
-        LayerTime(layer["node"], layer["call"], max(0.0, float(middle[i] - clock)), float(high[i] - low[i]))
-        for i, layer in enumerate(layers)
-    ]
+def _layer_times(path: Path, calls: list[dict[str, str]], passes: int) -> list[LayerTime]:
+    times = read_exactly(path, np.uint64, passes * (len(calls) + 1), path.name).reshape(passes, len(calls) + 1)
+    *medians, clock = np.median(times, axis=0)
+    total: dict[str, float] = {}
+    for call, median in zip(calls, medians, strict=True):
+        total[call["node"]] = total.get(call["node"], 0.0) + max(0.0, float(median - clock))
+    return [LayerTime(*item) for item in total.items()]
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -173,6 +177,11 @@ def describe(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise StepError(f"{folder} holds no generated network (no network.json); run codegen first")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _needs(tool: str) -> None:
+    if shutil.which(tool) is None:
+        raise StepSkipped(f"simulating on the host needs {tool}, which is not installed: {INSTALL}")
 
 
 def _fingerprint(sources: list[Path], flags: str) -> str:
