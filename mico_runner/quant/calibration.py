@@ -84,15 +84,17 @@ def activation_type(stats: Statistics, bits: int, method: str, percentile: float
 
     A tensor that was zero on all images gets scale 1.
     """
+    if stats.low == stats.high == 0:
+        return QType(bits, False, 1.0)
     signed = stats.low < 0
     if signed and bits == 1:
-        return QType(1, True, float(np.abs(stats.sample).mean()) or 1.0)
+        return QType(1, True, float(np.abs(stats.sample).mean()) or -stats.low)
     limits = QType(bits, signed, 1.0)
     low, high = stats.low, stats.high
     if method == "percentile":
         low, high = np.percentile(stats.sample, [100 - percentile, percentile])
     # A tensor whose percentile is zero though it has other values is scaled by its extremes.
-    scale = max(_widest(low, high, limits), 0.0) or _widest(stats.low, stats.high, limits) or 1.0
+    scale = max(_widest(low, high, limits), 0.0) or _widest(stats.low, stats.high, limits)
     if method == "mse":
         scale = _least_error(stats.sample, scale, limits)
     return QType(bits, signed, float(scale))

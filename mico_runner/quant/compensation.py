@@ -13,6 +13,7 @@ H's diagonal is raised by DAMPING of its mean, which keeps corrections small in 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from mico_runner.quant.weights import round_weights, weight_scales
 
@@ -35,43 +36,50 @@ def compensated(
     mean, mean_read = x.mean(0), xq.mean(0)
     rows = weight.reshape(groups, -1, k).astype(np.float64)
     scales = weight_scales(weight, bits, granularity, method).reshape(groups, -1)
-    problems = [_least_squares(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
+    problems = [_Problem(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
     for _ in range(ROUNDS):
-        q = np.stack([_round_columns(*problems[g], scales[g], bits) for g in range(groups)])
+        q = np.stack([problems[g].round(scales[g], bits) for g in range(groups)])
         scales = _refit(problems, q, scales, granularity)
     wanted = np.einsum("gk,gok->go", mean, rows)
     found = np.einsum("gk,gok->go", mean_read, q * scales[..., None])
     return q.reshape(weight.shape), scales.reshape(-1), (wanted - found).reshape(-1)
 
 
-def _least_squares(rows: np.ndarray, x: np.ndarray, read: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best real weights (out, K) for the inputs read, and H (K, K)."""
-    hessian = read.T @ read / len(read)
-    hessian[np.diag_indices(len(hessian))] += DAMPING * np.trace(hessian) / len(hessian) + TINY
-    cross = read.T @ (x - read) / len(read)
-    return rows + rows @ np.linalg.solve(hessian, cross).T, hessian
+class _Problem:
+    """Steps 1 and 2 for one group: `rows` are the best real weights (out, K), `hessian` is H (K, K)."""
+
+    def __init__(self, rows: np.ndarray, x: np.ndarray, read: np.ndarray) -> None:
+        h = read.T @ read / len(read)
+        h[np.diag_indices(len(h))] += DAMPING * np.trace(h) / len(h) + TINY
+        self.hessian = h
+        self.order = np.argsort(-np.diag(h), kind="stable")
+        self.upper = _inverse_factor(h[np.ix_(self.order, self.order)])
+        target = rows @ ((x - read).T @ read / len(read))
+        self.rows = rows.copy()
+        self.rows[:, self.order] += target[:, self.order] @ self.upper.T @ self.upper
+
+    def round(self, scales: np.ndarray, bits: float) -> np.ndarray:
+        rows, upper = self.rows[:, self.order], self.upper
+        q = np.empty(rows.shape, dtype=np.int8)
+        for j in range(rows.shape[1]):
+            q[:, j] = round_weights(rows[:, j : j + 1], scales, bits)[:, 0]
+            error = (rows[:, j] - q[:, j] * scales) / upper[j, j]
+            rows[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
+        return q[:, np.argsort(self.order, kind="stable")]
 
 
-def _round_columns(rows: np.ndarray, hessian: np.ndarray, scales: np.ndarray, bits: float) -> np.ndarray:
-    order = np.argsort(-np.diag(hessian), kind="stable")
-    rows = rows[:, order].copy()
-    inverse = np.linalg.inv(hessian[np.ix_(order, order)])
-    upper = np.linalg.cholesky((inverse + inverse.T) / 2).T
-    q = np.empty(rows.shape, dtype=np.int8)
-    for j in range(rows.shape[1]):
-        q[:, j] = round_weights(rows[:, j : j + 1], scales, bits)[:, 0]
-        error = (rows[:, j] - q[:, j] * scales) / upper[j, j]
-        rows[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
-    return q[:, np.argsort(order, kind="stable")]
+def _inverse_factor(h: np.ndarray) -> np.ndarray:
+    """Upper triangular U with U'U = H^-1, from the Cholesky factor of H read backwards."""
+    factor = np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1]
+    upper = torch.from_numpy(factor.copy())
+    return torch.linalg.solve_triangular(upper, torch.eye(len(h), dtype=upper.dtype), upper=True).numpy()
 
 
-def _refit(
-    problems: list[tuple[np.ndarray, np.ndarray]], q: np.ndarray, scales: np.ndarray, granularity: str
-) -> np.ndarray:
+def _refit(problems: list[_Problem], q: np.ndarray, scales: np.ndarray, granularity: str) -> np.ndarray:
     """Scales of least output error; a channel whose integers say nothing keeps its own."""
-    products = [integers @ hessian for integers, (_, hessian) in zip(q.astype(np.float64), problems, strict=True)]
-    agree = np.stack([(p * rows).sum(1) for p, (rows, _) in zip(products, problems, strict=True)])
-    power = np.stack([(p * integers).sum(1) for p, integers in zip(products, q, strict=True)])
+    products = [integers @ p.hessian for integers, p in zip(q.astype(np.float64), problems, strict=True)]
+    agree = np.stack([(product * p.rows).sum(1) for product, p in zip(products, problems, strict=True)])
+    power = np.stack([(product * integers).sum(1) for product, integers in zip(products, q, strict=True)])
     if granularity == "tensor":
         agree, power = np.full_like(agree, agree.sum()), np.full_like(power, power.sum())
     known = (agree > 0) & (power > 0)
