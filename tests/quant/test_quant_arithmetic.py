@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from quant_networks import Drawn, extreme_inputs, random_bits, random_graph, random_images
+from quant_networks import extreme_inputs, random_bits, random_graph, random_images
 
 from mico_runner.quant import PTQ, Executor, quantize_input, reference
 from mico_runner.quant.fixed_point import multiplier_and_shift, shared_shift
@@ -161,15 +161,18 @@ def test_executor_equals_reference_on_random_networks(seed):
         np.testing.assert_array_equal(found, values[qgraph.output])
 
 
-def test_accumulators_beyond_float32_are_exact():
-    drawn = Drawn(np.random.default_rng(0), (600,))
-    graph = drawn.graph(drawn.linear("input", 4))
-    graph.nodes[0].weight[:] = np.where(np.arange(600) % 2, 1.0, 0.99)
-    images = np.random.default_rng(1).random((40, 600)).astype(np.float32)
-    qgraph = PTQ(graph, images).quantize({"linear.0": LayerBits(8, 8)})
-    x = np.random.default_rng(1).integers(250, 256, (50, 600))
-    assert (x @ qgraph.nodes[0].weight.T.astype(np.int64)).max() > 2**24
-    np.testing.assert_array_equal(Executor(qgraph).run(x), reference.run(qgraph, x))
+def test_sums_beyond_float32_are_exact():
+    """The bias cancels a sum of 38 million, so that an error of one unit in it would be seen."""
+    bias = np.array([-127 * 252 * 1200], np.int32)
+    factors = {"multiplier": np.array([1], np.int32), "shift": np.array([1], np.int32)}
+    node = QNode("layer", "linear", ("input",), "out", {}, np.full((1, 1200), 127, np.int8), 8, None, bias, **factors)
+    tensors = {"input": QTensor((1200,), QType(8, False, 1.0)), "out": QTensor((1,), QType(16, True, 1.0))}
+    qgraph = QGraph("large", "input", "out", (node,), tensors)
+    x = np.random.default_rng(1).integers(249, 256, (200, 1200))
+    wanted = (127 * x.sum(1) + int(bias[0]) + 1) // 2
+    assert np.abs(wanted).max() < 2**15
+    for found in (reference.run(qgraph, x), Executor(qgraph).run(x)):
+        np.testing.assert_array_equal(found[:, 0], wanted)
 
 
 @given(st.lists(st.floats(1e-20, 1e12), min_size=1, max_size=4))
