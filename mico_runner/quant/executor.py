@@ -12,6 +12,7 @@ Why it is exact, although it computes in floating point:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -22,7 +23,7 @@ from mico_runner.quant.qgraph import QGraph, QNode, QType
 from mico_runner.quant.reference import check_inputs
 
 FLOAT32_EXACT = 2**24
-BATCH_SIZE = 128  # activations of a small network stay in the cache; measured on LeNet
+BATCH_SIZE = 256  # of 32 .. 512 the fastest on LeNet
 
 Kernel = Callable[[list[torch.Tensor]], torch.Tensor]  # whole numbers as float32 -> whole numbers as float32
 
@@ -119,7 +120,13 @@ def _kernel(qgraph: QGraph, node: QNode, pool: QNode | None) -> Kernel:
 
 
 def _max_pool(x: torch.Tensor, node: QNode) -> torch.Tensor:
-    return F.max_pool2d(x, node.attrs["kernel"], node.attrs["stride"], node.attrs["padding"])
+    """Maximum over rows, then over columns: on a CPU several times as fast as torch's max_pool2d, which also finds the indices."""
+    (kh, kw), (sh, sw), (ph, pw) = (node.attrs[k] for k in ("kernel", "stride", "padding"))
+    if ph or pw:
+        x = F.pad(x, (pw, pw, ph, ph), value=-torch.inf)
+    rows, columns = ((n - k) // s * s + 1 for n, k, s in zip(x.shape[2:], (kh, kw), (sh, sw), strict=True))
+    x = functools.reduce(torch.maximum, [x[:, :, i : i + rows : sh] for i in range(kh)])
+    return functools.reduce(torch.maximum, [x[..., j : j + columns : sw] for j in range(kw)])
 
 
 def _weighted(qgraph: QGraph, node: QNode, pool: QNode | None, qtype: QType) -> Kernel:
