@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quant_networks import extreme_inputs, random_bits, random_graph, random_images
@@ -203,3 +204,16 @@ def test_inputs_outside_the_type_are_refused():
                 run(bad)
     pixels = np.arange(256, dtype=np.uint8)[: int(np.prod(shape))].reshape(1, *shape)
     np.testing.assert_array_equal(quantize_input(qgraph, pixels / np.float32(255)), pixels)
+
+
+def test_a_caller_who_allows_reduced_precision_gets_the_same_integers():
+    rng = np.random.default_rng(4)
+    qgraph = one_layer(rng, 8, QType(8, False, 1.0), QType(16, True, 1.0), "linear")
+    x = extreme_inputs(rng, qgraph, 20)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = Executor(qgraph).run(x)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    np.testing.assert_array_equal(found, reference.run(qgraph, x))
