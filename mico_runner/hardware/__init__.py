@@ -1,0 +1,9 @@
+"""Devices: one YAML per device in `hardware/`, with the source of each figure.
+
+device = hardware.load("bitfusion")         # or a path to a YAML file, or a mapping
+device.batch, device.value("input_rows")
+"""
+
+from mico_runner.hardware.profile import Hardware, Parameter, is_path, load, names
+
+__all__ = ["Hardware", "Parameter", "is_path", "load", "names"]

@@ -1,0 +1,93 @@
+"""One device: what it computes with, how its latencies are counted, and where each figure comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mico_runner import paths, yaml_schema, yaml_source
+from mico_runner.errors import UnknownName
+from mico_runner.hardware.schema import SCHEMA
+from mico_runner.yaml_source import Place, Source
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One figure of the device."""
+
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A device profile.
+
+    Attributes:
+        kind: "bitfusion" or "cpu": which simulators and checks apply.
+        clock_hz: None where the device has no single or no published clock.
+        batch: samples per kernel call, which latencies are counted for.
+        latency_unit: "cycles" or "ns".
+        weight_bits, activation_bits: what the device computes with; 1.5 is ternary.
+        parameters: the figures that its simulator reads, by name.
+        sources: where the figures outside `parameters` come from, by field.
+    """
+
+    name: str
+    description: str
+    kind: str
+    clock_hz: float | None
+    batch: int
+    latency_unit: str
+    weight_bits: tuple[float, ...]
+    activation_bits: tuple[int, ...]
+    parameters: Mapping[str, Parameter]
+    sources: Mapping[str, str]
+    sha256: str
+
+    def value(self, parameter: str) -> float:
+        """Value of a parameter. Raises UnknownName."""
+        if parameter not in self.parameters:
+            raise UnknownName(f"parameter of hardware {self.name!r},", parameter, self.parameters)
+        return self.parameters[parameter].value
+
+
+def load(device: str | Path | Mapping[str, Any]) -> Hardware:
+    """A device profile by name, from a YAML file, or from a mapping of the same form.
+
+    Text that ends in .yaml or .yml is a path, other text a name.
+
+    Raises:
+        UnknownName: with the nearest names.
+        UsageError: the file cannot be read or is no device profile; all problems at once, each with its line.
+    """
+    data = yaml_schema.check(_source(device), SCHEMA)
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    parameters = {name: Parameter(**figure) for name, figure in data.pop("parameters").items()}
+    bits = {key: tuple(data.pop(key)) for key in ("weight_bits", "activation_bits")}
+    return Hardware(**data, **bits, parameters=parameters, sha256=digest)
+
+
+def names() -> list[str]:
+    """Names of the shipped devices, sorted."""
+    return sorted(path.stem for path in paths.shipped("hardware").glob("*.yaml"))
+
+
+def is_path(device: str) -> bool:
+    """Whether `load` takes this text for a path."""
+    return device.endswith((".yaml", ".yml"))
+
+
+def _source(device: str | Path | Mapping[str, Any]) -> Source:
+    if isinstance(device, Mapping):
+        return Source(dict(device), {(): Place("hardware")})
+    if isinstance(device, Path) or is_path(device):
+        return yaml_source.read(Path(device))
+    if device not in names():
+        raise UnknownName("hardware", device, names())
+    return yaml_source.read(paths.shipped("hardware") / f"{device}.yaml", f"hardware/{device}.yaml")

@@ -1,0 +1,57 @@
+"""The form of a device profile, as Cerberus rules."""
+
+from typing import Any
+
+_TEXT = {"type": "string", "minlength": 1, "meta": {"text": "text, not empty"}}
+
+SCHEMA: dict[str, dict[str, Any]] = {
+    "name": {
+        "type": "string",
+        "regex": "[a-z0-9][a-z0-9._-]*",
+        "required": True,
+        "meta": {"text": "lower-case letters, digits, '.', '_', '-'"},
+    },
+    "description": {"type": "string", "default": ""},
+    "kind": {"type": "string", "allowed": ["bitfusion", "cpu"], "required": True},
+    "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
+    "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
+    "latency_unit": {"type": "string", "allowed": ["cycles", "ns"], "required": True},
+    "weight_bits": {
+        "type": "list",
+        "schema": {"type": "number", "allowed": [1, 1.5, 2, 3, 4, 5, 6, 7, 8]},
+        "minlength": 1,
+        "distinct": True,
+        "required": True,
+    },
+    "activation_bits": {
+        "type": "list",
+        "schema": {"type": "integer", "allowed": [1, 2, 3, 4, 5, 6, 7, 8]},
+        "minlength": 1,
+        "distinct": True,
+        "required": True,
+    },
+    "parameters": {
+        "type": "dict",
+        "default": {},
+        "keysrules": {"type": "string", "regex": "[a-z][a-z0-9_]*", "meta": {"text": "lower_case names"}},
+        "valuesrules": {
+            "type": "dict",
+            "schema": {
+                "value": {"type": "number", "required": True},
+                "unit": {**_TEXT, "required": True},
+                "source": {**_TEXT, "required": True},
+            },
+        },
+        "meta": {"text": "a mapping of name: {value, unit, source}"},
+    },
+    "sources": {
+        "type": "dict",
+        "default": {},
+        "keysrules": {
+            "type": "string",
+            "allowed": ["clock_hz", "batch", "weight_bits", "activation_bits"],
+        },
+        "valuesrules": _TEXT,
+        "meta": {"text": "a mapping of field: where its figure comes from"},
+    },
+}
