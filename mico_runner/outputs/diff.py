@@ -15,7 +15,8 @@ from mico_runner.outputs import store
 from mico_runner.steps.base import Metric
 
 _RULE = re.compile(
-    r"(?P<name>[\w.*?\[\]-]+)\s*(?P<sign>[<>])\s*(?P<limit>[+-]?\d+(\.\d*)?(e[+-]?\d+)?)\s*(?P<percent>%?)", re.I
+    r"(?P<name>[\w.*?\[\]-]+)\s*(?P<sign>[<>])\s*(?P<limit>(?P<relative>[+-])?\d+(\.\d*)?(e[+-]?\d+)?)\s*(?P<percent>%?)",
+    re.I,
 )
 
 
@@ -23,8 +24,8 @@ _RULE = re.compile(
 class Row:
     """One metric in both versions; None where it is absent.
 
-    verdict: "same", "better", "worse" (beyond its tolerance, or a rule broken), "changed" (no direction, or within the
-    tolerance), "new", "gone", "volatile".
+    verdict: "same", "better", "worse" (beyond its tolerance, or a rule broken), "changed" (no direction, or worse within
+    the tolerance), "new", "gone", "volatile".
     """
 
     name: str
@@ -33,6 +34,7 @@ class Row:
     unit: str
     direction: str
     tolerance: float | str
+    volatile: bool
     verdict: str
     rule: str = ""
 
@@ -46,9 +48,13 @@ class Diff:
     rows: list[Row]
 
     @property
+    def regressed(self) -> bool:
+        return bool(self.regressions)
+
+    @property
     def regressions(self) -> list[Row]:
         """What makes `mico-run diff` end with exit code 1: worse metrics, and those that vanished."""
-        return [row for row in self.rows if row.verdict in ("worse", "gone")]
+        return [row for row in self.rows if row.verdict == "worse" or _is_lost(row)]
 
     def to_table(self, style: str = "simple") -> str:
         """Text table; `style` is one of tabulate's."""
@@ -105,20 +111,27 @@ def diff(a: Path, b: Path, fail_on: list[str] | None = None) -> Diff:
 
 def _row(name: str, a: Metric | None, b: Metric | None, rule: str | None) -> Row:
     known = b or a
-    row = Row(name, a and a.value, b and b.value, known.unit, known.direction, known.tolerance, "")
     if a and b and a.unit != b.unit:
         raise UsageError(f"{name}: the unit was {a.unit!r} and is now {b.unit!r}; the two cannot be compared")
-    verdict = _verdict(a, b)
-    if rule and a and b:
-        verdict = "worse" if _broken(_parse(rule), a.value, b.value) else "changed" if verdict == "worse" else verdict
-    return Row(**{**asdict(row), "verdict": verdict, "rule": f"worse ({rule})" if rule and verdict == "worse" else ""})
+    verdict, why = _verdict(a, b), ""
+    if rule and b and (a or not _parse(rule)["relative"]):
+        if _broken(rule, a, b):
+            verdict, why = "worse", f"worse ({rule})"
+        elif verdict == "worse":
+            verdict = "changed"
+    values = (a.value if a else None, b.value if b else None)
+    return Row(name, *values, known.unit, known.direction, known.tolerance, known.volatile, verdict, why)
+
+
+def _is_lost(row: Row) -> bool:
+    return row.verdict == "gone" and row.direction != "info" and not row.volatile
 
 
 def _verdict(a: Metric | None, b: Metric | None) -> str:
     if a is None:
         return "new"
     if b is None:
-        return "volatile" if a.volatile else "changed" if a.direction == "info" else "gone"
+        return "gone"
     if a.volatile or b.volatile:
         return "volatile"
     if a.value == b.value:
@@ -143,13 +156,14 @@ def _parse(rule: str) -> dict[str, str]:
     return match.groupdict()
 
 
-def _broken(rule: dict[str, str], a: float, b: float) -> bool:
-    limit = float(rule["limit"])
-    relative = rule["limit"][0] in "+-"
-    if rule["percent"]:
-        limit = limit / 100 * abs(a) if relative else limit
-    bound = a + limit if relative else limit
-    return b > bound if rule["sign"] == ">" else b < bound
+def _broken(rule: str, a: Metric | None, b: Metric) -> bool:
+    parts = _parse(rule)
+    limit = float(parts["limit"])
+    if parts["relative"]:
+        limit = a.value + (limit / 100 * abs(a.value) if parts["percent"] else limit)
+    elif parts["percent"] and b.unit != "%":
+        raise UsageError(f"--fail-on {rule!r}: the unit is {b.unit!r}; a limit in % needs a sign, as in >+2%")
+    return b.value > limit if parts["sign"] == ">" else b.value < limit
 
 
 def _number(value: float | None) -> str:

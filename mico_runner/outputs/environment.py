@@ -12,6 +12,7 @@ import mico_runner
 
 PACKAGES = (
     "cerberus",
+    "jinja2",
     "matplotlib",
     "numpy",
     "pandas",
@@ -19,7 +20,9 @@ PACKAGES = (
     "pyyaml",
     "scikit-learn",
     "scipy",
+    "tabulate",
     "torch",
+    "tqdm",
     "xgboost-cpu",
 )
 

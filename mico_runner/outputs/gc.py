@@ -5,38 +5,47 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from mico_runner.errors import UsageError
 from mico_runner.outputs import store
+from mico_runner.outputs.locks import FileLock
 
 
 def gc(root: Path, keep: int = 3, dry_run: bool = False) -> list[Path]:
-    """Keep the newest `keep` versions of each spec and what they need of the cache; returns what goes.
+    """Keep the newest `keep` versions of each spec and what they need of the cache; returns what goes (or would go).
 
-    Baselines stay. A cache entry whose lock a run holds, and the work folder of such a run, stay too.
+    Baselines stay, and so does what a run in progress computes or reads. Raises UsageError for a negative `keep`.
     """
-    specs = [p for p in root.iterdir() if p.is_dir() and store.versions(p)] if root.is_dir() else []
-    doomed = [v for spec in specs for v in store.versions(spec)[: -keep or None]]
-    kept = [v for spec in specs for v in store.versions(spec) if v not in doomed]
+    if keep < 0:
+        raise UsageError(f"gc keeps a number of versions, at least 0; got {keep}")
+    specs = sorted(p for p in root.iterdir() if p.is_dir() and store.versions(p)) if root.is_dir() else []
+    kept = [version for spec in specs for version in store.versions(spec)[-keep:] if keep]
+    gone = [version for spec in specs for version in _old_versions(spec, keep, dry_run)]
     used = {(s, a["fingerprint"]) for v in kept for s, a in store.manifest(v)["steps"].items() if a["fingerprint"]}
-    entries = sorted(p for p in (root / ".cache").glob("*/*") if p.is_dir())
-    for folder in entries:
-        if (folder.parent.name, folder.name.split(".")[0]) not in used and not _busy(folder):
-            doomed.append(folder)
-    for folder in [] if dry_run else doomed:
-        shutil.rmtree(folder)
-        if folder.parent.parent.name == ".cache":
-            folder.with_name(folder.name.split(".")[0] + ".lock").unlink(missing_ok=True)
-    for spec in [] if dry_run else specs:
-        newest = store.latest(spec)
-        if newest is None:
-            (spec / "latest").unlink(missing_ok=True)
-    return doomed
+    return gone + _unused_results(root / ".cache", used, dry_run)
 
 
-def _busy(folder: Path) -> bool:
-    try:
-        with FileLock(folder.with_name(folder.name.split(".")[0] + ".lock"), timeout=0):
-            return False
-    except Timeout:
-        return True
+def _old_versions(spec: Path, keep: int, dry_run: bool) -> list[Path]:
+    with FileLock(spec / ".lock"):
+        old = store.versions(spec)[: -keep or None]
+        for version in [] if dry_run else old:
+            store.delete(version)
+        if not dry_run:
+            store.link_latest(spec)
+    return old
+
+
+def _unused_results(cache: Path, used: set[tuple[str, str]], dry_run: bool) -> list[Path]:
+    """Entries, and the work and temporary folders beside them, that are neither in `used` nor locked."""
+    gone = []
+    for folder in sorted(p for p in cache.glob("*/*") if p.is_dir()):
+        fingerprint = folder.name.split(".")[0]
+        if (folder.parent.name, fingerprint) in used and folder.suffix in ("", ".work"):
+            continue
+        lock = FileLock(folder.with_name(f"{fingerprint}.lock"))
+        if lock.acquire(wait=False):
+            gone.append(folder)
+            if not dry_run:
+                shutil.rmtree(folder)
+            unneeded = not dry_run and not any(folder.parent.glob(f"{fingerprint}*/"))
+            lock.delete() if unneeded else lock.release()
+    return gone

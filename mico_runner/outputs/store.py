@@ -6,19 +6,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from mico_runner.errors import UsageError, did_you_mean
 from mico_runner.outputs.files import flush, flush_tree, sha256, write_text
+from mico_runner.outputs.locks import FileLock
 from mico_runner.steps.base import Metric
 
 _VERSION = re.compile(r"v\d{4,}")
-_ASSEMBLY = ".assembly"
+_ASSEMBLY, _TRASH = ".assembly", ".trash"
 
 
 def versions(folder: Path) -> list[Path]:
@@ -32,16 +30,19 @@ def latest(folder: Path) -> Path | None:
     return next(reversed(versions(folder)), None)
 
 
-@contextmanager
-def new_version(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes the next version, and `latest`, when the block ends without an error."""
+def new_version(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """The next version of a spec, and `latest`: what `fill` puts into the folder it is called with.
+
+    Args:
+        folder: `<outputs>/<spec name>`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         assembly = folder / _ASSEMBLY
         shutil.rmtree(assembly, ignore_errors=True)  # of a dead process: who assembles holds the lock
         assembly.mkdir()
         try:
-            yield assembly
+            fill(assembly)
             flush_tree(assembly)
             newest = latest(folder)
             version = folder / f"v{int(newest.name[1:]) + 1 if newest else 1:04d}"
@@ -49,18 +50,41 @@ def new_version(folder: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(assembly, ignore_errors=True)
             raise
-        link = folder / ".latest"
-        link.unlink(missing_ok=True)
-        link.symlink_to(version.name)
-        os.replace(link, folder / "latest")
+        link_latest(folder)
         flush(folder)
+    return version
+
+
+def link_latest(folder: Path) -> None:
+    """Let `latest` point to the newest version, or vanish with the last one; call it with the spec's lock held."""
+    newest = latest(folder)
+    if newest is None:
+        (folder / "latest").unlink(missing_ok=True)
+        return
+    link = folder / ".latest"
+    link.unlink(missing_ok=True)
+    link.symlink_to(newest.name)
+    os.replace(link, folder / "latest")
+
+
+def delete(version: Path) -> None:
+    """Remove a version: gone at once under its name, whatever kills the process; call it with the spec's lock held."""
+    trash = version.with_name(_TRASH)
+    shutil.rmtree(trash, ignore_errors=True)
+    version.rename(trash)
+    shutil.rmtree(trash)
 
 
 def resolve(text: str, root: Path) -> Path:
-    """The folder that `text` means: a path with a metrics.json, "name" (its newest version), "name/v0002" or "name/latest".
+    """The folder that `text` means: a path with a metrics.json, "name" (its newest version),
+    "name/v0002", "name/latest", or "latest" (the newest version of all).
 
     Raises UsageError that lists the versions there are.
     """
+    if text == "latest" and root.is_dir():
+        everything = [v for folder in root.iterdir() for v in versions(folder)]
+        if everything:
+            return max(everything, key=lambda v: (v / "manifest.json").stat().st_mtime_ns).resolve()
     for path in (Path(text), root / text):
         if (path / "metrics.json").is_file():
             return path.resolve()
@@ -93,6 +117,7 @@ def write_metrics(folder: Path, values: dict[str, Metric]) -> None:
 
 
 def manifest(version: Path) -> dict[str, Any]:
+    """manifest.json of a version."""
     return json.loads((version / "manifest.json").read_text(encoding="utf-8"))
 
 

@@ -1,19 +1,22 @@
 """Finished steps by fingerprint: `<outputs>/.cache/<step>/<fingerprint>/` holds `artifacts/` and `step.json`.
 
 An entry is written beside its place, flushed to disk, and renamed: it is whole or absent. Beside it may lie
-`<fingerprint>.work/` (what an interrupted step wants to find again), `.tmp/` (being written) and `.lock`.
+`<fingerprint>.work/` (what an interrupted step wants to find again), `.tmp/` (being written), `.old/` (being deleted) and `.lock`.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from mico_runner.outputs.files import flush, flush_tree, write_text
+from mico_runner.outputs.locks import FileLock
 
-from mico_runner.outputs.files import flush_tree, write_text
+_POLL_SECONDS = 0.05
 
 
 class Entry:
@@ -24,35 +27,82 @@ class Entry:
         self.artifacts = self.folder / "artifacts"
         self.work = self.folder.with_name(f"{fingerprint}.work")
         self._temporary = self.folder.with_name(f"{fingerprint}.tmp")
+        self._old = self.folder.with_name(f"{fingerprint}.old")
+        self._lock = FileLock(self.folder.with_name(f"{fingerprint}.lock"))
 
     @property
     def finished(self) -> bool:
         return (self.folder / "step.json").is_file()
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether an earlier run left something to continue from."""
+        return self.work.is_dir()
+
     def record(self) -> dict[str, Any]:
         """What `finish` was given: metrics, seconds, log."""
         return json.loads((self.folder / "step.json").read_text(encoding="utf-8"))
 
-    def lock(self) -> FileLock:
-        """Held while the step is computed, so that two runs at once compute it once."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder.with_name(f"{self.folder.name}.lock"))
+    def claim(self, again: bool, waiting: Callable[[], None]) -> bool:
+        """Lock the entry: True when the caller has it alone and is to compute it, False when it is finished and shared.
+
+        Args:
+            again: compute it although it is finished.
+            waiting: called once when another run is in the way.
+        """
+        told = False
+        while True:
+            if not again and self.finished and self._lock.acquire(shared=True, wait=False):
+                if self.finished:
+                    return False
+                self._lock.release()
+            if self._lock.acquire(wait=False):
+                if again or not self.finished:
+                    return True
+                self._lock.release()
+                continue
+            if not told:
+                waiting()
+                told = True
+            time.sleep(_POLL_SECONDS)
+
+    def share(self) -> None:
+        """From alone to shared: the result is there for others to read, and stays until `release`."""
+        self._lock.acquire(shared=True)
+
+    def release(self) -> None:
+        self._lock.release()
 
     def begin(self) -> Path:
-        """An empty folder for the artifacts; call with the lock held: what lies there is of a dead process."""
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        """An empty folder for the artifacts; call with the entry claimed: what lies there is of a dead process."""
+        self.discard()
         (self._temporary / "artifacts").mkdir(parents=True)
-        self.work.mkdir(parents=True, exist_ok=True)
+        self.work.mkdir(exist_ok=True)
         return self._temporary / "artifacts"
+
+    def discard(self, work: bool = False) -> None:
+        """Drop what a failed or killed step wrote; its work folder stays unless `work`."""
+        if work:
+            shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        shutil.rmtree(self._old, ignore_errors=True)
 
     def finish(self, record: dict[str, Any]) -> None:
         """Make the artifacts the entry, replacing an older one, and drop the work folder."""
         write_text(self._temporary / "step.json", json.dumps(record, indent=1, sort_keys=True))
         flush_tree(self._temporary)
         if self.folder.exists():
-            old = self.folder.with_name(f"{self.folder.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            self.folder.rename(old)
-            shutil.rmtree(old)
+            self.folder.rename(self._old)
         self._temporary.rename(self.folder)
+        flush(self.folder.parent)
+        shutil.rmtree(self._old, ignore_errors=True)
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+def sweep(outputs: Path) -> None:
+    """Delete the temporary folders that dead processes left in the cache."""
+    for leftover in [p for end in ("tmp", "old") for p in (outputs / ".cache").glob(f"*/*.{end}")]:
+        lock = FileLock(leftover.with_suffix(".lock"))
+        if lock.acquire(wait=False):
+            shutil.rmtree(leftover, ignore_errors=True)
+            lock.release()

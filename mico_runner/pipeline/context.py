@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -18,9 +19,8 @@ class Context:
     """See `mico_runner.steps.base.StepContext`.
 
     Args:
-        folders: finished steps of this run -> folder of their artifacts.
+        folders: the steps of this run that this one declared it reads from -> folder of their artifacts.
         metrics: all that earlier steps of this run wrote.
-        readable: the steps that this one declared it reads from.
     """
 
     def __init__(
@@ -31,7 +31,6 @@ class Context:
         work: Path,
         folders: dict[str, Path],
         metrics: dict[str, Metric],
-        readable: Iterable[str],
         jobs: int,
         quiet: bool,
     ) -> None:
@@ -39,18 +38,19 @@ class Context:
         self.dir, self.work, self.jobs = folder, work, jobs
         self.metrics: dict[str, Metric] = {}
         self.lines: list[dict[str, Any]] = []
-        self._folders, self._before, self._readable = folders, metrics, list(readable)
-        self._quiet = quiet
+        self._folders, self._before, self._quiet = folders, metrics, quiet
 
     def upstream(self, step: str) -> Path:
-        if step not in self._readable:
-            raise StepError(f"step {self.step!r} reads {step!r}, which it does not name in its needs")
+        if step not in self._folders:
+            raise StepError(f"reads {step!r}, which is not in its needs or takes no part in this run")
         return self._folders[step]
 
     def has(self, step: str) -> bool:
-        return step in self._readable
+        return step in self._folders
 
     def upstream_metric(self, name: str) -> float:
+        if name not in self._before:
+            raise StepError(f"reads metric {name!r}, which no earlier step wrote")
         return self._before[name].value
 
     def metric(
@@ -63,10 +63,12 @@ class Context:
         volatile: bool = False,
     ) -> None:
         value = value.item() if hasattr(value, "item") else value
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise StepError(f"metric {name!r} is {value!r}: not a finite number")
         if direction not in ("lower", "higher", "info"):
             raise StepError(f"metric {name!r}: direction {direction!r}; allowed: lower, higher, info")
+        if not _is_tolerance(tolerance):
+            raise StepError(f"metric {name!r}: tolerance {tolerance!r}; give a number >= 0 or a percentage like '1%'")
         if name in self._before or name in self.metrics:
             raise StepError(f"metric {name!r} is written twice")
         self.metrics[name] = Metric(value, unit, direction, tolerance, volatile)
@@ -77,10 +79,18 @@ class Context:
         with (self.work / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if not self._quiet:
-            print(f"  {self.step}: {message}", file=sys.stderr)
+            from tqdm import tqdm
+
+            tqdm.write(f"  {self.step}: {message}", file=sys.stderr)  # above a bar, if there is one
 
     def progress(self, iterable: Iterable[Any], *, total: int | None = None, desc: str = "") -> Iterable[Any]:
         from tqdm import tqdm
 
         silent = self._quiet or not sys.stderr.isatty()
         return tqdm(iterable, total=total, desc=f"  {self.step}: {desc}", disable=silent, leave=False, file=sys.stderr)
+
+
+def _is_tolerance(value: float | str) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch(r"\d+(\.\d*)?\s*%", value) is not None
+    return math.isfinite(value) and value >= 0

@@ -8,8 +8,11 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal data give equal text. Raises ValueError for NaN and infinities."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    """JSON with sorted keys and no spaces: equal data give equal text.
+
+    Raises ValueError for NaN and infinities, TypeError for what JSON does not know.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def fingerprint(step: str, version: int, inputs: dict[str, Any], upstream: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mico_runner.errors import UnknownName
+from mico_runner.errors import UnknownName, UsageError
 from mico_runner.outputs import store
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.cache import Entry
@@ -17,8 +17,10 @@ from mico_runner.steps import STEPS
 
 @dataclass(frozen=True)
 class PlanRow:
+    """What would happen to a step: `action` is "run", "cached", or "skip" for a step that `only` leaves out."""
+
     step: str
-    action: str  # "run" or "cached"
+    action: str
     reason: str
 
 
@@ -26,26 +28,32 @@ class Plan:
     """The steps of one run and their places in the cache.
 
     Attributes:
-        steps: names in order.
+        listed: all steps of the spec, in order.
+        steps: those that take part.
         inputs: what each step depends on besides other steps.
+
+    Raises UnknownName for steps that do not exist or an `only` / `from_` that is not in the spec; UsageError for a step
+    that needs one which the spec leaves out.
     """
 
     def __init__(self, data: dict[str, Any], options: Options, registry: Registry = STEPS) -> None:
         self.data, self.options, self.registry = data, options, registry
-        listed = sorted(data["steps"], key=lambda name: registry.info(name).meta["order"])
+        self.listed = sorted(data["steps"], key=lambda name: registry.info(name).meta["order"])
         for chosen in filter(None, (options.only, options.from_)):
-            if chosen not in listed:
-                raise UnknownName("step of this spec", chosen, listed)
-        self.steps = [s for s in listed if options.only is None or s in self._closure(options.only, listed)]
+            if chosen not in self.listed:
+                raise UnknownName("step of this spec", chosen, self.listed)
+        for step in self.listed:
+            for need in registry.info(step).meta.get("needs", []):
+                if need not in self.listed:
+                    raise UsageError(f"steps: {step!r} needs {need!r}, which is not among {', '.join(self.listed)}")
+        self.steps = self.listed if options.only is None else self._closure(options.only)
         self.objects = {name: registry.get(name)() for name in self.steps}
         self.inputs = {name: step.inputs(data) for name, step in self.objects.items()}
         self._forced = self._forced_steps()
 
     def upstream(self, step: str, without: Iterable[str] = ()) -> list[str]:
         """The steps of this run that `step` reads from, those in `without` (skipped ones) left out."""
-        meta = self.registry.info(step).meta
-        wanted = [*meta.get("needs", []), *meta.get("optional_needs", [])]
-        return [name for name in wanted if name in self.steps and name not in without]
+        return [name for name in self._reads(step) if name in self.steps and name not in without]
 
     def fingerprint(self, step: str, without: Iterable[str] = ()) -> str:
         prior = {name: self.fingerprint(name, without) for name in self.upstream(step, without)}
@@ -59,49 +67,72 @@ class Plan:
 
     def rows(self) -> list[PlanRow]:
         """What would happen to each step, and why."""
-        latest = store.latest(self.options.outputs / self.data["name"])
-        before = store.manifest(latest)["steps"] if latest else {}
         running: set[str] = set()
         rows = []
-        for step in self.steps:
-            reason = self._reason(step, before.get(step), running)
+        for step in self.listed:
+            if step not in self.steps:
+                rows.append(PlanRow(step, "skip", f"not needed for {self.options.only}"))
+                continue
+            reason = self.reason(step, running)
             if reason:
                 running.add(step)
             rows.append(PlanRow(step, "run" if reason else "cached", reason or "same inputs as a finished run"))
         return rows
 
-    def _reason(self, step: str, before: dict[str, Any] | None, running: set[str]) -> str:
-        """Why the step runs; "" when its result is in the cache."""
+    def reason(self, step: str, running: Iterable[str] = (), without: Iterable[str] = ()) -> str:
+        """Why the step runs, given those that run before it; "" when its result is in the cache."""
         if self.is_forced(step):
             return "forced" if self.options.force else f"forced from {self.options.from_}"
-        if self.entry(step).finished:
+        entry = self.entry(step, without)
+        if entry.finished:
             return ""
+        return self._change(step, running) + ("; an earlier attempt did not finish" if entry.interrupted else "")
+
+    def _change(self, step: str, running: Iterable[str]) -> str:
+        """What is different from the newest version that has the step."""
+        before = self._before(step)
         if before is None:
             return "never ran"
+        if before["status"] == "skipped":
+            return f"was skipped: {before['hint']}"
         version = self.objects[step].VERSION
         if before["version"] != version:
-            return f"step version {before['version']} -> {version}"
+            return f"VERSION {before['version']} -> {version}"
         changed = difference(before["inputs"], self.inputs[step])
         if changed:
             return changed
         again = [name for name in self.upstream(step) if name in running]
         if again:
-            return f"after {', '.join(again)}"
-        return (
-            "its cached result is gone"
-            if set(self.upstream(step)) == set(before["upstream"])
-            else "other steps before it"
-        )
+            return f"upstream {', '.join(again)} runs"
+        now, then = self.upstream(step), before["upstream"]
+        if sorted(now) != sorted(then):
+            return f"reads {', '.join(now) or 'no step'}; before: {', '.join(then) or 'no step'}"
+        return "other upstream results" if self._moved(step) else "its cached result was deleted"
 
-    def _closure(self, step: str, listed: list[str]) -> set[str]:
+    def _before(self, step: str) -> dict[str, Any] | None:
+        """The step's record in the newest version that has it."""
+        for version in reversed(store.versions(self.options.outputs / self.data["name"])):
+            record = store.manifest(version)["steps"].get(step)
+            if record:
+                return record
+        return None
+
+    def _moved(self, step: str) -> bool:
+        """Whether an upstream step has another fingerprint than in the version `step` was last part of."""
+        return self._before(step)["fingerprint"] != self.fingerprint(step)
+
+    def _reads(self, step: str) -> list[str]:
+        meta = self.registry.info(step).meta
+        return [*meta.get("needs", []), *meta.get("optional_needs", [])]
+
+    def _closure(self, step: str) -> list[str]:
+        """The step and all that it reads from, directly or not, in order."""
         found, todo = set(), [step]
         while todo:
             name = todo.pop()
             found.add(name)
-            meta = self.registry.info(name).meta
-            needs = [*meta.get("needs", []), *meta.get("optional_needs", [])]
-            todo += [n for n in needs if n in listed and n not in found]
-        return found
+            todo += [n for n in self._reads(name) if n in self.listed and n not in found]
+        return [name for name in self.listed if name in found]
 
     def _forced_steps(self) -> set[str]:
         if self.options.force:
@@ -113,6 +144,6 @@ class Plan:
         return forced
 
 
-def plan(data: dict[str, Any], options: Options) -> list[PlanRow]:
-    """What `run` would do with each step of the spec, and why. Raises UnknownName for `only` / `from_` steps not in it."""
-    return Plan(data, options).rows()
+def plan(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> list[PlanRow]:
+    """What `run` would do with each step of the spec, and why. Raises as `Plan` does."""
+    return Plan(data, options, registry).rows()

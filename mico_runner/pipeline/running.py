@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import resource
-import shutil
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from filelock import Timeout
-
 from mico_runner.errors import MicoError, StepError, StepSkipped
-from mico_runner.outputs import environment, store
-from mico_runner.outputs.files import write_text
+from mico_runner.outputs import store
 from mico_runner.pipeline import Options
-from mico_runner.pipeline.cache import Entry
+from mico_runner.pipeline.assembly import Finished, assemble
+from mico_runner.pipeline.cache import Entry, sweep
 from mico_runner.pipeline.context import Context
 from mico_runner.pipeline.fingerprint import canonical
+from mico_runner.pipeline.gates import BrokenGate, broken_gates, matches
 from mico_runner.pipeline.planning import Plan
 from mico_runner.registry import Registry
 from mico_runner.steps import STEPS
@@ -37,211 +33,124 @@ class RunResult:
         version: its folder.
         statuses: step -> "run", "cached" or "skipped".
         skipped: step -> what is missing and how to install it.
-        broken_gates: one line per gate that does not hold.
+        broken_gates: the gates that do not hold; `gates.table` prints them.
     """
 
     version: Path
     metrics: dict[str, Metric]
     statuses: dict[str, str]
     skipped: dict[str, str]
-    broken_gates: list[str]
+    broken_gates: list[BrokenGate]
 
-
-@dataclass
-class _State:
-    """What has happened so far in a run."""
-
-    metrics: dict[str, Metric] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)  # artifacts of the steps that are done
-    statuses: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # for the manifest
-    log: list[dict[str, Any]] = field(default_factory=list)
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 when a gate is broken."""
+        return 3 if self.broken_gates else 0
 
 
 def run(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> RunResult:
     """Run the spec's steps, those in the cache excepted, and write a version.
 
+    With `only`, gates on metrics that the left-out steps would write are not checked.
+
     Raises:
         StepError: a step failed; no version is written, finished steps stay in the cache.
-        UnknownName: `only` or `from_` names no step of this spec.
+        UnknownName, UsageError: as `Plan` does.
     """
     plan = Plan(data, options, registry)
-    state = _State()
-    for step in plan.steps:
-        _do(plan, step, state)
-    broken = broken_gates(data["gates"], state.metrics)
-    with store.new_version(options.outputs / data["name"]) as folder:
-        _assemble(folder, plan, state, broken, previous=store.latest(options.outputs / data["name"]))
-    version = store.latest(options.outputs / data["name"])
-    return RunResult(version, state.metrics, state.statuses, state.skipped, broken)
+    sweep(options.outputs)
+    done = Finished()
+    entries: list[Entry] = []
+    try:
+        for step in plan.steps:
+            _do(plan, step, done, entries)
+        if options.only:
+            data = {**data, "gates": {gate: b for gate, b in data["gates"].items() if matches(gate, done.metrics)}}
+        data = {**data, "steps": plan.steps}
+        broken = broken_gates(data["gates"], done.metrics)
+        folder = options.outputs / data["name"]
+        version = store.new_version(folder, lambda new: assemble(new, data, done, broken, store.latest(folder)))
+    finally:
+        for entry in entries:
+            entry.release()
+    return RunResult(version, done.metrics, done.statuses, done.skipped, broken)
 
 
-def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric]) -> list[str]:
-    """One line per metric outside its gate, and per gate that no metric matches. Names may hold `*`."""
-    lines = []
-    for pattern, bounds in gates.items():
-        names = fnmatch.filter(metrics, pattern)
-        if not names:
-            lines.append(f"{pattern}: no such metric in this run")
-        for name in names:
-            metric = metrics[name]
-            for bound, broken in (
-                ("max", metric.value > bounds.get("max", metric.value)),
-                ("min", metric.value < bounds.get("min", metric.value)),
-            ):
-                if broken:
-                    lines.append(f"{name} = {metric.value:g} {metric.unit}; {bound} {bounds[bound]:g}")
-    return lines
-
-
-def _do(plan: Plan, step: str, state: _State) -> None:
-    """Bring one step's result into `state`, from the cache or by running it."""
-    missing = [name for name in plan.registry.info(step).meta.get("needs", []) if name in state.skipped]
+def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
+    """Bring one step's result into `done`, from the cache or by running it; its entry stays locked, in `entries`."""
+    missing = [name for name in plan.registry.info(step).meta.get("needs", []) if name in done.skipped]
     if missing:
-        return _skip(plan, step, state, f"{missing[0]} was skipped")
-    entry = plan.entry(step, without=state.skipped)
-    with _locked(entry, plan.options.quiet, step):
-        status = "cached"
-        if plan.is_forced(step) or not entry.finished:
-            try:
-                _run_step(plan, step, state, entry)
-            except StepSkipped as reason:
-                return _skip(plan, step, state, str(reason))
-            status = "run"
-        record = entry.record()
-    state.statuses[step] = status
-    state.folders[step] = entry.folder / "artifacts"
-    state.metrics |= {name: Metric(**fields) for name, fields in record["metrics"].items()}
-    state.log += record["log"] if status == "run" else [_line(step, "taken from the cache")]
-    state.steps[step] = {
-        "status": status,
-        "fingerprint": entry.folder.name,
-        "version": plan.objects[step].VERSION,
-        "inputs": json.loads(canonical(plan.inputs[step])),
-        "upstream": plan.upstream(step, state.skipped),
-        "wall_seconds": record["wall_seconds"],
-        "cpu_seconds": record["cpu_seconds"],
-    }
-    _say(
-        plan.options.quiet,
-        f"{step}: " + ("cached" if status == "cached" else f"done in {record['wall_seconds']:.1f} s"),
+        return _skip(plan, step, done, f"it needs {missing[0]}, which was skipped")
+    entry = plan.entry(step, without=done.skipped)
+    entries.append(entry)
+    compute = entry.claim(
+        again=plan.is_forced(step),
+        waiting=lambda: _say(plan, f"{step}: another run is busy with this result; waiting for it"),
     )
+    if compute:
+        try:
+            _run_step(plan, step, done, entry)
+        except StepSkipped as reason:
+            return _skip(plan, step, done, str(reason))
+        entry.share()
+    record = entry.record()
+    done.statuses[step] = "run" if compute else "cached"
+    done.folders[step] = entry.artifacts
+    done.metrics |= {name: Metric(**fields) for name, fields in record["metrics"].items()}
+    done.log += record["log"] if compute else [_line(step, "taken from the cache")]
+    about = {"fingerprint": entry.folder.name, "upstream": plan.upstream(step, done.skipped)}
+    about |= {key: record[key] for key in ("wall_seconds", "cpu_seconds")}
+    done.steps[step] = _about(plan, step, done.statuses[step]) | about
+    _say(plan, f"{step}: " + (f"done in {record['wall_seconds']:.1f} s" if compute else "cached"))
 
 
-def _run_step(plan: Plan, step: str, state: _State, entry: Entry) -> None:
+def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
+    again = [name for name, status in done.statuses.items() if status == "run"]
+    reason = plan.reason(step, again, done.skipped)
     artifacts = entry.begin()
-    _say(plan.options.quiet, f"{step}: running")
-    readable = plan.upstream(step, state.skipped)
-    ctx = Context(
-        step,
-        plan.data,
-        artifacts,
-        entry.work,
-        state.folders,
-        state.metrics,
-        readable,
-        plan.options.jobs,
-        plan.options.quiet,
-    )
+    _say(plan, f"{step}: running ({reason})")
+    readable = plan.upstream(step, done.skipped)
+    jobs = plan.options.jobs or plan.data["executor"]["jobs"]
+    folders = {name: done.folders[name] for name in readable}
+    ctx = Context(step, plan.data, artifacts, entry.work, folders, done.metrics, jobs, plan.options.quiet)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
         plan.objects[step].run(ctx)
     except StepSkipped:
+        entry.discard(work=True)
         raise
     except MicoError as error:
-        error.args = (f"step {step!r}: {error} (log: {entry.work / 'log.jsonl'})",)
-        raise
+        entry.discard()
+        where = f"; log: {entry.work / 'log.jsonl'}" if ctx.lines else ""
+        raise StepError(f"step {step!r}: {error}{where}") from error
     except Exception as error:
+        entry.discard()
         trace = entry.work / "traceback.txt"
         trace.write_text(traceback.format_exc(), encoding="utf-8")
-        raise StepError(f"step {step!r} failed: {type(error).__name__}: {error} (traceback: {trace})") from error
-    entry.finish(
-        {
-            "step": step,
-            "metrics": {name: metric.to_json() for name, metric in ctx.metrics.items()},
-            "wall_seconds": round(time.perf_counter() - wall, 3),
-            "cpu_seconds": round(_cpu_seconds() - cpu, 3),
-            "log": ctx.lines,
-        }
-    )
+        raise StepError(f"step {step!r} failed: {type(error).__name__}: {error}; traceback: {trace}") from error
+    metrics = {name: metric.to_json() for name, metric in ctx.metrics.items()}
+    seconds = {
+        "wall_seconds": round(time.perf_counter() - wall, 3),
+        "cpu_seconds": round(_cpu_seconds() - cpu, 3),
+    }
+    entry.finish({"step": step, "metrics": metrics, "log": ctx.lines, **seconds})
 
 
-def _skip(plan: Plan, step: str, state: _State, hint: str) -> None:
-    state.statuses[step], state.skipped[step] = "skipped", hint
-    state.log.append(_line(step, f"skipped: {hint}"))
+def _skip(plan: Plan, step: str, done: Finished, hint: str) -> None:
+    done.statuses[step], done.skipped[step] = "skipped", hint
+    done.log.append(_line(step, f"skipped: {hint}"))
+    nothing = {"hint": hint, "fingerprint": None, "upstream": [], "wall_seconds": 0.0, "cpu_seconds": 0.0}
+    done.steps[step] = _about(plan, step, "skipped") | nothing
+    _say(plan, f"{step}: skipped: {hint}")
+
+
+def _about(plan: Plan, step: str, status: str) -> dict[str, Any]:
     inputs = json.loads(canonical(plan.inputs[step]))
-    state.steps[step] = {
-        "status": "skipped",
-        "hint": hint,
-        "fingerprint": None,
-        "version": plan.objects[step].VERSION,
-        "inputs": inputs,
-        "upstream": [],
-        "wall_seconds": 0.0,
-        "cpu_seconds": 0.0,
-    }
-    _say(plan.options.quiet, f"{step}: skipped: {hint}")
-
-
-def _assemble(folder: Path, plan: Plan, state: _State, broken: list[str], previous: Path | None) -> None:
-    for step, artifacts in state.folders.items():
-        shutil.copytree(artifacts, folder / "steps" / step)
-    resolved = {**plan.data, "steps": plan.steps}
-    write_text(folder / "spec.resolved.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
-    store.write_metrics(folder, state.metrics)
-    write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in state.log))
-    manifest = {
-        "name": plan.data["name"],
-        "seed": plan.data["seed"],
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "environment": environment.describe(),
-        "steps": state.steps,
-        "broken_gates": broken,
-    }
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
-    _report(folder, previous)
-    manifest["artifacts"] = store.artifact_hashes(folder)
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
-
-
-def _report(folder: Path, previous: Path | None) -> None:
-    """report.html; the previous version's when it would show the same, which spares importing matplotlib."""
-    from mico_runner import outputs
-
-    if previous and (previous / "report.html").is_file() and _shown(previous) == _shown(folder):
-        shutil.copyfile(previous / "report.html", folder / "report.html")
-    else:
-        outputs.write_report(folder)
-
-
-def _shown(version: Path) -> dict[str, Any]:
-    """What the report depends on besides the artifacts that the fingerprints stand for."""
-    return {
-        key: value for key, value in store.manifest(version).items() if key not in ("created", "artifacts", "steps")
-    } | {
-        step: (about["fingerprint"], about["wall_seconds"]) for step, about in store.manifest(version)["steps"].items()
-    }
-
-
-class _locked:
-    """The entry's lock; says so when another run holds it."""
-
-    def __init__(self, entry: Entry, quiet: bool, step: str) -> None:
-        self._lock, self._quiet, self._step = entry.lock(), quiet, step
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            _say(self._quiet, f"{self._step}: another run is computing this; waiting for it")
-            self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    return {"status": status, "version": plan.objects[step].VERSION, "inputs": inputs}
 
 
 def _cpu_seconds() -> float:
+    """Of this process and the finished ones that it started."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
@@ -250,6 +159,6 @@ def _line(step: str, message: str) -> dict[str, Any]:
     return {"time": round(time.time(), 3), "step": step, "message": message}
 
 
-def _say(quiet: bool, text: str) -> None:
-    if not quiet:
+def _say(plan: Plan, text: str) -> None:
+    if not plan.options.quiet:
         print(text, file=sys.stderr)

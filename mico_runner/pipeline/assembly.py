@@ -1,0 +1,90 @@
+"""What a version holds, from what a run has done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mico_runner import outputs
+from mico_runner.errors import StepError
+from mico_runner.outputs import environment, store
+from mico_runner.outputs.files import sha256, write_text
+from mico_runner.pipeline.gates import BrokenGate
+from mico_runner.steps.base import Metric
+
+
+@dataclass
+class Finished:
+    """The steps that a run is through with.
+
+    Attributes:
+        folders: step -> its artifacts, without the skipped steps.
+        statuses: step -> "run", "cached" or "skipped".
+        skipped: step -> why.
+        steps: step -> its record in the manifest.
+    """
+
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+def assemble(
+    folder: Path, data: dict[str, Any], done: Finished, broken: list[BrokenGate], previous: Path | None
+) -> None:
+    """Fill the folder of a new version; `previous` is the newest one before it.
+
+    Raises StepError when an artifact cannot be shown in the report.
+    """
+    for step, artifacts in done.folders.items():
+        shutil.copytree(artifacts, folder / "steps" / step)
+    write_text(folder / "spec.resolved.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    store.write_metrics(folder, done.metrics)
+    write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in done.log))
+    manifest = {
+        "name": data["name"],
+        "seed": data["seed"],
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "environment": environment.describe(),
+        "report_template": _report_template(),
+        "steps": done.steps,
+        "broken_gates": [asdict(gate) for gate in broken],
+    }
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+    _report(folder, previous)
+    manifest["artifacts"] = store.artifact_hashes(folder)
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+
+
+def _report(folder: Path, previous: Path | None) -> None:
+    """report.html; the previous version's when it would show the same, which spares importing matplotlib."""
+    if previous and (previous / "report.html").is_file() and _shown(previous) == _shown(folder):
+        shutil.copyfile(previous / "report.html", folder / "report.html")
+        return
+    try:
+        outputs.write_report(folder)
+    except Exception as error:
+        raise StepError(f"report.html: {type(error).__name__}: {error}") from error
+
+
+def _report_template() -> str:
+    """Hash of the files that make the report."""
+    files = sorted(Path(outputs.__file__).parent.glob("report*"))
+    return "".join(sha256(file)[:8] for file in files if file.is_file())
+
+
+def _shown(version: Path) -> dict[str, Any]:
+    """What the report depends on: the spec, the manifest, and the artifacts, for which the fingerprints stand."""
+    manifest = store.manifest(version)
+    steps = {step: (about["fingerprint"], about["wall_seconds"]) for step, about in manifest["steps"].items()}
+    rest = {key: value for key, value in manifest.items() if key not in ("created", "artifacts", "steps")}
+    return {"spec": (version / "spec.resolved.yaml").read_text(encoding="utf-8"), "steps": steps, **rest}

@@ -1,0 +1,53 @@
+"""Gates: bounds that a spec sets for metrics; a broken one ends `mico-run` with exit code 3."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from mico_runner.steps.base import Metric
+
+
+@dataclass(frozen=True)
+class BrokenGate:
+    """A metric outside its bound; `value` is None where no metric of the run has the gate's name."""
+
+    gate: str
+    metric: str | None = None
+    value: float | None = None
+    unit: str = ""
+    bound: str = ""  # "min" or "max"
+    limit: float | None = None
+
+
+def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric]) -> list[BrokenGate]:
+    """One entry per metric and bound that does not hold, and per gate that no metric matches. Names may hold `*`."""
+    broken = []
+    for gate, bounds in gates.items():
+        names = matches(gate, metrics)
+        if not names:
+            broken.append(BrokenGate(gate))
+        for name in names:
+            value = metrics[name].value
+            for bound, limit in bounds.items():
+                if limit is not None and (value > limit if bound == "max" else value < limit):
+                    broken.append(BrokenGate(gate, name, value, metrics[name].unit, bound, limit))
+    return broken
+
+
+def matches(gate: str, metrics: dict[str, Metric]) -> list[str]:
+    """The metrics that a gate speaks of, sorted."""
+    return [gate] if gate in metrics else sorted(fnmatch.filter(metrics, gate))
+
+
+def table(broken: list[BrokenGate]) -> str:
+    """The broken gates as text, a line each."""
+    from tabulate import tabulate
+
+    body = [
+        (g.metric, f"{g.value:.6g} {g.unit}", f"{g.bound} {g.limit:g}")
+        if g.metric
+        else (g.gate, "no such metric in this run", "")
+        for g in broken
+    ]
+    return tabulate(body, ["broken gate", "value", "allowed"], disable_numparse=True)
