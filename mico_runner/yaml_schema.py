@@ -150,7 +150,7 @@ def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
 def _problem(source: Source, path: Keys, error: Any, schema: dict[str, Any]) -> Problem:
     if error.code == codes.UNKNOWN_FIELD.code:
         known = list(_parent_rules(schema, error.document_path[:-1]))
-        text = f"unknown key; allowed: {', '.join(known)}{_near(path[-1], known)}"
+        text = f"unknown key; allowed: {', '.join(known) or 'none'}{_near(path[-1], known)}"
         return Problem(source.place(path, of_key=True), path, text)
     rules = _rules_at(schema, error.document_path)
     if error.code == codes.REQUIRED_FIELD.code:

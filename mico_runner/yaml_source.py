@@ -88,7 +88,10 @@ class Source:
             result = dict(lower_data)
             for key, value in upper_data.items():
                 result[key] = self._merge(lower_data.get(key), upper, value, (*path, key))
-            self._adopt(upper, path)
+            if (
+                upper.values[path].line is not None
+            ):  # an override writes only what it ends in, not what it leads through
+                self._adopt(upper, path)
             return result
         for places in (self.values, self.keys):
             for known in [p for p in places if len(p) > len(path) and p[: len(path)] == path]:

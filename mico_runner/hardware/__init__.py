@@ -4,6 +4,7 @@ device = hardware.load("bitfusion")         # or a path to a YAML file, or a map
 device.batch, device.value("input_rows")
 """
 
-from mico_runner.hardware.profile import Hardware, Parameter, is_path, load, names
+from mico_runner.hardware.profile import Hardware, Parameter, is_path, load, names, read
+from mico_runner.hardware.schema import SCHEMA
 
-__all__ = ["Hardware", "Parameter", "is_path", "load", "names"]
+__all__ = ["SCHEMA", "Hardware", "Parameter", "is_path", "load", "names", "read"]

@@ -73,6 +73,11 @@ def load(device: str | Path | Mapping[str, Any]) -> Hardware:
     return Hardware(**data, **bits, parameters=parameters, sha256=digest)
 
 
+def read(path: Path) -> dict[str, Any]:
+    """What a device's YAML file says, checked, defaults filled in. Raises as `load` does."""
+    return yaml_schema.check(yaml_source.read(path), SCHEMA)
+
+
 def names() -> list[str]:
     """Names of the shipped devices, sorted."""
     return sorted(path.stem for path in paths.shipped("hardware").glob("*.yaml"))

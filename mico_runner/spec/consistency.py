@@ -1,0 +1,121 @@
+"""Sections against each other: bits against the device, latency against the predictor, targets against the device, gates against steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from mico_runner.errors import did_you_mean
+from mico_runner.steps import STEPS
+from mico_runner.yaml_schema import show
+
+if TYPE_CHECKING:
+    from mico_runner.hardware import Hardware
+    from mico_runner.spec.complete import Draft
+    from mico_runner.yaml_source import Keys
+
+OWNER = {"proxy": "fit"}  # step that writes the metrics of a prefix, where they are not named alike
+SPANS = ("in_channels", "out_channels", "in_h")  # [lowest, highest] in profile.kernels.<kind>
+
+
+def check_consistency(draft: Draft, device: Hardware | None) -> None:
+    """Add what is wrong to the draft's problems."""
+    data = draft.data
+    if data["datasets"]["profile"] == [] and "fit" in data["steps"] and "profile" not in data["steps"]:
+        draft.fail(("datasets", "profile"), "missing, needed by proxy; allowed: catalog names or .csv files")
+    if device is not None:
+        _check_bits(draft, device)
+        _check_targets(draft, device)
+    if data["search"] is not None:
+        _check_search(draft)
+    if data["profile"] is not None:
+        _check_ranges(draft)
+    _check_gates(draft)
+
+
+def _check_bits(draft: Draft, device: Hardware) -> None:
+    """Every bit-width that the spec names is one that the device has."""
+    data = draft.data
+    of_weights, of_activations = device.weight_bits, device.activation_bits
+
+    def check(path: Keys, value: float, allowed: Iterable[float], what: str) -> None:
+        if value not in allowed:
+            names = ", ".join(f"{bits:g}" for bits in allowed)
+            draft.fail(path, f"found {show(value)}; allowed: {what} bits of {device.name}: {names}")
+
+    def each(path: Keys, values: list[float], allowed: Iterable[float], what: str) -> None:
+        for i, value in enumerate(values):
+            check((*path, i), value, allowed, what)
+
+    if data["search"] is not None:
+        space = data["search"]["space"]
+        each(("search", "space", "weight_bits"), space["weight_bits"], of_weights, "weight")
+        each(("search", "space", "activation_bits"), space["activation_bits"], of_activations, "activation")
+        for layer, bits in space["pinned"].items():
+            path = ("search", "space", "pinned", layer)
+            if "weight_bits" in bits:
+                check((*path, "weight_bits"), bits["weight_bits"], of_weights, "weight")
+            if "activation_bits" in bits:
+                check((*path, "activation_bits"), bits["activation_bits"], of_activations, "activation")
+    if data["evaluate"] is not None:
+        for i, (weight, activation) in enumerate(data["evaluate"]["uniform_bits"]):
+            check(("evaluate", "uniform_bits", i, 0), weight, of_weights, "weight")
+            check(("evaluate", "uniform_bits", i, 1), activation, of_activations, "activation")
+    if data["profile"] is not None:
+        bits = data["profile"]["bits"]
+        each(("profile", "bits", "weight"), bits["weight"], of_weights, "weight")
+        each(("profile", "bits", "activation"), bits["activation"], of_activations, "activation")
+
+
+def _check_targets(draft: Draft, device: Hardware) -> None:
+    """BitFusion's simulator needs BitFusion's parameters."""
+    places: list[tuple[Keys, Any]] = []
+    if draft.data["simulate"] is not None:
+        target = draft.data["simulate"]["target"]
+        path: Keys = ("simulate", "target")
+        places += [(path, target)] if isinstance(target, str) else [((*path, i), t) for i, t in enumerate(target)]
+    if draft.data["profile"] is not None:
+        places.append((("profile", "target"), draft.data["profile"]["target"]))
+    for path, target in places:
+        if target == "bitfusion" and device.kind != "bitfusion":
+            draft.fail(path, f"found 'bitfusion'; allowed: host, because {device.name} is of kind {device.kind}")
+
+
+def _check_search(draft: Draft) -> None:
+    search = draft.data["search"]
+    constraints = search["constraints"]
+    if "accuracy" in constraints and not constraints["accuracy"].keys() & {"max_drop", "min"}:
+        draft.fail(("search", "constraints", "accuracy"), "no limit; allowed: max_drop, min, or both")
+    if "fit" in draft.data["steps"] or "search" not in draft.data["steps"]:
+        return
+    why = "latency needs the predictor of step 'fit', which does not take part; add the section 'proxy'"
+    if "latency" in search["objectives"]:
+        draft.fail(("search", "objectives", search["objectives"].index("latency")), why)
+    if "latency" in constraints:
+        draft.fail(("search", "constraints", "latency"), why, of_key=True)
+
+
+def _check_ranges(draft: Draft) -> None:
+    for kind, ranges in draft.data["profile"]["kernels"].items():
+        for name, limits in ranges.items():
+            if name in SPANS and limits[0] > limits[1]:
+                path = ("profile", "kernels", kind, name)
+                draft.fail(path, f"found {limits}; allowed: [lowest, highest], the first not above the second")
+
+
+def _check_gates(draft: Draft) -> None:
+    steps = draft.data["steps"]
+    prefixes = {**{name: name for name in STEPS.names() if name not in OWNER.values()}, **OWNER}
+    for metric, limits in draft.data["gates"].items():
+        path = ("gates", metric)
+        if limits.get("min", float("-inf")) > limits.get("max", float("inf")):
+            draft.fail(path, f"found min {limits['min']} above max {limits['max']}; allowed: min not above max")
+        prefix = metric.split(".")[0]
+        if prefix not in prefixes:
+            near = did_you_mean(prefix, prefixes).rstrip(";")
+            draft.fail(
+                path, f"no step writes this metric; allowed: {', '.join(sorted(prefixes))} first{near}", of_key=True
+            )
+        elif prefixes[prefix] not in steps:
+            text = f"step {prefixes[prefix]!r}, which writes this metric, does not take part"
+            draft.fail(path, text, of_key=True)

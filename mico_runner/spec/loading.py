@@ -1,0 +1,148 @@
+"""From a file to a resolved spec: read, merge under it what it extends, override, check, complete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mico_runner import paths, yaml_schema, yaml_source
+from mico_runner.errors import did_you_mean
+from mico_runner.spec.complete import complete
+from mico_runner.spec.errors import SpecErrors
+from mico_runner.spec.schema import sections
+from mico_runner.yaml_schema import Problem, SchemaErrors, show
+from mico_runner.yaml_source import MAX_DEPTH, Keys, Place, Source, YamlError
+
+_KEY = re.compile(r"""'([^']*)'|"([^"]*)"|([^.'"=]+)""")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec that may be run.
+
+    Attributes:
+        data: all keys present; the base of `extends` is merged in, so that the data runs again as it is.
+        path: the file it was read from.
+        source: where everything was written.
+    """
+
+    data: dict[str, Any]
+    path: Path
+    source: Source
+
+    def locate(self, key_path: str) -> str:
+        """`file:line:column` of a value, or of the nearest thing around it that was written: `locate("search.budget")`."""
+        return str(self.source.place(_keys(key_path) or ()))
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
+    """Read, merge, check and complete a spec.
+
+    Args:
+        overrides: "a.b=value" each, the value parsed as YAML; later ones win over earlier ones and over the file.
+
+    Raises:
+        SpecErrors: all problems at once. What a section means is checked only when its form is right.
+    """
+    path = Path(path)
+    try:
+        source = _merged(path, list(overrides))
+        data = complete(source, yaml_schema.check(_with_implied(source), sections()), path.parent)
+    except YamlError as error:
+        raise SpecErrors([Problem(error.place, (), error.problem)]) from None
+    except SchemaErrors as error:
+        raise SpecErrors(error.problems) from None
+    return Spec(data, path, source)
+
+
+def _with_implied(source: Source) -> Source:
+    """A model is always quantised, and evaluated unless the spec says null."""
+    if not isinstance(source.data, dict) or not isinstance(source.data.get("model"), dict):
+        return source
+    implied = {"evaluate": {}, **source.data}
+    implied["quantization"] = implied.get("quantization", {}) if implied.get("quantization") is not None else {}
+    return Source(implied, source.values, source.keys)
+
+
+def _merged(path: Path, overrides: list[str]) -> Source:
+    changes = [_override(text) for text in overrides]
+    top = reduce(Source.overlay, changes, yaml_source.read(path))
+    if not isinstance(top.data, dict) or not isinstance(top.data.get("extends"), str):
+        return top  # whatever is wrong with it is the schema's to say
+    base = yaml_source.read(_base_path(top, path.parent))
+    if not isinstance(base.data, dict):
+        problem = f"found {show(base.data)}; allowed: a mapping"
+        raise SpecErrors([Problem(base.place(()), (), problem)])
+    if base.data.get("extends") is not None:
+        problem = "a spec that is extended cannot itself extend another one"
+        raise SpecErrors([Problem(base.place(("extends",)), ("extends",), problem)])
+    return base.overlay(top)
+
+
+def _base_path(top: Source, folder: Path) -> Path:
+    """The file that `extends` means: below the spec's folder, else below the shipped specs."""
+    wanted = top.data["extends"]
+    place = top.place(("extends",))
+    parts = PurePosixPath(wanted).parts
+    if not parts or PurePosixPath(wanted).is_absolute() or ".." in parts or "\\" in wanted:
+        problem = f"found {show(wanted)}; allowed: a path below the spec's folder or the shipped specs, without '..'"
+        raise SpecErrors([Problem(place, ("extends",), problem)])
+    places = [folder, paths.shipped("specs")]
+    for place_to_look in places:
+        if _is_file(place_to_look / wanted):
+            return place_to_look / wanted
+    known = [str(p.relative_to(places[1])) for p in sorted(places[1].glob("templates/*.yaml"))]
+    looked = " and ".join(map(str, places))
+    problem = f"found {show(wanted)}, no file in {looked}; allowed: {', '.join(known)}, or a file of your own"
+    raise SpecErrors([Problem(place, ("extends",), problem + did_you_mean(wanted, known).rstrip(";"))])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _override(text: str) -> Source:
+    """One `--set`, as a source whose every part was written there."""
+    place = Place(f"--set {text}")
+    name, equals, value = text.partition("=")
+    keys = _keys(name)
+    if not equals or not keys:
+        problem = "allowed: key.path=value; a key that holds dots in quotes: gates.'search.latency_ratio'.max=0.5"
+        raise SpecErrors([Problem(place, (), problem)])
+    if len(keys) > MAX_DEPTH:
+        raise SpecErrors([Problem(place, (), f"nested deeper than {MAX_DEPTH} levels")])
+    try:
+        parsed = yaml_source.parse(value, place.label)
+    except YamlError as error:
+        raise SpecErrors([Problem(place, (), error.problem)]) from None
+    source = Source(parsed.data, {(*keys, *path): place for path in parsed.values})
+    for depth in range(len(keys), 0, -1):
+        source.data = {keys[depth - 1]: source.data}
+        source.values[keys[: depth - 1]] = place
+    source.keys = {path: place for path in source.values if path}
+    return source
+
+
+def _keys(text: str) -> Keys | None:
+    """`a.'b.c'.d` as ("a", "b.c", "d"); None when it cannot be read so."""
+    keys: list[str] = []
+    position = 0
+    while position <= len(text):
+        match = _KEY.match(text, position)
+        if not match:
+            return None
+        keys.append(next(group for group in match.groups() if group is not None).strip())
+        position = match.end()
+        if position == len(text):
+            return tuple(keys)
+        if text[position] != ".":
+            return None
+        position += 1
+    return None
