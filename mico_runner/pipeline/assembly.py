@@ -85,6 +85,7 @@ def _report_template() -> str:
 def _shown(version: Path) -> dict[str, Any]:
     """What the report depends on: the spec, the manifest, and the artifacts, for which the fingerprints stand."""
     manifest = store.manifest(version)
-    steps = {step: (about["fingerprint"], about["wall_seconds"]) for step, about in manifest["steps"].items()}
+    kept = ("fingerprint", "wall_seconds", "hint")
+    steps = {step: [about.get(key) for key in kept] for step, about in manifest["steps"].items()}
     rest = {key: value for key, value in manifest.items() if key not in ("created", "artifacts", "steps")}
     return {"spec": (version / "spec.resolved.yaml").read_text(encoding="utf-8"), "steps": steps, **rest}

@@ -1,0 +1,318 @@
+"""report.html: one page, without outside files, that shows a version. Each section appears when its artifacts are there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mico_runner.outputs import report_figures as figures
+from mico_runner.outputs import store
+from mico_runner.outputs.files import write_text
+from mico_runner.outputs.report_tables import Table, bytes_text, number, table
+
+_COSTS = {"latency": "latency", "flash_bytes": "flash, bytes", "ram_bytes": "RAM, bytes", "bops": "bit operations"}
+
+
+def write_report(version: Path, path: Path | None = None) -> Path:
+    """Render a version folder to `path` (default: its own report.html); returns where it is."""
+    path = path or version / "report.html"
+    write_text(path, render(version))
+    return path
+
+
+def render(version: Path) -> str:
+    """The page as text; the same version gives the same text."""
+    environment = Environment(
+        loader=PackageLoader("mico_runner.outputs", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "bytes": bytes_text}
+    return environment.get_template("report.html.j2").render(Report(version).context())
+
+
+class Report:
+    """What the template shows, from the files of one version."""
+
+    def __init__(self, version: Path) -> None:
+        self.version = version
+        self.spec = yaml.safe_load((version / "spec.resolved.yaml").read_text(encoding="utf-8"))
+        self.manifest = store.manifest(version)
+        self.metrics = store.metrics(version)
+
+    def context(self) -> dict[str, Any]:
+        return {
+            "spec": self.spec,
+            "spec_text": (self.version / "spec.resolved.yaml").read_text(encoding="utf-8"),
+            "manifest": self.manifest,
+            "asked": self.asked(),
+            "tiles": self.tiles(),
+            "pareto": self.pareto(),
+            "front": self.front(),
+            "regret": self.regret(),
+            "bits": self.bits(),
+            "latency": self.latency(),
+            "accuracy": self.accuracy(),
+            "memory": self.memory(),
+            "metrics": self.metrics,
+            "broken_gates": self.manifest["broken_gates"],
+            "skipped": {
+                s: about["hint"] for s, about in self.manifest["steps"].items() if about["status"] == "skipped"
+            },
+            "slowest": max((about["wall_seconds"] for about in self.manifest["steps"].values()), default=0) or 1,
+        }
+
+    # Reading
+
+    def csv(self, step: str, name: str) -> pd.DataFrame | None:
+        path = self.version / "steps" / step / name
+        return pd.read_csv(path) if path.is_file() else None
+
+    def json(self, step: str, name: str) -> dict[str, Any]:
+        path = self.version / "steps" / step / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def value(self, metric: str) -> float | None:
+        return self.metrics[metric].value if metric in self.metrics else None
+
+    @property
+    def unit(self) -> str:
+        """Of latencies."""
+        return self.json("fit", "fit.json").get("unit", "")
+
+    # Sections
+
+    def asked(self) -> list[tuple[str, str]]:
+        """What the spec wants, in words: (topic, text)."""
+        spec = self.spec
+        rows = []
+        if spec.get("model"):
+            held_out = (spec.get("datasets") or {}).get("validation")
+            task = (spec.get("datasets") or {}).get("task") or ""
+            rows.append(
+                ("Network", f"{spec['model']['name']}, trained on {task} ({held_out} images held out for validation)")
+            )
+        hardware = spec.get("hardware")
+        if hardware:
+            rows.append(("Hardware", hardware if isinstance(hardware, str) else hardware.get("name", "given inline")))
+        profile = (spec.get("datasets") or {}).get("profile")
+        if spec.get("proxy"):
+            proxy = spec["proxy"]
+            parts = [str(proxy[key]) for key in ("strategy", "features", "regressor") if proxy.get(key)]
+            rows.append(("Latency predictor", ", ".join(parts) + (f", on {', '.join(profile)}" if profile else "")))
+        if spec.get("search"):
+            search = spec["search"]
+            space = search["space"]
+            widths = f"weights {_list(space['weight_bits'])}, activations {_list(space['activation_bits'])} bits"
+            rows.append(("Space", widths + (f"; pinned: {', '.join(space['pinned'])}" if space.get("pinned") else "")))
+            rows.append(
+                ("Objectives", f"{', '.join(search['objectives'])} by {search['algorithm']}, {_budget(search)}")
+            )
+            limits = [_constraint(name, bound) for name, bound in (search.get("constraints") or {}).items()]
+            rows.append(("Constraints", "; ".join(limits) or "none"))
+        if spec.get("simulate"):
+            target = spec["simulate"]["target"]
+            rows.append(("Run on", target if isinstance(target, str) else ", ".join(target)))
+        gates = [f"{name} {_bounds(bounds)}" for name, bounds in (spec.get("gates") or {}).items()]
+        return [*rows, ("Gates", "; ".join(gates) or "none")]
+
+    def tiles(self) -> list[dict[str, str]]:
+        """The headline figures: title, value, note."""
+        tiles = []
+        before, after = self.value("train.test_accuracy"), self.value("simulate.accuracy")
+        if after is not None:
+            note = f"test images, C program; float {before:.2f} %, {_signed(after - before)} points" if before else ""
+            tiles.append({"title": "Accuracy", "value": f"{after:.2f} %", "note": note})
+        elif before is not None:
+            tiles.append({"title": "Accuracy", "value": f"{before:.2f} %", "note": "test images, float network"})
+        ratio, chosen = self.value("search.latency_ratio"), self._chosen()
+        if ratio is not None:
+            note = "of 8-bit's latency, predicted"
+            if chosen is not None and "latency" in chosen:
+                note += f": {number(chosen['latency'])} {self.unit}"
+            tiles.append({"title": "Latency", "value": f"{100 * ratio:.1f} %", "note": note})
+        flash, int8 = self.value("codegen.flash_bytes"), self.value("evaluate.int8.flash_bytes")
+        if flash is not None:
+            note = "weights and tables" + (f"; 8-bit {bytes_text(int8)}" if int8 else "")
+            tiles.append({"title": "Flash", "value": bytes_text(flash), "note": note})
+        if self.value("codegen.arena_bytes") is not None:
+            arena = bytes_text(self.value("codegen.arena_bytes"))
+            tiles.append({"title": "RAM", "value": arena, "note": "one arena, planned at compile time"})
+        errors = self._errors("mape")
+        if errors:
+            worst = max(errors, key=errors.get)
+            inside = self.value(f"proxy.{worst}.mape_in_sample")
+            note = f"{worst}, shapes not seen in training" + (
+                f"; in-sample {inside:.2f} %" if inside is not None else ""
+            )
+            tiles.append({"title": "Latency error", "value": f"{errors[worst]:.1f} %", "note": note})
+        wrong = self.value("simulate.logits_mismatches")
+        if wrong is not None:
+            images = self.json("simulate", "simulate.json").get("images")
+            note = "logits of C and integer reference" + (f", {images:,} images" if images else "")
+            tiles.append({"title": "Exactness", "value": f"{number(wrong)} differ", "note": note})
+        return tiles
+
+    def pareto(self) -> Markup | None:
+        front = self.csv("search", "front.csv")
+        if front is None:
+            return None
+        objectives = self.spec["search"]["objectives"]
+        cost = next((o for o in objectives if o in front and o != "accuracy"), "latency")
+        if cost not in front:
+            return None
+        evaluations, uniform = self.csv("search", "evaluations.csv"), self.csv("evaluate", "uniform.csv")
+        if uniform is not None and cost not in uniform:
+            uniform = None
+        limits = {}
+        before = self.value("train.validation_accuracy")
+        if before is not None:
+            limits["accuracy"] = (before, "float network")
+        bound = (self.spec["search"].get("constraints") or {}).get(cost) or {}
+        int8 = self.value(f"evaluate.int8.{cost}")
+        if "max" in bound and (bound.get("relative_to") is None or int8):
+            limits["cost"] = (bound["max"] * (int8 if bound.get("relative_to") else 1), "limit asked for")
+        label = _COSTS[cost] + (f", {self.unit}" if cost == "latency" else "")
+        joined = set(objectives) == {"accuracy", cost}
+        return Markup(figures.pareto(front, evaluations, uniform, cost, label, limits, joined))
+
+    def front(self) -> Table | None:
+        """The front without its bits."""
+        front = self.csv("search", "front.csv")
+        if front is None:
+            return None
+        shown = front[[c for c in front if not c.endswith((".w", ".a"))]]
+        order = "latency" if "latency" in shown else "flash_bytes"
+        return table(shown.sort_values(order) if order in shown else shown, mark="chosen")
+
+    def regret(self) -> Table | None:
+        return table(self.csv("search", "regret.csv"))
+
+    def bits(self) -> dict[str, Any] | None:
+        assignment = self.json("search", "choice.json").get("assignment")
+        if not assignment:
+            return None
+        names = list(assignment)
+        weights, activations = ([float(bits[i]) for bits in assignment.values()] for i in (0, 1))
+        rows = pd.DataFrame({"layer": names, "weight_bits": weights, "act_bits": activations})
+        about = self.csv("evaluate", "layers.csv")
+        if about is not None:
+            about = about.drop(columns=["layer"]) if "name" in about and "layer" in about else about
+            about = about.rename(columns={"name": "layer", "latency": "int8_latency"})
+            keep = ["layer", *(c for c in ("op", "out_shape", "macs", "params", "int8_latency") if c in about)]
+            rows = rows.merge(about[keep], on="layer", how="left")
+        return {"figure": Markup(figures.bits(names, weights, activations)), "table": table(rows)}
+
+    def latency(self) -> dict[str, Any] | None:
+        """Errors of the predictor by protocol, its predictions, and the network's layers."""
+        protocols, layers = self.csv("fit", "protocols.csv"), self.csv("simulate", "layers.csv")
+        if protocols is None and layers is None:
+            return None
+        section: dict[str, Any] = {"errors": None, "points": None, "layers": None, "layer_table": None}
+        if protocols is not None:
+            protocols["protocol"] = protocols["protocol"].replace("in_sample", "in-sample (training rows)")
+            protocols = protocols.sort_values(["kind", "strategy", "protocol"], key=_headline_first, kind="stable")
+            section["errors"] = table(protocols, mark_if=("protocol", "group_kfold"))
+            section["points"] = self._points()
+        if layers is not None:
+            unit = str(layers["unit"].iloc[0]) if "unit" in layers else self.unit
+            section["layers"] = Markup(figures.layer_latency(layers, unit))
+            if "measured" in layers:
+                layers["error_percent"] = 100 * (layers["predicted"] / layers["measured"] - 1)
+            section["layer_table"] = table(layers)
+        return section
+
+    def accuracy(self) -> dict[str, Any] | None:
+        stages = [
+            ("float network", "train"),
+            ("8-bit everywhere", "evaluate.int8"),
+            ("chosen bits", "search"),
+            ("chosen bits, C program", "simulate"),
+        ]
+        rows = []
+        for label, prefix in stages:
+            validation = self.value(f"{prefix}.validation_accuracy")
+            test = self.value(f"{prefix}.test_accuracy" if prefix == "train" else f"{prefix}.accuracy")
+            if validation is not None or test is not None:
+                rows.append({"network": label, "validation, %": validation, "test, %": test})
+        history, counts = self.csv("train", "history.csv"), self.csv("simulate", "confusion.csv")
+        if not rows and history is None:
+            return None
+        return {
+            "stages": table(pd.DataFrame(rows)) if rows else None,
+            "training": Markup(figures.training(history)) if history is not None else None,
+            "confusion": Markup(figures.confusion(counts)) if counts is not None else None,
+        }
+
+    def memory(self) -> dict[str, Any] | None:
+        memory, sections = self.csv("codegen", "memory.csv"), self.csv("codegen", "sections.csv")
+        if memory is None and sections is None:
+            return None
+        return {
+            "arena": Markup(figures.arena(memory)) if memory is not None and len(memory) else None,
+            "arena_table": table(memory),
+            "flash": Markup(figures.flash(sections)) if sections is not None and len(sections) else None,
+            "flash_table": table(sections),
+        }
+
+    def _points(self) -> Markup | None:
+        points = self.csv("fit", "predictions.csv")
+        if points is None:
+            return None
+        titles = {"group_kfold": "{}: shapes not seen", "in_sample": "{}: in-sample (training rows)"}
+        panels = {}
+        for kind, rows in points.groupby("kind"):
+            for protocol, title in titles.items():
+                if (rows["protocol"] == protocol).any():
+                    panels[title.format(kind)] = rows[rows["protocol"] == protocol]
+        return Markup(figures.predicted_measured(panels, self.unit)) if panels else None
+
+    def _errors(self, measure: str) -> dict[str, float]:
+        """kind of kernel -> error on shapes that the predictor has not seen."""
+        parts = {name: name.split(".") for name in self.metrics}
+        return {
+            p[1]: self.metrics[n].value for n, p in parts.items() if len(p) == 3 and (p[0], p[2]) == ("proxy", measure)
+        }
+
+    def _chosen(self) -> dict[str, Any] | None:
+        front = self.csv("search", "front.csv")
+        rows = [] if front is None else front[front["chosen"] == 1].to_dict("records")
+        return rows[0] if rows else None
+
+
+def _headline_first(column: pd.Series) -> pd.Series:
+    return column.map(lambda name: (name != "group_kfold", str(name)))
+
+
+def _list(values: list[Any]) -> str:
+    return ", ".join(str(v) for v in values)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _budget(search: dict[str, Any]) -> str:
+    budget = search.get("budget") or {}
+    parts = [f"{budget[key]:,} {key}" for key in ("evaluations", "seconds") if budget.get(key)]
+    return " or ".join(parts) or "no budget"
+
+
+def _constraint(name: str, bound: dict[str, Any]) -> str:
+    to = bound.get("relative_to")
+    if "max_drop" in bound:
+        return f"{name} at most {bound['max_drop']:g} points below {to or 'float'}"
+    return f"{name} {_bounds({k: v for k, v in bound.items() if k in ('min', 'max')})}" + (f" × {to}" if to else "")
+
+
+def _bounds(bounds: dict[str, float | None]) -> str:
+    signs = {"min": "≥", "max": "≤"}
+    return ", ".join(f"{signs[key]} {value:g}" for key, value in bounds.items() if value is not None)

@@ -1,0 +1,245 @@
+"""The report's figures as inline SVG: same data, same bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+INK, MUTED, BLUE, ORANGE, GREEN = "#1d2733", "#8a96a3", "#2563a8", "#e07b1a", "#2f8f5b"
+_PALETTE = (BLUE, ORANGE, GREEN, "#8054a8", "#b5413b", "#5d7187", "#b08a1e", "#2a9aa0")
+_SMALLEST = 0.62  # of a figure's natural size: smaller text is not readable, the page scrolls instead
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e6eaee",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+_SHOWN_BELOW_BEST = (
+    3.0,
+    12.0,
+)  # accuracy points, least and most: what lies lower is counted, not drawn, or it flattens the plot
+
+
+def pareto(
+    front: pd.DataFrame,
+    evaluations: pd.DataFrame | None,
+    uniform: pd.DataFrame | None,
+    cost: str,
+    label: str,
+    limits: dict[str, tuple[float, str]],
+    joined: bool,
+) -> str:
+    """Accuracy over `cost` (a column of all three tables), with the chosen point.
+
+    Args:
+        limits: "accuracy" and "cost" -> the bound to draw and its name.
+        joined: connect the front's points; only right when accuracy and `cost` are the only objectives.
+    """
+
+    def draw(ax: Axes) -> None:
+        best = front["validation_accuracy"].max()
+        floor = max(best - np.clip(4 * (best - front["validation_accuracy"].min()), *_SHOWN_BELOW_BEST), 0)
+        if evaluations is not None:
+            low = evaluations["validation_accuracy"] < floor
+            shown = evaluations[~low]
+            name = f"evaluated ({len(evaluations)}" + (f", {low.sum()} of them lower)" if low.any() else ")")
+            ax.scatter(shown[cost], shown["validation_accuracy"], s=14, color="#b9c3cd", lw=0, label=name)
+        points = front.sort_values(cost)
+        line = {"linestyle": "-", "drawstyle": "steps-post"} if joined else {"linestyle": "none"}
+        ax.plot(
+            points[cost], points["validation_accuracy"], color=BLUE, marker="o", ms=5, lw=1.3, label="front", **line
+        )
+        if uniform is not None:
+            shown = uniform[uniform["validation_accuracy"] >= floor]
+            ax.scatter(
+                shown[cost], shown["validation_accuracy"], marker="^", s=34, color=MUTED, label="same bits everywhere"
+            )
+            for row in shown.to_dict("records"):
+                text = f"w{row['weight_bits']:g} a{row['act_bits']:g}"
+                at = (row[cost], row["validation_accuracy"])
+                ax.annotate(text, at, (5, -11), textcoords="offset points", fontsize=8, color="#5d6975")
+        for chosen in front[front["chosen"] == 1].to_dict("records"):
+            at = (chosen[cost], chosen["validation_accuracy"])
+            ax.scatter(*at, marker="*", s=260, color=ORANGE, edgecolor="white", lw=0.8, zorder=5, label="chosen")
+        if "accuracy" in limits:
+            ax.axhline(limits["accuracy"][0], color=GREEN, lw=1, ls="--", label=limits["accuracy"][1])
+        if "cost" in limits:
+            ax.axvline(limits["cost"][0], color="#b5413b", lw=1, ls="--", label=limits["cost"][1])
+        ax.set_ylim(bottom=max(floor, ax.get_ylim()[0]))
+        ax.set(xlabel=label, ylabel="validation accuracy, %")
+        ax.xaxis.set_major_formatter(_grouped)
+        ax.legend(loc="lower right", fontsize=8.5, frameon=True, framealpha=0.9, edgecolor="none")
+
+    return _svg("pareto", (7.6, 4.1), draw)
+
+
+def bits(layers: list[str], weights: list[float], activations: list[float]) -> str:
+    """Weight and activation bits of each layer, as bars."""
+
+    def draw(ax: Axes) -> None:
+        place = np.arange(len(layers))
+        for offset, values, color, label in (
+            (-0.2, weights, BLUE, "weights"),
+            (0.2, activations, ORANGE, "activations"),
+        ):
+            bars = ax.bar(place + offset, values, 0.38, color=color, label=label)
+            ax.bar_label(bars, [f"{v:g}" for v in values], fontsize=8, color=INK, padding=1)
+        long = max(map(len, layers)) * len(layers) > 80
+        ax.set_xticks(place, layers, rotation=90 if long else 0)
+        ax.set(ylabel="bits", yticks=[0, 2, 4, 6, 8], ylim=(0, 9.4))
+        ax.grid(axis="x", visible=False)
+        ax.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+
+    return _svg("bits", (7.6, 2.7), draw)
+
+
+def predicted_measured(points: dict[str, pd.DataFrame], unit: str) -> str:
+    """One panel per entry of `points` (title -> columns measured, predicted), all on the same logarithmic axes."""
+    values = np.concatenate([p[["measured", "predicted"]].to_numpy().ravel() for p in points.values()])
+    positive = values[values > 0]
+    low, high = positive.min() / 1.5, positive.max() * 1.5
+
+    def draw(axes: np.ndarray) -> None:
+        for ax, (title, table) in zip(axes, points.items(), strict=True):
+            ax.plot([low, high], [low, high], color=MUTED, lw=0.9)
+            color = MUTED if "in-sample" in title else BLUE
+            ax.scatter(table["measured"], table["predicted"], s=5, alpha=0.5, lw=0, color=color, rasterized=True)
+            ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
+            ax.set_xlabel(f"measured, {unit}")
+            ax.set_title(title, fontsize=9.5, color=INK)
+        axes[0].set_ylabel(f"predicted, {unit}")
+
+    return _svg("predicted", (3.3 * len(points), 3.5), draw, panels=len(points))
+
+
+def layer_latency(layers: pd.DataFrame, unit: str) -> str:
+    """Predicted and measured latency of each layer of the network, as bars."""
+
+    def draw(ax: Axes) -> None:
+        place = np.arange(len(layers))[::-1]
+        ax.barh(place + 0.2, layers["predicted"], 0.38, color=BLUE, label="predicted")
+        if "measured" in layers:
+            ax.barh(place - 0.2, layers["measured"], 0.38, color=ORANGE, label="measured")
+        ax.set_yticks(place, layers["layer"])
+        ax.set_xlabel(unit)
+        ax.xaxis.set_major_formatter(_grouped)
+        ax.grid(axis="y", visible=False)
+        ax.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+
+    return _svg("layers", (7.6, 1.3 + 0.34 * len(layers)), draw)
+
+
+def training(history: pd.DataFrame) -> str:
+    """Loss and validation accuracy by epoch."""
+
+    def draw(axes: np.ndarray) -> None:
+        axes[0].plot(history["epoch"], history["train_loss"], color=BLUE)
+        axes[0].set(xlabel="epoch", ylabel="training loss")
+        axes[1].plot(history["epoch"], history["validation_accuracy"], color=GREEN)
+        axes[1].set(xlabel="epoch", ylabel="validation accuracy, %")
+
+    return _svg("training", (7.6, 2.6), draw, panels=2)
+
+
+def confusion(counts: pd.DataFrame) -> str:
+    """The classes that are mistaken for each other; right answers are left out, or they drown the rest."""
+    classes = 1 + int(counts[["true", "predicted"]].to_numpy().max())
+    matrix = np.zeros((classes, classes))
+    matrix[counts["true"], counts["predicted"]] = counts["count"]
+    np.fill_diagonal(matrix, 0)
+
+    def draw(ax: Axes) -> None:
+        ax.imshow(matrix, cmap="Oranges", vmin=0, vmax=max(1, matrix.max()), rasterized=True)
+        for (row, column), count in np.ndenumerate(matrix):
+            if count and classes <= 20:
+                dark = count > 0.6 * matrix.max()
+                ax.text(column, row, f"{count:g}", ha="center", va="center", fontsize=8, color="white" if dark else INK)
+        ax.grid(visible=False)
+        if classes <= 20:
+            ax.set_xticks(range(classes))
+            ax.set_yticks(range(classes))
+        ax.set(xlabel="predicted", ylabel="true")
+
+    return _svg("confusion", (3.8, 3.7), draw)
+
+
+def arena(memory: pd.DataFrame) -> str:
+    """Each buffer as a box: from the first to the last kernel call that needs it, at its place in the arena."""
+
+    def draw(ax: Axes) -> None:
+        top = (memory["offset"] + memory["bytes"]).max()
+        for index, row in enumerate(memory.to_dict("records")):
+            width = row["last_node"] - row["first_node"] + 1
+            at = (row["first_node"] - 0.5, row["offset"])
+            color = _PALETTE[index % len(_PALETTE)]
+            box = matplotlib.patches.Rectangle(at, width, row["bytes"], facecolor=color, alpha=0.75, edgecolor="white")
+            ax.add_patch(box)
+            if row["bytes"] > 0.05 * top:
+                middle = (at[0] + width / 2, row["offset"] + row["bytes"] / 2)
+                ax.text(*middle, row["tensor"], ha="center", va="center", fontsize=7.5, color="white")
+        ax.set_xlim(memory["first_node"].min() - 0.5, memory["last_node"].max() + 0.5)
+        ax.set_ylim(0, top * 1.02)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.yaxis.set_major_formatter(_grouped)
+        ax.set(xlabel="kernel call", ylabel="offset in the arena, bytes")
+
+    return _svg("arena", (7.6, 3.1), draw)
+
+
+def flash(sections: pd.DataFrame) -> str:
+    """Bytes of constant tables by layer (the part of the section's name before the last dot)."""
+    names = sections["section"].str.rpartition(".")
+    table = pd.DataFrame({"layer": names[0], "part": names[2], "bytes": sections["bytes"]})
+    table.loc[table["layer"] == "", "layer"] = table["part"]
+    layers, parts = list(dict.fromkeys(table["layer"])), list(dict.fromkeys(table["part"]))
+    sums = table.groupby(["layer", "part"])["bytes"].sum()
+
+    def draw(ax: Axes) -> None:
+        place, left = np.arange(len(layers))[::-1], np.zeros(len(layers))
+        for index, part in enumerate(parts):
+            width = np.array([sums.get((layer, part), 0) for layer in layers])
+            ax.barh(place, width, 0.6, left=left, color=_PALETTE[index % len(_PALETTE)], label=part)
+            left += width
+        ax.set_yticks(place, layers)
+        ax.set_xlabel("bytes")
+        ax.xaxis.set_major_formatter(_grouped)
+        ax.grid(axis="y", visible=False)
+        ax.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+
+    return _svg("flash", (7.6, 1.3 + 0.32 * len(layers)), draw)
+
+
+def _grouped(value: float, _: int) -> str:
+    return f"{value:,.10g}".replace(",", "\u2009")
+
+
+def _svg(name: str, size: tuple[float, float], draw: Callable, panels: int = 1) -> str:
+    """An <svg> element that shrinks with the window, to a point; `draw` gets the axes, an array of them for several panels."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.subplots(1, panels))
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=130, transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
+    text = text.replace('xlink:href="#', f'xlink:href="#{name}-')
+    style = f'style="max-width:{72 * size[0]:.0f}pt; min-width:{_SMALLEST * 72 * size[0]:.0f}pt"'
+    return re.sub(r'(<svg [^>]*?)width="[\d.]+pt" height="[\d.]+pt"', rf"\1{style}", text, count=1)
