@@ -32,6 +32,16 @@ class Problem:
     path: Keys
     text: str
 
+    def to_json(self) -> dict[str, Any]:
+        """{"file", "line", "column", "path", "text"}; line and column are null for a command-line override."""
+        return {
+            "file": self.place.label,
+            "line": self.place.line,
+            "column": self.place.column,
+            "path": dotted(self.path),
+            "text": self.text,
+        }
+
     def __str__(self) -> str:
         return f"{self.place}: {dotted(self.path)}: {self.text}" if self.path else f"{self.place}: {self.text}"
 
@@ -102,10 +112,9 @@ def check(source: Source, schema: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(source.data, dict):
         found = "an empty document" if source.data is None else show(source.data)
         raise SchemaErrors([Problem(source.place(()), (), f"found {found}; allowed: a mapping of {', '.join(schema)}")])
-    problems = list(_unusable_numbers(source, source.data, ()))
-    if problems:
-        raise SchemaErrors(problems)
+    unusable = list(_unusable_numbers(source, source.data, ()))
     data, problems = check_part(source, (), source.data, schema)
+    problems = unusable + [p for p in problems if p.path not in {u.path for u in unusable}]
     if problems:
         raise SchemaErrors(problems)
     return data

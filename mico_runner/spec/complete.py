@@ -15,6 +15,7 @@ from mico_runner.proxy import STRATEGIES
 from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.consistency import check_consistency
+from mico_runner.spec.schema import sections
 from mico_runner.spec.steps import order_steps
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source
@@ -33,9 +34,9 @@ class Draft:
     def fail(self, path: Keys, text: str, of_key: bool = False) -> None:
         self.problems.append(Problem(self.source.place(path, of_key), path, text))
 
-    def unknown(self, path: Keys, value: str, known: list[str], also: str = "") -> None:
+    def unknown(self, path: Keys, value: str, known: list[str], allowed: str) -> None:
         near = did_you_mean(value, known).rstrip(";")
-        self.fail(path, f"found {show(value)}; allowed: one of {', '.join(known)}{also}{near}")
+        self.fail(path, f"found {show(value)}; allowed: {allowed}{near}")
 
 
 def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, An
     check_consistency(draft, device)
     if draft.problems:
         raise SchemaErrors(draft.problems)
-    return draft.data
+    return {key: draft.data[key] for key in sections()}
 
 
 def _hardware(draft: Draft) -> Hardware | None:
@@ -80,7 +81,8 @@ def _hardware(draft: Draft) -> Hardware | None:
             draft.data["hardware"] = hardware.read(draft.folder / wanted)
         return hardware.load(draft.data["hardware"])
     except UnknownName as error:
-        draft.unknown(("hardware",), wanted, error.known, ", a path to a YAML file, a mapping")
+        allowed = f"one of {', '.join(error.known)}, a path to a YAML file, a mapping"
+        draft.unknown(("hardware",), wanted, error.known, allowed)
     except SchemaErrors as error:
         draft.problems += error.problems
     except UsageError as error:
@@ -102,7 +104,8 @@ def _datasets(draft: Draft, device: Hardware | None) -> None:
                 draft.fail(path, f"found {show(name)}; no such file: {file}")
             section["profile"][i] = str(file.resolve())
         elif name not in catalog.names("kernel_profile"):
-            draft.unknown(path, name, catalog.names("kernel_profile"), ", a path to a .csv file")
+            known = catalog.names("kernel_profile")
+            draft.unknown(path, name, known, "a profile of the catalog (mico-run list profiles), a path to a .csv file")
         elif device is not None:
             _check_device(draft, path, catalog.entry(name), device)
 

@@ -1,0 +1,278 @@
+"""mico-run: one YAML spec in, a versioned result out. This file parses arguments, calls the library and prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mico_runner.errors import GateError, MicoError, UsageError
+
+if TYPE_CHECKING:
+    from mico_runner.pipeline import Options
+
+OK, REGRESSION, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 4, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 regression, 2 usage, 3 gate, 4 failed step, 130 interrupted)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser, verbs = _parser()
+    if arguments and arguments[0] not in (*verbs, "-h", "--help", "--version"):
+        arguments.insert(0, "run")
+    try:
+        args = parser.parse_args(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        code = args.command(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        if isinstance(error, MicoError):
+            return _complain(str(error), error.exit_code)
+        return _complain(f"{type(error).__name__}: {error} (unexpected; --debug shows where)", FAILED)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"mico-run: {message}" if "\n" not in message else message, file=sys.stderr)
+    return code
+
+
+def _run(args: argparse.Namespace) -> int:
+    from mico_runner import pipeline, spec
+
+    loaded = spec.load(args.spec, args.set)
+    result = pipeline.run(loaded.data, _options(args, loaded.data))
+    if args.json:
+        metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
+        about = {"version": str(result.version), "statuses": result.statuses, "skipped": result.skipped}
+        _print_json({**about, "broken_gates": result.broken_gates, "metrics": metrics})
+    elif not args.quiet:
+        _print_table(
+            [{"step": s, "": f"{status} {result.skipped.get(s, '')}"} for s, status in result.statuses.items()]
+        )
+        rows = [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
+        print()
+        _print_table(rows)
+        print(f"\n{result.version}")
+    for gate in result.broken_gates:
+        print(f"mico-run: gate broken: {gate}", file=sys.stderr)
+    return GateError.exit_code if result.broken_gates else OK
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from mico_runner import pipeline, spec
+
+    loaded = spec.load(args.spec, args.set)
+    rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded.data))]
+    return _print_json(rows) if args.json else _print_table(rows)
+
+
+def _options(args: argparse.Namespace, data: dict[str, Any]) -> Options:
+    from mico_runner.pipeline import Options
+
+    jobs = args.jobs or data["executor"]["jobs"]
+    return Options(args.outputs, args.only, args.from_, args.force, jobs, args.quiet)
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from mico_runner import spec
+
+    found = {}
+    for path in args.specs:
+        try:
+            spec.load(path, args.set)
+            found[path] = []
+        except spec.SpecErrors as error:
+            found[path] = error.problems
+    if args.json:
+        _print_json({path: [problem.to_json() for problem in problems] for path, problems in found.items()})
+    else:
+        for path, problems in found.items():
+            if problems:
+                print("\n".join(dict.fromkeys(map(str, problems))), file=sys.stderr)
+            else:
+                print(f"{path}: ok")
+    return USAGE if any(found.values()) else OK
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from mico_runner import outputs
+
+    newer = outputs.resolve(args.versions[-1], args.outputs)
+    baseline = args.outputs / "baselines" / newer.parent.name
+    if len(args.versions) == 1 and args.save_baseline:
+        return _save_baseline(newer, baseline)
+    older = outputs.resolve(args.versions[0] if len(args.versions) == 2 else str(baseline), args.outputs)
+    diff = outputs.diff(older, newer, args.fail_on)
+    print(diff.to_json() if args.json else diff.to_markdown() if args.markdown else diff.to_table())
+    if args.save_baseline:
+        _save_baseline(newer, baseline)
+    return REGRESSION if diff.regressions else OK
+
+
+def _save_baseline(version: Path, folder: Path) -> int:
+    from mico_runner import outputs
+
+    outputs.save_baseline(version, folder)
+    print(f"{version} saved as {folder}", file=sys.stderr)
+    return OK
+
+
+def _report(args: argparse.Namespace) -> int:
+    from mico_runner import outputs
+
+    print(outputs.write_report(outputs.resolve(args.version, args.outputs)))
+    return OK
+
+
+def _list(args: argparse.Namespace) -> int:
+    from mico_runner.spec.known import KINDS, known
+
+    found = {kind: known(kind) for kind in ([args.kind] if args.kind else KINDS)}
+    if args.json:
+        return _print_json(found)
+    for kind, rows in found.items():
+        print(f"{kind}\n" if len(found) == 1 else f"\n{kind}\n")
+        _print_table(rows)
+    return OK
+
+
+def _init(args: argparse.Namespace) -> int:
+    from mico_runner.spec.starter import starter
+
+    name = args.name or f"my-{args.hardware}"
+    path = Path(args.output or f"{name}.yaml")
+    text = starter(args.hardware, name)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already; choose another name with -o") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    print(f"{path} written; next: mico-run {path}")
+    return OK
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from mico_runner import spec
+
+    return _print_json(spec.schema())
+
+
+def _gc(args: argparse.Namespace) -> int:
+    from mico_runner import outputs
+
+    for path in outputs.gc(args.outputs, args.keep, args.dry_run):
+        print(f"{'would delete' if args.dry_run else 'deleted'} {path}")
+    return OK
+
+
+def _print_json(value: Any) -> int:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+    return OK
+
+
+def _print_table(rows: list[dict[str, Any]]) -> int:
+    from tabulate import tabulate
+
+    print(tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True))
+    return OK
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser, and the names of its commands."""
+    parser = argparse.ArgumentParser(
+        prog="mico-run",
+        description="Mixed-precision neural networks on real hardware, from one YAML spec.",
+        epilog="mico-run SPEC is short for mico-run run SPEC. Exit codes: 0 done, 1 regression, 2 invalid spec or usage, "
+        "3 gate broken, 4 a step failed, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"mico-run {_version()}")
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON")
+    stored = argparse.ArgumentParser(add_help=False)
+    stored.add_argument("--outputs", type=Path, default=Path("outputs"), metavar="DIR", help="root of all results")
+    changed = argparse.ArgumentParser(add_help=False)
+    help_ = "override a key of the spec; repeatable"
+    changed.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help=help_)
+    running = argparse.ArgumentParser(add_help=False, parents=[changed, as_json, stored])
+    running.add_argument("spec", metavar="SPEC")
+    running.add_argument("--only", metavar="STEP", help="this step and what it needs, nothing after it")
+    running.add_argument("--from", dest="from_", metavar="STEP", help="run this step and all that depend on it again")
+    running.add_argument("--force", action="store_true", help="run every step again")
+    running.add_argument(
+        "--jobs", type=_positive, metavar="N", help="worker processes (default: the spec's executor.jobs)"
+    )
+    running.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Any, help_: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help_, description=help_, parents=[every, *parents])
+        sub.set_defaults(command=command)
+        return sub
+
+    add("run", _run, "run a spec; cached steps are not run again", running)
+    add("plan", _plan, "show which steps would run, and why", running)
+    add("validate", _validate, "check specs; all errors at once", changed, as_json).add_argument(
+        "specs", nargs="+", metavar="SPEC"
+    )
+    diff = add("diff", _diff, "compare two versions, or one with its baseline; exit code 1 on a regression", stored)
+    diff.add_argument("versions", nargs="+", action=_OneOrTwo, metavar="VERSION")
+    diff.add_argument(
+        "--fail-on", action="append", default=[], metavar="RULE", help="e.g. 'proxy.*.mape>+2%%'; repeatable"
+    )
+    form = diff.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print a GitHub table")
+    diff.add_argument("--save-baseline", action="store_true", help="keep the (newer) version as outputs/baselines/NAME")
+    add("report", _report, "write report.html of a version again", stored).add_argument("version", metavar="VERSION")
+    add("list", _list, "list what a spec can name", as_json).add_argument("kind", nargs="?", metavar="KIND")
+    init = add("init", _init, "write a first spec")
+    init.add_argument("--hardware", required=True, metavar="NAME", help="see mico-run list hardware")
+    init.add_argument("--name", metavar="NAME", help="name of the spec (default: my-HARDWARE)")
+    init.add_argument("-o", "--output", metavar="FILE", help="default: NAME.yaml")
+    add("schema", _schema, "print the JSON Schema of specs, for editors")
+    gc = add("gc", _gc, "delete old versions and cached results that no version uses", stored)
+    gc.add_argument("--keep", type=_positive, default=3, metavar="N", help="versions kept of each spec (default 3)")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    return parser, list(commands.choices)
+
+
+class _OneOrTwo(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
+        if len(values) > 2:
+            parser.error(f"one or two versions, not {len(values)}")
+        namespace.versions = values
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mico-runner")
+    except PackageNotFoundError:
+        return "(not installed)"

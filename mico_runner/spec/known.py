@@ -1,0 +1,90 @@
+"""Everything that a spec can name, by kind: what `mico-run list` shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mico_runner import hardware, paths, yaml_source
+from mico_runner.data import catalog
+from mico_runner.errors import UnknownName
+from mico_runner.models import MODELS
+from mico_runner.profiling.samplers import SAMPLERS
+from mico_runner.profiling.targets import TARGETS
+from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
+from mico_runner.registry import Registry
+from mico_runner.search import ALGORITHMS
+from mico_runner.steps import STEPS
+from mico_runner.validation import PROTOCOLS
+from mico_runner.yaml_schema import describe
+
+Rows = list[dict[str, str]]
+
+REGISTRIES = {
+    "steps": STEPS,
+    "models": MODELS,
+    "algorithms": ALGORITHMS,
+    "strategies": STRATEGIES,
+    "features": FEATURES,
+    "regressors": REGRESSORS,
+    "protocols": PROTOCOLS,
+    "samplers": SAMPLERS,
+    "targets": TARGETS,
+}
+KINDS = ["hardware", "tasks", "profiles", "templates", *REGISTRIES]
+
+
+def known(kind: str) -> Rows:
+    """One row per name: name, description, and what else the kind has. Raises UnknownName for an unknown kind."""
+    if kind in REGISTRIES:
+        return _entries(REGISTRIES[kind])
+    if kind == "hardware":
+        return [_device(name) for name in hardware.names()]
+    if kind in ("tasks", "profiles"):
+        return _datasets({"tasks": "task", "profiles": "kernel_profile"}[kind])
+    if kind == "templates":
+        return [_template(name) for name in templates()]
+    raise UnknownName("kind of name", kind, KINDS)
+
+
+def templates() -> list[str]:
+    """The shipped templates, by their device."""
+    return sorted(path.stem for path in (paths.shipped("specs") / "templates").glob("*.yaml"))
+
+
+def _entries(registry: Registry) -> Rows:
+    rows = []
+    for entry in registry.entries.values():
+        row = {"name": entry.name, "description": entry.summary}
+        if any("params" in e.meta for e in registry.entries.values()):
+            row["params"] = "; ".join(_parameter(*item) for item in entry.meta.get("params", {}).items())
+        rows.append(row)
+    return rows
+
+
+def _parameter(name: str, rules: dict[str, Any]) -> str:
+    default = f" ({rules['default']})" if "default" in rules else ""
+    return f"{name}: {describe(rules)}{default}"
+
+
+def _device(name: str) -> dict[str, str]:
+    device = hardware.load(name)
+    bits = {"weight bits": device.weight_bits, "activation bits": device.activation_bits}
+    shown = {what: " ".join(f"{b:g}" for b in values) for what, values in bits.items()}
+    return {"name": name, "description": device.description, **shown, "latency": device.latency_unit}
+
+
+def _datasets(kind: str) -> Rows:
+    rows = []
+    for name in catalog.names(kind):
+        entry = catalog.entry(name)
+        row = {"name": name, "description": entry.description}
+        if kind == "kernel_profile":
+            row |= {"device": entry.device or "", "unit": entry.unit or ""}
+        rows.append({**row, "shipped": "yes" if all(file.shipped for file in entry.files) else ""})
+    return rows
+
+
+def _template(name: str) -> dict[str, str]:
+    data = yaml_source.read(paths.shipped("specs") / "templates" / f"{name}.yaml").data
+    sections = ", ".join(key for key in data if key != "spec_version")
+    return {"name": f"templates/{name}.yaml", "description": f"for {data['hardware']}: {sections}"}

@@ -1,0 +1,49 @@
+"""The first spec of a user: what `mico-run init` writes."""
+
+from __future__ import annotations
+
+import re
+
+from mico_runner.errors import UnknownName, UsageError
+from mico_runner.spec.known import templates
+from mico_runner.spec.schema import sections
+from mico_runner.yaml_schema import describe
+
+_TEXT = """\
+# Mixed precision for {hardware}: train, predict latency, search bits per layer, generate C, run it.
+#   mico-run validate {name}.yaml     what is wrong with this file, all at once
+#   mico-run plan {name}.yaml         which steps would run, and why
+#   mico-run {name}.yaml              run; results in outputs/{name}/
+spec_version: 1
+name: {name}
+extends: templates/{hardware}.yaml    # device, latency predictor, search algorithm, code generation
+seed: 0                               # same spec, same seed, same machine: same metrics
+
+# What the network learns; `mico-run list tasks` and `mico-run list models` show the others.
+datasets: {{task: digits, validation: 300}}
+model:
+  name: small-cnn
+  train: {{epochs: 60, lr: 4.0e-3, batch_size: 64, weight_decay: 1.0e-2}}
+
+# What is wanted of the bits per layer. A share of the INT8 network's cost when relative_to says so, else an absolute limit.
+search:
+  objectives: [accuracy, latency]     # also flash_bytes, ram_bytes, bops
+  constraints:
+    flash_bytes: {{max: 0.7, relative_to: int8}}
+    accuracy: {{max_drop: 2.0, relative_to: float}}   # points
+  budget: {{evaluations: 120}}
+
+# A broken gate ends the run with exit code 3.
+gates:
+  simulate.logits_mismatches: {{max: 0}}
+"""
+
+
+def starter(hardware: str, name: str) -> str:
+    """A short commented spec for a device that has a template. Raises UnknownName, or UsageError for a name that no spec may have."""
+    if hardware not in templates():
+        raise UnknownName("hardware with a template", hardware, templates())
+    rules = sections()["name"]
+    if not re.fullmatch(rules["regex"], name) or len(name) > rules["maxlength"]:
+        raise UsageError(f"name {name!r}; allowed: {describe(rules)}")
+    return _TEXT.format(hardware=hardware, name=name)
