@@ -80,6 +80,7 @@ class Validator(cerberus.Validator):
 
     types_mapping: ClassVar = {
         **cerberus.Validator.types_mapping,
+        "integer": cerberus.TypeDefinition("integer", (int,), (bool,)),
         "float": cerberus.TypeDefinition("float", (float, int), (bool,)),
         "number": cerberus.TypeDefinition("number", (float, int), (bool,)),
     }
