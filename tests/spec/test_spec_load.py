@@ -1,0 +1,187 @@
+"""Loading: defaults, extends, overrides, places, the way out and back."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from mico_runner import hardware, paths, spec, yaml_source
+from mico_runner.spec.schema import sections
+
+SHIPPED = sorted(paths.shipped("specs").glob("*.yaml"))
+TEMPLATES = sorted((paths.shipped("specs") / "templates").glob("*.yaml"))
+NET = """\
+spec_version: 1
+name: net
+extends: templates/bitfusion.yaml
+datasets: {task: digits}
+model: {name: small-cnn}
+search: {objectives: [accuracy]}
+"""
+
+
+@pytest.fixture
+def net(tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text(NET, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_specs_are_valid_and_survive_the_way_out_and_back(path, tmp_path):
+    loaded = spec.load(path)
+    assert list(loaded.data) == list(sections())
+    again = tmp_path / "spec.resolved.yaml"
+    again.write_text(spec.dump(loaded.data), encoding="utf-8")
+    assert spec.load(again).data == loaded.data
+    assert loaded.locate("name") == f"{path}:{line_of(path, 'name:')}:7"
+
+
+def line_of(path, start):
+    return 1 + next(i for i, line in enumerate(path.read_text(encoding="utf-8").split("\n")) if line.startswith(start))
+
+
+def test_there_is_a_template_for_each_shipped_device():
+    assert [path.stem for path in TEMPLATES] == hardware.names()
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda p: p.stem)
+def test_a_template_needs_only_a_task_and_a_network(template, net):
+    loaded = spec.load(net, [f"extends=templates/{template.name}"])
+    assert loaded.data["steps"] == ["train", "fit", "evaluate", "search", "codegen", "simulate"]
+    assert loaded.data["hardware"] == template.stem
+
+
+def test_what_is_absent_is_none_and_what_is_present_is_complete():
+    loaded = spec.load(paths.shipped("specs") / "proxy-bitfusion-conv2d.yaml")
+    absent = ("model", "evaluate", "quantization", "search", "codegen", "simulate", "profile", "hardware", "extends")
+    assert all(loaded.data[key] is None for key in absent)
+    assert loaded.data["steps"] == ["fit"]
+    assert loaded.data["proxy"]["compare"][1]["params"] == {}
+    assert loaded.data["executor"] == {"backend": "local", "jobs": 1}
+
+
+def test_defaults_that_follow_from_the_model(net):
+    data = spec.load(net).data
+    assert data["model"]["params"] == {"channels": 16}
+    assert data["model"]["train"] == {"epochs": 5, "lr": 1e-3, "batch_size": 64, "weight_decay": 0.0, "shift": 0}
+    assert data["evaluate"] == {"uniform_bits": [[8, 8], [4, 4], [2, 2]]}
+    assert data["quantization"]["activations"] == {"calibration": "mse", "percentile": 99.9, "images": 256}
+    assert data["search"]["params"] == {"population": 24, "crossover": 0.9, "mutation": 0.2}
+    assert spec.load(net, ["evaluate=null"]).data["evaluate"] is None
+    assert spec.load(net, ["quantization=null"]).data["quantization"] == data["quantization"]
+
+
+def test_uniform_bits_are_those_the_device_has(net):
+    device = "{name: chip, kind: cpu, latency_unit: ns, weight_bits: [4, 8], activation_bits: [8]}"
+    changes = [f"hardware={device}", "datasets.profile=[]", "proxy=null", "simulate=null"]
+    changes.append("search.space={weight_bits: [4], activation_bits: [8]}")
+    assert spec.load(net, changes).data["evaluate"] == {"uniform_bits": [[8, 8]]}
+
+
+def test_mappings_merge_lists_replace_and_null_removes(net):
+    base = yaml_source.read(TEMPLATES[0]).data
+    data = spec.load(net).data
+    assert data["datasets"]["task"] == "digits" and data["datasets"]["profile"] == base["datasets"]["profile"]
+    assert data["search"]["objectives"] == ["accuracy"] and data["search"]["space"]["weight_bits"] == [2, 4, 8]
+    assert spec.load(net, ["search.space.weight_bits=[8]"]).data["search"]["space"]["weight_bits"] == [8]
+    assert spec.load(net, ["simulate=null"]).data["simulate"] is None
+
+
+def test_the_last_override_wins_and_values_are_yaml(net):
+    loaded = spec.load(net, ["seed=1", "model.train.lr=1e-3", "seed=7", "gates.'train.test_accuracy'.min=9.5"])
+    assert loaded.data["seed"] == 7 and loaded.data["model"]["train"]["lr"] == 0.001
+    assert loaded.data["gates"] == {"train.test_accuracy": {"min": 9.5}}
+    assert loaded.locate("seed") == "--set seed=7"
+
+
+def test_places_point_into_the_file_that_says_it(net):
+    loaded = spec.load(net, ["search.budget.evaluations=3"])
+    assert loaded.locate("model.name") == f"{net}:5:15"
+    assert loaded.locate("search.objectives") == f"{net}:6:22"
+    assert loaded.locate("search.algorithm").startswith(str(TEMPLATES[0]))
+    assert loaded.locate("search.budget.evaluations") == "--set search.budget.evaluations=3"
+    assert loaded.locate("search") == f"{net}:6:9"
+    assert loaded.locate("search.enumerate") == f"{net}:6:9"
+
+
+def test_files_are_looked_for_beside_the_spec(tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    (folder / "templates").mkdir(parents=True)
+    (folder / "templates" / "bitfusion.yaml").write_text("hardware: chip.yaml\nproxy: {}\n", encoding="utf-8")
+    (folder / "chip.yaml").write_text((paths.shipped("hardware") / "host.yaml").read_text(), encoding="utf-8")
+    (folder / "mine.csv").write_text("", encoding="utf-8")
+    (folder / "net.yaml").write_text(NET, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    data = spec.load("mine/net.yaml", ["datasets.profile=[mine.csv]"]).data
+    assert data["hardware"]["name"] == "host", "the file's content, so that the resolved spec stands alone"
+    assert data["datasets"]["profile"] == [str((folder / "mine.csv").resolve())]
+
+
+def test_a_csv_profile_is_nobodys_device(net, tmp_path):
+    (tmp_path / "mine.csv").write_text("", encoding="utf-8")
+    assert spec.load(net, ["hardware=host", "simulate.target=host", "datasets.profile=[mine.csv]"]).data
+
+
+def test_unreadable_files(tmp_path):
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "binary.yaml").write_bytes(b"name: a\nb\xff\xfe\n")
+    (tmp_path / "control.yaml").write_bytes(b"name: a\nb: \x01\n")
+    (tmp_path / "large.yaml").write_bytes(b"#" * (yaml_source.MAX_BYTES + 1))
+    wanted = {
+        "folder.yaml": "folder.yaml: cannot be read: Is a directory",
+        "binary.yaml": "binary.yaml:2:2: not UTF-8 text",
+        "control.yaml": "control.yaml:2:4: character #x0001 is not allowed",
+        "large.yaml": "large.yaml: larger than 512 KiB",
+        "none.yaml": "none.yaml: cannot be read: No such file or directory",
+        "n\0ul.yaml": "cannot be read: embedded null byte",
+    }
+    for name, text in wanted.items():
+        with pytest.raises(spec.SpecErrors) as caught:
+            spec.load(tmp_path / name)
+        assert str(caught.value).endswith(text)
+        assert caught.value.exit_code == 2
+
+
+def test_json_schema_agrees(net):
+    schema = spec.schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for path in (*SHIPPED, *TEMPLATES, net):
+        jsonschema.validate(yaml_source.read(path).data, schema)
+        if path not in TEMPLATES:
+            jsonschema.validate(spec.load(path).data, schema)
+    for wrong in (
+        {"seed": -1},
+        {"sede": 1},
+        {"model": {"name": "lenat"}},
+        {"model": {"train": {"lr": 0}}},
+        {"search": {"space": {"weight_bits": [2, 2]}}},
+        {"search": {"constraints": {"latency": {}}}},
+        {"gates": {"latency": {"max": 1}}},
+        {"gates": {"a.b": {}}},
+        {"simulate": {"images": "some"}},
+        {"efficiency_curves": "auto"},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+
+
+def test_every_key_is_documented():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "spec.md").read_text(encoding="utf-8")
+
+    def keys(rules):
+        for key, value in rules.get("schema", {}).items() if rules.get("type") == "dict" else ():
+            yield key
+            yield from keys(value)
+        for name in ("valuesrules", "schema"):
+            if name == "valuesrules" or rules.get("type") == "list":
+                yield from keys(rules.get(name, {}))
+
+    missing = {key for key in keys({"type": "dict", "schema": sections()}) if f"`{key}`" not in text}
+    assert not missing
+
+
+def test_other_readers_of_yaml_read_the_same(net):
+    data = spec.load(net).data
+    assert yaml.safe_load(spec.dump(data)) == data
