@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 ALIGNMENT = 4  # bytes: a word of the smallest target, so that kernels may load words
+_ATTEMPTS = 50
 
 
 class Request(NamedTuple):
@@ -31,19 +32,23 @@ def plan(requests: Sequence[Request]) -> list[Placement]:
     """Offsets for all requests, in the order given.
 
     Greedy by size with best fit (Pisarchyk and Lee 2020, "Efficient Memory Management for Deep Neural Net Inference"): the
-    largest buffer first, each into the smallest gap between the buffers that live at the same time. Two further orders
-    (by time, by lifetime) are tried and the smallest arena wins.
+    largest buffer first, each into the smallest gap between the buffers that live at the same time. While the arena is
+    larger than the lower bound, the buffer that sticks out farthest is placed first, and the best plan of all is kept.
     """
-    orders = [
-        sorted(requests, key=lambda r: (-r.bytes, r.first, r.name)),
-        sorted(requests, key=lambda r: (r.first, -r.bytes, r.name)),
-        sorted(requests, key=lambda r: (r.first - r.last, -r.bytes, r.name)),
-    ]
-    best = min((_place(order) for order in orders), key=lambda placed: arena_bytes(placed.values()))
+    order = sorted(requests, key=lambda r: (-r.bytes, r.first, r.name))
+    bound, best, size = lower_bound(requests), {}, None
+    for _ in range(_ATTEMPTS):
+        placed = _place(order)
+        if size is None or arena_bytes(placed.values()) < size:
+            best, size = placed, arena_bytes(placed.values())
+        if size == bound:
+            break
+        highest = max(placed.values(), key=lambda p: p.offset + p.bytes).tensor
+        order.sort(key=lambda r: r.name != highest)
     return [best[r.name] for r in requests]
 
 
-def arena_bytes(placements) -> int:
+def arena_bytes(placements: Iterable[Placement]) -> int:
     """Size of the arena."""
     return max((_aligned(p.offset + p.bytes) for p in placements), default=0)
 

@@ -25,6 +25,7 @@ TIMING = "-DMICO_TIMING"
 INSTALL = "apt-get install gcc make"
 BUILD_TIMEOUT_S = 1800.0
 RUN_TIMEOUT_S = 1800.0
+SANITIZER_LINES = ("SUMMARY: AddressSanitizer", "SUMMARY: UndefinedBehaviorSanitizer", "SUMMARY: LeakSanitizer")
 _LAST_LINES = 15  # of a failed tool's output, in the message
 
 
@@ -61,11 +62,12 @@ def build(
     folder = Path(folder)
     _needs("gcc")
     _needs("make")
+    name = describe(folder)["name"]
     flags = " ".join([SANITIZE if sanitize else cflags, *([TIMING] if timing else [])])
     sources = sorted([*folder.glob("*.c"), *folder.glob("*.h"), folder / "Makefile", folder / "network.json"])
     store = Path(into) if into else folder / "build"
     home = store / _fingerprint(sources, flags)
-    binary = home / describe(folder)["name"]
+    binary = home / name
     if binary.is_file():
         return binary
     store.mkdir(parents=True, exist_ok=True)
@@ -212,5 +214,8 @@ def _checked(command: list[str], what: str, timeout_s: float, cwd: Path | None =
 
 
 def _tail(output: str) -> str:
-    lines = output.strip().splitlines()[-_LAST_LINES:]
+    """The last lines; of a sanitizer's report, its summary (the rest is a map of the memory)."""
+    every = output.strip().splitlines()
+    lines = [line for line in every if line.startswith(SANITIZER_LINES) or ": runtime error: " in line] or every
+    lines = lines[-_LAST_LINES:]
     return ":\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
