@@ -1,0 +1,19 @@
+"""Kernel-latency profiles: samplers (which shapes) x targets (where they are timed) -> kernel tables with a latency column.
+
+    profile = make(spec["profile"], hardware.load("bitfusion"), seed=0, work=folder)
+    profile.save(folder)                    # conv2d.csv, linear.csv
+
+The names are loaded on first use: importing this package imports neither numpy nor pandas.
+"""
+
+from importlib import import_module
+
+_HOME = {"Profile": "profile", "make": "profile", "sample": "profile"}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

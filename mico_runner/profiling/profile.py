@@ -1,0 +1,77 @@
+"""A kernel-latency profile: which kernels, how long each takes on the target, and what the numbers depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mico_runner.errors import UsageError
+from mico_runner.hardware import Hardware
+from mico_runner.kernel_table import COLUMNS, KINDS, kernel_table
+from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
+from mico_runner.profiling.targets import TARGETS, Measurement
+
+NEEDS = {"conv2d": (*SPANS, *CHOICES), "linear": SPANS[:2]}  # keys of profile.kernels.<kind>
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The kernel table of each kind with its `latency_<unit>`, and how calm the measurement was."""
+
+    unit: str
+    tables: dict[str, pd.DataFrame]
+    measurements: dict[str, Measurement]
+
+    def save(self, folder: Path) -> None:
+        """One <kind>.csv per kind; the same profile gives the same bytes."""
+        for kind, table in self.tables.items():
+            table.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
+
+
+def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path) -> Profile:
+    """Sample the kernels that the spec's `profile` section asks for and time them on its target.
+
+    Raises:
+        UsageError: a range is empty or upside down, bits have no kernel, or the target cannot run a kernel.
+    """
+    target = TARGETS.get(section["target"])()
+    profile = Profile(target.unit, {}, {})
+    for kind in section["kernels"]:
+        table = sample(kind, section, hardware.batch, seed)
+        measured = target.measure(table, hardware, section["repeats"], work)
+        profile.tables[kind] = table[COLUMNS].assign(**{f"latency_{target.unit}": measured.latency})
+        profile.measurements[kind] = measured
+    return profile
+
+
+def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.DataFrame:
+    """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths."""
+    ranges = section["kernels"][kind]
+    _check(kind, ranges)
+    rng = np.random.default_rng(
+        [seed, KINDS.index(kind)]
+    )  # one kind's shapes do not depend on the other kinds asked for
+    ranges = {name: ranges[name] for name in NEEDS[kind]}
+    shapes = SAMPLERS.get(section["sampler"])(kind, ranges, section["shapes"], rng)
+    if any(b != int(b) for b in section["bits"]["weight"]):
+        raise UsageError("profile.bits.weight: ternary weights (1.5) are stored and timed as 2 bits; list 2 instead")
+    pairs = product(sorted(section["bits"]["activation"]), sorted(section["bits"]["weight"]))
+    bits = [{"act_bits": a, "weight_bits": w} for a, w in pairs]
+    return kernel_table([{"kind": kind, "batch": batch} | s | b for s in shapes for b in bits])
+
+
+def _check(kind: str, ranges: dict[str, list[int]]) -> None:
+    for name in NEEDS[kind]:
+        where = f"profile.kernels.{kind}.{name}"
+        if name not in ranges:
+            raise UsageError(f"{where} is missing; needed: {', '.join(NEEDS[kind])}")
+        values = ranges[name]
+        if name in SPANS and not (len(values) == 2 and 1 <= values[0] <= values[1]):
+            raise UsageError(f"{where} is {values}; allowed: [low, high] with 1 <= low <= high")
+        if name in CHOICES and not (values and min(values) >= 1):
+            raise UsageError(f"{where} is {values}; allowed: a list of whole numbers from 1")

@@ -1,0 +1,50 @@
+"""Where kernels are timed: one file per target, an entry is a `Target`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mico_runner.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from mico_runner.hardware import Hardware
+
+TARGETS = Registry("profile target", __name__)
+register = TARGETS.register
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Latency of every row of a kernel table.
+
+    Attributes:
+        latency: (rows,), in the target's unit.
+        spread: (rows,) range between the quartiles over the median; None when the target is deterministic.
+    """
+
+    latency: np.ndarray
+    spread: np.ndarray | None = None
+
+
+class Target(ABC):
+    """Times kernels. `unit` is that of its latencies: "cycles" or "ns"."""
+
+    unit: str
+
+    def conditions(self) -> dict[str, Any]:
+        """What the latencies depend on besides the rows and the device profile: the machine, the compiler."""
+        return {}
+
+    @abstractmethod
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        """Latency of the rows of a kernel table; `work` is a folder for its files.
+
+        Raises:
+            UsageError: the target cannot run a kernel.
+        """

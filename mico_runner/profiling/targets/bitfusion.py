@@ -1,0 +1,21 @@
+"""Kernels on the BitFusion simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mico_runner.hardware import Hardware
+from mico_runner.profiling.targets import Measurement, Target, register
+from mico_runner.simulate import bitfusion as simulator
+
+
+@register("bitfusion")
+class BitFusion(Target):
+    """Cycles on the BitFusion simulator; deterministic, so that nothing is repeated."""
+
+    unit = "cycles"
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        return Measurement(simulator.cycles(table, hardware))

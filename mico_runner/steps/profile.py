@@ -1,0 +1,61 @@
+"""profile: kernel latencies of the target, for the predictor to learn from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mico_runner.steps import register
+from mico_runner.steps.base import Step, StepContext
+
+
+@register("profile", section="profile", order=10)
+class Profile(Step):
+    """Make a kernel-latency profile with the project's own simulator or on this machine."""
+
+    VERSION = 1
+
+    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        from mico_runner import hardware
+        from mico_runner.profiling.targets import TARGETS
+
+        section = spec["profile"]
+        return {
+            "seed": spec["seed"],
+            "profile": section,
+            "hardware": hardware.load(spec["hardware"]).sha256,
+            "conditions": TARGETS.get(section["target"])().conditions(),
+        }
+
+    def run(self, ctx: StepContext) -> None:
+        import json
+        import time
+
+        from mico_runner import hardware, profiling
+
+        device = hardware.load(ctx.spec["hardware"])
+        started = time.perf_counter()
+        profile = profiling.make(ctx.spec["profile"], device, ctx.seed, ctx.work)
+        ctx.metric("profile.seconds", time.perf_counter() - started, "s", volatile=True)
+        profile.save(ctx.dir)
+        about = {
+            "unit": profile.unit,
+            **self.inputs(ctx.spec),
+            "hardware": {"name": device.name, "sha256": device.sha256},
+        }
+        for kind, measured in profile.measurements.items():
+            about[kind] = {"rows": len(profile.tables[kind])}
+            ctx.metric(f"profile.{kind}.rows", len(profile.tables[kind]), "count")
+            if measured.spread is not None:
+                about[kind] |= _spread(measured.spread)
+                ctx.metric(f"profile.{kind}.spread", about[kind]["spread_percent"]["median"], "%", volatile=True)
+        if any(measured.spread is not None for measured in profile.measurements.values()):
+            about["measured"] = time.strftime("%Y-%m-%d", time.gmtime())
+        (ctx.dir / "profile.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _spread(spread: Any) -> dict[str, dict[str, float]]:
+    """Median, ninth decile and maximum over the kernels of the range between the quartiles, in percent of the median."""
+    import numpy as np
+
+    values = np.percentile(100 * spread, [50, 90, 100]).round(2).tolist()
+    return {"spread_percent": dict(zip(("median", "p90", "max"), values, strict=True))}
