@@ -126,12 +126,12 @@ def check_part(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """A mapping somewhere in the document: with defaults filled in, and its problems."""
     validator = Validator(schema, allow_unknown=False)
-    validator.validate(part)
+    validator.validate(part, normalize=False)  # Cerberus fills in defaults only where the form is right already
     found: dict[Keys, Problem] = {}
     for error in _leaves(validator._errors):
         where = (*path, *error.document_path)
         found.setdefault(where, _problem(source, where, error, schema))
-    return validator.document, list(found.values())
+    return part if found else validator.normalized(part), list(found.values())
 
 
 def _unusable_numbers(source: Source, value: Any, path: Keys) -> Iterator[Problem]:

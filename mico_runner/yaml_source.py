@@ -270,26 +270,20 @@ def _boolean(text: str) -> bool:
 _CONSTRUCT = {"null": lambda text: None, "bool": _boolean, "int": _integer, "float": _float}
 
 
-class _Dumper(yaml.emitter.Emitter, yaml.serializer.Serializer, yaml.representer.SafeRepresenter, _Resolver):
-    """SafeDumper that quotes what our reader would take for a number, and no more."""
-
-    def __init__(self, stream: Any, default_style=None, default_flow_style=None, **options: Any) -> None:
-        sort_keys = options.pop("sort_keys")
-        marks = {k: options.pop(k) for k in ("explicit_start", "explicit_end", "version", "tags", "encoding")}
-        yaml.emitter.Emitter.__init__(self, stream, **options)
-        yaml.serializer.Serializer.__init__(self, **marks)
-        yaml.representer.SafeRepresenter.__init__(
-            self, default_style=default_style, default_flow_style=default_flow_style, sort_keys=sort_keys
-        )
-        _Resolver.__init__(self)
+class _Dumper(yaml.SafeDumper):
+    """Writes what both our reader and those of YAML 1.1 read back: text that either takes for something else is quoted."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _represent_float(dumper: _Dumper, value: float) -> yaml.Node:
-    text = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value), repr(value))
-    return dumper.represent_scalar(_TAG + "float", text if re.search(r"[.e]", text) else f"{text}.0")
+_ESCAPED = re.compile("[\\t\\n\\r\\x85\u2028\u2029\ufeff]")  # only double quotes keep these as they are
 
 
-_Dumper.add_representer(float, _represent_float)
+def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
+    ours = _Resolver().resolve(yaml.ScalarNode, text, (True, False))
+    style = '"' if _ESCAPED.search(text) else None if ours == _TAG + "str" else "'"
+    return dumper.represent_scalar(_TAG + "str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
