@@ -59,7 +59,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
         about = {"version": str(result.version), "statuses": result.statuses, "skipped": result.skipped}
-        _print_json({**about, "broken_gates": result.broken_gates, "metrics": metrics})
+        _print_json({**about, "broken_gates": [vars(gate) for gate in result.broken_gates], "metrics": metrics})
     elif not args.quiet:
         _print_table(
             [{"step": s, "": f"{status} {result.skipped.get(s, '')}"} for s, status in result.statuses.items()]

@@ -94,12 +94,19 @@ def diff(a: Path, b: Path, fail_on: list[str] | None = None) -> Diff:
             in the metric's unit or, with `%`, in percent of `a`: 'proxy.*.mape>+2%'. A rule replaces the tolerance
             of the metrics that it matches and holds for volatile ones too.
 
-    Raises UsageError for a folder without metrics, a rule that cannot be read, or one that matches no metric.
+    Raises UsageError for a folder without metrics, and as `compare` does.
     """
-    before, after = store.metrics(a), store.metrics(b)
+    return compare(store.metrics(a), store.metrics(b), fail_on or [])
+
+
+def compare(before: dict[str, Metric], after: dict[str, Metric], fail_on: list[str]) -> Diff:
+    """`diff` of metrics at hand.
+
+    Raises UsageError for a rule that cannot be read, one that matches no metric, and a metric that changed its unit.
+    """
     names = sorted(before.keys() | after.keys())
     rules: dict[str, str] = {}
-    for rule in fail_on or []:
+    for rule in fail_on:
         matched = fnmatch.filter(names, _parse(rule)["name"])
         if not matched:
             raise UsageError(

@@ -27,9 +27,10 @@ def gc(root: Path, keep: int = 3, dry_run: bool = False) -> list[Path]:
 def _old_versions(spec: Path, keep: int, dry_run: bool) -> list[Path]:
     with FileLock(spec / ".lock"):
         old = store.versions(spec)[: -keep or None]
-        for version in [] if dry_run else old:
-            store.delete(version)
         if not dry_run:
+            store.empty_trash(spec)
+            for version in old:
+                store.delete(version)
             store.link_latest(spec)
     return old
 
@@ -39,7 +40,7 @@ def _unused_results(cache: Path, used: set[tuple[str, str]], dry_run: bool) -> l
     gone = []
     for folder in sorted(p for p in cache.glob("*/*") if p.is_dir()):
         fingerprint = folder.name.split(".")[0]
-        if (folder.parent.name, fingerprint) in used and folder.suffix in ("", ".work"):
+        if (folder.parent.name, fingerprint) in used and not folder.suffix:
             continue
         lock = FileLock(folder.with_name(f"{fingerprint}.lock"))
         if lock.acquire(wait=False):

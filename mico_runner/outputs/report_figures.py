@@ -59,7 +59,7 @@ def pareto(
         if evaluations is not None:
             low = evaluations["validation_accuracy"] < floor
             shown = evaluations[~low]
-            name = f"evaluated ({len(evaluations)}" + (f", {low.sum()} of them lower)" if low.any() else ")")
+            name = f"evaluated ({len(evaluations)}" + (f", {low.sum()} below the frame)" if low.any() else ")")
             ax.scatter(shown[cost], shown["validation_accuracy"], s=14, color="#b9c3cd", lw=0, label=name)
         points = front.sort_values(cost)
         line = {"linestyle": "-", "drawstyle": "steps-post"} if joined else {"linestyle": "none"}
@@ -85,9 +85,9 @@ def pareto(
         ax.set_ylim(bottom=max(floor, ax.get_ylim()[0]))
         ax.set(xlabel=label, ylabel="validation accuracy, %")
         ax.xaxis.set_major_formatter(_grouped)
-        ax.legend(loc="lower right", fontsize=8.5, frameon=True, framealpha=0.9, edgecolor="none")
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8.5)
 
-    return _svg("pareto", (7.6, 4.1), draw)
+    return _svg("pareto", (9.4, 4.1), draw)
 
 
 def bits(layers: list[str], weights: list[float], activations: list[float]) -> str:

@@ -69,10 +69,14 @@ def link_latest(folder: Path) -> None:
 
 def delete(version: Path) -> None:
     """Remove a version: gone at once under its name, whatever kills the process; call it with the spec's lock held."""
-    trash = version.with_name(_TRASH)
-    shutil.rmtree(trash, ignore_errors=True)
-    version.rename(trash)
-    shutil.rmtree(trash)
+    empty_trash(version.parent)
+    version.rename(version.with_name(_TRASH))
+    empty_trash(version.parent)
+
+
+def empty_trash(folder: Path) -> None:
+    """Finish a `delete` that was cut short; call it with the spec's lock held."""
+    shutil.rmtree(folder / _TRASH, ignore_errors=True)
 
 
 def resolve(text: str, root: Path) -> Path:

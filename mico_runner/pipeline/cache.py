@@ -73,9 +73,13 @@ class Entry:
     def release(self) -> None:
         self._lock.release()
 
-    def begin(self) -> Path:
-        """An empty folder for the artifacts; call with the entry claimed: what lies there is of a dead process."""
-        self.discard()
+    def begin(self, afresh: bool = False) -> Path:
+        """An empty folder for the artifacts; call with the entry claimed: what lies there is of a dead process.
+
+        Args:
+            afresh: do not continue from what an interrupted run left.
+        """
+        self.discard(work=afresh)
         (self._temporary / "artifacts").mkdir(parents=True)
         self.work.mkdir(exist_ok=True)
         return self._temporary / "artifacts"
@@ -100,8 +104,11 @@ class Entry:
 
 
 def sweep(outputs: Path) -> None:
-    """Delete the temporary folders that dead processes left in the cache."""
-    for leftover in [p for end in ("tmp", "old") for p in (outputs / ".cache").glob(f"*/*.{end}")]:
+    """Delete what dead processes left in the cache and nobody will continue from."""
+    for leftover in (outputs / ".cache").glob("*/*.*"):
+        done = leftover.suffix == ".work" and leftover.with_suffix("").is_dir()
+        if not done and leftover.suffix not in (".tmp", ".old"):
+            continue
         lock = FileLock(leftover.with_suffix(".lock"))
         if lock.acquire(wait=False):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -19,6 +19,11 @@ class BrokenGate:
     bound: str = ""  # "min" or "max"
     limit: float | None = None
 
+    def __str__(self) -> str:
+        if self.metric is None:
+            return f"{self.gate}: no such metric in this run"
+        return f"{self.metric} is {self.value:.6g} {self.unit}; {self.bound} {self.limit:g}"
+
 
 def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric]) -> list[BrokenGate]:
     """One entry per metric and bound that does not hold, and per gate that no metric matches. Names may hold `*`."""

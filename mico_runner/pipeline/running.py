@@ -107,7 +107,7 @@ def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
 def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
     again = [name for name, status in done.statuses.items() if status == "run"]
     reason = plan.reason(step, again, done.skipped)
-    artifacts = entry.begin()
+    artifacts = entry.begin(afresh=plan.is_forced(step))
     _say(plan, f"{step}: running ({reason})")
     readable = plan.upstream(step, done.skipped)
     jobs = plan.options.jobs or plan.data["executor"]["jobs"]

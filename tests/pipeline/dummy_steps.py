@@ -103,7 +103,16 @@ class Total(Step):
 
 def spec(**changes):
     """A resolved spec of these steps."""
-    base = {"spec_version": 1, "name": "dummy", "seed": 3, "numbers": 4, "power": 2, "seconds": 0.0, "fail": False}
+    base = {
+        "spec_version": 1,
+        "name": "dummy",
+        "description": "",
+        "seed": 3,
+        "numbers": 4,
+        "power": 2,
+        "seconds": 0.0,
+        "fail": False,
+    }
     base |= {"tool": True, "gates": {}, "steps": list(STEPS.entries), "executor": {"backend": "local", "jobs": 1}}
     return base | changes
 

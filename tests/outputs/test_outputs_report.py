@@ -1,0 +1,128 @@
+"""report.html: whole, self-contained, and only of what the version holds."""
+
+import itertools
+import re
+from html.parser import HTMLParser
+
+import example_version
+import pytest
+
+from mico_runner import outputs
+from mico_runner.outputs.report import render
+from mico_runner.outputs.report_tables import bytes_text, number
+
+STEPS = ("train", "fit", "evaluate", "search", "codegen", "simulate")
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order; collects headings and visible text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.headings, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+        if "style" not in self.open:
+            self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    version = example_version.make(tmp_path_factory.mktemp("outputs"), skipped=("profile",))
+    return version, render(version)
+
+
+def test_a_whole_version_shows_all_sections(whole):
+    version, text = whole
+    assert Page(text).headings == [
+        "1 broken gate",
+        "Not everything ran",
+        "What was asked",
+        "What can be had: accuracy against cost",
+        "Bits of each layer",
+        "Predicted and measured latency",
+        "Accuracy before and after",
+        "Memory",
+        "All metrics",
+        "Steps and environment",
+    ]
+    assert outputs.write_report(version, version.parent / "page.html").stat().st_size < 5_000_000
+
+
+def test_the_page_needs_no_other_file(whole):
+    _, text = whole
+    links = re.findall(r"""(?:href|src)\s*=\s*["']([^"']*)|url\(([^)]*)\)""", text)
+    assert links and all((a or b).startswith(("#", "data:")) for a, b in links)
+    assert "<script" not in text and "@import" not in text
+
+
+def test_the_same_version_gives_the_same_page(whole):
+    version, text = whole
+    assert render(version) == text
+
+
+def test_ids_in_figures_do_not_clash(whole):
+    _, text = whole
+    targets = set(re.findall(r'href="#([^"]+)"', text)) | set(re.findall(r"url\(#([^)]+)\)", text))
+    for target in targets:
+        assert text.count(f'id="{target}"') == 1, target
+
+
+def test_figures_that_matter_are_in_words(whole):
+    text = " ".join(" ".join(Page(whole[1]).words).split())
+    for words in (
+        "98.71 %",  # accuracy of the C program
+        "float 99.07 %, −0.36 points",
+        "24.3 % conv2d, shapes not seen in training; in-sample 0.55 %",
+        "in-sample (training rows)",
+        "latency ≤ 0.5 × int8; accuracy at most 0.5 points below float",
+        "6\u2009128 B",
+        "0 differ",
+        "gcc is missing; apt-get install gcc",
+    ):
+        assert words in text, words
+
+
+@pytest.mark.parametrize("steps", [steps for n in range(3) for steps in itertools.combinations(STEPS, n)])
+def test_any_part_of_a_run_can_be_shown(tmp_path, steps):
+    text = render(example_version.make(tmp_path, steps=steps))
+    headings = Page(text).headings
+    assert ("Memory" in headings) == ("codegen" in steps)
+    assert ("Bits of each layer" in headings) == ("search" in steps)
+
+
+def test_the_data_cannot_break_the_page(tmp_path, monkeypatch):
+    monkeypatch.setitem(example_version.SPEC, "description", "<script>alert(1)</script> & more")
+    text = render(example_version.make(tmp_path, steps=("train",)))
+    assert "<script" not in text and "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1234567, "1\u2009234\u2009567"),
+        (0.123456, "0.1235"),
+        (3.0, "3"),
+        (98.765, "98.77"),
+        (None, "–"),
+        (1e-9, "1e-09"),
+    ],
+)
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+def test_bytes():
+    assert (bytes_text(812), bytes_text(45056)) == ("812 B", "44.0 KiB")
