@@ -1,0 +1,257 @@
+"""mico-run: what each command prints and ends with; the light core without heavy packages."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mico_runner import cli, hardware, outputs, paths, pipeline, spec
+from mico_runner.errors import StepError
+from mico_runner.outputs import store
+from mico_runner.pipeline.planning import PlanRow
+from mico_runner.pipeline.running import RunResult
+from mico_runner.steps.base import Metric
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = str(paths.shipped("specs") / "profile-bitfusion.yaml")
+BROKEN = "spec_version: 1\nname: Broken\nseed: -1\n"
+HEAVY = ("torch", "xgboost", "pygmo", "sklearn", "pandas", "matplotlib", "scipy")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """What the pipeline was asked for; it answers with `result`, or raises it."""
+
+    class Runs(list):
+        result: RunResult | BaseException = RunResult(
+            version=Path("outputs/x/v0001"),
+            metrics={"train.test_accuracy": Metric(99.1, "%", "higher")},
+            statuses={"train": "run", "simulate": "skipped"},
+            skipped={"simulate": "gcc is missing: apt install gcc"},
+            broken_gates=[],
+        )
+
+    asked = Runs()
+
+    def run(data, options):
+        asked.append((data, options))
+        if isinstance(asked.result, BaseException):
+            raise asked.result
+        return asked.result
+
+    monkeypatch.setattr(pipeline, "run", run)
+    monkeypatch.setattr(pipeline, "plan", lambda data, options: [PlanRow("train", "cached", "same inputs")])
+    return asked
+
+
+def version(name, accuracy, number=1):
+    """A version with one metric."""
+    path = Path("outputs") / name / f"v{number:04d}"
+    path.mkdir(parents=True)
+    store.write_metrics(path, {"train.test_accuracy": Metric(accuracy, "%", "higher")})
+    (path / "spec.resolved.yaml").write_text("name: x\n", encoding="utf-8")
+
+
+def test_run_is_implied_and_passes_everything_on(runs, capsys):
+    options = ["--set", "seed=4", "--only", "profile", "--force", "--jobs", "3", "--outputs", "out"]
+    assert cli.main([PROFILE, *options]) == 0
+    data, asked = runs[0]
+    assert data["seed"] == 4
+    assert (asked.only, asked.from_, asked.force, asked.jobs, asked.outputs) == ("profile", None, True, 3, Path("out"))
+    printed = capsys.readouterr().out
+    assert "99.1" in printed and "outputs/x/v0001" in printed and "apt install gcc" in printed
+    assert cli.main(["run", PROFILE, "--from", "profile", "--quiet"]) == 0
+    assert runs[1][1].from_ == "profile" and runs[1][1].quiet and runs[1][1].jobs == 1
+    assert capsys.readouterr().out == ""
+    assert cli.main([PROFILE, "--set", "executor.jobs=5", "--json"]) == 0
+    assert runs[2][1].jobs == 5
+    assert json.loads(capsys.readouterr().out)["metrics"]["train.test_accuracy"]["value"] == 99.1
+
+
+def test_exit_codes(runs, capsys):
+    results = {
+        3: RunResult(Path("v"), {}, {}, {}, ["train.test_accuracy is 9, allowed at least 90"]),
+        4: StepError("step train: no memory"),
+        130: KeyboardInterrupt(),
+    }
+    said = {3: "gate broken: train.test_accuracy is 9", 4: "step train: no memory", 130: "interrupted"}
+    for code, result in results.items():
+        runs.result = result
+        assert cli.main([PROFILE]) == code
+        assert said[code] in capsys.readouterr().err
+    runs.result = ZeroDivisionError("division by zero")
+    assert cli.main([PROFILE]) == 4
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError: division by zero" in error and "--debug" in error and "Traceback" not in error
+    assert cli.main([PROFILE, "--debug"]) == 4
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["diff", "a", "b", "c"], ["x", "--jobs", "0"], ["gc", "--keep", "-1"]]
+)
+def test_wrong_usage(arguments, capsys):
+    assert cli.main(arguments) == 2
+    assert "usage: mico-run" in capsys.readouterr().err
+
+
+def test_a_broken_spec_says_all_and_leaves_nothing(runs, folder, capsys):
+    Path("broken.yaml").write_text(BROKEN, encoding="utf-8")
+    for command in ("run", "plan", "validate"):
+        assert cli.main([command, "broken.yaml"]) == 2
+        error = capsys.readouterr().err
+        assert "broken.yaml:2:7: name: found 'Broken'" in error and "broken.yaml:3:7: seed: found -1" in error
+    assert not runs
+    assert [p.name for p in folder.iterdir()] == ["broken.yaml"]
+
+
+def test_validate_checks_several(capsys):
+    Path("broken.yaml").write_text(BROKEN, encoding="utf-8")
+    assert cli.main(["validate", PROFILE]) == 0
+    assert capsys.readouterr().out == f"{PROFILE}: ok\n"
+    assert cli.main(["validate", "broken.yaml", PROFILE]) == 2
+    assert f"{PROFILE}: ok" in capsys.readouterr().out
+    assert cli.main(["validate", "--json", PROFILE, "broken.yaml"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found[PROFILE] == []
+    assert found["broken.yaml"][1]["line"] == 3 and found["broken.yaml"][1]["path"] == "seed"
+
+
+def test_plan(runs, capsys):
+    assert cli.main(["plan", PROFILE]) == 0
+    assert capsys.readouterr().out.split("\n")[1].split() == ["train", "cached", "same", "inputs"]
+    assert cli.main(["plan", PROFILE, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"step": "train", "action": "cached", "reason": "same inputs"}]
+
+
+def test_plan_for_real(folder, capsys):
+    assert cli.main(["plan", PROFILE]) == 0
+    assert capsys.readouterr().out.split("\n")[1].split()[:2] == ["profile", "run"]
+
+
+def test_diff_of_versions(capsys):
+    version("x", 99.0)
+    version("x", 98.0, 2)
+    assert cli.main(["diff", "x/v0001", "x"]) == 1
+    assert "train.test_accuracy" in capsys.readouterr().out
+    assert cli.main(["diff", "x/v0002", "x/v0001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["regressions"] == []
+    assert cli.main(["diff", "x/v0001", "x", "--fail-on", "train.*<-2", "--markdown"]) == 0
+    assert "**No regressions**" in capsys.readouterr().out
+    assert cli.main(["diff", "x/v0001", "y"]) == 2
+    assert "no version 'y'" in capsys.readouterr().err
+
+
+def test_diff_with_the_baseline(capsys):
+    version("x", 99.0)
+    assert cli.main(["diff", "x", "--save-baseline"]) == 0
+    assert Path("outputs/baselines/x/metrics.json").is_file()
+    assert cli.main(["diff", "x"]) == 0
+    version("x", 98.0, 2)
+    assert cli.main(["diff", "x"]) == 1
+    capsys.readouterr()
+    assert cli.main(["diff", "x", "--save-baseline"]) == 0, "the new one is accepted"
+    assert outputs.diff(Path("outputs/baselines/x"), Path("outputs/x/v0002")).regressions == []
+
+
+def test_gc_and_report(monkeypatch, capsys):
+    for number in (1, 2, 3):
+        version("x", 99.0, number)
+    monkeypatch.setattr(outputs, "gc", lambda root, keep, dry_run: [root / "x" / "v0001"])
+    assert cli.main(["gc", "--keep", "2", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "would delete outputs/x/v0001\n"
+    monkeypatch.setattr(outputs, "write_report", lambda path: path / "report.html")
+    assert cli.main(["report", "x"]) == 0
+    assert capsys.readouterr().out.endswith("x/v0003/report.html\n")
+
+
+def test_list(capsys):
+    from mico_runner.spec.known import KINDS
+
+    assert cli.main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"\n{kind}\n" in printed for kind in KINDS)
+    assert cli.main(["list", "models"]) == 0
+    assert "lenet" in capsys.readouterr().out
+    assert cli.main(["list", "hardware", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)["hardware"]] == hardware.names()
+    assert cli.main(["list", "modles"]) == 2
+    assert "did you mean 'models'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", hardware.names())
+def test_init_writes_a_spec_that_is_valid(name, capsys):
+    assert cli.main(["init", "--hardware", name, "--name", "first"]) == 0
+    loaded = spec.load("first.yaml")
+    assert loaded.data["name"] == "first" and loaded.data["hardware"] == name
+    assert cli.main(["init", "--hardware", name, "--name", "first"]) == 2
+    assert "first.yaml exists already" in capsys.readouterr().err
+    assert cli.main(["init", "--hardware", name, "-o", "other.yaml"]) == 0
+    assert spec.load("other.yaml").data["name"] == f"my-{name}"
+
+
+def test_init_refuses(folder, capsys):
+    assert cli.main(["init", "--hardware", "bitfuson"]) == 2
+    assert "did you mean 'bitfusion'" in capsys.readouterr().err
+    assert cli.main(["init", "--hardware", "host", "--name", "My Spec"]) == 2
+    assert cli.main(["init", "--hardware", "host", "-o", "no/folder/x.yaml"]) == 2
+    assert not list(folder.iterdir())
+
+
+def test_schema(capsys):
+    assert cli.main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == spec.schema()
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {heavy}:
+            raise ImportError(f"{{name}} is heavy")
+sys.meta_path.insert(0, Block())
+from mico_runner import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["validate", PROFILE, str(paths.shipped("specs") / "quickstart.yaml")],
+        ["plan", str(paths.shipped("specs") / "quickstart.yaml")],
+        ["diff", "x", "x"],
+        ["list"],
+        ["init", "--hardware", "host"],
+        ["schema"],
+        ["--version"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_light_core_needs_no_heavy_package(arguments):
+    version("x", 99.0)
+    command = [sys.executable, "-c", BLOCKED.format(heavy=HEAVY), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = f"{sys.executable} -m mico_runner schema | head -n 1"
+    done = subprocess.run(
+        command,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.stdout == "{\n" and done.stderr == ""
