@@ -39,11 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
+        code = error.exit_code if isinstance(error, MicoError) else FAILED
         if args.debug:
             traceback.print_exc()
+            return code
         if isinstance(error, MicoError):
-            return _complain(str(error), error.exit_code)
-        return _complain(f"{type(error).__name__}: {error} (unexpected; --debug shows where)", FAILED)
+            return _complain(str(error), code)
+        return _complain(f"{type(error).__name__}: {error} (unexpected; --debug shows where)", code)
 
 
 def _complain(message: str, code: int) -> int:

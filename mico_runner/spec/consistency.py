@@ -117,5 +117,5 @@ def _check_gates(draft: Draft) -> None:
                 path, f"no step writes this metric; allowed: {', '.join(sorted(prefixes))} first{near}", of_key=True
             )
         elif prefixes[prefix] not in steps:
-            text = f"step {prefixes[prefix]!r}, which writes this metric, does not take part"
+            text = f"step {prefixes[prefix]!r}, which writes this metric, does not take part; null removes a gate"
             draft.fail(path, text, of_key=True)

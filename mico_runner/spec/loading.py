@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mico_runner.yaml_schema import Problem, SchemaErrors, show
 from mico_runner.yaml_source import MAX_DEPTH, Keys, Place, Source, YamlError
 
 _KEY = re.compile(r"""'([^']*)'|"([^"]*)"|([^.'"=]+)""")
+_FREE = [("gates",), ("search", "constraints"), ("search", "space", "pinned")]  # mappings whose keys are the user's own
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,22 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
 
 
 def _with_implied(source: Source) -> Source:
-    """A model is always quantised, and evaluated unless the spec says null."""
-    if not isinstance(source.data, dict) or not isinstance(source.data.get("model"), dict):
+    """Null removes an entry of a free mapping; a model is always quantised, and evaluated unless the spec says null."""
+    if not isinstance(source.data, dict):
         return source
-    implied = {"evaluate": {}, **source.data}
-    implied["quantization"] = implied.get("quantization", {}) if implied.get("quantization") is not None else {}
-    return Source(implied, source.values, source.keys)
+    data = copy.deepcopy(source.data)
+    for path in _FREE:
+        parent = reduce(lambda at, key: at.get(key) if isinstance(at, dict) else None, path[:-1], data)
+        if isinstance(parent, dict) and path[-1] in parent:
+            entries = parent[path[-1]]
+            if isinstance(entries, dict):
+                parent[path[-1]] = {key: value for key, value in entries.items() if value is not None}
+            elif entries is None:
+                parent[path[-1]] = {}
+    if isinstance(data.get("model"), dict):
+        data.setdefault("evaluate", {})
+        data["quantization"] = {} if data.get("quantization") is None else data["quantization"]
+    return Source(data, source.values, source.keys)
 
 
 def _merged(path: Path, overrides: list[str]) -> Source:

@@ -89,6 +89,14 @@ def test_mappings_merge_lists_replace_and_null_removes(net):
     assert spec.load(net, ["simulate=null"]).data["simulate"] is None
 
 
+def test_null_removes_gates_constraints_and_pinned_layers(net):
+    given = ["gates={evaluate.macs: {max: 1}}", "search.constraints.bops.max=3", "search.space.pinned.c.weight_bits=8"]
+    assert spec.load(net, given).data["gates"] == {"evaluate.macs": {"max": 1}}
+    data = spec.load(net, [*given, "gates=null", "search.constraints.bops=null", "search.space.pinned.c=null"]).data
+    assert data["gates"] == data["search"]["constraints"] == data["search"]["space"]["pinned"] == {}
+    assert spec.load(net, [*given, "gates.'evaluate.macs'=null"]).data["gates"] == {}
+
+
 def test_the_last_override_wins_and_values_are_yaml(net):
     loaded = spec.load(net, ["seed=1", "model.train.lr=1e-3", "seed=7", "gates.'train.test_accuracy'.min=9.5"])
     assert loaded.data["seed"] == 7 and loaded.data["model"]["train"]["lr"] == 0.001
