@@ -26,6 +26,7 @@ def lower(graph: QGraph) -> Program:
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
+    graph = replace(graph, nodes=_needed(graph))
     lowering = Lowering(graph)
     for node in graph.nodes:
         check(graph, node)
@@ -116,19 +117,17 @@ class Lowering:
         return [n for n in self.graph.nodes if tensor in n.inputs]
 
     def _written_directly(self) -> set[str]:
-        """Tensors that may lie in the caller's output: the graph's output and what it is a mere reshape of.
+        """Tensors that lie in the caller's output: the graph's output and what it is a mere reshape of.
 
-        Empty when something else reads them too, or when that is the input.
+        Nothing else reads them, as every node is needed. Empty when the output is the input, reshaped.
         """
         producers = {n.output: n for n in self.graph.nodes}
         chain = [self.graph.output]
         while (node := producers.get(chain[-1])) and node.op == "reshape":
-            source, shape = self.graph.tensors[node.inputs[0]].shape, self.graph.tensors[node.output].shape
-            if not same_order(source, shape):
+            if not same_order(self.graph.tensors[node.inputs[0]].shape, self.graph.tensors[node.output].shape):
                 break
             chain.append(node.inputs[0])
-        readers = [n for tensor in chain for n in self.readers(tensor) if n.output not in chain]
-        return set() if readers or chain[-1] == self.graph.input else set(chain)
+        return set() if chain[-1] == self.graph.input else set(chain)
 
 
 def same_order(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -153,6 +152,16 @@ def identifier(name: str, taken: set[str]) -> str:
         found = f"{base}_{count}"
     taken.add(found)
     return found
+
+
+def _needed(graph: QGraph) -> tuple[QNode, ...]:
+    """The nodes that the output depends on."""
+    wanted, nodes = {graph.output}, []
+    for node in reversed(graph.nodes):
+        if node.output in wanted:
+            wanted |= set(node.inputs)
+            nodes.append(node)
+    return tuple(reversed(nodes))
 
 
 def _requests(calls: Sequence[Call]) -> list[Request]:

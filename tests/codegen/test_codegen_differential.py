@@ -41,6 +41,8 @@ def special_networks(rng: np.random.Generator) -> list[QGraph]:
     outputs = []
     n = network((3, 7, 5))
     outputs.append(n.conv("x", 4, (3, 3), 8, (2, 3), (2, 1), (2, 1)))  # image as the network's output
+    n = network((2, 7, 8))
+    outputs.append(n.conv("x", 3, (3, 2), 5, (1, 2), (1, 2), (2, 3)))  # dilated, the padding no multiple of it
     n = network((1, 1, 1))
     outputs.append(n.conv("x", 1, (1, 1), 1))
     n = network((2, 3, 3))
@@ -76,6 +78,10 @@ def special_networks(rng: np.random.Generator) -> list[QGraph]:
     n = network((2, 4, 4))
     a = n.conv("x", 2, (1, 1), 8, to=OUTPUT)  # the output is read again
     n.conv(n.requant(a, U4), 2, (1, 1), 2)
+    outputs.append(a)
+    n = network((2, 4, 4))
+    a = n.conv("x", 2, (1, 1), 8, to=U4)
+    n.conv(a, 2, (1, 1), 2)
     outputs.append(a)
     for axis in (0, 1, 2):
         n = network((2, 3, 4), 1, True)

@@ -80,6 +80,14 @@ def test_only_the_kernels_in_use_are_copied(tmp_path):
     assert result.arena_bytes == 8 and result.memory[0].tensor.endswith(".scratch")
 
 
+def test_nodes_that_the_output_does_not_need_are_left_out(tmp_path):
+    net = Network(np.random.default_rng(0), (5,))
+    hidden = net.linear("x", 3, 4, to=U8)
+    net.linear(hidden, 100, 8)
+    result = codegen.generate(net.done(hidden), tmp_path)
+    assert {name.rsplit(".", 1)[0] for name in result.sections} == {"layers.0.linear"}
+
+
 def test_generation_is_repeatable(written, tmp_path):
     codegen.generate(small_network(), tmp_path)
     for path in tmp_path.iterdir():
