@@ -64,7 +64,10 @@ def _run(args: argparse.Namespace) -> int:
         _print_json({**about, "broken_gates": [vars(gate) for gate in result.broken_gates], "metrics": metrics})
     elif not args.quiet:
         _print_table(
-            [{"step": s, "": f"{status} {result.skipped.get(s, '')}"} for s, status in result.statuses.items()]
+            [
+                {"step": s, "status": f"{status} {result.skipped.get(s, '')}".strip()}
+                for s, status in result.statuses.items()
+            ]
         )
         rows = [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
         print()
