@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mico_runner import hardware, paths, spec, yaml_source
+from mico_runner.search import ALGORITHMS
 from mico_runner.spec.schema import sections
 
 SHIPPED = sorted(paths.shipped("specs").glob("*.yaml"))
@@ -68,7 +69,8 @@ def test_defaults_that_follow_from_the_model(net):
     assert data["model"]["train"] == {"epochs": 5, "lr": 1e-3, "batch_size": 64, "weight_decay": 0.0, "shift": 0}
     assert data["evaluate"] == {"uniform_bits": [[8, 8], [4, 4], [2, 2]]}
     assert data["quantization"]["activations"] == {"calibration": "mse", "percentile": 99.9, "images": 256}
-    assert data["search"]["params"] == {"population": 24, "crossover": 0.9, "mutation": 0.2}
+    params = ALGORITHMS.info(data["search"]["algorithm"]).meta["params"]
+    assert params and data["search"]["params"] == {name: rules["default"] for name, rules in params.items()}
     assert spec.load(net, ["evaluate=null"]).data["evaluate"] is None
     assert spec.load(net, ["quantization=null"]).data["quantization"] == data["quantization"]
 
