@@ -150,10 +150,9 @@ class Report:
         if errors:
             worst = max(errors, key=errors.get)
             inside = self.value(f"proxy.{worst}.mape_in_sample")
-            note = f"{worst}, shapes not seen in training" + (
-                f"; in-sample {inside:.2f} %" if inside is not None else ""
-            )
-            tiles.append({"title": "Latency error", "value": f"{errors[worst]:.1f} %", "note": note})
+            beside = f"; in-sample {100 * inside:.2f} %" if inside is not None else ""
+            note = f"{worst}, shapes not seen in training{beside}"
+            tiles.append({"title": "Latency error", "value": f"{100 * errors[worst]:.1f} %", "note": note})
         wrong = self.value("simulate.logits_mismatches")
         if wrong is not None:
             images = self.json("simulate", "simulate.json").get("images")
@@ -219,6 +218,8 @@ class Report:
         section: dict[str, Any] = {"errors": None, "points": None, "layers": None, "layer_table": None}
         if protocols is not None:
             protocols["protocol"] = protocols["protocol"].replace("in_sample", "in-sample (training rows)")
+            errors = [name for name in ("mape", "p90_ape", "max_ape") if name in protocols]
+            protocols[errors] *= 100  # fractions in the file
             protocols = protocols.sort_values(["kind", "strategy", "protocol"], key=_headline_first, kind="stable")
             section["errors"] = table(protocols, mark_if=("protocol", "group_kfold"))
             section["points"] = self._points()
@@ -276,7 +277,7 @@ class Report:
         return Markup(figures.predicted_measured(panels, self.unit)) if panels else None
 
     def _errors(self, measure: str) -> dict[str, float]:
-        """kind of kernel -> error on shapes that the predictor has not seen."""
+        """kind of kernel -> error, a fraction, on shapes that the predictor has not seen."""
         parts = {name: name.split(".") for name in self.metrics}
         return {
             p[1]: self.metrics[n].value for n, p in parts.items() if len(p) == 3 and (p[0], p[2]) == ("proxy", measure)

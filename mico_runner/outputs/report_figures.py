@@ -122,6 +122,7 @@ def predicted_measured(points: dict[str, pd.DataFrame], unit: str) -> str:
             color = MUTED if "in-sample" in title else BLUE
             ax.scatter(table["measured"], table["predicted"], s=5, alpha=0.5, lw=0, color=color, rasterized=True)
             ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
+            ax.minorticks_off()  # hundreds of labels to lay out, for nothing
             ax.set_xlabel(f"measured, {unit}")
             ax.set_title(title, fontsize=9.5, color=INK)
         axes[0].set_ylabel(f"predicted, {unit}")

@@ -88,7 +88,7 @@ def test_figures_that_matter_are_in_words(whole):
         "24.3 % conv2d, shapes not seen in training; in-sample 0.55 %",
         "in-sample (training rows)",
         "latency ≤ 0.5 × int8; accuracy at most 0.5 points below float",
-        "6\u2009128 B",
+        "6 128 B",
         "0 differ",
         "gcc is missing; apt-get install gcc",
     ):
