@@ -205,8 +205,11 @@ class Report:
         about = self.csv("evaluate", "layers.csv")
         if about is not None:
             about = about.drop(columns=["layer"]) if "name" in about and "layer" in about else about
-            about = about.rename(columns={"name": "layer", "latency": "int8_latency"})
-            keep = ["layer", *(c for c in ("op", "out_shape", "macs", "params", "int8_latency") if c in about)]
+            about = about.rename(columns={"name": "layer", "latency": f"8-bit latency, {self.unit}"})
+            keep = [
+                "layer",
+                *(c for c in ("op", "out_shape", "macs", "params", f"8-bit latency, {self.unit}") if c in about),
+            ]
             rows = rows.merge(about[keep], on="layer", how="left")
         return {"figure": Markup(figures.bits(names, weights, activations)), "table": table(rows)}
 

@@ -85,7 +85,7 @@ def pareto(
         ax.set_ylim(bottom=max(floor, ax.get_ylim()[0]))
         ax.set(xlabel=label, ylabel="validation accuracy, %")
         ax.xaxis.set_major_formatter(_grouped)
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8.5)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.03, 1), fontsize=8.5)
 
     return _svg("pareto", (9.4, 4.1), draw)
 

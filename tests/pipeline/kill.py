@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    run = [sys.executable, "-m", "mico_runner.cli", str(args.spec.resolve()), "--outputs"]
+    run = [sys.executable, "-m", "mico_runner", str(args.spec.resolve()), "--quiet", "--outputs"]
     with tempfile.TemporaryDirectory() as folder:
         for line in survive(lambda outputs: [*run, str(outputs)], Path(folder), args.kills, args.seed):
             print(line)
