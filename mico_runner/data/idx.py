@@ -22,11 +22,15 @@ def read_idx(path: Path) -> np.ndarray:
     except (OSError, EOFError) as error:
         raise UsageError(f"{path}: not a complete gzip file ({error})") from None
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UINT8:
-        raise UsageError(f"{path}: not an idx file of unsigned bytes; it starts with {raw[:4].hex()}, expected 000008..")
+        raise UsageError(
+            f"{path}: not an idx file of unsigned bytes; it starts with {raw[:4].hex()}, expected 000008.."
+        )
     header = 4 + 4 * raw[3]
     shape = struct.unpack(f">{raw[3]}I", raw[4:header])
     if len(raw) - header != int(np.prod(shape)):
-        raise UsageError(f"{path}: {len(raw) - header} bytes of data, but its header says {' x '.join(map(str, shape))}")
+        raise UsageError(
+            f"{path}: {len(raw) - header} bytes of data, but its header says {' x '.join(map(str, shape))}"
+        )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 

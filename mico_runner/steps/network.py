@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from mico_runner import data, graph, hardware, quant
-from mico_runner.data.tasks import Task
+from mico_runner import data, graph, hardware, proxy, quant
+from mico_runner.data.tasks import Split, Task
 from mico_runner.graph.ir import Graph
+from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
-from mico_runner.proxy.table import kernel_table
-from mico_runner.quant.qgraph import Assignment, LayerBits
+from mico_runner.models.training import accuracy
+from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
 from mico_runner.steps.base import StepContext
 
 
@@ -49,12 +51,86 @@ def uniform(network: Graph, weight_bits: float, activation_bits: int) -> Assignm
     return {node.name: LayerBits(weight_bits, activation_bits) for node in network.weighted}
 
 
-def kernels(network: Graph, assignment: Assignment, spec: dict[str, Any]) -> pd.DataFrame:
-    """Kernel table of the weighted layers under an assignment, at the batch the device's profile is measured with."""
-    rows = [
-        row for row in graph.kernel_rows(network, hardware.load(spec["hardware"]).batch) if row["layer"] in assignment
-    ]
-    for row in rows:
-        bits = assignment[row["layer"]]
-        row["weight_bits"], row["act_bits"] = int(np.ceil(bits.weight)), bits.activation
-    return kernel_table(rows)
+class Scorer:
+    """Accuracy and loss of bit assignments on one split, by the integers that would be deployed."""
+
+    def __init__(self, ptq: quant.PTQ, split: Split) -> None:
+        self._ptq = ptq
+        self._images, self._labels = split.floats(), split.labels
+
+    def __call__(self, assignment: Assignment) -> dict[str, float]:
+        """{"accuracy": %, "loss": mean cross-entropy of the dequantised logits, in nats}."""
+        deployed = self._ptq.quantize(assignment)
+        integers = quant.Executor(deployed).run(quant.quantize_input(deployed, self._images))
+        scores = integers * deployed.tensors[deployed.output].type.scale
+        peak = scores.max(axis=1, keepdims=True)
+        log_sum = np.log(np.exp(scores - peak).sum(axis=1)) + peak[:, 0]
+        loss = log_sum - scores[np.arange(len(scores)), self._labels]
+        return {"accuracy": accuracy(integers, self._labels), "loss": float(loss.mean())}
+
+
+def kernels(network: Graph, assignment: Assignment, batch: int) -> pd.DataFrame:
+    """Kernel table of the weighted layers under an assignment."""
+    rows = [row for row in graph.kernel_rows(network, batch) if row["layer"] in assignment]
+    bits = [assignment[row["layer"]] for row in rows]
+    return kernel_table(
+        [
+            {**row, "weight_bits": storage_bits(b.weight), "act_bits": b.activation}
+            for row, b in zip(rows, bits, strict=True)
+        ]
+    )
+
+
+class Latency:
+    """Predicted latency of the network: the sum over its weighted layers, looked up per layer and pair of bits.
+
+    Attributes:
+        layers: names of the weighted layers.
+        unit: "cycles" or "ns", per `batch` samples.
+    """
+
+    def __init__(self, ctx: StepContext, network: Graph) -> None:
+        self._model = proxy.load(ctx.upstream("fit") / "model")
+        self.unit = json.loads((ctx.upstream("fit") / "fit.json").read_text(encoding="utf-8"))["unit"]
+        self.batch = hardware.load(ctx.spec["hardware"]).batch
+        rows = graph.kernel_rows(network, self.batch)
+        self.layers = [node.name for node in network.weighted]
+        self._rows = {row["layer"]: row for row in rows if row["layer"] in self.layers}
+        self._unweighted = [row["kind"] for row in rows if row["layer"] not in self.layers]
+        self._known: dict[tuple[str, float, int], float] = {}
+
+    def table(self, choices: list[LayerBits]) -> np.ndarray:
+        """(layers, choices) latencies, predicted in one call."""
+        keys = [(layer, *bits) for layer in self.layers for bits in choices]
+        self._predict(keys)
+        return np.array([self._known[key] for key in keys]).reshape(len(self.layers), len(choices))
+
+    def by_layer(self, assignment: Assignment) -> pd.DataFrame:
+        """Columns layer, latency."""
+        keys = [(layer, *assignment[layer]) for layer in self.layers]
+        self._predict(keys)
+        return pd.DataFrame({"layer": self.layers, "latency": [self._known[key] for key in keys]})
+
+    def __call__(self, assignment: Assignment) -> float:
+        """Latency of the network, in `unit`."""
+        return float(self.by_layer(assignment)["latency"].sum())
+
+    def report_coverage(self, ctx: StepContext) -> None:
+        """Metrics and a log line that say what the sum contains; a weighted layer without a predictor is an error before."""
+        ctx.metric("evaluate.latency_coverage", 100.0, "%", "higher")
+        text = f"{len(self.layers)}/{len(self.layers)} weighted layers predicted, batch {self.batch}"
+        if self._unweighted:
+            text += f"; not counted, the profile has no such kernels: {', '.join(sorted(self._unweighted))}"
+        ctx.log(text)
+
+    def _predict(self, keys: list[tuple[str, float, int]]) -> None:
+        missing = [key for key in dict.fromkeys(keys) if key not in self._known]
+        if missing:
+            self._known.update(zip(missing, self._model.predict(self._kernel_table(missing)).tolist(), strict=True))
+
+    def _kernel_table(self, keys: list[tuple[str, float, int]]) -> pd.DataFrame:
+        rows = [
+            {**self._rows[layer], "weight_bits": storage_bits(weight), "act_bits": activation}
+            for layer, weight, activation in keys
+        ]
+        return kernel_table(rows)

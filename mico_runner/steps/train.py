@@ -15,11 +15,11 @@ class Train(Step):
     VERSION = 1
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner.data import catalog
+        from mico_runner.steps.inputs import task_inputs
 
         return {
             "seed": spec["seed"],
-            "task": catalog.fingerprint(spec["datasets"]["task"]),
+            "task": task_inputs(spec["datasets"]["task"]),
             "validation": spec["datasets"]["validation"],
             "model": spec["model"],
         }
@@ -35,14 +35,15 @@ class Train(Step):
         model = build_model(ctx.spec, task)
         recipe = training.Recipe(**ctx.spec["model"]["train"])
 
-        def report(epoch: int, loss: float, score: float) -> None:
-            ctx.log(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}, validation accuracy {score:.2f} %")
-
-        history = training.train(model, task.train, task.validation, recipe, ctx.seed, ctx.work, report)
+        ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
+        history = training.train(
+            model, task.train, task.validation, recipe, ctx.seed, ctx.work, lambda *_: next(ticks, None)
+        )
         pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
         np.savez(ctx.dir / "model.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
         validation = training.accuracy(training.logits(model, task.validation.floats()), task.validation.labels)
         test = training.accuracy(training.logits(model, task.test.floats()), task.test.labels)
+        ctx.log(f"float accuracy: validation {validation:.2f} %, test {test:.2f} %")
         ctx.metric("train.validation_accuracy", validation, "%", "higher", tolerance=0.3)
         ctx.metric("train.test_accuracy", test, "%", "higher", tolerance=0.3)
         ctx.metric("train.parameters", sum(p.numel() for p in model.parameters()), "count")

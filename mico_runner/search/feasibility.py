@@ -1,0 +1,160 @@
+"""Whether the constraints can be met at all: exact for additive metrics, before any budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mico_runner.errors import StepError
+from mico_runner.search.milp import allocate
+from mico_runner.search.problem import ACCURACY, Constraint, Metrics, Problem
+from mico_runner.search.sampling import repair
+from mico_runner.search.space import ENUMERABLE, describe
+
+Peek = Callable[[np.ndarray], dict[str, float]]  # measured metrics of one configuration
+
+_TRIES = 20_000  # random configurations tried before constraints on non-additive metrics are given up
+
+
+class InfeasibleError(StepError):
+    """No configuration meets the constraints, or the search found none; the message says what can be reached at which price.
+
+    Attributes:
+        config: (layers,) the configuration that comes nearest, None without one.
+    """
+
+    def __init__(self, message: str, config: np.ndarray | None = None) -> None:
+        super().__init__(message)
+        self.config = config
+
+
+def anchor(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
+    """(layers,) a configuration well within the constraints that need no evaluation; None when there is none.
+
+    Proven by integer programming for additive metrics. With others (RAM) it is proven where the space can be enumerated;
+    in a larger one None means that none was found among many.
+    """
+    middle = _inside(problem)
+    if middle is None or problem.affordable(middle[None])[0]:
+        return middle
+    if problem.space.size <= ENUMERABLE:
+        everything = problem.space.enumerate()
+        kept = everything[problem.affordable(everything)]
+        return kept[0] if len(kept) else None
+    additive = _additive_only(problem)
+    kept = repair(additive, problem.space.sample(_TRIES, rng), middle, rng)
+    kept = kept[problem.affordable(kept)]
+    return kept[0] if len(kept) else None
+
+
+def explain(problem: Problem, peek: Peek) -> InfeasibleError:
+    """The error for a problem without an `anchor`; evaluates the configuration that comes nearest."""
+    additive = [c for c in problem.constraints if c.metric in problem.costs]
+    for c in additive:
+        best = _extreme(problem, c)
+        if c.violation(problem.cost(c.metric, best[None]))[0] > 0:
+            return _out_of_reach(problem, c, best, "", peek)
+    if len(additive) > 1 and _inside(problem) is None:
+        return _jointly(problem, additive, peek)
+    others = " and ".join(_wanted(problem, c) for c in problem.constraints if c.metric in problem.others)
+    how = "of all" if problem.space.size <= ENUMERABLE else f"of {_TRIES:,} tried"
+    return InfeasibleError(f"none {how} configurations within the other cost constraints has {others}; relax it")
+
+
+def none_found(problem: Problem, configs: np.ndarray, metrics: Metrics) -> InfeasibleError:
+    """The error for a search whose evaluations all miss a constraint: the nearest one, and each constraint by itself."""
+    if not len(configs):
+        return InfeasibleError("the search budget allowed no evaluation")
+    affordable = problem.affordable(configs)
+    candidates = np.flatnonzero(affordable) if affordable.any() else np.arange(len(configs))
+    nearest = candidates[np.argmin(problem.violation({k: v[candidates] for k, v in metrics.items()}))]
+    missed = [c for c in problem.constraints if c.violation(metrics[c.metric][[nearest]])[0] > 0]
+    text = "; ".join(
+        f"{_wanted(problem, c)} is missed with {_amount(problem, c, metrics[c.metric][nearest])}" for c in missed
+    )
+    bits = describe(problem.space.decode(configs[nearest]))
+    within = " that keep the cost constraints" if affordable.any() else ""
+    return InfeasibleError(
+        f"no configuration that meets all constraints was found in {len(configs)} evaluations; "
+        f"nearest of those{within}: {text} ({bits}). Relax that constraint, or raise the budget",
+        configs[nearest],
+    )
+
+
+def _inside(problem: Problem) -> np.ndarray | None:
+    """Within all additive constraints, with as much room as there is; None when they exclude each other."""
+    limits = list(problem.limits())
+    if not limits:
+        return problem.space.base
+    allowed = problem.space.mask
+    table = sum(t / max(np.ptp(np.where(allowed, t, t[allowed].max())), 1e-300) for t, _ in limits)
+    additive, excluded = _additive_only(problem), []
+    while (config := allocate(problem.space, table, limits, np.array(excluded))) is not None:
+        if additive.affordable(config[None])[0]:
+            return config
+        excluded.append(config)  # beyond a limit by less than the solver's tolerance
+    return None
+
+
+def _additive_only(problem: Problem) -> Problem:
+    kept = [c for c in problem.constraints if c.metric in problem.costs]
+    return Problem(problem.space, problem.evaluate, problem.objectives, problem.costs, problem.others, kept)
+
+
+def _extreme(problem: Problem, c: Constraint) -> np.ndarray:
+    """The configuration that does most for one additive constraint: the best choice of each layer by itself."""
+    sign = 1 if np.isfinite(c.max) else -1
+    return np.where(problem.space.mask, sign * problem.costs[c.metric].table, np.inf).argmin(axis=1)
+
+
+def _jointly(problem: Problem, additive: list[Constraint], peek: Peek) -> InfeasibleError:
+    """Each can be met, all together can not: what the first reaches while the others are kept."""
+    for c in additive:
+        rest = [other for other in additive if other is not c]
+        limits = list(Problem(problem.space, problem.evaluate, [], problem.costs, {}, rest).limits())
+        sign = 1 if np.isfinite(c.max) else -1
+        best = allocate(problem.space, sign * problem.costs[c.metric].table, limits)
+        if best is not None:
+            kept = " while " + " and ".join(_wanted(problem, other) for other in rest)
+            return _out_of_reach(problem, c, best, kept, peek)
+    wanted = ", ".join(_wanted(problem, c) for c in additive)
+    return InfeasibleError(f"no configuration keeps all of: {wanted}; not even without one of them. Relax at least two")
+
+
+def _out_of_reach(problem: Problem, c: Constraint, best: np.ndarray, kept: str, peek: Peek) -> InfeasibleError:
+    value = float(problem.cost(c.metric, best[None])[0])
+    word = "lowest" if np.isfinite(c.max) else "highest"
+    return InfeasibleError(
+        f"constraint {_wanted(problem, c)} cannot be met{kept}: the {word} reachable {c.metric} is "
+        f"{_amount(problem, c, value)}, with {describe(problem.space.decode(best))}; {_price(problem, best, peek)}",
+        best,
+    )
+
+
+def _price(problem: Problem, config: np.ndarray, peek: Peek) -> str:
+    """What a configuration costs in accuracy, against the constraint's reference, else against the most bits."""
+    accuracy = peek(config)[ACCURACY]
+    against = [c for c in problem.constraints if c.metric == ACCURACY and c.reference is not None]
+    if against:
+        reference, name = against[0].reference, against[0].relative_to
+    else:
+        reference, name = peek(problem.space.base)[ACCURACY], "at the most bits"
+    return f"its accuracy is {accuracy:.2f} %, {reference - accuracy:.2f} points below the {reference:.2f} % {name}"
+
+
+def _wanted(problem: Problem, c: Constraint) -> str:
+    parts = [f"{c.metric} {sign} {_amount(problem, c, v)}" for sign, v in (("<=", c.max), (">=", c.min)) if np.isfinite(v)]
+    return " and ".join(parts)
+
+
+def _amount(problem: Problem, c: Constraint, value: float) -> str:
+    """`0.83 x int8 (17,040 cycles)`; accuracies are differences, not ratios."""
+    unit = problem.unit(c.metric)
+    absolute = f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    absolute = f"{absolute} {unit}".strip()
+    if c.reference is None:
+        return absolute
+    if c.metric == ACCURACY:
+        return f"{absolute} ({c.relative_to} {value - c.reference:+.2f})"
+    return f"{value / c.reference:.4g} x {c.relative_to} ({absolute})"

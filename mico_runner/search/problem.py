@@ -1,0 +1,166 @@
+"""What is searched for: metrics of a configuration, those that are free and those that cost an evaluation, objectives, constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mico_runner.errors import StepError, UnknownName
+from mico_runner.search.space import Space
+
+ACCURACY, LOSS = "accuracy", "loss"
+MEASURED = (ACCURACY, LOSS)  # what one evaluation gives
+HIGHER_IS_BETTER = (ACCURACY,)
+
+Metrics = dict[str, np.ndarray]  # metric -> (P,) float64, in the order of the configurations
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A metric that is a sum over the layers: `fixed` + sum of table[layer, choice], in `unit`.
+
+    Attributes:
+        table: (layers, choices) over `Space.choices`; what a layer may not take is never read.
+    """
+
+    table: np.ndarray
+    fixed: float = 0.0
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric and its better direction ("min" or "max"); by default accuracy is to be high and anything else low."""
+
+    metric: str
+    direction: str = ""
+
+    @property
+    def sign(self) -> int:
+        """Multiply by it and lower is better."""
+        return -1 if (self.direction or ("max" if self.metric in HIGHER_IS_BETTER else "min")) == "max" else 1
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Absolute limits on a metric, inclusive.
+
+    Attributes:
+        reference, relative_to: for messages: the value that the limit was derived from and its name (20510.0, "int8").
+    """
+
+    metric: str
+    max: float = np.inf
+    min: float = -np.inf
+    reference: float | None = None
+    relative_to: str = ""
+
+    def violation(self, values: np.ndarray) -> np.ndarray:
+        """(P,) distance to the limit as a share of it; 0 where the limit is kept."""
+        above, below = values - self.max, self.min - values
+        worst = np.maximum(np.maximum(above, below), 0.0)
+        return worst / max(abs(self.max if np.isfinite(self.max) else self.min), 1e-300)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Distinct configurations that may be evaluated, and seconds that their evaluation may take together (None: no limit)."""
+
+    evaluations: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A search problem.
+
+    Attributes:
+        space: the configurations.
+        evaluate: the expensive part: population (P, layers) -> {"accuracy": (P,) in %, "loss": (P,) optional}. A smooth loss
+            from the same evaluation guides `exact` better than accuracy, which is discrete. Called for `batch` configurations
+            at a time, each distinct one once.
+        objectives: the most important first.
+        costs: additive metrics: latency, flash_bytes, bops, ...
+        others: metrics that are not sums over layers but cheap, population (P, layers) -> (P,): ram_bytes.
+        journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
+
+    Raises:
+        UnknownName: an objective or a constraint is on a metric that the problem does not have.
+        StepError: a cost table has the wrong shape or a value that is not finite.
+    """
+
+    space: Space
+    evaluate: Callable[[np.ndarray], Mapping[str, np.ndarray]]
+    objectives: list[Objective]
+    costs: dict[str, Cost] = field(default_factory=dict)
+    others: dict[str, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
+    constraints: list[Constraint] = field(default_factory=list)
+    budget: Budget = Budget(200)
+    journal: Path | None = None
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        for part in (*self.objectives, *self.constraints):
+            if part.metric not in (*MEASURED, *self.costs, *self.others):
+                raise UnknownName("search metric", part.metric, (*MEASURED, *self.costs, *self.others))
+        for name, cost in self.costs.items():
+            if cost.table.shape != self.space.mask.shape:
+                raise StepError(f"cost table of {name}: shape {cost.table.shape}, wanted {self.space.mask.shape}")
+            bad = np.argwhere(self.space.mask & ~np.isfinite(cost.table))
+            if len(bad):
+                layer, choice = bad[0]
+                where = f"{self.space.layers[layer]} at {tuple(self.space.choices[choice])}"
+                raise StepError(f"cost table of {name}: {cost.table[layer, choice]} for {where}")
+
+    def cost(self, metric: str, configs: np.ndarray) -> np.ndarray:
+        """(P,) one additive metric of a population: a table look-up per layer, summed in layer order."""
+        cost = self.costs[metric]
+        total = np.full(len(configs), cost.fixed, dtype=np.float64)
+        for row, column in zip(cost.table, configs.T, strict=True):
+            total += row.take(column)
+        return total
+
+    def free(self, configs: np.ndarray) -> Metrics:
+        """Every metric that needs no evaluation."""
+        metrics = {name: self.cost(name, configs) for name in self.costs}
+        return metrics | {name: np.asarray(f(configs), dtype=np.float64) for name, f in self.others.items()}
+
+    def violation(self, metrics: Metrics) -> np.ndarray:
+        """(P,) sum over the constraints on these metrics of `Constraint.violation`; 0 exactly where all are kept."""
+        total = np.zeros(len(next(iter(metrics.values()))))
+        for c in self.constraints:
+            if c.metric in metrics:
+                total += c.violation(metrics[c.metric])
+        return total
+
+    def affordable(self, configs: np.ndarray) -> np.ndarray:
+        """(P,) bool: whether the constraints that need no evaluation are kept."""
+        good = np.ones(len(configs), dtype=bool)
+        for c in self.constraints:
+            if c.metric in self.costs:
+                good &= c.violation(self.cost(c.metric, configs)) == 0
+        for c in self.constraints:
+            if c.metric in self.others and good.any():
+                good[good] = c.violation(np.asarray(self.others[c.metric](configs[good]))) == 0
+        return good
+
+    def minimised(self, metrics: Metrics) -> np.ndarray:
+        """(P, objectives) objective values, lower is better."""
+        return np.stack([o.sign * metrics[o.metric] for o in self.objectives], axis=1)
+
+    def limits(self) -> Iterator[tuple[np.ndarray, float]]:
+        """The constraints on additive metrics as (table, highest allowed sum over the layers)."""
+        for c in self.constraints:
+            if c.metric in self.costs:
+                cost = self.costs[c.metric]
+                if np.isfinite(c.max):
+                    yield cost.table, c.max - cost.fixed
+                if np.isfinite(c.min):
+                    yield -cost.table, cost.fixed - c.min
+
+    def unit(self, metric: str) -> str:
+        """Unit of a metric, "" when it has none."""
+        return "%" if metric == ACCURACY else self.costs[metric].unit if metric in self.costs else ""

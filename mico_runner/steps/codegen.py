@@ -1,0 +1,41 @@
+"""codegen: the chosen network as C, with the integers that the search evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mico_runner.steps import register
+from mico_runner.steps.base import Step, StepContext
+
+
+@register("codegen", section="codegen", needs=["train", "search"], order=60)
+class Codegen(Step):
+    """Generate C for the chosen bit-widths."""
+
+    VERSION = 1
+
+    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        return {"codegen": spec["codegen"], "quantization": spec["quantization"], "name": spec["name"]}
+
+    def run(self, ctx: StepContext) -> None:
+        import json
+
+        import pandas as pd
+
+        from mico_runner import codegen
+        from mico_runner.quant import storage
+        from mico_runner.quant.qgraph import LayerBits
+        from mico_runner.steps.network import load_task, quantiser, trained_graph
+
+        task = load_task(ctx.spec)
+        choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
+        assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
+        deployed = quantiser(ctx, trained_graph(ctx, task), task).quantize(assignment)
+        storage.save(deployed, ctx.dir / "qgraph")
+        result = codegen.generate(deployed, ctx.dir / "c", runtime=ctx.spec["codegen"]["runtime"])
+        columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
+        pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
+        sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])
+        sections.to_csv(ctx.dir / "sections.csv", index=False)
+        ctx.metric("codegen.arena_bytes", result.arena_bytes, "bytes", "lower")
+        ctx.metric("codegen.flash_bytes", result.flash_bytes, "bytes", "lower")

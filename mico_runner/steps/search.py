@@ -1,0 +1,180 @@
+"""search: per-layer bit-widths for accuracy against cost, on the validation part alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mico_runner.steps import register
+from mico_runner.steps.base import Step, StepContext
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mico_runner.graph.ir import Graph
+    from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
+    from mico_runner.steps.network import Latency
+
+
+@register("search", section="search", needs=["train"], optional_needs=["fit"], order=50)
+class Search(Step):
+    """Search per-layer bit-widths under the spec's constraints."""
+
+    VERSION = 1
+
+    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        from mico_runner.steps.inputs import network_inputs
+
+        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"]}
+
+    def run(self, ctx: StepContext) -> None:
+        import json
+
+        import pandas as pd
+
+        from mico_runner import search
+        from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
+
+        section = ctx.spec["search"]
+        task = load_task(ctx.spec)
+        network = trained_graph(ctx, task)
+        ptq = quantiser(ctx, network, task)
+        score = Scorer(ptq, task.validation)
+        latency = Latency(ctx, network) if ctx.has("fit") else None
+        space = search.Space.grid([node.name for node in network.weighted], **section["space"])
+        int8 = uniform(network, 8, 8)
+        costs = _costs(network, space, latency)
+        only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
+        reference = {name: float(cost.table.sum()) for name, cost in _costs(network, only_int8, latency).items()}
+        accuracy = {"float": ctx.upstream_metric("train.validation_accuracy"), "int8": score(int8)["accuracy"]}
+
+        def evaluate(population: np.ndarray) -> dict[str, np.ndarray]:
+            rows = [score(space.decode(config)) for config in population]
+            return {key: pd.DataFrame(rows)[key].to_numpy() for key in ("accuracy", "loss")}
+
+        problem = search.Problem(
+            space=space,
+            evaluate=evaluate,
+            objectives=[search.Objective(name) for name in section["objectives"]],
+            costs=costs,
+            others={"ram_bytes": lambda population: _arena_bytes(ptq, space, population)},
+            constraints=_constraints(section["constraints"], reference, accuracy),
+            budget=search.Budget(**section["budget"]),
+            journal=ctx.work / "evaluations.jsonl",
+        )
+        result = search.run(problem, section["algorithm"], section["params"], ctx.seed, ctx.progress)
+
+        table = self._table(result, space, reference)
+        table.to_csv(ctx.dir / "evaluations.csv", index=False)
+        table.loc[result.front].to_csv(ctx.dir / "front.csv", index=False)
+        if latency:
+            rows = search.report_non_monotone(space, costs["latency"].table)
+            pd.DataFrame(rows).to_csv(ctx.dir / "non_monotone.csv", index=False)
+            ctx.metric("search.non_monotone_pairs", len(rows), "count")
+        chosen = space.decode(result.configs[result.chosen])
+        choice = {"assignment": {layer: list(bits) for layer, bits in chosen.items()}, "accuracy": accuracy}
+        (ctx.dir / "choice.json").write_text(json.dumps(choice, indent=1), encoding="utf-8")
+        ctx.log(
+            "chosen, weight x activation bits: "
+            + ", ".join(f"{k} {b.weight:g}x{b.activation}" for k, b in chosen.items())
+        )
+
+        best = table.loc[result.chosen]
+        ctx.metric("search.validation_accuracy", best["validation_accuracy"], "%", "higher", tolerance=0.3)
+        ctx.metric("search.evaluations", len(table), "count")
+        ctx.metric("search.front_points", len(result.front), "count")
+        ctx.metric("search.flash_bytes", int(best["flash_bytes"]), "bytes", "lower", tolerance="2%")
+        ctx.metric(
+            "search.flash_ratio", best["flash_bytes"] / reference["flash_bytes"], "ratio", "lower", tolerance=0.02
+        )
+        if latency:
+            ctx.metric("search.latency", best["latency"], latency.unit, "lower", tolerance="2%")
+            ctx.metric("search.latency_ratio", best["latency_ratio"], "ratio", "lower", tolerance=0.02)
+        if section["compare"] or section["enumerate"]:
+            self._compare(ctx, problem, result)
+
+    def _table(self, result: SearchResult, space: Space, reference: dict[str, float]):
+        """All evaluated configurations in order, as the report reads them."""
+        import pandas as pd
+
+        table = pd.DataFrame({"order": range(len(result.configs)), "validation_accuracy": result.metrics["accuracy"]})
+        table["loss"] = result.metrics["loss"]
+        for name in [key for key in result.metrics if key not in ("accuracy", "loss")]:
+            table[name] = result.metrics[name]
+        if "latency" in reference:
+            table["latency_ratio"] = table["latency"] / reference["latency"]
+        table["feasible"] = result.feasible.astype(int)
+        table["chosen"] = 0
+        table.loc[result.chosen, "chosen"] = 1
+        for layer, column in zip(space.layers, result.configs.T, strict=True):
+            table[f"{layer}.w"] = [space.choices[i].weight for i in column]
+            table[f"{layer}.a"] = [space.choices[i].activation for i in column]
+        return table
+
+    def _compare(self, ctx: StepContext, problem: Problem, result: SearchResult) -> None:
+        """Further algorithms at the same budget; with `enumerate`, the regret of each against the whole space."""
+        import pandas as pd
+
+        from mico_runner import search
+
+        section = ctx.spec["search"]
+        found = {section["algorithm"]: result}
+        for name in section["compare"]:
+            if name not in found:
+                found[name] = search.run(problem, name, None, ctx.seed, ctx.progress)
+        truth = search.enumerate_all(problem, ctx.progress) if section["enumerate"] else None
+        rows = []
+        for name, other in found.items():
+            best = float(other.metrics["accuracy"][other.chosen])
+            row = {"algorithm": name, "evaluations": len(other.configs), "best_validation_accuracy": best}
+            if truth:
+                row["regret_points"] = search.regret(problem, other, truth)
+                ctx.metric(f"search.regret.{name}", row["regret_points"], "points", "lower", tolerance=0.2)
+            rows.append(row)
+        if truth:
+            ctx.metric("search.space_feasible", len(truth.configs), "count")
+        pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
+
+
+def _costs(network: Graph, space: Space, latency: Latency | None) -> dict[str, Cost]:
+    """Tables over layers and choices of every cost that adds up over the layers."""
+    import numpy as np
+
+    from mico_runner.graph import costs
+    from mico_runner.search import Cost
+
+    nodes = network.weighted
+    flash = np.array([[costs.node_bytes(node, bits.weight) for bits in space.choices] for node in nodes], dtype=float)
+    macs = np.array([costs.macs(network, node) for node in nodes], dtype=float)
+    bops = macs[:, None] * np.array([bits.weight * bits.activation for bits in space.choices])
+    tables = {"flash_bytes": Cost(flash, unit="bytes"), "bops": Cost(bops, unit="bit operations")}
+    if latency:
+        tables["latency"] = Cost(latency.table(list(space.choices)), unit=latency.unit)
+    return tables
+
+
+def _constraints(section: dict[str, Any], reference: dict[str, float], accuracy: dict[str, float]) -> list[Constraint]:
+    """The spec's limits as absolute ones."""
+    from mico_runner.search import Constraint
+
+    constraints = []
+    for name, rule in section.items():
+        if name == "accuracy":
+            floor = accuracy[rule["relative_to"]] - rule["max_drop"] if rule.get("max_drop") is not None else 0.0
+            lowest = max(floor, rule.get("min") or 0.0)
+            base = rule["relative_to"]
+            constraints.append(Constraint("accuracy", min=lowest, reference=accuracy[base], relative_to=base))
+        elif rule["relative_to"]:
+            limit = rule["max"] * reference[name]
+            constraints.append(Constraint(name, max=limit, reference=reference[name], relative_to=rule["relative_to"]))
+        else:
+            constraints.append(Constraint(name, max=rule["max"]))
+    return constraints
+
+
+def _arena_bytes(ptq, space: Space, population: np.ndarray) -> np.ndarray:
+    """(P,) planned RAM of each configuration."""
+    import numpy as np
+
+    from mico_runner.codegen.lowering import lower
+
+    return np.array([lower(ptq.quantize(space.decode(config))).arena_bytes for config in population], dtype=float)

@@ -1,0 +1,136 @@
+"""simulate: the C program on every test image, and the network's latency on the target, beside what was predicted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mico_runner.steps import register
+from mico_runner.steps.base import Step, StepContext
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mico_runner.data.tasks import Split
+    from mico_runner.quant.qgraph import Assignment, QGraph
+
+
+@register("simulate", section="simulate", needs=["train", "search", "codegen"], optional_needs=["fit"], order=70)
+class Simulate(Step):
+    """Run the generated C on the test images and measure or simulate its latency."""
+
+    VERSION = 1
+
+    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        from mico_runner.steps.inputs import network_inputs, task_inputs
+
+        return {**network_inputs(spec), "simulate": spec["simulate"], "task": task_inputs(spec["datasets"]["task"])}
+
+    def run(self, ctx: StepContext) -> None:
+        import json
+
+        import numpy as np
+        import pandas as pd
+
+        from mico_runner.models.training import accuracy
+        from mico_runner.quant import storage
+        from mico_runner.quant.qgraph import LayerBits
+        from mico_runner.simulate import host
+        from mico_runner.steps.network import load_task, trained_graph
+
+        section = ctx.spec["simulate"]
+        targets = [section["target"]] if isinstance(section["target"], str) else section["target"]
+        task = load_task(ctx.spec)
+        images = _first(task.test, section["images"])
+        deployed = storage.load(ctx.upstream("codegen") / "qgraph")
+        choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
+        assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
+        about: dict[str, Any] = {"targets": targets, "images": len(images)}
+        measured: dict[str, pd.DataFrame] = {}
+
+        if "host" in targets:
+            logits, expected, layer_ns = _run_c(ctx, deployed, images, section["sanitize"])
+            wrong = int(np.any(logits != expected, axis=1).sum())
+            score = accuracy(logits, images.labels)
+            ctx.metric("simulate.logits_mismatches", wrong, "images", "lower")
+            ctx.metric("simulate.accuracy", score, "%", "higher", tolerance=0.3)
+            drop = ctx.upstream_metric("train.test_accuracy") - score
+            ctx.metric("simulate.accuracy_drop", drop, "points", "lower", tolerance=0.3)
+            pairs = pd.DataFrame({"true": images.labels, "predicted": logits.argmax(axis=1)})
+            pairs.value_counts(sort=False).rename("count").reset_index().to_csv(ctx.dir / "confusion.csv", index=False)
+            np.savez(ctx.dir / "logits.npz", c=logits.astype(np.int32))
+            measured["host"] = layer_ns
+            about["compiler"] = host.compiler_version()
+            ctx.log(
+                f"C program: {len(images)} images, {wrong} with other logits than the reference, accuracy {score:.2f} %"
+            )
+
+        network = trained_graph(ctx, task)
+        if "bitfusion" in targets:
+            measured["bitfusion"] = _bitfusion(ctx, network, assignment)
+        if ctx.has("fit"):
+            self._compare(ctx, network, assignment, measured)
+        (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    def _compare(self, ctx: StepContext, network, assignment: Assignment, measured: dict[str, pd.DataFrame]) -> None:
+        """Predicted against measured, per layer, where the target is the hardware that the predictor speaks of."""
+
+        from mico_runner import hardware
+        from mico_runner.steps.network import Latency
+
+        device = hardware.load(ctx.spec["hardware"])
+        target = {"cpu": "host"}.get(device.kind, device.kind) if device.name in ("host", "bitfusion") else None
+        latency = Latency(ctx, network)
+        predicted = latency.by_layer(assignment).rename(columns={"latency": "predicted"})
+        predicted["unit"] = latency.unit
+        if target not in measured:
+            ctx.log(f"no target measures the latency of {device.name}: predicted only")
+            predicted.to_csv(ctx.dir / "layers.csv", index=False)
+            return
+        layers: pd.DataFrame = predicted.merge(measured[target], on="layer", how="left")
+        layers.to_csv(ctx.dir / "layers.csv", index=False)
+        total, truth = layers["predicted"].sum(), layers["measured"].sum()
+        volatile = target == "host"
+        ctx.metric("simulate.latency_predicted", total, latency.unit, "lower", tolerance="1%")
+        ctx.metric("simulate.latency", truth, latency.unit, "lower", tolerance="1%", volatile=volatile)
+        error = abs(total - truth) / truth
+        ctx.metric("simulate.latency_error", error, "ratio", "lower", tolerance=0.01, volatile=volatile)
+
+
+_TIMED_IMAGES = 200  # their median is the time of a layer
+
+
+def _first(split: Split, images: int | str) -> Split:
+    from mico_runner.data.tasks import Split
+
+    return split if images == "all" else Split(split.images[:images], split.labels[:images])
+
+
+def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
+    """Logits of the C program, those of the reference, and per-layer times (columns layer, measured)."""
+    import pandas as pd
+
+    from mico_runner import quant
+    from mico_runner.quant import reference
+    from mico_runner.simulate import host
+
+    sources = ctx.upstream("codegen") / "c"
+    integers = quant.quantize_input(deployed, images.floats())
+    logits = host.run(host.build(sources, ctx.work), integers)
+    if sanitize:
+        host.run(host.build(sources, ctx.work, sanitize=True), integers)
+        ctx.metric("simulate.sanitizer_errors", 0, "count", "lower")  # host.run raises StepError at the first finding
+    times = host.time_layers(host.build(sources, ctx.work, timing=True), integers[:_TIMED_IMAGES])
+    return logits, reference.run(deployed, integers), pd.DataFrame(times, columns=["layer", "measured"])
+
+
+def _bitfusion(ctx: StepContext, network, assignment: Assignment) -> pd.DataFrame:
+    """Simulated cycles of the weighted layers (columns layer, measured), with the trace in bitfusion.csv."""
+    from mico_runner import hardware
+    from mico_runner.simulate import bitfusion
+    from mico_runner.steps.network import kernels
+
+    table = kernels(network, assignment, hardware.load(ctx.spec["hardware"]).batch)
+    trace = bitfusion.simulate(table, hardware.load(ctx.spec["hardware"]))
+    trace.insert(0, "layer", table["layer"])
+    trace.to_csv(ctx.dir / "bitfusion.csv", index=False)
+    return trace[["layer", "cycles"]].rename(columns={"cycles": "measured"})
