@@ -85,6 +85,13 @@ class Validator(cerberus.Validator):
         "number": cerberus.TypeDefinition("number", (float, int), (bool,)),
     }
 
+    def _error(self, *args: Any) -> None:
+        """Cerberus sorts and files all errors at every new one, minutes for some thousands; `SchemaErrors` sorts them once."""
+        if len(args) == 1:
+            self._errors.extend(args[0])
+        else:
+            super()._error(*args)
+
     def _validate_above(self, limit: float, field: str, value: Any) -> None:
         """{'type': 'number'}"""
         if value is not None and not value > limit:

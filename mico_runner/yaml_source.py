@@ -79,32 +79,30 @@ class Source:
 
     def overlay(self, upper: Source) -> Source:
         """Both merged: `upper` wins, mappings merge, all else is replaced whole."""
-        merged = Source(self.data, dict(self.values), dict(self.keys))
-        merged.data = merged._merge(self.data, upper, upper.data, ())
+        joined: set[Keys] = set()  # mappings of both
+        replaced: set[Keys] = set()
+        data = _merge(self.data, upper.data, (), joined, replaced)
+
+        def from_lower(path: Keys) -> bool:
+            return not any(path[:length] in replaced for length in range(len(path) + 1))
+
+        def from_upper(path: Keys) -> bool:  # an override writes only what it ends in, not what it leads through
+            return path not in joined or upper.values[path].line is not None
+
+        merged = Source(data)
+        for place, lower, higher in ((merged.values, self.values, upper.values), (merged.keys, self.keys, upper.keys)):
+            place.update({path: where for path, where in lower.items() if from_lower(path)})
+            place.update({path: where for path, where in higher.items() if from_upper(path)})
         return merged
 
-    def _merge(self, lower_data: Any, upper: Source, upper_data: Any, path: Keys) -> Any:
-        if isinstance(lower_data, dict) and isinstance(upper_data, dict):
-            result = dict(lower_data)
-            for key, value in upper_data.items():
-                result[key] = self._merge(lower_data.get(key), upper, value, (*path, key))
-            if (
-                upper.values[path].line is not None
-            ):  # an override writes only what it ends in, not what it leads through
-                self._adopt(upper, path)
-            return result
-        for places in (self.values, self.keys):
-            for known in [p for p in places if len(p) > len(path) and p[: len(path)] == path]:
-                del places[known]
-        for places, new in ((self.values, upper.values), (self.keys, upper.keys)):
-            places.update({p: where for p, where in new.items() if len(p) > len(path) and p[: len(path)] == path})
-        self._adopt(upper, path)
-        return upper_data
 
-    def _adopt(self, upper: Source, path: Keys) -> None:
-        self.values[path] = upper.values[path]
-        if path in upper.keys:
-            self.keys[path] = upper.keys[path]
+def _merge(lower: Any, upper: Any, path: Keys, joined: set[Keys], replaced: set[Keys]) -> Any:
+    """The merged data; notes the paths at which both are mappings, and those at which `upper` replaces whatever there is."""
+    if not isinstance(lower, dict) or not isinstance(upper, dict):
+        replaced.add(path)
+        return upper
+    joined.add(path)
+    return {**lower, **{k: _merge(lower.get(k), value, (*path, k), joined, replaced) for k, value in upper.items()}}
 
 
 def read(path: Path, label: str | None = None) -> Source:
