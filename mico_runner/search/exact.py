@@ -4,7 +4,7 @@
    half of the budget; else those that the best allocation under optimistic estimates asks for, until its choices are all measured.
 2. The best allocation by integer programming (HiGHS) under the cost constraints, gap 0. It is evaluated, the sensitivities are
    corrected by all evaluations so far (`surrogate`), known configurations are excluded, and so on until the budget is spent.
-   Every fourth allocation bounds the cost objective in the middle of the widest gap of the front instead, which draws the front.
+   Every second allocation bounds the cost objective in the middle of the widest gap of the front instead, which draws the front.
 
 With additive losses and all sensitivities measured the first allocation is the optimum. The same programme with Hessian traces
 instead of measured losses is HAWQ-V3's (Yao et al. 2021).
@@ -18,10 +18,11 @@ from mico_runner.search import register
 from mico_runner.search.base import Searcher
 from mico_runner.search.front import front
 from mico_runner.search.milp import allocate
+from mico_runner.search.nearby import changes
 from mico_runner.search.problem import ACCURACY, LOSS, MEASURED, Problem
 from mico_runner.search.surrogate import AdditiveSurrogate
 
-_SWEEP = 4  # one allocation in so many is for the front
+_SWEEP = 2  # one allocation in so many is for the front
 _RETRIES = 20  # allocations thrown away for constraints that integer programming does not see
 _OPTIMISM = 1.0  # posterior standard deviations taken off unmeasured sensitivities
 
@@ -96,7 +97,16 @@ class Exact(Searcher):
         return self._allocate(self._surrogate.mean, limits)
 
     def _allocate(self, table: np.ndarray, limits: list[Limit]) -> np.ndarray:
-        excluded = self.configs[self.problem.affordable(self.configs)]
+        """(1, layers) the best new configuration, (0, layers) when none is left."""
+        best = allocate(self.problem.space, table, limits)
+        if best is None:
+            return self.configs[:0]
+        around = changes(self.problem.space, best, table, limits, len(self.seen) + _RETRIES)
+        candidates = self.new(np.concatenate([best[None], around]))
+        candidates = candidates[self.problem.affordable(candidates)]
+        if len(candidates):
+            return candidates[:1]
+        excluded = np.concatenate([self.configs, best[None], around])
         for _ in range(_RETRIES):
             config = allocate(self.problem.space, table, limits, excluded)
             if config is None:
@@ -128,7 +138,9 @@ class Exact(Searcher):
         if least is None or not len(feasible):
             return None
         kept = feasible[front(self.problem.minimised(self.metrics)[feasible])]
-        values = sign * np.append(self.metrics[self._axis.metric][kept], self.problem.cost(self._axis.metric, least[None]))
+        values = sign * np.append(
+            self.metrics[self._axis.metric][kept], self.problem.cost(self._axis.metric, least[None])
+        )
         values.sort()
         at = np.argmax(np.diff(values))
         return sign * cost.table, float(values[at : at + 2].mean() - sign * cost.fixed)

@@ -144,7 +144,9 @@ def _price(problem: Problem, config: np.ndarray, peek: Peek) -> str:
 
 
 def _wanted(problem: Problem, c: Constraint) -> str:
-    parts = [f"{c.metric} {sign} {_amount(problem, c, v)}" for sign, v in (("<=", c.max), (">=", c.min)) if np.isfinite(v)]
+    parts = [
+        f"{c.metric} {sign} {_amount(problem, c, v)}" for sign, v in (("<=", c.max), (">=", c.min)) if np.isfinite(v)
+    ]
     return " and ".join(parts)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -41,7 +44,8 @@ def allocate(
     values = values - lowest[layer]  # the least of each layer is 0: the spread is all that matters
     values = values * (_SCALE / max(values.max(), 1e-300)) if values.max() > 0 else values
     options = {"mip_rel_gap": 0.0, "node_limit": _NODES, "disp": False}
-    solved = milp(values, integrality=np.ones(width), bounds=Bounds(0, 1), constraints=rules, options=options)
+    with _quiet():
+        solved = milp(values, integrality=np.ones(width), bounds=Bounds(0, 1), constraints=rules, options=options)
     if solved.x is None:
         return None
     config = np.empty(len(space.layers), dtype=np.int64)
@@ -54,3 +58,17 @@ def _scaled(row: np.ndarray, high: float) -> tuple[np.ndarray, float]:
     """The same inequality with coefficients around 1, so that the solver's absolute tolerance is a relative one."""
     scale = max(np.abs(row).max(), 1e-300)
     return row / scale, high / scale
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing on the process's standard output: HiGHS has debug lines that no option turns off."""
+    sys.stdout.flush()
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)

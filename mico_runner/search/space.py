@@ -103,7 +103,9 @@ class Space:
     def enumerate(self, limit: int = ENUMERABLE) -> np.ndarray:
         """(size, layers) every configuration once. Raises StepError above `limit`."""
         if self.size > limit:
-            raise StepError(f"the search space has {self.size:,} configurations: too many to enumerate (at most {limit:,})")
+            raise StepError(
+                f"the search space has {self.size:,} configurations: too many to enumerate (at most {limit:,})"
+            )
         return self.at(np.arange(self.size))
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,89 @@
+"""Synthetic search problems that behave like quantised networks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mico_runner.search import Budget, Constraint, Cost, Objective, Problem, Space
+
+IMAGES = 5000  # of the imitated validation split: what accuracy is discrete in
+
+
+def network(
+    layers=5,
+    weight_bits=(2, 4, 8),
+    activation_bits=(8,),
+    seed=0,
+    limit=0.5,
+    budget=40,
+    interaction=0.3,
+    with_loss=True,
+    noise=True,
+    objectives=("accuracy", "latency"),
+    accuracy_drop=None,
+    **options,
+):
+    """A network whose quantisation noise has a power per layer that falls by roughly 4^-bits, for weights and activations.
+
+    Noises of two layers interact; loss saturates as a network's does; accuracy falls with loss, is the share of IMAGES that a
+    configuration's own luck decides, and is discrete. Latency is near macs * bits with an overhead; `limit` is relative to the base.
+    """
+    rng = np.random.default_rng(seed)
+    space = Space.grid([f"layer{i}" for i in range(layers)], weight_bits, activation_bits)
+    bits = np.array(space.choices, dtype=float)
+    power = np.zeros(space.mask.shape)
+    for axis, share in ((0, 1.0), (1, 0.5)):
+        sensitivity = share * rng.lognormal(0.0, 1.2, (layers, 1)) * 5 / layers
+        law = 4.0 ** -bits[:, axis] - 4.0 ** -bits[:, axis].max()
+        power += sensitivity * law**0.8 * rng.lognormal(0.0, 0.4, power.shape)
+    couple = np.triu(rng.normal(0.0, interaction, (layers, layers)), 1)
+    macs = rng.lognormal(10.0, 1.0, (layers, 1))
+    latency = macs * (bits.prod(axis=1) / 64 + 0.02 * bits.max(axis=1) + 0.05)
+    flash = rng.lognormal(8.0, 1.0, (layers, 1)) * bits[:, 0] / 8
+    rows = np.arange(layers)
+
+    def evaluate(configs):
+        amplitude = np.sqrt(power[rows, configs])
+        total = (amplitude**2).sum(axis=1) + 2 * np.einsum("pi,ij,pj->p", amplitude, couple, amplitude)
+        excess = 2.2 * (1 - np.exp(-np.maximum(total, 0.0) / 2.2))
+        share = 0.99 - 0.89 * (1 - np.exp(-excess)) / (1 - np.exp(-2.2))
+        if noise:
+            luck = np.array([np.random.default_rng([seed, *c]).normal() for c in configs.tolist()])
+            share = share + luck * 0.3 * np.sqrt(share * (1 - share) / IMAGES)
+        measured = {"accuracy": 100 * np.round(share * IMAGES) / IMAGES if noise else 100 * share}
+        return measured | ({"loss": 0.04 + excess} if with_loss else {})
+
+    whole = latency[rows, space.base].sum()
+    constraints = [Constraint("latency", max=limit * whole, reference=whole, relative_to="int8")]
+    if accuracy_drop is not None:
+        top = float(evaluate(space.base[None])["accuracy"][0])
+        constraints.append(Constraint("accuracy", min=top - accuracy_drop, reference=top, relative_to="float"))
+    return Problem(
+        space,
+        evaluate,
+        [Objective(name) for name in objectives],
+        {"latency": Cost(latency, unit="cycles"), "flash_bytes": Cost(flash, 100.0, "bytes")},
+        constraints=constraints,
+        budget=Budget(budget),
+        **options,
+    )
+
+
+def additive(space, rng, budget, constraints=1, objectives=("accuracy", "latency")):
+    """Whole-number losses and costs that are exactly additive, random in every choice: no law to be guessed, no near ties."""
+    rows = np.arange(len(space.layers))
+    loss = rng.integers(0, 1000, space.mask.shape).astype(float)
+    tables = {name: rng.integers(1, 100, space.mask.shape).astype(float) for name in ("latency", "flash_bytes")}
+    inside = space.sample(1, rng)[0]
+    limits = [Constraint(n, max=float(t[rows, inside].sum())) for n, t in list(tables.items())[:constraints]]
+    return Problem(
+        space,
+        lambda configs: {
+            "accuracy": 100 - loss[rows, configs].sum(axis=1) / 100,
+            "loss": loss[rows, configs].sum(axis=1),
+        },
+        [Objective(name) for name in objectives],
+        {name: Cost(table) for name, table in tables.items()},
+        constraints=limits,
+        budget=Budget(budget),
+    )
