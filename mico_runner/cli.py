@@ -7,11 +7,12 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from mico_runner.errors import GateError, MicoError, UsageError
+from mico_runner.errors import GateError, MicoError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from mico_runner.pipeline import Options
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser, verbs = _parser()
     if arguments and arguments[0] not in (*verbs, "-h", "--help", "--version"):
+        if _is_a_slip(arguments[0], verbs):
+            return _complain(f"unknown command {arguments[0]!r}{did_you_mean(arguments[0], verbs)} or a spec", USAGE)
         arguments.insert(0, "run")
     try:
         args = parser.parse_args(arguments)
@@ -45,7 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code
         if isinstance(error, MicoError):
             return _complain(str(error), code)
+        if isinstance(error, OSError) and error.filename:  # no space, no permission, ...
+            return _complain(f"{error.filename}: {error.strerror}", code)
         return _complain(f"{type(error).__name__}: {error} (unexpected; --debug shows where)", code)
+
+
+def _is_a_slip(word: str, verbs: Sequence[str]) -> bool:
+    """Whether a first word that is no command was meant as one, not as a spec."""
+    return (
+        not word.startswith("-") and "." not in word and not os.path.exists(word) and len(did_you_mean(word, verbs)) > 1
+    )
 
 
 def _complain(message: str, code: int) -> int:
@@ -57,7 +69,13 @@ def _run(args: argparse.Namespace) -> int:
     from mico_runner import pipeline, spec
 
     loaded = spec.load(args.spec, args.set)
-    result = pipeline.run(loaded.data, _options(args, loaded.data))
+    options = _options(args, loaded.data)
+    if args.explain:
+        _print_table(
+            [vars(row) for row in pipeline.plan(loaded.data, options)], sys.stderr if args.json else sys.stdout
+        )
+    with _json_alone() if args.json else nullcontext():
+        result = pipeline.run(loaded.data, options)
     if args.json:
         metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
         about = {"version": str(result.version), "statuses": result.statuses, "skipped": result.skipped}
@@ -76,6 +94,20 @@ def _run(args: argparse.Namespace) -> int:
     for gate in result.broken_gates:
         print(f"mico-run: gate broken: {gate}", file=sys.stderr)
     return GateError.exit_code if result.broken_gates else OK
+
+
+@contextmanager
+def _json_alone() -> Iterator[None]:
+    """Whatever libraries write on the standard output, in Python or in C, goes to the error stream instead."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -145,9 +177,9 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from mico_runner.spec.known import KINDS, known
+    from mico_runner.spec.known import kinds, known
 
-    found = {kind: known(kind) for kind in ([args.kind] if args.kind else KINDS)}
+    found = {kind: known(kind) for kind in kinds(args.kind)}
     if args.json:
         return _print_json(found)
     for kind, rows in found.items():
@@ -192,11 +224,17 @@ def _print_json(value: Any) -> int:
     return OK
 
 
-def _print_table(rows: list[dict[str, Any]]) -> int:
+def _print_table(rows: list[dict[str, Any]], stream: TextIO | None = None) -> int:
     from tabulate import tabulate
 
-    print(tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True))
+    print(tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True), file=stream)
     return OK
+
+
+def _folder(text: str) -> Path:
+    if os.path.exists(text) and not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    return Path(text)
 
 
 def _positive(text: str) -> int:
@@ -219,7 +257,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON")
     stored = argparse.ArgumentParser(add_help=False)
-    stored.add_argument("--outputs", type=Path, default=Path("outputs"), metavar="DIR", help="root of all results")
+    stored.add_argument("--outputs", type=_folder, default=Path("outputs"), metavar="DIR", help="root of all results")
     changed = argparse.ArgumentParser(add_help=False)
     help_ = "override a key of the spec; repeatable"
     changed.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help=help_)
@@ -232,6 +270,8 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
         "--jobs", type=_positive, metavar="N", help="worker processes (default: the spec's executor.jobs)"
     )
     running.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    explained = argparse.ArgumentParser(add_help=False)
+    explained.add_argument("--explain", action="store_true", help="first say which steps run, and why")
 
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -240,7 +280,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
         sub.set_defaults(command=command)
         return sub
 
-    add("run", _run, "run a spec; cached steps are not run again", running)
+    add("run", _run, "run a spec; cached steps are not run again", running, explained)
     add("plan", _plan, "show which steps would run, and why", running)
     add("validate", _validate, "check specs; all errors at once", changed, as_json).add_argument(
         "specs", nargs="+", metavar="SPEC"

@@ -50,7 +50,9 @@ class SchemaErrors(UsageError):
     """All problems of one document, a line each."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda p: (p.place.label, p.place.line or 0, p.place.column or 0))
+        self.problems = sorted(
+            problems, key=lambda p: (p.place.label, p.place.line or 0, p.place.column or 0, dotted(p.path))
+        )
         super().__init__("\n".join(dict.fromkeys(str(p) for p in self.problems)))
 
 

@@ -32,6 +32,7 @@ class Hardware:
         kind: "bitfusion" or "cpu": which simulators and checks apply.
         clock_hz: None where the device has no single or no published clock.
         batch: samples per kernel call, which latencies are counted for.
+        flash_bytes, ram_bytes: memory for weights and code, and for activations; None where there is no such limit.
         latency_unit: "cycles" or "ns".
         weight_bits, activation_bits: what the device computes with; 1.5 is ternary.
         parameters: the figures that its simulator reads, by name.
@@ -43,6 +44,8 @@ class Hardware:
     kind: str
     clock_hz: float | None
     batch: int
+    flash_bytes: int | None
+    ram_bytes: int | None
     latency_unit: str
     weight_bits: tuple[float, ...]
     activation_bits: tuple[int, ...]

@@ -15,6 +15,8 @@ SCHEMA: dict[str, dict[str, Any]] = {
     "kind": {"type": "string", "allowed": ["bitfusion", "cpu"], "required": True},
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
+    "flash_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},
+    "ram_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},
     "latency_unit": {"type": "string", "allowed": ["cycles", "ns"], "required": True},
     "weight_bits": {
         "type": "list",
@@ -49,7 +51,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "default": {},
         "keysrules": {
             "type": "string",
-            "allowed": ["clock_hz", "batch", "weight_bits", "activation_bits"],
+            "allowed": ["clock_hz", "batch", "flash_bytes", "ram_bytes", "weight_bits", "activation_bits"],
         },
         "valuesrules": _TEXT,
         "meta": {"text": "a mapping of field: where its figure comes from"},

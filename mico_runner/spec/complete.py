@@ -15,7 +15,8 @@ from mico_runner.proxy import STRATEGIES
 from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.consistency import check_consistency
-from mico_runner.spec.schema import sections
+from mico_runner.spec.files import escapes, is_file
+from mico_runner.spec.schema import CURVES, sections
 from mico_runner.spec.steps import order_steps
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source
@@ -34,6 +35,13 @@ class Draft:
     def fail(self, path: Keys, text: str, of_key: bool = False) -> None:
         self.problems.append(Problem(self.source.place(path, of_key), path, text))
 
+    def fail_if_escapes(self, path: Keys, file: str) -> bool:
+        if escapes(file):
+            self.fail(
+                path, f"found {show(file)}; allowed: a path below the spec's folder, or an absolute one, without '..'"
+            )
+        return escapes(file)
+
     def unknown(self, path: Keys, value: str, known: list[str], allowed: str) -> None:
         near = did_you_mean(value, known).rstrip(";")
         self.fail(path, f"found {show(value)}; allowed: {allowed}{near}")
@@ -51,9 +59,11 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, An
     draft = Draft(source, copy.deepcopy(data), folder)
     draft.data["extends"] = None  # merged in already: the resolved spec runs without it
     device = _hardware(draft)
+    _efficiency_curves(draft)
     _datasets(draft, device)
     _parameters(draft)
     _uniform_bits(draft, device)
+    _memory_limits(draft, device)
     order_steps(draft)
     check_consistency(draft, device)
     if draft.problems:
@@ -78,6 +88,8 @@ def _hardware(draft: Draft) -> Hardware | None:
                 return None
             draft.data["hardware"] = completed
         elif hardware.is_path(wanted):
+            if draft.fail_if_escapes(("hardware",), wanted):
+                return None
             draft.data["hardware"] = hardware.read(draft.folder / wanted)
         return hardware.load(draft.data["hardware"])
     except UnknownName as error:
@@ -90,6 +102,20 @@ def _hardware(draft: Draft) -> Hardware | None:
     return None
 
 
+def _efficiency_curves(draft: Draft) -> None:
+    wanted = draft.data["efficiency_curves"]
+    path: Keys = ("efficiency_curves",)
+    if isinstance(wanted, dict):
+        draft.data["efficiency_curves"], problems = check_part(draft.source, path, wanted, CURVES)
+        draft.problems += problems
+    elif wanted not in (None, "auto") and not draft.fail_if_escapes(path, wanted):
+        file = draft.folder / wanted
+        if not is_file(file):
+            draft.fail(path, f"found {show(wanted)}; no such file: {file}")
+            return
+        draft.data["efficiency_curves"] = str(file.resolve())
+
+
 def _datasets(draft: Draft, device: Hardware | None) -> None:
     data = draft.data
     section = data["datasets"]
@@ -99,9 +125,12 @@ def _datasets(draft: Draft, device: Hardware | None) -> None:
     for i, name in enumerate(section["profile"]):
         path: Keys = ("datasets", "profile", i)
         if name.endswith(".csv"):
+            if draft.fail_if_escapes(path, name):
+                continue
             file = draft.folder / name
-            if not file.is_file():
+            if not is_file(file):
                 draft.fail(path, f"found {show(name)}; no such file: {file}")
+                continue
             section["profile"][i] = str(file.resolve())
         elif name not in catalog.names("kernel_profile"):
             known = catalog.names("kernel_profile")
@@ -144,3 +173,17 @@ def _uniform_bits(draft: Draft, device: Hardware | None) -> None:
         section["uniform_bits"] = [
             [weight, act] for weight, act in UNIFORM if weight in device.weight_bits and act in device.activation_bits
         ]
+
+
+def _memory_limits(draft: Draft, device: Hardware | None) -> None:
+    """What does not fit the device is no result: its memories limit the search unless the spec sets a tighter limit."""
+    if draft.data["search"] is None or device is None:
+        return
+    constraints = draft.data["search"]["constraints"]
+    for cost, size in (("flash_bytes", device.flash_bytes), ("ram_bytes", device.ram_bytes)):
+        if size is None:
+            continue
+        limit = constraints.setdefault(cost, {"max": size, "relative_to": None})
+        if limit["relative_to"] is None and limit["max"] > size:
+            path: Keys = ("search", "constraints", cost, "max")
+            draft.fail(path, f"found {show(limit['max'])}; allowed: at most {size}, which is what {device.name} has")

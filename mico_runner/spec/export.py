@@ -40,6 +40,10 @@ def _convert(rules: dict[str, Any]) -> dict[str, Any]:
     """One value's Cerberus rules as JSON Schema."""
     out: dict[str, Any] = {}
     meta = rules.get("meta", {})
+
+    def entry(inner: dict[str, Any]) -> dict[str, Any]:
+        return _nullable(_convert(inner)) if meta.get("removable") else _convert(inner)
+
     if meta.get("help"):
         out["description"] = meta["help"]
     out |= {_SAME[rule]: value for rule, value in rules.items() if rule in _SAME}
@@ -54,20 +58,18 @@ def _convert(rules: dict[str, Any]) -> dict[str, Any]:
         out["pattern"] = f"^(?:{rules['regex']})$"
     if rules.get("type") == "list":
         out["items"] = _convert(rules["schema"])
-    elif "schema" in rules:
-        out["properties"] = {key: _convert(value) for key, value in rules["schema"].items()}
+    elif schema := rules.get("schema") or meta.get("schema"):
+        out["properties"] = {key: entry(value) for key, value in schema.items()}
         out["additionalProperties"] = False
-        required = [key for key, value in rules["schema"].items() if value.get("required")]
+        required = [key for key, value in schema.items() if value.get("required")]
         out |= {"required": required} if required else {}
     elif "valuesrules" in rules:
-        out["additionalProperties"] = _convert(rules["valuesrules"])
+        out["additionalProperties"] = entry(rules["valuesrules"])
         names = {k: v for k, v in _convert(rules["keysrules"]).items() if k != "type"}
         out["propertyNames"] = names
-    return _nullable(out) if rules.get("nullable") else out
+    return _nullable(out) if rules.get("nullable") or meta.get("removable") else out
 
 
 def _nullable(out: dict[str, Any]) -> dict[str, Any]:
     kept = {k: out.pop(k) for k in ("description", "default") if k in out}
-    if out.get("enum") == []:
-        return {**kept, "type": "null"}
     return {**kept, "anyOf": [*out.get("anyOf", [out]), {"type": "null"}]}

@@ -31,19 +31,29 @@ REGISTRIES = {
     "targets": TARGETS,
 }
 KINDS = ["hardware", "tasks", "profiles", "templates", *REGISTRIES]
+GROUPS = {"datasets": ["tasks", "profiles"]}
+
+
+def kinds(name: str | None) -> list[str]:
+    """The kinds that are meant by the name of one, of a group, or None for all. Raises UnknownName."""
+    if name is not None and name not in (*KINDS, *GROUPS):
+        raise UnknownName("kind of name", name, [*KINDS, *GROUPS])
+    return KINDS if name is None else GROUPS.get(name, [name])
 
 
 def known(kind: str) -> Rows:
-    """One row per name: name, description, and what else the kind has. Raises UnknownName for an unknown kind."""
+    """One row per name: name, description, and what else the kind has.
+
+    Args:
+        kind: one of `KINDS`.
+    """
     if kind in REGISTRIES:
         return _entries(REGISTRIES[kind])
     if kind == "hardware":
         return [_device(name) for name in hardware.names()]
     if kind in ("tasks", "profiles"):
         return _datasets({"tasks": "task", "profiles": "kernel_profile"}[kind])
-    if kind == "templates":
-        return [_template(name) for name in templates()]
-    raise UnknownName("kind of name", kind, KINDS)
+    return [_template(name) for name in templates()]
 
 
 def templates() -> list[str]:

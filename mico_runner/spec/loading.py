@@ -14,6 +14,7 @@ from mico_runner import paths, yaml_schema, yaml_source
 from mico_runner.errors import did_you_mean
 from mico_runner.spec.complete import complete
 from mico_runner.spec.errors import SpecErrors
+from mico_runner.spec.files import escapes, is_file
 from mico_runner.spec.schema import sections
 from mico_runner.yaml_schema import Problem, SchemaErrors, show
 from mico_runner.yaml_source import MAX_DEPTH, Keys, Place, Source, YamlError
@@ -100,24 +101,17 @@ def _base_path(top: Source, folder: Path) -> Path:
     wanted = top.data["extends"]
     place = top.place(("extends",))
     parts = PurePosixPath(wanted).parts
-    if not parts or PurePosixPath(wanted).is_absolute() or ".." in parts or "\\" in wanted:
+    if not parts or PurePosixPath(wanted).is_absolute() or escapes(wanted):
         problem = f"found {show(wanted)}; allowed: a path below the spec's folder or the shipped specs, without '..'"
         raise SpecErrors([Problem(place, ("extends",), problem)])
     places = [folder, paths.shipped("specs")]
     for place_to_look in places:
-        if _is_file(place_to_look / wanted):
+        if is_file(place_to_look / wanted):
             return place_to_look / wanted
     known = [str(p.relative_to(places[1])) for p in sorted(places[1].glob("templates/*.yaml"))]
     looked = " and ".join(map(str, places))
     problem = f"found {show(wanted)}, no file in {looked}; allowed: {', '.join(known)}, or a file of your own"
     raise SpecErrors([Problem(place, ("extends",), problem + did_you_mean(wanted, known).rstrip(";"))])
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False
 
 
 def _override(text: str) -> Source:

@@ -1,6 +1,7 @@
 """mico-run: what each command prints and ends with; the light core without heavy packages."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,47 @@ def test_run_is_implied_and_passes_everything_on(runs, capsys):
     assert cli.main([PROFILE, "--set", "executor.jobs=5", "--json"]) == 0
     assert runs[2][1].jobs == 5
     assert json.loads(capsys.readouterr().out)["metrics"]["train.test_accuracy"]["value"] == 99.1
+
+
+def test_explain_says_why_before_the_run(runs, capsys):
+    assert cli.main([PROFILE, "--explain"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("same inputs") < printed.index("outputs/x/v0001")
+    assert cli.main([PROFILE, "--explain", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "same inputs" in printed.err and json.loads(printed.out)
+
+
+def test_json_is_alone_on_the_standard_output(runs, monkeypatch, capfd):
+    def run(data, options):
+        print("from Python")
+        os.write(1, b"from C\n")
+        return runs.result
+
+    monkeypatch.setattr(pipeline, "run", run)
+    assert cli.main([PROFILE, "--json"]) == 0
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["version"] == "outputs/x/v0001"
+    assert "from Python" in printed.err and "from C" in printed.err
+
+
+def test_a_mistyped_command(capsys, folder):
+    assert cli.main(["vaildate", PROFILE]) == 2
+    assert "unknown command 'vaildate'; did you mean 'validate'?" in capsys.readouterr().err
+    assert cli.main(["nothing-like-it"]) == 2
+    assert "nothing-like-it: cannot be read" in capsys.readouterr().err
+    Path("plans").write_text(BROKEN, encoding="utf-8")
+    assert cli.main(["plans"]) == 2, "a file of that name is a spec"
+    assert "plans:2:7: name" in capsys.readouterr().err
+
+
+def test_outputs_that_cannot_be(runs, capsys):
+    Path("file").write_text("", encoding="utf-8")
+    assert cli.main([PROFILE, "--outputs", "file"]) == 2
+    assert "'file' is no folder" in capsys.readouterr().err
+    runs.result = OSError(28, "No space left on device", "outputs/x")
+    assert cli.main([PROFILE]) == 4
+    assert capsys.readouterr().err == "mico-run: outputs/x: No space left on device\n"
 
 
 def test_exit_codes(runs, capsys):
@@ -183,6 +225,8 @@ def test_list(capsys):
     assert "lenet" in capsys.readouterr().out
     assert cli.main(["list", "hardware", "--json"]) == 0
     assert [row["name"] for row in json.loads(capsys.readouterr().out)["hardware"]] == hardware.names()
+    assert cli.main(["list", "datasets", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["tasks", "profiles"]
     assert cli.main(["list", "modles"]) == 2
     assert "did you mean 'models'" in capsys.readouterr().err
 

@@ -171,10 +171,82 @@ def test_json_schema_agrees(net):
         {"gates": {"latency": {"max": 1}}},
         {"gates": {"a.b": {}}},
         {"simulate": {"images": "some"}},
-        {"efficiency_curves": "auto"},
+        {"efficiency_curves": "atuo"},
+        {"efficiency_curves": {"fit": {"folds": 1}}},
+        {"hardware": {"name": "chip"}},
+        {"datasets": None},
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
+
+
+def test_json_schema_knows_what_null_removes():
+    head = {"spec_version": 1, "name": "x", "datasets": {}}
+    for right in (
+        {"gates": None},
+        {"gates": {"a.b": None}},
+        {"search": {"constraints": None}},
+        {"search": {"constraints": {"latency": None}}},
+        {"search": {"space": {"pinned": {"conv1": None}}}},
+        {"model": None},
+    ):
+        jsonschema.validate({**head, **right}, spec.schema())
+
+
+def test_bits_are_whole_numbers_however_they_are_written(net):
+    changes = ["search.space.weight_bits=[8.0, 2]", "search.space.activation_bits=[8.0]"]
+    changes += [
+        "search.space.pinned.conv1={weight_bits: 8.0, activation_bits: 4.0}",
+        "evaluate.uniform_bits=[[4.0, 8.0]]",
+    ]
+    data = spec.load(net, changes).data
+    space = data["search"]["space"]
+    pinned = space["pinned"]["conv1"].values()
+    found = [*space["weight_bits"], *space["activation_bits"], *pinned, *data["evaluate"]["uniform_bits"][0]]
+    assert found == [8, 2, 8, 8, 4, 4, 8] and all(type(bits) is int for bits in found)
+    changes = ["hardware=host", "datasets.profile=[]", "proxy=null", "simulate=null"]
+    ternary = spec.load(net, [*changes, "search.space={weight_bits: [1.5], activation_bits: [8]}"])
+    assert ternary.data["search"]["space"]["weight_bits"] == [1.5]
+
+
+def test_what_does_not_fit_the_device_is_no_result(net):
+    def found(*changes):
+        device = (
+            "{name: chip, kind: cpu, latency_unit: ns, weight_bits: [2, 4, 8], activation_bits: [8], ram_bytes: 4096}"
+        )
+        given = [f"hardware={device}", "datasets.profile=[]", "proxy=null", "simulate=null"]
+        given += ["search.space.activation_bits=[8]", *changes]
+        return spec.load(net, given).data["search"]["constraints"]
+
+    assert found() == {"ram_bytes": {"max": 4096, "relative_to": None}}
+    assert found("search.constraints.ram_bytes.max=9") == {"ram_bytes": {"max": 9, "relative_to": None}}
+    share = {"max": 0.5, "relative_to": "int8"}
+    assert found("search.constraints.ram_bytes={max: 0.5, relative_to: int8}") == {"ram_bytes": share}
+
+
+def test_forms_of_efficiency_curves(net):
+    assert spec.load(net, ["efficiency_curves=auto"]).data["efficiency_curves"] == "auto"
+    fit = spec.load(net, ["efficiency_curves={fit: {folds: 3}}"]).data["efficiency_curves"]["fit"]
+    assert fit == {"folds": 3, "shapes": ["linear", "log_linear", "piecewise", "sigmoid"]}
+    curves = net.with_name("curves.yaml")
+    curves.write_text("", encoding="utf-8")
+    assert spec.load(net, ["efficiency_curves=curves.yaml"]).data["efficiency_curves"] == str(curves.resolve())
+
+
+def test_thousands_of_errors_are_all_said(net):
+    net.write_text(NET + "".join(f"key{i}: {i}\n" for i in range(5000)), encoding="utf-8")
+    with pytest.raises(spec.SpecErrors) as caught:
+        spec.load(net)
+    lines = [problem.place.line for problem in caught.value.problems]
+    assert lines == list(range(7, 5007))
+
+
+def test_names_of_files_that_cannot_be(net):
+    for key in ("hardware", "efficiency_curves"):
+        with pytest.raises(spec.SpecErrors):
+            spec.load(net, [f"{key}={'x' * 5000}.yaml"])
+    with pytest.raises(spec.SpecErrors, match="no such file"):
+        spec.load(net, [f"datasets.profile=[{'x' * 5000}.csv]"])
 
 
 def test_every_key_is_documented():

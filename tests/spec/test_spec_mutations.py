@@ -6,13 +6,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mico_runner import paths, spec, yaml_source
+from mico_runner import cli, paths, spec, yaml_source
 
 MUTATIONS = 2000
 VALID = sorted(paths.shipped("specs").glob("*.yaml"))
 VALUES = [
     *(None, True, False, 0, -1, 1, 2, 8, 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf")),
-    *("", "~", "off", "lenet", "host", "../x", "/", "a.b", "x.csv", "chip.yaml", "\n", "ü", "latency", "x" * 5000),
+    *(
+        "",
+        "~",
+        "off",
+        "lenet",
+        "host",
+        "../x",
+        "/",
+        "a.b",
+        "x.csv",
+        "../x.csv",
+        "x" * 5000 + ".csv",
+        "chip.yaml",
+        "\n",
+        "ü",
+        "latency",
+        "x" * 5000,
+    ),
     *([], {}, [[]], [None], [1, 2], ["host"], {"a": 1}, {"": {}}, {"max": 1}, [{"strategy": "single"}]),
 ]
 FRAGMENTS = [
@@ -92,7 +109,7 @@ def mutate_bytes(raw, rng):
 
 
 @pytest.mark.slow
-def test_random_mutations_of_valid_specs(tmp_path, monkeypatch):
+def test_random_mutations_of_valid_specs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     outcomes = {"valid": 0, "invalid": 0}
@@ -106,6 +123,9 @@ def test_random_mutations_of_valid_specs(tmp_path, monkeypatch):
                 data = mutate_structure(data, rng)
             raw = yaml_source.dump(data).encode()
         Path("spec.yaml").write_bytes(raw)
+        if i % 5 == 0:
+            assert cli.main(["validate", "spec.yaml"]) in (0, 2), raw
+            assert "Traceback" not in "".join(capsys.readouterr())
         try:
             loaded = spec.load("spec.yaml")
         except spec.SpecErrors as error:
