@@ -1,0 +1,93 @@
+"""Non-negative physical terms, fitted to relative errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import nnls
+
+from mico_runner.proxy.strategies import Strategy, register
+from mico_runner.proxy.terms import DEVIATIONS, physical_terms
+
+SHARED_PENALTY = 1e-6  # keeps the fit unique; too small to bias it
+FLOOR = 1e-3  # of the smallest training latency: predictions stay positive far outside the training range
+
+
+@register(
+    "structural",
+    params={
+        "power": {"type": "number", "min": 1, "max": 8},
+        "bit_penalty": {"type": "number", "min": 0, "max": 1000},
+    },
+)
+class Structural(Strategy):
+    """latency^power = sum of c_i * term_i^power, c_i >= 0, least squares of relative errors.
+
+    Every term has one coefficient for all bit-widths; some may deviate upwards by bit-width (`terms.DEVIATIONS`), at a price.
+
+    Args:
+        power: 1 adds the terms up (one thing after another), larger values approach their maximum (overlapping compute and memory).
+        bit_penalty: ridge penalty of the deviations; 0 fits each pair of bit-widths freely, a large value makes them all alike.
+    """
+
+    def __init__(self, power: float = 1, bit_penalty: float = 1e-3) -> None:
+        self.power = power
+        self.bit_penalty = bit_penalty
+
+    def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Structural:
+        latency = np.asarray(latency, dtype=float)
+        terms = physical_terms(table)
+        self.terms_ = list(terms)
+        self.levels_ = {"s": np.zeros(1), **{level: np.unique(bit_codes(table, level)) for level in "awp"}}
+        X, penalty = self._columns(table, terms.to_numpy())
+        A = X / (latency**self.power)[:, None]
+        scale = np.sqrt((A**2).sum(axis=0))
+        used = scale > 0
+        A = np.vstack([A[:, used] / scale[used], np.diag(np.sqrt(penalty[used]))])
+        target = np.concatenate([np.ones(len(latency)), np.zeros(used.sum())])
+        Q, R = np.linalg.qr(A)  # the same least squares with as few rows as columns
+        solution, _ = nnls(R, Q.T @ target, maxiter=100 * R.shape[1])
+        self.coefficients_ = np.zeros(X.shape[1])
+        self.coefficients_[used] = solution / scale[used]
+        self.floor_ = FLOOR * float(latency.min())
+        return self
+
+    def predict(self, table: pd.DataFrame) -> np.ndarray:
+        """Bit-widths that were not profiled take the deviations of the nearest profiled ones (on a log scale)."""
+        X, _ = self._columns(table, physical_terms(table)[self.terms_].to_numpy())
+        summed = np.einsum("ij,j->i", X, self.coefficients_)
+        return np.maximum(np.maximum(summed, 0) ** (1 / self.power), self.floor_)
+
+    def _columns(self, table: pd.DataFrame, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Design matrix (rows, coefficients) and ridge penalty of each coefficient."""
+        powered = terms**self.power
+        columns, penalty = list(powered.T), [SHARED_PENALTY] * len(self.terms_)
+        for level in "awp":
+            known = self.levels_[level]
+            if len(known) < 2:
+                continue  # one bit-width only: nothing to deviate from
+            nearest = known[_nearest(bit_codes(table, level), known)]
+            for name, deviation in DEVIATIONS.items():
+                if level != deviation or name not in self.terms_:
+                    continue
+                term = powered[:, self.terms_.index(name)]
+                columns += [np.where(nearest == value, term, 0.0) for value in known]
+                penalty += [self.bit_penalty] * len(known)
+        return np.stack(columns, axis=1), np.array(penalty)
+
+
+def bit_codes(table: pd.DataFrame, level: str) -> np.ndarray:
+    """Bits as one number: activation (a), weight (w), or 100 * activation + weight (p)."""
+    act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)
+    return {"a": act, "w": weight, "p": 100 * act + weight}[level]
+
+
+def _nearest(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Index of the nearest known code of each code, in octaves of both bit-widths."""
+
+    def octaves(values: np.ndarray) -> np.ndarray:
+        return np.log2(np.maximum(np.stack(np.divmod(values, 100), axis=1), 0.5))
+
+    values, inverse = np.unique(codes, return_inverse=True)
+    distance = np.abs(octaves(values)[:, None] - octaves(known)[None]).sum(axis=2)
+    return distance.argmin(axis=1)[inverse]

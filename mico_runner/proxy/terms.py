@@ -1,0 +1,93 @@
+"""Physical terms: what a kernel's loops, its memory traffic and its fixed costs are proportional to.
+
+Linear layers and convolutions are one matrix product here, N x M x K: N rows (batch times output positions), M outputs (channels),
+K reduction (input channels of the group times kernel taps). Pooling and add have no reduction over channels: N is the number of outputs,
+K the taps of the window, M is 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+WORD = 32  # elements to which MiCo's kernels pad rows, and a common width of arrays and vectors
+CACHE_BYTES = 4096  # where float inputs and outputs begin to miss the smallest first-level caches
+FLOAT_BYTES = 4
+BRICK_BITS = (
+    1024  # a row of 16 units of 8 x 8 bits, as fusing multipliers have: K * act_bits * weight_bits / 1024 steps
+)
+
+# Which deviations a term's coefficient may have: "a" by activation bits, "w" by weight bits, "p" by the pair.
+DEVIATIONS = {
+    "fixed": "a",
+    "rows": "a",
+    "outputs": "p",
+    "patches": "a",
+    "inputs": "a",
+    "weights": "w",
+    "macs": "p",
+    "padded_macs": "p",
+    "row_words": "a",
+}
+LEVELS = ("s", "a", "w", "p")  # shared by all bit-widths, then the deviations
+
+
+def sizes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """N, M, K of the matrix product and the number of input elements, float64 (rows,) each."""
+    positions = (table["batch"] * table["out_h"] * table["out_w"]).to_numpy(float)
+    inputs = (table["batch"] * table["in_h"] * table["in_w"] * table["in_channels"]).to_numpy(float)
+    taps = (table["kernel_h"] * table["kernel_w"]).to_numpy(float)
+    channels = table["out_channels"].to_numpy(float)
+    weighted = table["kind"].isin(["conv2d", "linear"]).to_numpy()
+    reduction = (table["in_channels"] // table["groups"]).to_numpy(float) * taps
+    ones = np.ones(len(table))
+    return (
+        np.where(weighted, positions, positions * channels),
+        np.where(weighted, channels, ones),
+        np.where(weighted, reduction, taps),
+        inputs,
+    )
+
+
+def physical_terms(table: pd.DataFrame) -> pd.DataFrame:
+    """The terms of each row, float64, non-negative; a latency is a non-negative combination of them."""
+    N, M, K, inputs = sizes(table)
+    ones = np.ones(len(table))
+    terms = {
+        "fixed": ones,  # call overhead
+        "rows": N,  # loop overhead per output position
+        "outputs": N * M,  # requantise, store
+        "patches": N * K,  # im2col
+        "inputs": inputs,  # quantise, load
+        "macs": N * M * K,
+        "short_loops": N * M * np.log2(K + 1),  # short reductions do not amortise what each loop costs at its ends
+        "input_misses": np.maximum(0, FLOAT_BYTES * inputs - CACHE_BYTES),
+        "output_misses": np.maximum(0, FLOAT_BYTES * N * M - CACHE_BYTES),
+    }
+    if not table["kind"].isin(["conv2d", "linear"]).all():
+        return pd.DataFrame(terms, index=table.index)
+    act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)
+    act_brick, weight_brick = _brick(act), _brick(weight)
+    terms |= {
+        "channels": M,
+        "weights": M * K,
+        "padded_macs": N * M * np.ceil(K / WORD),
+        "row_words": N * np.ceil(K / WORD),
+        "patches_per_tile": N * K * np.ceil(M / WORD),
+        "tiles": N * np.ceil(M / WORD),
+        "weight_bits": M * K * weight,
+        "input_bits": inputs * act,
+        "patch_bits": N * K * act,
+        "patch_bits_per_tile": N * K * act * np.ceil(M / WORD),
+        "mac_act_bits": N * M * K * act,
+        "mac_weight_bits": N * M * K * weight,
+        "mac_wider_bits": N * M * K * np.maximum(act_brick, weight_brick),
+        "mac_bit_products": N * M * K * act_brick * weight_brick,
+        "array_steps": N * np.ceil(M / WORD) * np.ceil(K * act_brick * weight_brick / BRICK_BITS),
+    }
+    return pd.DataFrame(terms, index=table.index)
+
+
+def _brick(bits: np.ndarray) -> np.ndarray:
+    """Bits rounded up to the power of two, at least 2, in which multipliers are fused."""
+    return 2.0 ** np.ceil(np.log2(np.maximum(bits, 2)))
