@@ -31,11 +31,12 @@ def fit(
     regressor: str = AUTO,
     params: dict[str, Any] | None = None,
     seed: int = 0,
+    calibration: pd.DataFrame | None = None,
 ) -> LatencyModel:
     """See `mico_runner.proxy.model.fit`."""
     from mico_runner.proxy import model
 
-    return model.fit(table, strategy, features, regressor, params, seed)
+    return model.fit(table, strategy, features, regressor, params, seed, calibration)
 
 
 def load(folder: str | Path) -> LatencyModel:

@@ -13,15 +13,17 @@ from mico_runner.proxy.model import make
 from mico_runner.validation.metrics import error_metrics
 from mico_runner.validation.protocols import group_ids, splits
 
+COVERAGE = 0.9  # nominal, of the intervals in the predictions
+
 
 class Validation(NamedTuple):
     """Outcome of `validate`.
 
     Attributes:
         protocols: one row per kind and protocol: kind, strategy, protocol, rows, groups, mape, p90_ape, max_ape (fractions), spearman,
-            kendall.
+            kendall, coverage (share of rows inside their 90 % interval; nan in-sample).
         predictions: one row per kind, protocol and profile row: kind, protocol, row (label in the profile), act_bits, weight_bits, group,
-            measured, predicted.
+            measured, predicted; lower, upper: the interval that holds 90 % of the log errors of the *other* folds (nan in-sample).
     """
 
     protocols: pd.DataFrame
@@ -56,9 +58,12 @@ def validate(
         groups = group_ids(rows, group_by)
         for protocol in protocols:
             predicted = np.empty(len(rows))
-            for train, test in splits(protocol, rows, folds=folds, group_by=group_by, seed=seed):
+            fold_of = np.empty(len(rows), dtype=int)
+            for fold, (train, test) in enumerate(splits(protocol, rows, folds=folds, group_by=group_by, seed=seed)):
                 fitted = clone(estimator).fit(rows.iloc[train], measured[train])
                 predicted[test] = fitted.predict(rows.iloc[test])
+                fold_of[test] = fold
+            lower, upper = _intervals(measured, predicted, fold_of)
             summary.append(
                 {
                     "kind": kind,
@@ -68,10 +73,33 @@ def validate(
                     "groups": len(np.unique(groups)),
                 }
                 | error_metrics(measured, predicted)
+                | {"coverage": _coverage(measured, lower, upper)}
             )
             part = rows[["kind", "act_bits", "weight_bits"]].assign(protocol=protocol, group=groups)
-            predictions.append(part.assign(measured=measured, predicted=predicted).rename_axis("row").reset_index())
+            predictions.append(
+                part.assign(measured=measured, predicted=predicted, lower=lower, upper=upper)
+                .rename_axis("row")
+                .reset_index()
+            )
     return Validation(pd.DataFrame(summary), pd.concat(predictions, ignore_index=True))
+
+
+def _intervals(measured: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cross-conformal: each fold's interval comes from the log errors of the other folds, so it never saw the rows that it must hold."""
+    logs = np.log(measured / predicted)
+    lower, upper = np.full(len(logs), np.nan), np.full(len(logs), np.nan)
+    for fold in np.unique(fold_of):
+        inside = fold_of == fold
+        if inside.all():
+            break
+        low, high = np.quantile(logs[~inside], [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+        lower[inside], upper[inside] = predicted[inside] * np.exp(low), predicted[inside] * np.exp(high)
+    return lower, upper
+
+
+def _coverage(measured: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
+    inside = np.where(np.isnan(lower), np.nan, (lower <= measured) & (measured <= upper))
+    return float(inside.mean())
 
 
 def compare(table: pd.DataFrame, candidates: list[dict[str, Any]], **options: Any) -> pd.DataFrame:

@@ -14,6 +14,10 @@ from mico_runner.errors import UsageError
 from mico_runner.kernel_table import COLUMNS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES, persist
 from mico_runner.proxy.strategies import Strategy
+from mico_runner.proxy.terms import sizes
+
+QUANTILES = np.linspace(0, 1, 101)
+RANGE_SLACK = 1e-9  # octaves: equal sizes are inside, whatever rounding does
 
 
 @dataclass
@@ -24,11 +28,15 @@ class LatencyModel:
         estimators: the fitted strategy of each kind of kernel.
         unit: of the predicted latencies ("cycles", "ns"); None when the profile did not say.
         settings: strategy, features, regressor, params and seed it was fitted with.
+        ranges: per kind, least and largest log2 of the sizes that it was fitted on, float64 (2, sizes); see `extrapolates`.
+        margins: per kind, quantiles 0, 1 %, ... 100 % of log(measured / predicted) on shapes left out; empty when not calibrated.
     """
 
     estimators: dict[str, Strategy]
     unit: str | None
     settings: dict[str, Any] = field(default_factory=dict)
+    ranges: dict[str, np.ndarray] = field(default_factory=dict)
+    margins: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def kinds(self) -> list[str]:
@@ -39,6 +47,45 @@ class LatencyModel:
 
         Raises UsageError when a kind of kernel was not profiled: a network's latency never leaves out a layer silently.
         """
+        table = self._known(table)
+        latency = np.empty(len(table))
+        for kind, rows in table.groupby("kind").indices.items():
+            latency[rows] = self.estimators[kind].predict(table.iloc[rows])
+        return latency
+
+    def interval(self, table: pd.DataFrame, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper latency that hold the measured one of an unseen shape with probability `coverage`, (rows,) each.
+
+        Raises UsageError when a kind is not calibrated (`fit(..., calibration=...)`).
+        """
+        return self.quantile(table, (1 - coverage) / 2), self.quantile(table, (1 + coverage) / 2)
+
+    def quantile(self, table: pd.DataFrame, risk: float) -> np.ndarray:
+        """Latency that the measured one of an unseen shape stays below with probability `risk`, float64 (rows,).
+
+        Raises UsageError when a kind is not calibrated or `risk` is not between 0 and 1.
+        """
+        if not 0 < risk < 1:
+            raise UsageError(f"risk is {risk}, expected a probability between 0 and 1")
+        latency = self.predict(table)
+        for kind, rows in table.groupby("kind").indices.items():
+            if kind not in self.margins:
+                raise UsageError(f"the latency model has no intervals for {kind!r} kernels; fit it with `calibration`")
+            quantiles = self.margins[kind]
+            latency[rows] *= np.exp(np.interp(risk, np.linspace(0, 1, len(quantiles)), quantiles))
+        return latency
+
+    def extrapolates(self, table: pd.DataFrame) -> np.ndarray:
+        """Whether a row lies outside the training range of its kind in any size or bit-width; bool (rows,)."""
+        table = self._known(table)
+        outside = np.empty(len(table), dtype=bool)
+        for kind, rows in table.groupby("kind").indices.items():
+            low, high = self.ranges[kind]
+            logs = _log_sizes(table.iloc[rows])
+            outside[rows] = ((logs < low - RANGE_SLACK) | (logs > high + RANGE_SLACK)).any(axis=1)
+        return outside
+
+    def _known(self, table: pd.DataFrame) -> pd.DataFrame:
         table = _complete(table)
         unknown = sorted(set(table["kind"]) - set(self.estimators))
         if unknown:
@@ -48,15 +95,11 @@ class LatencyModel:
                 f"no latencies of {unknown[0]!r} kernels{where}: the profile has {', '.join(self.kinds)}; "
                 f"{len(table) - int(table['kind'].isin(self.estimators).sum())} of {len(table)} kernels cannot be predicted"
             )
-        latency = np.empty(len(table))
-        for kind, rows in table.groupby("kind").indices.items():
-            latency[rows] = self.estimators[kind].predict(table.iloc[rows])
-        return latency
+        return table
 
     def save(self, folder: str | Path) -> None:
         """Write the model as JSON and npz, no pickle; `load` gives the same predictions bit for bit."""
-        state = {"unit": self.unit, "settings": self.settings, "estimators": self.estimators}
-        persist.save(Path(folder), state)
+        persist.save(Path(folder), vars(self))
 
 
 def fit(
@@ -66,6 +109,7 @@ def fit(
     regressor: str = AUTO,
     params: dict[str, Any] | None = None,
     seed: int = 0,
+    calibration: pd.DataFrame | None = None,
 ) -> LatencyModel:
     """Fit one estimator per kind of kernel.
 
@@ -74,6 +118,7 @@ def fit(
         strategy: a name of `STRATEGIES`.
         features, regressor: names of `FEATURES` and `REGRESSORS`; "auto" leaves the strategy's own default.
         params: further parameters of the strategy (`mico-run list strategies` shows them).
+        calibration: `predictions` of `validate` with the same settings; its group_kfold rows give the prediction intervals.
 
     Raises:
         UnknownName, UsageError: a name or parameter is unknown, or the table has no or non-positive latencies.
@@ -92,7 +137,12 @@ def fit(
         "params": params or {},
         "seed": seed,
     }
-    return LatencyModel(estimators, table.attrs.get("unit"), settings)
+    ranges = {}
+    for kind, rows in table.groupby("kind"):
+        logs = _log_sizes(rows)
+        ranges[kind] = np.stack([logs.min(axis=0), logs.max(axis=0)])
+    margins = {} if calibration is None else _margins(calibration)
+    return LatencyModel(estimators, table.attrs.get("unit"), settings, ranges, margins)
 
 
 def make(
@@ -123,6 +173,20 @@ def make(
 def load(folder: str | Path) -> LatencyModel:
     """Read a saved model. Raises UsageError when there is none."""
     return LatencyModel(**persist.load(Path(folder)))
+
+
+def _margins(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Quantiles of log(measured / predicted) on shapes left out, per kind."""
+    left_out = predictions[predictions["protocol"] == "group_kfold"]
+    if left_out.empty:
+        raise UsageError("prediction intervals need the protocol 'group_kfold'; add it to proxy.validation.protocols")
+    logs = np.log(left_out["measured"] / left_out["predicted"])
+    return {kind: np.quantile(part, QUANTILES) for kind, part in logs.groupby(left_out["kind"])}
+
+
+def _log_sizes(table: pd.DataFrame) -> np.ndarray:
+    bits = np.maximum(table[["act_bits", "weight_bits"]].to_numpy(float), 0.5)
+    return np.log2(np.column_stack([*sizes(table), bits]))
 
 
 def _complete(table: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from mico_runner.search.problem import Metrics, Problem
+from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
 from mico_runner.search.sampling import Sampler
 
 
@@ -53,6 +53,11 @@ class Searcher(ABC):
         self.configs = np.concatenate([self.configs, configs])
         self.metrics = {k: np.concatenate([self.metrics.get(k, v[:0]), v]) for k, v in metrics.items()}
         self.seen.update(row.tobytes() for row in configs)
+
+    @property
+    def told_loss(self) -> np.ndarray:
+        """(n,) the quality of what was told, lower is better: the loss when evaluations give one, else the negated accuracy."""
+        return self.metrics[LOSS] if LOSS in self.metrics else -self.metrics[ACCURACY]
 
     def new(self, configs: np.ndarray) -> np.ndarray:
         """The distinct configurations among these that were not told yet, in order."""

@@ -19,8 +19,8 @@ from mico_runner.search.base import Searcher
 from mico_runner.search.front import front
 from mico_runner.search.milp import allocate
 from mico_runner.search.nearby import changes
-from mico_runner.search.problem import ACCURACY, LOSS, MEASURED, Problem
-from mico_runner.search.surrogate import AdditiveSurrogate
+from mico_runner.search.problem import MEASURED, Problem
+from mico_runner.search.surrogate import AdditiveSurrogate, loss_limit
 
 _SWEEP = 2  # one allocation in so many is for the front
 _RETRIES = 20  # allocations thrown away for constraints that integer programming does not see
@@ -47,17 +47,13 @@ class Exact(Searcher):
     def ask(self, n: int) -> np.ndarray:
         if not len(self.configs):
             return self.problem.space.base[None]
-        self._surrogate.fit(self.configs, self._loss())
+        self._surrogate.fit(self.configs, self.told_loss)
         if self._measuring:
             probes = self._probes()[: min(n, self._quota - len(self.configs))]
             if len(probes):
                 return probes
             self._measuring = False
         return self._candidate()
-
-    def _loss(self) -> np.ndarray:
-        """(n,) what the allocation minimises: the loss when evaluations give one, else the accuracy lost in %."""
-        return self.metrics[LOSS] if LOSS in self.metrics else -self.metrics[ACCURACY]
 
     def _probes(self) -> np.ndarray:
         """(k, layers) single-layer changes of the base that are still to be measured."""
@@ -117,16 +113,9 @@ class Exact(Searcher):
         return self.sampler.draw(1, self.seen)
 
     def _quality_limit(self) -> list[Limit]:
-        """The accuracy constraint as a bound on the sum of sensitivities: the loss that best parts those that keep it."""
-        floors = [c.min for c in self.problem.constraints if c.metric == ACCURACY]
-        if not floors:
-            return []
-        loss, good = self._loss(), self.metrics[ACCURACY] >= max(floors)
-        order = np.argsort(loss, kind="stable")
-        missed_below = np.concatenate([[0], np.cumsum(~good[order])])
-        kept_above = good.sum() - np.concatenate([[0], np.cumsum(good[order])])
-        cuts = np.concatenate([[loss.min()], (loss[order][1:] + loss[order][:-1]) / 2, [loss.max()]])
-        return [(self._surrogate.mean, float(cuts[np.argmin(missed_below + kept_above)] - loss[0]))]
+        """The accuracy constraint as a bound on the sum of sensitivities."""
+        highest = loss_limit(self.problem, self.metrics)
+        return [] if highest is None else [(self._surrogate.mean, highest - self.told_loss[0])]
 
     def _sweep(self, limits: list[Limit]) -> Limit | None:
         """A bound on the cost objective in the middle of the widest gap of the front."""

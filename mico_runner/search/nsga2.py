@@ -6,12 +6,14 @@ import numpy as np
 
 from mico_runner.search import register
 from mico_runner.search.base import Searcher
-from mico_runner.search.problem import Problem
+from mico_runner.search.problem import MEASURED, Problem
 from mico_runner.search.sampling import fill, repair
 from mico_runner.search.space import Space
+from mico_runner.search.surrogate import AdditiveSurrogate, loss_limit
 
 _STEP = 0.7  # share of mutations that move to a neighbouring bit-width; the rest are uniform
-_ROUNDS = 10  # of breeding before missing offspring are drawn at random
+_IMAGINED = 30  # generations on the surrogate between two that are evaluated
+_BROOD = 4  # children per parent in them
 
 
 @register(
@@ -25,8 +27,9 @@ _ROUNDS = 10  # of breeding before missing offspring are drawn at random
 class Nsga2(Searcher):
     """Evolution of a population towards the Pareto front (pygmo).
 
-    Offspring beyond the cost constraints are repaired before they are evaluated; other constraints act by constrained domination.
-    By default the population is twice the square root of the budget, and one layer mutates on average.
+    Offspring beyond the cost constraints are repaired; other constraints act by constrained domination. Between two
+    evaluated generations the population evolves on an additive surrogate of the loss; the best of that are evaluated.
+    By default the population is the square root of the budget, and one layer mutates on average.
     """
 
     def __init__(
@@ -40,14 +43,17 @@ class Nsga2(Searcher):
     ) -> None:
         super().__init__(problem, anchor, rng)
         self._anchor = anchor
-        self._size = population or max(4, round(2 * problem.budget.evaluations**0.5))
+        self._size = population or max(4, round(problem.budget.evaluations**0.5))
         self._crossover = crossover
         self._mutation = mutation if mutation is not None else 1 / len(problem.space.layers)
         self._nearby = _nearby(problem.space)
+        self._surrogate = AdditiveSurrogate(problem.space)
 
     def ask(self, n: int) -> np.ndarray:
         wanted = min(n, self._size)
         if not len(self.configs):
+            return self.problem.space.base[None]  # the origin of the surrogate
+        if len(self.configs) == 1:
             draws = self.sampler.draw(wanted, self.seen)
             half = len(draws) // 2  # the other half stays uniform: the cheap end of the front
             draws[:half] = fill(self.problem, draws[:half], self.rng)
@@ -59,29 +65,36 @@ class Nsga2(Searcher):
 
     def _offspring(self, wanted: int) -> np.ndarray:
         """(k, layers) distinct new configurations bred from the best told ones, k <= wanted."""
-        parents = self.configs[self._best()]  # best first
-        found = self.configs[:0]
-        for _ in range(_ROUNDS):
-            if len(found) == wanted:
-                break
-            children = self._breed(parents, 2 * wanted)
-            found = self.new(np.concatenate([found, children]))[:wanted]
-        return found
+        parents = self.configs[self._sorted(self.problem.minimised(self.metrics), self.problem.violation(self.metrics))]
+        self._surrogate.fit(self.configs, self.told_loss)
+        pool = parents[: self._size]
+        for _ in range(_IMAGINED):
+            pool = np.unique(np.concatenate([pool, self._breed(pool, _BROOD * self._size)]), axis=0)
+            pool = pool[self._expected_order(pool)][: _BROOD * self._size]
+        children = self.new(pool)
+        return children[self._expected_order(children)][:wanted] if len(children) else children
 
-    def _best(self) -> np.ndarray:
-        """Indices of the population among all told configurations, by rank, then crowding distance."""
+    def _expected_order(self, configs: np.ndarray) -> np.ndarray:
+        """Indices as `_sorted`, by what the surrogate expects of configurations that were not evaluated."""
+        free = self.problem.free(configs)
+        loss = self.told_loss[0] + self._surrogate.predict(configs)
+        values = [loss if o.metric in MEASURED else o.sign * free[o.metric] for o in self.problem.objectives]
+        missed = self.problem.violation(free) if free else np.zeros(len(configs))
+        highest = loss_limit(self.problem, self.metrics)
+        if highest is not None:
+            missed = missed + np.maximum(loss - highest, 0.0)
+        return self._sorted(np.stack(values, axis=1), missed)
+
+    def _sorted(self, values: np.ndarray, missed: np.ndarray) -> np.ndarray:
+        """Indices by non-domination rank, then crowding distance. values (P, objectives) lower is better, missed (P,)."""
         import pygmo
 
-        values = self.problem.minimised(self.metrics)
-        missed = self.problem.violation(self.metrics)
-        spread = np.ptp(values, axis=0)
         # constrained domination: beyond every feasible point, and the further beyond the more is missed
-        values = np.where(missed[:, None] > 0, values.max(axis=0) + spread + 1 + missed[:, None], values)
-        if values.shape[1] == 1:
-            return np.argsort(values[:, 0], kind="stable")[: self._size]
-        if len(values) == 1:
-            return np.zeros(1, dtype=np.int64)
-        return pygmo.sort_population_mo(values)[: self._size].astype(np.int64)
+        beyond = values.max(axis=0) + np.ptp(values, axis=0) + 1 + missed[:, None]
+        values = np.where(missed[:, None] > 0, beyond, values)
+        if len(values) == 1 or values.shape[1] == 1:
+            return np.argsort(values[:, 0], kind="stable")
+        return pygmo.sort_population_mo(values).astype(np.int64)
 
     def _breed(self, parents: np.ndarray, count: int) -> np.ndarray:
         """(count, layers) children by binary tournaments, uniform crossover and mutation, within the cost constraints."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
 from mico_runner.search.space import Space
 
 _DEVIATION = 0.3  # prior deviation of a choice from the noise law, as a share of a layer's own factor
@@ -70,6 +71,28 @@ class AdditiveSurrogate:
         design = np.zeros((len(configs), layers * choices))
         np.put_along_axis(design, configs + np.arange(layers) * choices, 1.0, axis=1)
         return design
+
+
+def loss_limit(problem: Problem, metrics: Metrics) -> float | None:
+    """The loss that stands for the accuracy constraint: where it best parts the evaluations that keep it from the others.
+
+    Between the two neighbours of the parting accuracy is taken as linear in loss. None without such a constraint, or
+    while nothing misses it.
+    """
+    floors = [c.min for c in problem.constraints if c.metric == ACCURACY]
+    if not floors or (metrics[ACCURACY] >= max(floors)).all():
+        return None
+    loss = metrics.get(LOSS, -metrics[ACCURACY])
+    order = np.argsort(loss, kind="stable")
+    loss, above = loss[order], metrics[ACCURACY][order] - max(floors)
+    missed_below = np.concatenate([[0], np.cumsum(above < 0)])
+    kept_from = (above >= 0).sum() - np.concatenate([[0], np.cumsum(above >= 0)])
+    at = int(np.argmin(missed_below + kept_from))  # the first `at` count as keeping it
+    if at in (0, len(loss)):
+        return float(loss[0] if at == 0 else loss[-1])
+    left, right = above[at - 1], above[at]
+    share = left / (left - right) if left >= 0 > right else 0.5
+    return float(loss[at - 1] + share * (loss[at] - loss[at - 1]))
 
 
 def _prior(space: Space) -> np.ndarray:

@@ -52,7 +52,7 @@ def accelerator(hardware: Hardware) -> Accelerator:
 
 
 def cycles(table: pd.DataFrame, hardware: Hardware | Accelerator) -> np.ndarray:
-    """Latency of each row of a kernel table (`proxy.table`), int64 (rows,), in cycles; see `simulate`."""
+    """Latency of each row of a kernel table (`mico_runner.kernel_table`), int64 (rows,), in cycles; see `simulate`."""
     return simulate(table, hardware)["cycles"].to_numpy()
 
 

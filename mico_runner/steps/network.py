@@ -24,6 +24,11 @@ def load_task(spec: dict[str, Any]) -> Task:
     return data.load_task(spec["datasets"]["task"], spec["datasets"]["validation"], spec["seed"])
 
 
+def use_threads(ctx: StepContext) -> None:
+    """As many torch threads as the run has jobs: how sums are split, and so their last bits, depends on the spec alone."""
+    torch.set_num_threads(ctx.jobs)
+
+
 def build_model(spec: dict[str, Any], task: Task) -> torch.nn.Module:
     """The spec's model with initial weights drawn from the spec's seed."""
     torch.manual_seed(spec["seed"])
@@ -32,6 +37,7 @@ def build_model(spec: dict[str, Any], task: Task) -> torch.nn.Module:
 
 def trained_graph(ctx: StepContext, task: Task) -> Graph:
     """Graph of the network that the train step of this run left."""
+    use_threads(ctx)
     model = build_model(ctx.spec, task)
     with np.load(ctx.upstream("train") / "model.npz") as weights:
         model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})

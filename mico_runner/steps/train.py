@@ -29,8 +29,9 @@ class Train(Step):
         import pandas as pd
 
         from mico_runner.models import training
-        from mico_runner.steps.network import build_model, load_task
+        from mico_runner.steps.network import build_model, load_task, use_threads
 
+        use_threads(ctx)
         task = load_task(ctx.spec)
         model = build_model(ctx.spec, task)
         recipe = training.Recipe(**ctx.spec["model"]["train"])

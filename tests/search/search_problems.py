@@ -36,7 +36,7 @@ def network(
         sensitivity = share * rng.lognormal(0.0, 1.2, (layers, 1)) * 5 / layers
         law = 4.0 ** -bits[:, axis] - 4.0 ** -bits[:, axis].max()
         power += sensitivity * law**0.8 * rng.lognormal(0.0, 0.4, power.shape)
-    couple = np.triu(rng.normal(0.0, interaction, (layers, layers)), 1)
+    couple = np.triu(rng.normal(0.0, interaction / layers**0.5, (layers, layers)), 1)  # too weak to cancel the noise
     macs = rng.lognormal(10.0, 1.0, (layers, 1))
     latency = macs * (bits.prod(axis=1) / 64 + 0.02 * bits.max(axis=1) + 0.05)
     flash = rng.lognormal(8.0, 1.0, (layers, 1)) * bits[:, 0] / 8
