@@ -37,10 +37,10 @@ validate: $(INSTALLED)    ## check every shipped spec
 	$(BIN)/mico-run validate specs/*.yaml
 
 diff: quickstart          ## the quick start against its committed baseline
-	$(BIN)/mico-run diff outputs/baselines/quickstart quickstart
+	$(BIN)/mico-run diff quickstart
 
 baseline: quickstart      ## replace the committed baseline by the newest quick start
-	$(BIN)/mico-run diff outputs/baselines/quickstart quickstart --save-baseline
+	$(BIN)/mico-run diff quickstart --save-baseline
 
 profiles: $(INSTALLED)    ## regenerate the BitFusion profile in datasets/ (the host one is measured: see datasets/host)
 	$(BIN)/mico-run specs/profile-bitfusion.yaml
