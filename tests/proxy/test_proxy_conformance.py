@@ -29,11 +29,15 @@ def profile(kind: str, count: int = 14, seed: int = 0):
 
 
 @pytest.fixture(scope="module", params=[(s, k) for s in STRATEGIES.names() for k in KINDS], ids=lambda p: "-".join(p))
-def case(request):
+def case(request, tmp_path_factory):
     """(strategy name, profile, unfitted estimator, fitted estimator)."""
     name, kind = request.param
     table = profile(kind)
     estimator = STRATEGIES.get(name)()
+    if name == "transfer":  # needs a source device: another made-up one
+        path = tmp_path_factory.mktemp("source") / "source.csv"
+        profile(kind, seed=1).rename(columns={"latency": "latency_cycles"}).to_csv(path, index=False)
+        estimator.set_params(source=str(path))
     return name, table, estimator, clone(estimator).fit(table, table["latency"].to_numpy())
 
 
@@ -88,8 +92,9 @@ def test_latency_scales_with_the_unit(case):
 
 
 def test_saving_changes_no_bit(case, tmp_path):
-    name, table, _, _ = case
-    model = fit(table, strategy=name)
+    name, table, estimator, _ = case
+    params = {"source": estimator.source} if name == "transfer" else None
+    model = fit(table, strategy=name, params=params)
     model.save(tmp_path)
     again = load(tmp_path)
     assert np.array_equal(again.predict(table), model.predict(table))
