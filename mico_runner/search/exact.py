@@ -23,7 +23,7 @@ from mico_runner.search.problem import MEASURED, Problem
 from mico_runner.search.surrogate import AdditiveSurrogate, loss_limit
 
 _SWEEP = 2  # one allocation in so many is for the front
-_RETRIES = 20  # allocations thrown away for constraints that integer programming does not see
+_RETRIES = 20  # allocations thrown away for being beyond a limit by less than the solver's tolerance
 _OPTIMISM = 1.0  # posterior standard deviations taken off unmeasured sensitivities
 
 Limit = tuple[np.ndarray, float]
@@ -97,11 +97,16 @@ class Exact(Searcher):
         best = allocate(self.problem.space, table, limits)
         if best is None:
             return self.configs[:0]
-        around = changes(self.problem.space, best, table, limits, len(self.seen) + _RETRIES)
+        others = any(c.metric in self.problem.others for c in self.problem.constraints)
+        if others and not self.problem.affordable(best[None])[0]:
+            best = self._centre(table)
+        around = changes(self.problem.space, best, table, limits, None if others else len(self.seen) + _RETRIES)
         candidates = self.new(np.concatenate([best[None], around]))
         candidates = candidates[self.problem.affordable(candidates)]
         if len(candidates):
             return candidates[:1]
+        if others:
+            return self.sampler.draw(1, self.seen)
         excluded = np.concatenate([self.configs, best[None], around])
         for _ in range(_RETRIES):
             config = allocate(self.problem.space, table, limits, excluded)
@@ -111,6 +116,12 @@ class Exact(Searcher):
                 return config[None]
             excluded = np.concatenate([excluded, config[None]])
         return self.sampler.draw(1, self.seen)
+
+    def _centre(self, table: np.ndarray) -> np.ndarray:
+        """(layers,) where to look when integer programming overlooks a constraint: the best of the told and of as many random ones."""
+        pool = np.concatenate([self.configs, self.sampler.draw(len(self.configs), self.seen)])
+        pool = pool[self.problem.affordable(pool)]
+        return pool[table[np.arange(pool.shape[1]), pool].sum(axis=1).argmin()]
 
     def _quality_limit(self) -> list[Limit]:
         """The accuracy constraint as a bound on the sum of sensitivities."""

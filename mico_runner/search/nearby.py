@@ -10,9 +10,9 @@ from mico_runner.search.space import Space
 
 
 def changes(
-    space: Space, config: np.ndarray, table: np.ndarray, limits: Iterable[tuple[np.ndarray, float]], count: int
+    space: Space, config: np.ndarray, table: np.ndarray, limits: Iterable[tuple[np.ndarray, float]], count: int | None
 ) -> np.ndarray:
-    """(k, layers) the best `count` of the configurations that differ from `config` (layers,) in one or two layers.
+    """(k, layers) the best `count` (None: all) of the configurations that differ from `config` (layers,) in one or two layers.
 
     Ascending by the sum of table[layer, choice]; within the limits, (table, highest allowed sum) pairs, up to rounding.
     """
@@ -32,7 +32,7 @@ def changes(
         allowed &= gains(limit) <= highest - limit[rows, config].sum()
     first, second = np.nonzero(allowed)
     gain = gains(table)[first, second]
-    if len(gain) > count:
+    if count is not None and len(gain) > count:
         best = np.argpartition(gain, count)[:count]
         first, second, gain = first[best], second[best], gain[best]
     order = np.lexsort((second, first, gain))

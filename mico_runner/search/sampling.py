@@ -49,7 +49,7 @@ class Sampler:
             return self._pool
         space = self._problem.space
         if self._rejects:
-            draws = space.sample(min(_DRAWS, 100 * count), self._rng)
+            draws = space.sample(_DRAWS, self._rng)
             return draws[self._problem.affordable(draws)]
         draws = repair(self._problem, space.sample(2 * count, self._rng), self._anchor, self._rng)
         return shake(self._problem, draws, self._rng)
