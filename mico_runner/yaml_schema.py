@@ -228,6 +228,8 @@ def describe(rules: dict[str, Any]) -> str:
 
 
 def _describe_type(rules: dict[str, Any]) -> str:
+    if isinstance(rules["type"], list):
+        return " or ".join(_describe_type({**rules, "type": kind}) for kind in rules["type"])
     text = _TYPES[rules["type"]]
     if rules["type"] == "dict" and "schema" in rules:
         text += f" of {', '.join(rules['schema'])}"

@@ -169,8 +169,7 @@ def _predictor(strategy: Rules) -> dict[str, Rules]:
 
 
 def _proxy() -> dict[str, Rules]:
-    strategies = [AUTO, *STRATEGIES.names()]
-    candidate = section("", _predictor(choice("", strategies, required=True)))
+    candidate = section("", _predictor(choice("", STRATEGIES.names(), required=True)))
     protocol = {"type": "string", "allowed": PROTOCOLS.names()}
     column = {"type": "string", "minlength": 1}
     validation = {
@@ -183,7 +182,7 @@ def _proxy() -> dict[str, Rules]:
         "folds": number("", "integer", min=2, max=1000, default=5),
     }
     return {
-        **_predictor(choice("", strategies, default="two_stage")),
+        **_predictor(choice("", STRATEGIES.names(), default="two_stage")),
         "compare": items("further predictors, validated beside", candidate, default=[]),
         "validation": section("", validation, default={}),
     }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mico_runner import yaml_source
+from mico_runner import yaml_schema, yaml_source
 from mico_runner.yaml_source import YamlError
 
 scalars = (
@@ -54,6 +54,10 @@ documents = st.recursive(
 def test_scalars(text, value):
     found = yaml_source.parse(f"a: {text}\n", "f").data["a"]
     assert found == value and type(found) is type(value)
+
+
+def test_a_rule_may_allow_several_types():
+    assert yaml_schema.describe({"type": ["string", "list"], "nullable": True}) == "text or a list or null"
 
 
 def test_not_a_number():
