@@ -6,8 +6,9 @@ import jsonschema
 import pytest
 import yaml
 
-from mico_runner import hardware, paths, spec, yaml_source
+from mico_runner import hardware, paths, spec, yaml_schema, yaml_source
 from mico_runner.search import ALGORITHMS
+from mico_runner.spec.known import REGISTRIES
 from mico_runner.spec.schema import sections
 
 SHIPPED = sorted(paths.shipped("specs").glob("*.yaml"))
@@ -247,6 +248,14 @@ def test_names_of_files_that_cannot_be(net):
             spec.load(net, [f"{key}={'x' * 5000}.yaml"])
     with pytest.raises(spec.SpecErrors, match="no such file"):
         spec.load(net, [f"datasets.profile=[{'x' * 5000}.csv]"])
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_parameters_of_every_plug_in_are_rules_that_can_be_shown(kind):
+    for name, entry in REGISTRIES[kind].entries.items():
+        rules = entry.meta.get("params", {})
+        yaml_schema.Validator(rules)  # raises when these are no Cerberus rules
+        assert all(yaml_schema.describe(rule) for rule in rules.values()), name
 
 
 def test_every_key_is_documented():
