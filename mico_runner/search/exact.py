@@ -35,6 +35,7 @@ class Exact(Searcher):
 
     def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> None:
         super().__init__(problem, anchor, rng)
+        self._anchor = anchor
         self._quota = int(share * problem.budget.evaluations)
         self._surrogate = AdditiveSurrogate(problem.space)
         self._measuring = True
@@ -97,31 +98,26 @@ class Exact(Searcher):
         best = allocate(self.problem.space, table, limits)
         if best is None:
             return self.configs[:0]
-        others = any(c.metric in self.problem.others for c in self.problem.constraints)
-        if others and not self.problem.affordable(best[None])[0]:
-            best = self._centre(table)
-        around = changes(self.problem.space, best, table, limits, None if others else len(self.seen) + _RETRIES)
-        candidates = self.new(np.concatenate([best[None], around]))
-        candidates = candidates[self.problem.affordable(candidates)]
+        overlooked = any(c.metric in self.problem.others for c in self.problem.constraints)
+        if overlooked and not self.problem.affordable(best[None])[0]:
+            told = np.concatenate([self._anchor[None], self.configs])
+            told = told[self.problem.affordable(told)]
+            best = told[table[np.arange(len(best)), told].sum(axis=1).argmin()]
+        around = changes(self.problem.space, best, table, limits, None if overlooked else len(self.seen) + _RETRIES)
+        candidates = self.problem.affordable_ones(self.new(np.concatenate([best[None], around])), 1 + 9 * overlooked)
         if len(candidates):
             return candidates[:1]
-        if others:
+        if overlooked:
             return self.sampler.draw(1, self.seen)
         excluded = np.concatenate([self.configs, best[None], around])
         for _ in range(_RETRIES):
             config = allocate(self.problem.space, table, limits, excluded)
             if config is None:
                 return self.configs[:0]
-            if self.problem.affordable(config[None])[0]:
+            if self.problem.within(config[None])[0]:
                 return config[None]
             excluded = np.concatenate([excluded, config[None]])
         return self.sampler.draw(1, self.seen)
-
-    def _centre(self, table: np.ndarray) -> np.ndarray:
-        """(layers,) where to look when integer programming overlooks a constraint: the best of the told and of as many random ones."""
-        pool = np.concatenate([self.configs, self.sampler.draw(len(self.configs), self.seen)])
-        pool = pool[self.problem.affordable(pool)]
-        return pool[table[np.arange(pool.shape[1]), pool].sum(axis=1).argmin()]
 
     def _quality_limit(self) -> list[Limit]:
         """The accuracy constraint as a bound on the sum of sensitivities."""

@@ -10,11 +10,11 @@ from mico_runner.errors import StepError
 from mico_runner.search.milp import allocate
 from mico_runner.search.problem import ACCURACY, Constraint, Metrics, Problem
 from mico_runner.search.sampling import repair
-from mico_runner.search.space import ENUMERABLE, describe
+from mico_runner.search.space import describe
 
 Peek = Callable[[np.ndarray], dict[str, float]]  # measured metrics of one configuration
 
-_TRIES = 20_000  # random configurations tried before constraints on non-additive metrics are given up
+_TRIES = 1_000  # configurations looked at before constraints on non-additive metrics are given up: each may take milliseconds
 
 
 class InfeasibleError(StepError):
@@ -36,21 +36,22 @@ def anchor(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
     in a larger one None means that none was found among many.
     """
     middle = _inside(problem)
-    if middle is None or problem.affordable(middle[None])[0]:
-        return middle
-    if problem.space.size <= ENUMERABLE:
-        everything = problem.space.enumerate()
-        kept = everything[problem.affordable(everything)]
-        return kept[0] if len(kept) else None
-    additive = _additive_only(problem)
-    kept = repair(additive, problem.space.sample(_TRIES, rng), middle, rng)
-    kept = kept[problem.affordable(kept)]
-    return kept[0] if len(kept) else None
+    if middle is None:
+        return None
+    narrow = np.tile([bits.activation for bits in problem.space.choices], (len(problem.space.layers), 1)).astype(float)
+    narrowest = allocate(problem.space, narrow, problem.limits())  # fewest activation bits: little RAM
+    small = problem.space.size <= _TRIES
+    rest = problem.space.enumerate() if small else repair(problem, problem.space.sample(_TRIES, rng), middle, rng)
+    for candidates in (middle[None], narrowest[None], rest):
+        kept = candidates[problem.affordable(candidates)]
+        if len(kept):
+            return kept[0]
+    return None
 
 
 def explain(problem: Problem, peek: Peek) -> InfeasibleError:
     """The error for a problem without an `anchor`; evaluates the configuration that comes nearest."""
-    additive = [c for c in problem.constraints if c.metric in problem.costs]
+    additive = problem.additive
     for c in additive:
         best = _extreme(problem, c)
         if c.violation(problem.cost(c.metric, best[None]))[0] > 0:
@@ -58,7 +59,7 @@ def explain(problem: Problem, peek: Peek) -> InfeasibleError:
     if len(additive) > 1 and _inside(problem) is None:
         return _jointly(problem, additive, peek)
     others = " and ".join(_wanted(problem, c) for c in problem.constraints if c.metric in problem.others)
-    how = "of all" if problem.space.size <= ENUMERABLE else f"of {_TRIES:,} tried"
+    how = "of all" if problem.space.size <= _TRIES else f"of {_TRIES:,} tried"
     return InfeasibleError(f"none {how} configurations within the other cost constraints has {others}; relax it")
 
 
@@ -89,17 +90,12 @@ def _inside(problem: Problem) -> np.ndarray | None:
         return problem.space.base
     allowed = problem.space.mask
     table = sum(t / max(np.ptp(np.where(allowed, t, t[allowed].max())), 1e-300) for t, _ in limits)
-    additive, excluded = _additive_only(problem), []
+    excluded: list[np.ndarray] = []
     while (config := allocate(problem.space, table, limits, np.array(excluded))) is not None:
-        if additive.affordable(config[None])[0]:
+        if problem.within(config[None])[0]:
             return config
         excluded.append(config)  # beyond a limit by less than the solver's tolerance
     return None
-
-
-def _additive_only(problem: Problem) -> Problem:
-    kept = [c for c in problem.constraints if c.metric in problem.costs]
-    return Problem(problem.space, problem.evaluate, problem.objectives, problem.costs, problem.others, kept)
 
 
 def _extreme(problem: Problem, c: Constraint) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mico_runner.search import register
 from mico_runner.search.base import Searcher
-from mico_runner.search.problem import MEASURED, Problem
+from mico_runner.search.problem import Problem
 from mico_runner.search.sampling import fill, repair
 from mico_runner.search.space import Space
 from mico_runner.search.surrogate import AdditiveSurrogate, loss_limit
@@ -57,7 +57,7 @@ class Nsga2(Searcher):
             draws = self.sampler.draw(wanted, self.seen)
             half = len(draws) // 2  # the other half stays uniform: the cheap end of the front
             draws[:half] = fill(self.problem, draws[:half], self.rng)
-            found = self.new(draws)
+            found = self.problem.affordable_ones(self.new(draws), wanted)
         else:
             found = self._offspring(wanted)
         known = self.seen | {row.tobytes() for row in found}
@@ -72,14 +72,17 @@ class Nsga2(Searcher):
             pool = np.unique(np.concatenate([pool, self._breed(pool, _BROOD * self._size)]), axis=0)
             pool = pool[self._expected_order(pool)][: _BROOD * self._size]
         children = self.new(pool)
-        return children[self._expected_order(children)][:wanted] if len(children) else children
+        if not len(children):
+            return children
+        return self.problem.affordable_ones(children[self._expected_order(children)], wanted)
 
     def _expected_order(self, configs: np.ndarray) -> np.ndarray:
-        """Indices as `_sorted`, by what the surrogate expects of configurations that were not evaluated."""
-        free = self.problem.free(configs)
+        """Indices as `_sorted`, by what the surrogate and the cost tables expect of configurations that were not evaluated."""
         loss = self.told_loss[0] + self._surrogate.predict(configs)
-        values = [loss if o.metric in MEASURED else o.sign * free[o.metric] for o in self.problem.objectives]
-        missed = self.problem.violation(free) if free else np.zeros(len(configs))
+        costs = {name: self.problem.cost(name, configs) for name in self.problem.costs}
+        known = [o for o in self.problem.objectives if o.metric in costs]
+        values = [loss, *(o.sign * costs[o.metric] for o in known)]
+        missed = self.problem.violation(costs) if costs else np.zeros(len(configs))
         highest = loss_limit(self.problem, self.metrics)
         if highest is not None:
             missed = missed + np.maximum(loss - highest, 0.0)

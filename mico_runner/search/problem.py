@@ -84,7 +84,8 @@ class Problem:
             at a time, each distinct one once.
         objectives: the most important first.
         costs: additive metrics: latency, flash_bytes, bops, ...
-        others: metrics that are not sums over layers but cheap, population (P, layers) -> (P,): ram_bytes.
+        others: metrics that are not sums over layers, population (P, layers) -> (P,): ram_bytes. Cheaper than an evaluation, but
+            perhaps some milliseconds each: asked for only where needed, and remembered.
         journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
 
     Raises:
@@ -101,6 +102,7 @@ class Problem:
     budget: Budget = Budget(200)
     journal: Path | None = None
     batch: int = 1
+    _remembered: dict[tuple[str, bytes], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for part in (*self.objectives, *self.constraints):
@@ -123,10 +125,19 @@ class Problem:
             total += row.take(column)
         return total
 
+    def other(self, metric: str, configs: np.ndarray) -> np.ndarray:
+        """(P,) one of `others`; called once per configuration."""
+        keys = [(metric, row.tobytes()) for row in configs]
+        missing = [i for i, key in enumerate(keys) if key not in self._remembered]
+        if missing:
+            values = np.asarray(self.others[metric](configs[missing]), dtype=np.float64)
+            self._remembered.update((keys[i], float(v)) for i, v in zip(missing, values, strict=True))
+        return np.array([self._remembered[key] for key in keys])
+
     def free(self, configs: np.ndarray) -> Metrics:
         """Every metric that needs no evaluation."""
         metrics = {name: self.cost(name, configs) for name in self.costs}
-        return metrics | {name: np.asarray(f(configs), dtype=np.float64) for name, f in self.others.items()}
+        return metrics | {name: self.other(name, configs) for name in self.others}
 
     def violation(self, metrics: Metrics) -> np.ndarray:
         """(P,) sum over the constraints on these metrics of `Constraint.violation`; 0 exactly where all are kept."""
@@ -136,16 +147,36 @@ class Problem:
                 total += c.violation(metrics[c.metric])
         return total
 
-    def affordable(self, configs: np.ndarray) -> np.ndarray:
-        """(P,) bool: whether the constraints that need no evaluation are kept."""
+    @property
+    def additive(self) -> list[Constraint]:
+        """The constraints on additive metrics."""
+        return [c for c in self.constraints if c.metric in self.costs]
+
+    def within(self, configs: np.ndarray) -> np.ndarray:
+        """(P,) bool: whether the constraints on additive metrics are kept; fast."""
         good = np.ones(len(configs), dtype=bool)
-        for c in self.constraints:
-            if c.metric in self.costs:
-                good &= c.violation(self.cost(c.metric, configs)) == 0
+        for c in self.additive:
+            good &= c.violation(self.cost(c.metric, configs)) == 0
+        return good
+
+    def affordable(self, configs: np.ndarray) -> np.ndarray:
+        """(P,) bool: whether all constraints that need no evaluation are kept."""
+        good = self.within(configs)
         for c in self.constraints:
             if c.metric in self.others and good.any():
-                good[good] = c.violation(np.asarray(self.others[c.metric](configs[good]))) == 0
+                good[good] = c.violation(self.other(c.metric, configs[good])) == 0
         return good
+
+    def affordable_ones(self, configs: np.ndarray, count: int) -> np.ndarray:
+        """(k, layers) the first `count` affordable ones; looks no further than needed, nor than ten times as many."""
+        found = configs[:0]
+        candidates = configs[self.within(configs)][: 10 * count]
+        for start in range(0, len(candidates), max(count, 1)):
+            if len(found) >= count:
+                break
+            part = candidates[start : start + count]
+            found = np.concatenate([found, part[self.affordable(part)]])
+        return found[:count]
 
     def minimised(self, metrics: Metrics) -> np.ndarray:
         """(P, objectives) objective values, lower is better."""
@@ -153,13 +184,12 @@ class Problem:
 
     def limits(self) -> Iterator[tuple[np.ndarray, float]]:
         """The constraints on additive metrics as (table, highest allowed sum over the layers)."""
-        for c in self.constraints:
-            if c.metric in self.costs:
-                cost = self.costs[c.metric]
-                if np.isfinite(c.max):
-                    yield cost.table, c.max - cost.fixed
-                if np.isfinite(c.min):
-                    yield -cost.table, cost.fixed - c.min
+        for c in self.additive:
+            cost = self.costs[c.metric]
+            if np.isfinite(c.max):
+                yield cost.table, c.max - cost.fixed
+            if np.isfinite(c.min):
+                yield -cost.table, cost.fixed - c.min
 
     def unit(self, metric: str) -> str:
         """Unit of a metric, "" when it has none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mico_runner.search.problem import Problem
@@ -9,17 +11,18 @@ from mico_runner.search.space import ENUMERABLE
 
 _DRAWS = 20_000  # configurations per round of rejection
 _RARE = 1e-3  # share of affordable ones under which rejection gives way to repair
+_MOVES = 4  # of a random walk, per layer
 _ROUNDS = 20  # of rejection or repair without enough new ones before the sampler gives up
 
 
 class Sampler:
-    """Draws configurations that nobody has seen and that keep the cost constraints.
+    """Draws configurations that nobody has seen and that keep the constraints which need no evaluation.
 
     Uniform where the space can be enumerated or affordable ones are not rare; else random ones are repaired towards `anchor`,
     then shaken.
 
     Args:
-        anchor: (layers,) a configuration that keeps the cost constraints.
+        anchor: (layers,) a configuration that keeps those constraints.
     """
 
     def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
@@ -28,39 +31,67 @@ class Sampler:
         self._rejects = True
         if problem.space.size <= ENUMERABLE:
             everything = rng.permutation(problem.space.enumerate())
-            self._pool = everything[problem.affordable(everything)]
+            self._pool = everything[problem.within(everything)]
         else:
             draws = problem.space.sample(_DRAWS, rng)
-            self._rejects = problem.affordable(draws).mean() >= _RARE
+            self._rejects = problem.within(draws).mean() >= _RARE
 
     def draw(self, count: int, seen: set[bytes]) -> np.ndarray:
         """(k, layers) distinct configurations not in `seen`; k < count only when (nearly) all were seen."""
-        found: dict[bytes, np.ndarray] = {}
-        for _ in range(1 if self._pool is not None else _ROUNDS):
-            for config in self._candidates(count):
-                if len(found) < count and config.tobytes() not in seen:
-                    found.setdefault(config.tobytes(), config)
-            if len(found) == count:
-                break
-        return np.array(list(found.values()), dtype=np.int64).reshape(-1, len(self._problem.space.layers))
-
-    def _candidates(self, count: int) -> np.ndarray:
+        seen = set(seen)
+        found = self._anchor[None][:0]
         if self._pool is not None:
-            return self._pool
+            fresh = self._new(self._pool, seen, len(self._pool))
+            while len(found) < count and len(fresh):
+                part, fresh = fresh[:count], fresh[count:]
+                found = np.concatenate([found, part[self._problem.affordable(part)]])
+            return found[:count]
+        for attempt in range(_ROUNDS):
+            if len(found) >= count:
+                break
+            draws = self._new(self._candidates(count, attempt), seen, count)
+            found = np.concatenate([found, draws[self._problem.affordable(draws)]])
+        return found[:count]
+
+    def _new(self, configs: np.ndarray, seen: set[bytes], count: int) -> np.ndarray:
+        """The first `count` that are not in `seen`, to which they are added."""
+        kept = []
+        for i, config in enumerate(configs):
+            if len(kept) == count:
+                break
+            if config.tobytes() not in seen:
+                seen.add(config.tobytes())
+                kept.append(i)
+        return configs[kept]
+
+    def _candidates(self, count: int, attempt: int) -> np.ndarray:
         space = self._problem.space
         if self._rejects:
             draws = space.sample(_DRAWS, self._rng)
-            return draws[self._problem.affordable(draws)]
-        draws = repair(self._problem, space.sample(2 * count, self._rng), self._anchor, self._rng)
-        return shake(self._problem, draws, self._rng)
+            draws = draws[self._problem.within(draws)][: 2 * count]
+        else:
+            draws = repair(self._problem, space.sample(2 * count, self._rng), self._anchor, self._rng)
+            draws = shake(self._problem, draws, self._rng)
+        if attempt < 2:
+            return draws
+        return repair(
+            self._problem, draws, self._anchor, self._rng, self._problem.affordable
+        )  # others are hard to keep
 
 
-def repair(problem: Problem, configs: np.ndarray, anchor: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Copies that keep the cost constraints: layer after layer, in random order, takes the anchor's choice until they do."""
+def repair(
+    problem: Problem,
+    configs: np.ndarray,
+    anchor: np.ndarray,
+    rng: np.random.Generator,
+    kept: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Copies that keep the additive constraints, or what `kept` tells: layer after layer takes the anchor's choice until they do."""
+    kept = kept or problem.within
     configs = configs.copy()
     order = rng.permuted(np.tile(np.arange(configs.shape[1]), (len(configs), 1)), axis=1)
     for layer in order.T:
-        broken = np.flatnonzero(~problem.affordable(configs))
+        broken = np.flatnonzero(~kept(configs))
         if not len(broken):
             break
         configs[broken, layer[broken]] = anchor[layer[broken]]
@@ -68,28 +99,29 @@ def repair(problem: Problem, configs: np.ndarray, anchor: np.ndarray, rng: np.ra
 
 
 def shake(problem: Problem, configs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random walk within the cost constraints: single-layer moves, as many as four per layer, each kept if affordable."""
-    configs = configs.copy()
-    rows = np.arange(len(configs))
-    for _ in range(4 * configs.shape[1]):
-        layer = rng.integers(0, configs.shape[1], len(configs))
-        moved = configs.copy()
-        moved[rows, layer] = problem.space.sample(len(configs), rng)[rows, layer]
-        good = problem.affordable(moved)
-        configs[good] = moved[good]
-    return configs
+    """A random walk within the additive constraints: as many single-layer moves as four per layer."""
+    return _walk(problem, configs, rng, lambda old, new: np.ones(len(old), dtype=bool))
 
 
 def fill(problem: Problem, configs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Copies with random layers moved to more bits as far as the cost constraints let them: towards where accuracy is highest."""
+    """Random layers move to more bits as far as the additive constraints let them: towards where accuracy is highest."""
+    bits = np.array(problem.space.choices, dtype=float)
+    return _walk(problem, configs, rng, lambda old, new: (bits[new] >= bits[old]).all(axis=1))
+
+
+def _walk(
+    problem: Problem,
+    configs: np.ndarray,
+    rng: np.random.Generator,
+    wanted: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Copies after random single-layer moves, each made if wanted(old choice, new choice) and affordable."""
     configs = configs.copy()
     rows = np.arange(len(configs))
-    bits = np.array(problem.space.choices, dtype=float)
-    for _ in range(4 * configs.shape[1]):
+    for _ in range(_MOVES * configs.shape[1]):
         layer = rng.integers(0, configs.shape[1], len(configs))
         moved = configs.copy()
         moved[rows, layer] = problem.space.sample(len(configs), rng)[rows, layer]
-        wider = (bits[moved[rows, layer]] >= bits[configs[rows, layer]]).all(axis=1)
-        good = wider & problem.affordable(moved)
+        good = wanted(configs[rows, layer], moved[rows, layer]) & problem.within(moved)
         configs[good] = moved[good]
     return configs

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Search(Step):
     """Search per-layer bit-widths under the spec's constraints."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs

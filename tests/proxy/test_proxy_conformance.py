@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from mico_runner import hardware
 from mico_runner.kernel_table import kernel_table
 from mico_runner.proxy import STRATEGIES, fit, load
+from mico_runner.simulate import bitfusion
 
 KINDS = ("linear", "conv2d")
 
@@ -34,6 +36,8 @@ def case(request, tmp_path_factory):
     name, kind = request.param
     table = profile(kind)
     estimator = STRATEGIES.get(name)()
+    if name == "analytical":  # knows one device, in its own cycles
+        table["latency"] = bitfusion.cycles(table, hardware.load("bitfusion"))
     if name == "transfer":  # needs a source device: another made-up one
         path = tmp_path_factory.mktemp("source") / "source.csv"
         profile(kind, seed=1).rename(columns={"latency": "latency_cycles"}).to_csv(path, index=False)
