@@ -30,7 +30,6 @@ setup(
     },
     install_requires=[
         "cerberus>=1.3.5",
-        "filelock>=3.13",
         "jinja2>=3.1",
         "matplotlib>=3.8",
         "numpy>=1.26",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs, task_inputs
@@ -127,10 +127,13 @@ def _bitfusion(ctx: StepContext, network, assignment: Assignment) -> pd.DataFram
     """Simulated cycles of the weighted layers (columns layer, measured), with the trace in bitfusion.csv."""
     from mico_runner import hardware
     from mico_runner.simulate import bitfusion
-    from mico_runner.steps.network import kernels
+    from mico_runner.steps.network import kernels, uniform
 
-    table = kernels(network, assignment, hardware.load(ctx.spec["hardware"]).batch)
-    trace = bitfusion.simulate(table, hardware.load(ctx.spec["hardware"]))
+    device = hardware.load(ctx.spec["hardware"])
+    table = kernels(network, assignment, device.batch)
+    trace = bitfusion.simulate(table, device)
     trace.insert(0, "layer", table["layer"])
     trace.to_csv(ctx.dir / "bitfusion.csv", index=False)
+    int8 = bitfusion.cycles(kernels(network, uniform(network, 8, 8), device.batch), device).sum()
+    ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
     return trace[["layer", "cycles"]].rename(columns={"cycles": "measured"})

@@ -1,4 +1,4 @@
-"""What each part of the latency predictors buys, on all public profiles: `python -m mico_runner.proxy.ablation [--seeds 3]`.
+"""What each part of the latency predictors buys, on all public profiles: `python -m tests.bench.ablation [--seeds 3]`.
 
 Prints the tables of docs/proxy.md. Needs the data mirror and some minutes.
 """
@@ -42,6 +42,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "hybrid, power 2": {"strategy": "hybrid", "params": {"bit_penalty": 1e-1, "power": 2}},
     "ensemble": {"strategy": "ensemble"},
     "auto": {"strategy": "auto"},
+    "analytical": {"strategy": "analytical"},
 }
 
 
