@@ -86,6 +86,13 @@ def _check_search(draft: Draft) -> None:
     constraints = search["constraints"]
     if "accuracy" in constraints and not constraints["accuracy"].keys() & {"max_drop", "min"}:
         draft.fail(("search", "constraints", "accuracy"), "no limit; allowed: max_drop, min, or both")
+    if constraints.get("latency", {}).get("risk") and draft.data["proxy"] is not None:
+        protocols = draft.data["proxy"]["validation"]["protocols"]
+        if "group_kfold" not in protocols:
+            path = ("search", "constraints", "latency", "risk")
+            draft.fail(
+                path, "needs errors on unseen shapes; add group_kfold to proxy.validation.protocols", of_key=True
+            )
     if "fit" in draft.data["steps"] or "search" not in draft.data["steps"]:
         return
     why = "latency needs the predictor of step 'fit', which does not take part; add the section 'proxy'"

@@ -226,6 +226,14 @@ def _search() -> dict[str, Rules]:
         "a share of INT8's when relative_to is given",
         {"max": number("", above=0, required=True), "relative_to": relative},
     )
+    latency = section(
+        "a share of INT8's when relative_to is given",
+        {
+            "max": number("", above=0, required=True),
+            "relative_to": relative,
+            "risk": number("probability that the limit is kept", min=0.5, max=0.99, nullable=True, default=None),
+        },
+    )
     accuracy = {
         "max_drop": number("points below relative_to", min=0, max=100),
         "min": number("percent", min=0, max=100),
@@ -235,7 +243,7 @@ def _search() -> dict[str, Rules]:
         "evaluations": number("networks evaluated", "integer", min=1, max=10**7, default=200),
         "seconds": number("", above=0, nullable=True, default=None),
     }
-    constraints = {"accuracy": section("", accuracy, minlength=1), **dict.fromkeys(COSTS, limit)}
+    constraints = {"accuracy": section("", accuracy, minlength=1), **dict.fromkeys(COSTS, limit), "latency": latency}
     objective = {"type": "string", "allowed": ["accuracy", *COSTS]}
     algorithm = {"type": "string", "allowed": ALGORITHMS.names()}
     return {

@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Evaluate(Step):
     """Count the network and quantise it at uniform bit-widths."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs
@@ -35,7 +35,7 @@ class Evaluate(Step):
         layers = graph.layer_table(network, int8)
         if latency:
             layers = layers.merge(latency.by_layer(int8), how="left", left_on="name", right_on="layer")
-            latency.report_coverage(ctx)
+            latency.report_coverage(ctx, int8)
         layers.to_csv(ctx.dir / "layers.csv", index=False)
 
         rows = []

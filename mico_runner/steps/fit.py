@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Fit(Step):
     """Fit the latency predictor to a kernel profile and validate it."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import profile_inputs
@@ -59,6 +59,7 @@ class Fit(Step):
             regressor=section["regressor"],
             params=section["params"],
             seed=ctx.seed,
+            calibration=predictions[0] if "group_kfold" in section["validation"]["protocols"] else None,
         )
         model.save(ctx.dir / "model")
         about = {"unit": unit, "dataset": names, "strategy": section["strategy"], "rows": len(table)}
@@ -68,3 +69,7 @@ class Fit(Step):
             name = f"proxy.{row.kind}.mape{suffix.get(row.protocol, '_' + row.protocol)}"
             better = "info" if row.protocol == "in_sample" else "lower"
             ctx.metric(name, row.mape, "ratio", better, tolerance=0.005)
+            if row.protocol == "group_kfold":
+                ctx.metric(f"proxy.{row.kind}.spearman", row.spearman, "correlation", "higher", tolerance=0.01)
+                ctx.metric(f"proxy.{row.kind}.kendall", row.kendall, "correlation", "higher", tolerance=0.02)
+                ctx.metric(f"proxy.{row.kind}.coverage", row.coverage, "ratio", "info")  # of the 90 % intervals

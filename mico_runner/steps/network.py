@@ -18,6 +18,8 @@ from mico_runner.models.training import accuracy
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
 from mico_runner.steps.base import StepContext
 
+STORED_BITS = 8  # kernels without weights read and write whole bytes, whatever their values' range
+
 
 def load_task(spec: dict[str, Any]) -> Task:
     """The spec's task; which images are held out depends on the spec's seed."""
@@ -88,22 +90,33 @@ def kernels(network: Graph, assignment: Assignment, batch: int) -> pd.DataFrame:
 
 
 class Latency:
-    """Predicted latency of the network: the sum over its weighted layers, looked up per layer and pair of bits.
+    """Predicted latency of the network: a sum over its kernels, looked up per layer and pair of bits.
+
+    Kernels without weights (pooling, add) count where the profile has their kind; a weighted layer that it lacks is an error.
+
+    Args:
+        risk: predict the latency that each kernel stays below with this probability, instead of the expected one. The sum of such
+            bounds is on the safe side: kernels do not all come out slow together.
 
     Attributes:
         layers: names of the weighted layers.
+        fixed: latency of the kernels without weights, which no choice of bits changes.
         unit: "cycles" or "ns", per `batch` samples.
     """
 
-    def __init__(self, ctx: StepContext, network: Graph) -> None:
+    def __init__(self, ctx: StepContext, network: Graph, risk: float | None = None) -> None:
         self._model = proxy.load(ctx.upstream("fit") / "model")
+        self._risk = risk
         self.unit = json.loads((ctx.upstream("fit") / "fit.json").read_text(encoding="utf-8"))["unit"]
         self.batch = hardware.load(ctx.spec["hardware"]).batch
-        rows = graph.kernel_rows(network, self.batch)
         self.layers = [node.name for node in network.weighted]
-        self._rows = {row["layer"]: row for row in rows if row["layer"] in self.layers}
-        self._unweighted = [row["kind"] for row in rows if row["layer"] not in self.layers]
+        self._rows = {row["layer"]: row for row in graph.kernel_rows(network, self.batch)}
+        others = [name for name in self._rows if name not in self.layers]
+        self._counted = [name for name in others if self._rows[name]["kind"] in self._model.kinds]
+        self._missing = [name for name in others if name not in self._counted]
         self._known: dict[tuple[str, float, int], float] = {}
+        self._predict([(name, 0, STORED_BITS) for name in self._counted])
+        self.fixed = sum(self._known.values())
 
     def table(self, choices: list[LayerBits]) -> np.ndarray:
         """(layers, choices) latencies, predicted in one call."""
@@ -112,27 +125,39 @@ class Latency:
         return np.array([self._known[key] for key in keys]).reshape(len(self.layers), len(choices))
 
     def by_layer(self, assignment: Assignment) -> pd.DataFrame:
-        """Columns layer, latency."""
+        """Columns layer, latency; the weighted layers first."""
         keys = [(layer, *assignment[layer]) for layer in self.layers]
+        keys += [(name, 0, STORED_BITS) for name in self._counted]
         self._predict(keys)
-        return pd.DataFrame({"layer": self.layers, "latency": [self._known[key] for key in keys]})
+        return pd.DataFrame({"layer": [key[0] for key in keys], "latency": [self._known[key] for key in keys]})
 
     def __call__(self, assignment: Assignment) -> float:
         """Latency of the network, in `unit`."""
         return float(self.by_layer(assignment)["latency"].sum())
 
-    def report_coverage(self, ctx: StepContext) -> None:
-        """Metrics and a log line that say what the sum contains; a weighted layer without a predictor is an error before."""
-        ctx.metric("evaluate.latency_coverage", 100.0, "%", "higher")
-        text = f"{len(self.layers)}/{len(self.layers)} weighted layers predicted, batch {self.batch}"
-        if self._unweighted:
-            text += f"; not counted, the profile has no such kernels: {', '.join(sorted(self._unweighted))}"
+    def report_coverage(self, ctx: StepContext, assignment: Assignment) -> None:
+        """Metrics and log lines: which kernels the sum contains, and which layers lie outside the range of the profile."""
+        predicted, total = len(self.layers) + len(self._counted), len(self._rows)
+        ctx.metric("evaluate.latency_coverage", 100 * predicted / total, "%", "higher")
+        text = f"{predicted}/{total} kernels predicted, batch {self.batch}"
+        if self._missing:
+            kinds = sorted({self._rows[name]["kind"] for name in self._missing})
+            text += f"; not counted, the profile has no {' and no '.join(kinds)}: {', '.join(self._missing)}"
         ctx.log(text)
+        outside = self._model.extrapolates(self._kernel_table([(layer, *assignment[layer]) for layer in self.layers]))
+        ctx.metric("evaluate.extrapolating_layers", 100 * float(outside.mean()), "%", "lower")
+        if outside.any():
+            names = ", ".join(name for name, out in zip(self.layers, outside, strict=True) if out)
+            ctx.log(
+                f"warning: {100 * outside.mean():.0f} % of the layers extrapolate, outside the profile's sizes: {names}"
+            )
 
     def _predict(self, keys: list[tuple[str, float, int]]) -> None:
         missing = [key for key in dict.fromkeys(keys) if key not in self._known]
         if missing:
-            self._known.update(zip(missing, self._model.predict(self._kernel_table(missing)).tolist(), strict=True))
+            table = self._kernel_table(missing)
+            values = self._model.predict(table) if self._risk is None else self._model.quantile(table, self._risk)
+            self._known.update(zip(missing, values.tolist(), strict=True))
 
     def _kernel_table(self, keys: list[tuple[str, float, int]]) -> pd.DataFrame:
         rows = [

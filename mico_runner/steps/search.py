@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mico_runner.steps.network import Latency
 
 
+AT_RISK = "latency_at_risk"  # the latency that is kept with the probability `risk` of the constraint
+
+
 @register("search", section="search", needs=["train"], optional_needs=["fit"], order=50)
 class Search(Step):
     """Search per-layer bit-widths under the spec's constraints."""
@@ -39,12 +42,14 @@ class Search(Step):
         network = trained_graph(ctx, task)
         ptq = quantiser(ctx, network, task)
         score = Scorer(ptq, task.validation)
+        risk = section["constraints"].get("latency", {}).get("risk")
         latency = Latency(ctx, network) if ctx.has("fit") else None
+        at_risk = Latency(ctx, network, risk) if risk else None
         space = search.Space.grid([node.name for node in network.weighted], **section["space"])
         int8 = uniform(network, 8, 8)
-        costs = _costs(network, space, latency)
+        costs = _costs(network, space, latency, at_risk)
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
-        reference = {name: float(cost.table.sum()) for name, cost in _costs(network, only_int8, latency).items()}
+        reference = {n: cost.fixed + float(cost.table.sum()) for n, cost in _costs(network, only_int8, latency).items()}
         accuracy = {"float": ctx.upstream_metric("train.validation_accuracy"), "int8": score(int8)["accuracy"]}
 
         def evaluate(population: np.ndarray) -> dict[str, np.ndarray]:
@@ -135,7 +140,7 @@ class Search(Step):
         pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
 
 
-def _costs(network: Graph, space: Space, latency: Latency | None) -> dict[str, Cost]:
+def _costs(network: Graph, space: Space, latency: Latency | None, at_risk: Latency | None = None) -> dict[str, Cost]:
     """Tables over layers and choices of every cost that adds up over the layers."""
     import numpy as np
 
@@ -147,8 +152,9 @@ def _costs(network: Graph, space: Space, latency: Latency | None) -> dict[str, C
     macs = np.array([costs.macs(network, node) for node in nodes], dtype=float)
     bops = macs[:, None] * np.array([bits.weight * bits.activation for bits in space.choices])
     tables = {"flash_bytes": Cost(flash, unit="bytes"), "bops": Cost(bops, unit="bit operations")}
-    if latency:
-        tables["latency"] = Cost(latency.table(list(space.choices)), unit=latency.unit)
+    for name, predictor in (("latency", latency), (AT_RISK, at_risk)):
+        if predictor:
+            tables[name] = Cost(predictor.table(list(space.choices)), predictor.fixed, predictor.unit)
     return tables
 
 
@@ -163,11 +169,15 @@ def _constraints(section: dict[str, Any], reference: dict[str, float], accuracy:
             lowest = max(floor, rule.get("min") or 0.0)
             base = rule["relative_to"]
             constraints.append(Constraint("accuracy", min=lowest, reference=accuracy[base], relative_to=base))
-        elif rule["relative_to"]:
-            limit = rule["max"] * reference[name]
-            constraints.append(Constraint(name, max=limit, reference=reference[name], relative_to=rule["relative_to"]))
+            continue
+        metric = AT_RISK if rule.get("risk") else name
+        if rule["relative_to"]:
+            limit = rule["max"] * reference[name]  # of the expected latency, whatever the risk
+            constraints.append(
+                Constraint(metric, max=limit, reference=reference[name], relative_to=rule["relative_to"])
+            )
         else:
-            constraints.append(Constraint(name, max=rule["max"]))
+            constraints.append(Constraint(metric, max=rule["max"]))
     return constraints
 
 

@@ -1,0 +1,115 @@
+"""The network's latency: what its sum contains, and what it costs to be sure."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from mico_runner import graph, proxy
+from mico_runner.errors import UsageError
+from mico_runner.kernel_table import kernel_table
+from mico_runner.quant.qgraph import LayerBits
+from mico_runner.steps.network import Latency, uniform
+
+PAIRS = [(w, a) for w in (2, 4, 8) for a in (2, 4, 8)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    layers = [
+        torch.nn.Conv2d(1, 4, 3),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(36, 5),
+    ]
+    return graph.capture(torch.nn.Sequential(*layers), (1, 8, 8), "tiny")
+
+
+def profile(*kinds):
+    """A made-up device with 3 % noise."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for kind in kinds:
+        for _ in range(12):
+            size = {"in_h": int(rng.integers(6, 20)), "in_w": 8} if kind != "linear" else {}
+            window = {"kernel_h": 2, "kernel_w": 2, "stride": 2} if kind == "max_pool2d" else {}
+            window = window or ({"kernel_h": 3, "kernel_w": 3} if kind == "conv2d" else {})
+            channels = int(rng.choice([1, 9, 40, 64]))
+            shape = (
+                size
+                | window
+                | {"in_channels": channels, "out_channels": channels if "pool" in kind else int(rng.choice([4, 8]))}
+            )
+            pairs = PAIRS if kind != "max_pool2d" else [(0, 8)]
+            rows += [{"kind": kind, **shape, "weight_bits": w, "act_bits": a} for w, a in pairs]
+    table = kernel_table(rows)
+    work = table["macs"] * table["act_bits"] + table["out_h"] * table["out_w"] * table["out_channels"] * 20 + 100
+    table["latency"] = work * np.exp(rng.normal(0, 0.03, len(table)))
+    table.attrs["unit"] = "cycles"
+    return table
+
+
+def context(tmp_path, table, calibrated=True):
+    options = {"strategy": "structural"}
+    errors = proxy.validate(table, **options, protocols=["group_kfold"]).predictions if calibrated else None
+    proxy.fit(table, **options, calibration=errors).save(tmp_path / "model")
+    (tmp_path / "fit.json").write_text('{"unit": "cycles"}', encoding="utf-8")
+    metrics, lines = {}, []
+    return SimpleNamespace(
+        spec={"hardware": "mico-small"},
+        upstream=lambda step: tmp_path,
+        metric=lambda name, value, *rest: metrics.update({name: value}),
+        log=lines.append,
+        metrics=metrics,
+        lines=lines,
+    )
+
+
+def test_kernels_without_weights_count_when_profiled(tmp_path, network):
+    ctx = context(tmp_path, profile("conv2d", "linear", "max_pool2d"))
+    latency = Latency(ctx, network)
+    assert latency.fixed > 0
+    int8 = uniform(network, 8, 8)
+    table = latency.table([LayerBits(8, 8)])
+    assert latency(int8) == pytest.approx(table.sum() + latency.fixed)
+    assert len(latency.by_layer(int8)) == 3
+    latency.report_coverage(ctx, int8)
+    assert ctx.metrics["evaluate.latency_coverage"] == 100
+
+
+def test_kernels_that_were_not_profiled_are_named(tmp_path, network):
+    ctx = context(tmp_path, profile("conv2d", "linear"))
+    latency = Latency(ctx, network)
+    latency.report_coverage(ctx, uniform(network, 8, 8))
+    assert latency.fixed == 0
+    assert ctx.metrics["evaluate.latency_coverage"] == pytest.approx(200 / 3)
+    assert "2/3 kernels predicted" in ctx.lines[0] and "no max_pool2d" in ctx.lines[0]
+
+
+def test_a_weighted_layer_without_predictor_is_an_error(tmp_path, network):
+    latency = Latency(context(tmp_path, profile("conv2d")), network)
+    with pytest.raises(UsageError, match="linear"):
+        latency(uniform(network, 8, 8))
+
+
+def test_layers_outside_the_profile_are_named(tmp_path, network):
+    table = profile("conv2d", "linear", "max_pool2d")
+    ctx = context(tmp_path, table[(table["kind"] != "linear") | (table["in_channels"] < 30)])
+    Latency(ctx, network).report_coverage(ctx, uniform(network, 8, 8))
+    assert ctx.metrics["evaluate.extrapolating_layers"] == 50
+    assert "50 % of the layers extrapolate" in ctx.lines[1]
+
+
+def test_less_risk_needs_more_time(tmp_path, network):
+    ctx = context(tmp_path, profile("conv2d", "linear", "max_pool2d"))
+    int8 = uniform(network, 8, 8)
+    expected, safe, safer = (Latency(ctx, network, risk)(int8) for risk in (None, 0.8, 0.95))
+    assert expected < safe < safer < 1.5 * expected
+
+
+def test_risk_needs_errors_on_unseen_shapes(tmp_path, network):
+    ctx = context(tmp_path, profile("conv2d", "linear"), calibrated=False)
+    with pytest.raises(UsageError, match="no intervals"):
+        Latency(ctx, network, 0.9)(uniform(network, 8, 8))
