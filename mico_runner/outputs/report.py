@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mico_runner.outputs import report_figures as figures
+from mico_runner.outputs import report_predictor as predictor
 from mico_runner.outputs import store
 from mico_runner.outputs.files import write_text
 from mico_runner.outputs.report_tables import Table, bytes_text, number, table
@@ -106,7 +107,11 @@ class Report:
         profile = (spec.get("datasets") or {}).get("profile")
         if spec.get("proxy"):
             proxy = spec["proxy"]
-            parts = [str(proxy[key]) for key in ("strategy", "features", "regressor") if proxy.get(key)]
+            parts = [
+                str(proxy[key])
+                for key in ("strategy", "features", "regressor")
+                if proxy.get(key) != "auto" or key == "strategy"
+            ]
             rows.append(("Latency predictor", ", ".join(parts) + (f", on {', '.join(profile)}" if profile else "")))
         if spec.get("search"):
             search = spec["search"]
@@ -218,14 +223,17 @@ class Report:
         protocols, layers = self.csv("fit", "protocols.csv"), self.csv("simulate", "layers.csv")
         if protocols is None and layers is None:
             return None
-        section: dict[str, Any] = {"errors": None, "points": None, "layers": None, "layer_table": None}
+        section: dict[str, Any] = dict.fromkeys(("errors", "points", "details", "learning", "layers", "layer_table"))
         if protocols is not None:
             protocols["protocol"] = protocols["protocol"].replace("in_sample", "in-sample (training rows)")
             errors = [name for name in ("mape", "p90_ape", "max_ape") if name in protocols]
             protocols[errors] *= 100  # fractions in the file
-            protocols = protocols.sort_values(["kind", "strategy", "protocol"], key=_headline_first, kind="stable")
+            protocols = protocols.sort_values(["kind", "strategy", "protocol"], key=_in_order, kind="stable")
             section["errors"] = table(protocols, mark_if=("protocol", "group_kfold"))
             section["points"] = self._points()
+            section["details"] = self._details()
+            curve = self.csv("fit", "learning_curve.csv")
+            section["learning"] = Markup(predictor.learning(curve)) if curve is not None else None
         if layers is not None:
             unit = str(layers["unit"].iloc[0]) if "unit" in layers else self.unit
             section["layers"] = Markup(figures.layer_latency(layers, unit))
@@ -277,7 +285,22 @@ class Report:
             for protocol, title in titles.items():
                 if (rows["protocol"] == protocol).any():
                     panels[title.format(kind)] = rows[rows["protocol"] == protocol]
-        return Markup(figures.predicted_measured(panels, self.unit)) if panels else None
+        return Markup(predictor.predicted_measured(panels, self.unit)) if panels else None
+
+    def _details(self) -> list[dict[str, Any]]:
+        """Per kind of kernel: where the errors on shapes not seen are."""
+        points = self.csv("fit", "predictions.csv")
+        if points is None:
+            return []
+        unseen = points[points["protocol"] == "group_kfold"].reset_index(drop=True)
+        return [
+            {
+                "kind": kind,
+                "figure": Markup(predictor.errors(str(kind), rows)),
+                "worst": table(predictor.worst(rows)),
+            }
+            for kind, rows in unseen.groupby("kind")
+        ]
 
     def _errors(self, measure: str) -> dict[str, float]:
         """kind of kernel -> error, a fraction, on shapes that the predictor has not seen."""
@@ -292,8 +315,11 @@ class Report:
         return rows[0] if rows else None
 
 
-def _headline_first(column: pd.Series) -> pd.Series:
-    return column.map(lambda name: (name != "group_kfold", str(name)))
+def _in_order(column: pd.Series) -> pd.Series:
+    """Strategies as the spec names them, the protocol that counts first."""
+    if column.name == "protocol":
+        return column.map(lambda name: (name != "group_kfold", str(name)))
+    return column.map({name: number for number, name in enumerate(dict.fromkeys(column))})
 
 
 def _list(values: list[Any]) -> str:

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, MUTED, BLUE, ORANGE, GREEN = "#1d2733", "#8a96a3", "#2563a8", "#e07b1a", "#2f8f5b"
-_PALETTE = (BLUE, ORANGE, GREEN, "#8054a8", "#b5413b", "#5d7187", "#b08a1e", "#2a9aa0")
+PALETTE = (BLUE, ORANGE, GREEN, "#8054a8", "#b5413b", "#5d7187", "#b08a1e", "#2a9aa0")
 _SMALLEST = 0.62  # of a figure's natural size: smaller text is not readable, the page scrolls instead
 _STYLE = {
     "svg.fonttype": "none",
@@ -84,10 +84,10 @@ def pareto(
             ax.axvline(limits["cost"][0], color="#b5413b", lw=1, ls="--", label=limits["cost"][1])
         ax.set_ylim(bottom=max(floor, ax.get_ylim()[0]))
         ax.set(xlabel=label, ylabel="validation accuracy, %")
-        ax.xaxis.set_major_formatter(_grouped)
+        ax.xaxis.set_major_formatter(grouped)
         ax.legend(loc="upper left", bbox_to_anchor=(1.03, 1), fontsize=8.5)
 
-    return _svg("pareto", (9.4, 4.1), draw)
+    return svg("pareto", (9.4, 4.1), draw)
 
 
 def bits(layers: list[str], weights: list[float], activations: list[float]) -> str:
@@ -107,27 +107,7 @@ def bits(layers: list[str], weights: list[float], activations: list[float]) -> s
         ax.grid(axis="x", visible=False)
         ax.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
 
-    return _svg("bits", (7.6, 2.7), draw)
-
-
-def predicted_measured(points: dict[str, pd.DataFrame], unit: str) -> str:
-    """One panel per entry of `points` (title -> columns measured, predicted), all on the same logarithmic axes."""
-    values = np.concatenate([p[["measured", "predicted"]].to_numpy().ravel() for p in points.values()])
-    positive = values[values > 0]
-    low, high = positive.min() / 1.5, positive.max() * 1.5
-
-    def draw(axes: np.ndarray) -> None:
-        for ax, (title, table) in zip(axes, points.items(), strict=True):
-            ax.plot([low, high], [low, high], color=MUTED, lw=0.9)
-            color = MUTED if "in-sample" in title else BLUE
-            ax.scatter(table["measured"], table["predicted"], s=5, alpha=0.5, lw=0, color=color, rasterized=True)
-            ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
-            ax.minorticks_off()  # hundreds of labels to lay out, for nothing
-            ax.set_xlabel(f"measured, {unit}")
-            ax.set_title(title, fontsize=9.5, color=INK)
-        axes[0].set_ylabel(f"predicted, {unit}")
-
-    return _svg("predicted", (3.3 * len(points), 3.5), draw, panels=len(points))
+    return svg("bits", (7.6, 2.7), draw)
 
 
 def layer_latency(layers: pd.DataFrame, unit: str) -> str:
@@ -140,11 +120,11 @@ def layer_latency(layers: pd.DataFrame, unit: str) -> str:
             ax.barh(place - 0.2, layers["measured"], 0.38, color=ORANGE, label="measured")
         ax.set_yticks(place, layers["layer"])
         ax.set_xlabel(unit)
-        ax.xaxis.set_major_formatter(_grouped)
+        ax.xaxis.set_major_formatter(grouped)
         ax.grid(axis="y", visible=False)
         ax.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
 
-    return _svg("layers", (7.6, 1.3 + 0.34 * len(layers)), draw)
+    return svg("layers", (7.6, 1.3 + 0.34 * len(layers)), draw)
 
 
 def training(history: pd.DataFrame) -> str:
@@ -156,7 +136,7 @@ def training(history: pd.DataFrame) -> str:
         axes[1].plot(history["epoch"], history["validation_accuracy"], color=GREEN)
         axes[1].set(xlabel="epoch", ylabel="validation accuracy, %")
 
-    return _svg("training", (7.6, 2.6), draw, panels=2)
+    return svg("training", (7.6, 2.6), draw, panels=2)
 
 
 def confusion(counts: pd.DataFrame) -> str:
@@ -178,7 +158,7 @@ def confusion(counts: pd.DataFrame) -> str:
             ax.set_yticks(range(classes))
         ax.set(xlabel="predicted", ylabel="true")
 
-    return _svg("confusion", (3.8, 3.7), draw)
+    return svg("confusion", (3.8, 3.7), draw)
 
 
 def arena(memory: pd.DataFrame) -> str:
@@ -189,7 +169,7 @@ def arena(memory: pd.DataFrame) -> str:
         for index, row in enumerate(memory.to_dict("records")):
             width = row["last_node"] - row["first_node"] + 1
             at = (row["first_node"] - 0.5, row["offset"])
-            color = _PALETTE[index % len(_PALETTE)]
+            color = PALETTE[index % len(PALETTE)]
             box = matplotlib.patches.Rectangle(at, width, row["bytes"], facecolor=color, alpha=0.75, edgecolor="white")
             ax.add_patch(box)
             if row["bytes"] > 0.05 * top:
@@ -198,10 +178,10 @@ def arena(memory: pd.DataFrame) -> str:
         ax.set_xlim(memory["first_node"].min() - 0.5, memory["last_node"].max() + 0.5)
         ax.set_ylim(0, top * 1.02)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.yaxis.set_major_formatter(_grouped)
+        ax.yaxis.set_major_formatter(grouped)
         ax.set(xlabel="kernel call", ylabel="offset in the arena, bytes")
 
-    return _svg("arena", (7.6, 3.1), draw)
+    return svg("arena", (7.6, 3.1), draw)
 
 
 def flash(sections: pd.DataFrame) -> str:
@@ -216,22 +196,22 @@ def flash(sections: pd.DataFrame) -> str:
         place, left = np.arange(len(layers))[::-1], np.zeros(len(layers))
         for index, part in enumerate(parts):
             width = np.array([sums.get((layer, part), 0) for layer in layers])
-            ax.barh(place, width, 0.6, left=left, color=_PALETTE[index % len(_PALETTE)], label=part)
+            ax.barh(place, width, 0.6, left=left, color=PALETTE[index % len(PALETTE)], label=part)
             left += width
         ax.set_yticks(place, layers)
         ax.set_xlabel("bytes")
-        ax.xaxis.set_major_formatter(_grouped)
+        ax.xaxis.set_major_formatter(grouped)
         ax.grid(axis="y", visible=False)
         ax.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
 
-    return _svg("flash", (7.6, 1.3 + 0.32 * len(layers)), draw)
+    return svg("flash", (7.6, 1.3 + 0.32 * len(layers)), draw)
 
 
-def _grouped(value: float, _: int) -> str:
+def grouped(value: float, _: int) -> str:
     return f"{value:,.10g}".replace(",", "\u2009")
 
 
-def _svg(name: str, size: tuple[float, float], draw: Callable, panels: int = 1) -> str:
+def svg(name: str, size: tuple[float, float], draw: Callable, panels: int = 1) -> str:
     """An <svg> element that shrinks with the window, to a point; `draw` gets the axes, an array of them for several panels."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")

@@ -123,6 +123,12 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
         entry.discard()
         where = f"; log: {entry.work / 'log.jsonl'}" if ctx.lines else ""
         raise StepError(f"step {step!r}: {error}{where}") from error
+    except ModuleNotFoundError as error:
+        entry.discard()
+        package = (error.name or str(error)).partition(".")[0]
+        raise StepError(
+            f"step {step!r} needs the Python package {package!r}; install it: pip install {package}"
+        ) from error
     except Exception as error:
         entry.discard()
         trace = entry.work / "traceback.txt"

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.proxy import AUTO
 from mico_runner.proxy.model import make
+from mico_runner.proxy.strategies import Strategy
 from mico_runner.validation.metrics import error_metrics
-from mico_runner.validation.protocols import group_ids, splits
+from mico_runner.validation.protocols import Splits, group_ids, splits
 
 COVERAGE = 0.9  # nominal, of the intervals in the predictions
 
@@ -22,7 +24,7 @@ class Validation(NamedTuple):
     Attributes:
         protocols: one row per kind and protocol: kind, strategy, protocol, rows, groups, mape, p90_ape, max_ape (fractions), spearman,
             kendall, coverage (share of rows inside their 90 % interval; nan in-sample).
-        predictions: one row per kind, protocol and profile row: kind, protocol, row (label in the profile), act_bits, weight_bits, group,
+        predictions: one row per kind, protocol and test of a profile row: row (its label), kind, shape, macs, bits, protocol, group,
             measured, predicted; lower, upper: the interval that holds 90 % of the log errors of the *other* folds (nan in-sample).
     """
 
@@ -57,13 +59,11 @@ def validate(
         measured = rows["latency"].to_numpy(dtype=float)
         groups = group_ids(rows, group_by)
         for protocol in protocols:
-            predicted = np.empty(len(rows))
-            fold_of = np.empty(len(rows), dtype=int)
-            for fold, (train, test) in enumerate(splits(protocol, rows, folds=folds, group_by=group_by, seed=seed)):
-                fitted = clone(estimator).fit(rows.iloc[train], measured[train])
-                predicted[test] = fitted.predict(rows.iloc[test])
-                fold_of[test] = fold
-            lower, upper = _intervals(measured, predicted, fold_of)
+            tested, predicted, fold_of = _held_out(
+                estimator, rows, measured, splits(protocol, rows, folds=folds, group_by=group_by, seed=seed)
+            )
+            truth = measured[tested]
+            lower, upper = _intervals(truth, predicted, fold_of)
             summary.append(
                 {
                     "kind": kind,
@@ -72,16 +72,31 @@ def validate(
                     "rows": len(rows),
                     "groups": len(np.unique(groups)),
                 }
-                | error_metrics(measured, predicted)
-                | {"coverage": _coverage(measured, lower, upper)}
+                | error_metrics(truth, predicted)
+                | {"coverage": _coverage(truth, lower, upper)}
             )
-            part = rows[["kind", "act_bits", "weight_bits"]].assign(protocol=protocol, group=groups)
+            part = rows[["kind", *SHAPE, "macs", *BITS]].assign(protocol=protocol, group=groups).iloc[tested]
             predictions.append(
-                part.assign(measured=measured, predicted=predicted, lower=lower, upper=upper)
+                part.assign(measured=truth, predicted=predicted, lower=lower, upper=upper)
                 .rename_axis("row")
                 .reset_index()
             )
     return Validation(pd.DataFrame(summary), pd.concat(predictions, ignore_index=True))
+
+
+def _held_out(
+    estimator: Strategy, rows: pd.DataFrame, measured: np.ndarray, folds: Splits
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tested positions, their predictions and the number of their fold; in the order of the rows where each is tested once."""
+    tested, predicted, fold_of = [], [], []
+    for fold, (train, test) in enumerate(folds):
+        fitted = clone(estimator).fit(rows.iloc[train], measured[train])
+        tested.append(test)
+        predicted.append(fitted.predict(rows.iloc[test]))
+        fold_of.append(np.full(len(test), fold))
+    positions = np.concatenate(tested)
+    order = np.argsort(positions, kind="stable")
+    return positions[order], np.concatenate(predicted)[order], np.concatenate(fold_of)[order]
 
 
 def _intervals(measured: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

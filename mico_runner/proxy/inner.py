@@ -1,4 +1,4 @@
-"""Held-out error of candidate estimators by grouped folds inside a training set: what `auto` and `ensemble` choose by.
+"""Held-out predictions of candidate estimators by grouped folds inside a training set: what `auto` and `ensemble` choose by.
 
 Only rows of the training set are used, so an error measured outside stays honest.
 """
@@ -10,23 +10,22 @@ import pandas as pd
 from sklearn.base import clone
 
 from mico_runner.proxy.strategies import Strategy
-from mico_runner.validation.metrics import absolute_percentage_errors
 from mico_runner.validation.protocols import group_ids, splits
 
 FOLDS = 4
 
 
-def held_out_errors(candidates: list[Strategy], table: pd.DataFrame, latency: np.ndarray, seed: int) -> np.ndarray:
-    """Mean absolute percentage error of each candidate on shapes left out, float64 (candidates,).
+def held_out_logs(candidates: list[Strategy], table: pd.DataFrame, latency: np.ndarray, seed: int) -> np.ndarray | None:
+    """log prediction of each candidate for every row, its shape left out, float64 (candidates, rows).
 
-    With fewer than two shapes there is nothing to leave out: the errors are all 0.
+    None with fewer than two shapes: there is nothing to leave out.
     """
     latency = np.asarray(latency, dtype=float)
     if len(np.unique(group_ids(table))) < 2:
-        return np.zeros(len(candidates))
-    errors = np.empty((len(candidates), len(table)))
+        return None
+    logs = np.empty((len(candidates), len(table)))
     for train, test in splits("group_kfold", table, folds=FOLDS, seed=seed):
         for number, candidate in enumerate(candidates):
             fitted = clone(candidate).fit(table.iloc[train], latency[train])
-            errors[number, test] = absolute_percentage_errors(latency[test], fitted.predict(table.iloc[test]))
-    return errors.mean(axis=1)
+            logs[number, test] = np.log(fitted.predict(table.iloc[test]))
+    return logs

@@ -77,6 +77,14 @@ def predict(state: dict[str, Any], table: pd.DataFrame) -> np.ndarray:
     return result
 
 
+def prior_covariance(table: pd.DataFrame, theta: dict[str, float]) -> np.ndarray:
+    """Covariance of the log residuals of all rows before anything is measured, noise left out, float64 (rows, rows)."""
+    shapes, shape_of = _unique_shapes(table)
+    pairs, pair_of = _unique_pairs(table)
+    state = {"shape_features": shape_features(table, shape_of, len(shapes)), "pairs": pairs}
+    return _covariance(state, shape_of, pair_of, theta | {"noise": 0.0})
+
+
 def shape_features(table: pd.DataFrame, shape_of: np.ndarray, count: int) -> np.ndarray:
     """log2 of the sizes of each distinct shape (shapes, 7): N, M, K, kernel taps, and the three pairwise products."""
     first = np.empty(count, dtype=int)

@@ -162,8 +162,8 @@ def _evaluate() -> dict[str, Rules]:
 def _predictor(strategy: Rules) -> dict[str, Rules]:
     return {
         "strategy": strategy,
-        "features": choice("", [AUTO, *FEATURES.names()], default="cbops+"),
-        "regressor": choice("", [AUTO, *REGRESSORS.names()], default="xgb"),
+        "features": choice("", [AUTO, *FEATURES.names()], default=AUTO),
+        "regressor": choice("", [AUTO, *REGRESSORS.names()], default=AUTO),
         "params": free("of the strategy"),
     }
 
@@ -181,9 +181,14 @@ def _proxy() -> dict[str, Rules]:
         },
         "folds": number("", "integer", min=2, max=1000, default=5),
     }
+    curve = {
+        "rows": items("sizes of the profile", number("", "integer", min=2, max=10**6), minlength=1, required=True),
+        "repeats": number("draws per size", "integer", min=1, max=100, default=5),
+    }
     return {
-        **_predictor(choice("", STRATEGIES.names(), default="two_stage")),
+        **_predictor(choice("", STRATEGIES.names(), default=AUTO)),
         "compare": items("further predictors, validated beside", candidate, default=[]),
+        "learning_curve": optional("error against profiled rows: random, lhs, adaptive", curve),
         "validation": section("", validation, default={}),
     }
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @register("fit", section="proxy", optional_needs=["profile"], order=30)
 class Fit(Step):
     """Fit the latency predictor to a kernel profile and validate it."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import profile_inputs
@@ -47,7 +50,7 @@ class Fit(Step):
                 folds=section["validation"]["folds"],
                 seed=ctx.seed,
             )
-            protocols.append(rows)
+            protocols.append(rows.assign(strategy=_label(candidate)))
             predictions.append(points)
         everything = pd.concat(protocols, ignore_index=True)
         everything.to_csv(ctx.dir / "protocols.csv", index=False)
@@ -64,6 +67,8 @@ class Fit(Step):
         model.save(ctx.dir / "model")
         about = {"unit": unit, "dataset": names, "strategy": section["strategy"], "rows": len(table)}
         (ctx.dir / "fit.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        if section["learning_curve"]:
+            self._learning_curve(ctx, table)
         suffix = {"group_kfold": "", "in_sample": "_in_sample", "kfold": "_rowwise"}
         for row in protocols[0].itertuples():
             name = f"proxy.{row.kind}.mape{suffix.get(row.protocol, '_' + row.protocol)}"
@@ -73,3 +78,35 @@ class Fit(Step):
                 ctx.metric(f"proxy.{row.kind}.spearman", row.spearman, "correlation", "higher", tolerance=0.01)
                 ctx.metric(f"proxy.{row.kind}.kendall", row.kendall, "correlation", "higher", tolerance=0.02)
                 ctx.metric(f"proxy.{row.kind}.coverage", row.coverage, "ratio", "info")  # of the 90 % intervals
+
+    def _learning_curve(self, ctx: StepContext, table: pd.DataFrame) -> None:
+        """Error against the number of profiled rows, by sampling, per kind of kernel."""
+        import pandas as pd
+
+        from mico_runner.proxy.learning import learning_curve, rows_needed
+        from mico_runner.proxy.model import make
+
+        section = ctx.spec["proxy"]
+        options = section["learning_curve"]
+        estimator = make(section["strategy"], section["features"], section["regressor"], section["params"], ctx.seed)
+        curves = []
+        for kind, rows in table.groupby("kind"):
+            latency = rows["latency"].to_numpy(float)
+            curve = learning_curve(estimator, rows, latency, options["rows"], options["repeats"], ctx.seed)
+            curves.append(curve.assign(kind=kind))
+            for sampler in ("lhs", "adaptive"):
+                part = rows_needed(curve, sampler)
+                if part != part:
+                    ctx.log(
+                        f"{kind}: {sampler} sampling never is as good as random sampling with {curve['rows'].max()} rows"
+                    )
+                else:
+                    ctx.metric(f"proxy.{kind}.rows_needed_{sampler}", part, "ratio", "lower", tolerance=0.1)
+        pd.concat(curves).to_csv(ctx.dir / "learning_curve.csv", index=False)
+
+
+def _label(candidate: dict[str, Any]) -> str:
+    """Strategy with what was chosen for it: "two_stage cbops+ xgb"."""
+    chosen = [candidate[key] for key in ("features", "regressor") if candidate[key] != "auto"]
+    chosen += [f"{key}={value}" for key, value in candidate["params"].items() if not isinstance(value, (dict, list))]
+    return " ".join([candidate["strategy"], *chosen])

@@ -13,6 +13,8 @@ from mico_runner.errors import UsageError
 from mico_runner.kernel_table import SHAPE
 from mico_runner.validation import PROTOCOLS, register
 
+FEW = 10  # groups per group to learn from, in `few_shapes`
+
 Splits = list[tuple[np.ndarray, np.ndarray]]
 
 
@@ -61,6 +63,12 @@ def kfold(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.ra
 def group_kfold(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
     """Groups dealt at random: no group (by default: shape) is in both halves."""
     return _by_group(group_ids(table, group_by), folds, rng)
+
+
+@register("few_shapes")
+def few_shapes(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
+    """Fitted on a tenth of the groups in turn, tested on all others: what few measurements of a new device are worth."""
+    return [(test, train) for train, test in _by_group(group_ids(table, group_by), FEW, rng)]
 
 
 @register("leave_one_network_out")

@@ -90,7 +90,9 @@ def _fit(folder):
             measured = 10 ** rng.uniform(3, 7, rows)
             predicted = measured * np.exp(rng.normal(0, mape / 0.8, rows))
             bits = rng.choice([2, 4, 8], (2, rows))
-            points.append(pd.DataFrame({"kind": kind, "protocol": protocol, "act_bits": bits[0], "weight_bits": bits[1],
+            points.append(pd.DataFrame({"row": range(rows), "kind": kind, "in_channels": rng.integers(1, 99, rows),
+                                        "macs": (measured / 2).astype(int), "act_bits": bits[0],
+                                        "weight_bits": bits[1], "protocol": protocol, "group": np.arange(rows) // 49,
                                         "measured": measured, "predicted": predicted, "lower": predicted * 0.9,
                                         "upper": predicted * 1.1}))  # fmt: skip
             suffix = {"in_sample": "_in_sample", "kfold": "_rowwise", "group_kfold": ""}[protocol]

@@ -24,7 +24,7 @@ def table(shapes: list[int], bits: tuple[int, ...] = (2, 8)) -> pd.DataFrame:
 
 @given(st.integers(2, 20), st.integers(2, 6), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
-@pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS.names()) - {"in_sample"}))
+@pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS.names()) - {"in_sample", "few_shapes"}))
 def test_every_row_is_tested_once_and_never_trained_on(protocol, shapes, folds, seed):
     rows = table(list(range(1, shapes + 1)))
     parts = splits(protocol, rows, folds=folds, seed=seed)
@@ -39,6 +39,15 @@ def test_every_row_is_tested_once_and_never_trained_on(protocol, shapes, folds, 
 def test_group_kfold_never_shares_a_shape(shapes, folds, seed):
     rows = table(list(range(1, shapes + 1)), bits=(1, 2, 4))
     for train, test in splits("group_kfold", rows, folds=folds, seed=seed):
+        assert not set(rows["in_channels"].iloc[train]) & set(rows["in_channels"].iloc[test])
+
+
+def test_few_shapes_learns_from_a_tenth_of_the_shapes():
+    rows = table(list(range(1, 31)), bits=(1, 2, 4))
+    parts = splits("few_shapes", rows, seed=3)
+    assert [len(train) for train, _ in parts] == [9] * 10
+    for train, test in parts:
+        assert sorted([*train, *test]) == list(range(len(rows)))
         assert not set(rows["in_channels"].iloc[train]) & set(rows["in_channels"].iloc[test])
 
 

@@ -1,11 +1,13 @@
-"""The best of several strategies on shapes left out of the training set."""
+"""The best of several strategies, or their mean, on shapes left out of the training set."""
 
 from __future__ import annotations
+
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from mico_runner.proxy.inner import held_out_errors
+from mico_runner.proxy.inner import held_out_logs
 from mico_runner.proxy.strategies import Strategy, register
 from mico_runner.proxy.strategies.hybrid import Hybrid
 from mico_runner.proxy.strategies.single import Single
@@ -13,22 +15,32 @@ from mico_runner.proxy.strategies.single import Single
 
 @register("auto")
 class Auto(Strategy):
-    """Chosen by grouped folds inside the training set, so that the error measured outside it stays honest."""
+    """Chosen by grouped folds inside the training set, so that the error measured outside it stays honest.
+
+    What is chosen is one candidate or the geometric mean of some: candidates that are nearly as good as each other err differently.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Auto:
         candidates = self.candidates()
-        self.held_out_errors_ = held_out_errors(candidates, table, latency, self.seed)
-        best = candidates[int(np.argmin(self.held_out_errors_))]
-        if isinstance(best, Hybrid):
-            best.set_params(tune=True)  # once, not for every candidate and fold
-        self.chosen_ = best.fit(table, latency)
+        subsets = [
+            list(c) for size in range(1, len(candidates) + 1) for c in combinations(range(len(candidates)), size)
+        ]
+        logs = held_out_logs(candidates, table, latency, self.seed)
+        best = subsets[0]
+        if logs is not None:
+            best = min(subsets, key=lambda members: np.abs(np.exp(logs[members].mean(axis=0)) / latency - 1).mean())
+        self.members_ = [candidates[number] for number in best]
+        for member in self.members_:
+            if isinstance(member, Hybrid):
+                member.set_params(tune=True)  # once, not for every candidate and fold
+            member.fit(table, latency)
         return self
 
     def predict(self, table: pd.DataFrame) -> np.ndarray:
-        return self.chosen_.predict(table)
+        return np.exp(np.mean([np.log(member.predict(table)) for member in self.members_], axis=0))
 
     def candidates(self) -> list[Strategy]:
         """Bit-widths free or alike; costs added up or overlapping; and trees, for data without that structure."""

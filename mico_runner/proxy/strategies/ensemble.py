@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mico_runner.proxy.inner import held_out_errors
+from mico_runner.proxy.inner import held_out_logs
 from mico_runner.proxy.strategies import Strategy, register
 from mico_runner.proxy.strategies.hybrid import Hybrid
 from mico_runner.proxy.strategies.single import Single
@@ -29,7 +29,8 @@ class Ensemble(Strategy):
             Hybrid(bit_penalty=1e-1, tune=False, seed=self.seed),
             Single(seed=self.seed),
         ]
-        errors = held_out_errors(members, table, latency, self.seed)
+        logs = held_out_logs(members, table, latency, self.seed)
+        errors = np.ones(len(members)) if logs is None else np.abs(np.exp(logs) / latency - 1).mean(axis=1)
         weights = np.maximum(errors, SMALLEST_ERROR) ** -SHARPNESS
         self.weights_ = weights / weights.sum()
         self.members_ = [member.fit(table, latency) for member in members]

@@ -61,6 +61,13 @@ class Structural(Strategy):
         summed = np.einsum("ij,j->i", X, self.coefficients_)
         return np.maximum(np.maximum(summed, 0) ** (1 / self.power), self.floor_)
 
+    def relative_terms(self, table: pd.DataFrame, latency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Terms over latency, each of mean square 1, (rows, terms); and which of them all bit-widths share, bool (terms,)."""
+        X, _ = self._columns(table, physical_terms(table)[self.terms_].to_numpy())
+        A = X / latency[:, None]
+        scale = np.sqrt((A**2).mean(axis=0))
+        return A[:, scale > 0] / scale[scale > 0], (np.arange(A.shape[1]) < len(self.terms_))[scale > 0]
+
     def _columns(self, table: pd.DataFrame, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Design matrix (rows, coefficients) and ridge penalty of each coefficient."""
         powered = terms**self.power
