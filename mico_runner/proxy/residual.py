@@ -25,7 +25,7 @@ from mico_runner.kernel_table import SHAPE
 from mico_runner.proxy.terms import sizes
 
 TUNING_ROWS = 700  # a sample is enough to choose among the grid, and keeps the cubic cost small
-CHUNK = 8192  # rows predicted at once, for memory
+CHUNK = 512  # rows predicted at once: what is computed for them stays in the cache
 # length, bit_length: octaves of size and of bit-width. Of the amplitudes only the ratios matter for the mean.
 DEFAULT = {"length": 3.0, "shape": 0.05, "bits": 0.02, "bit_length": 1.5, "own": 0.03, "own_bits": 0.01, "noise": 0.01}
 GRID = {"bits": (0.02, 0.05), "own": (0.03, 0.1), "noise": (0.01, 0.05)}
@@ -109,10 +109,14 @@ def _unique_pairs(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, length: float) -> np.ndarray:
+    """Squared-exponential covariance (left, right); loops and no matrix product, whose last bits depend on the number of rows."""
     squared = np.zeros((len(left), len(right)))
-    for a, b in zip(left.T, right.T, strict=True):
-        squared += ((a[:, None] - b[None, :]) / length) ** 2
-    return np.exp(-0.5 * squared)
+    for a, b in zip(left.T / length, right.T / length, strict=True):
+        difference = a[:, None] - b[None, :]
+        difference *= difference
+        squared += difference
+    squared *= -0.5
+    return np.exp(squared, out=squared)
 
 
 def _covariance(

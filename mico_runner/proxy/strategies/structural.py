@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
@@ -57,8 +59,14 @@ class Structural(Strategy):
 
     def predict(self, table: pd.DataFrame) -> np.ndarray:
         """Bit-widths that were not profiled take the deviations of the nearest profiled ones (on a log scale)."""
-        X, _ = self._columns(table, physical_terms(table)[self.terms_].to_numpy())
-        summed = np.einsum("ij,j->i", X, self.coefficients_)
+        powered = physical_terms(table)[self.terms_].to_numpy() ** self.power
+        summed = np.zeros(len(table))  # term by term: the last bits of a matrix product depend on the number of rows
+        for term in range(len(self.terms_)):
+            summed += powered[:, term] * self.coefficients_[term]
+        start = len(self.terms_)
+        for term, level, nearest in self._deviations(table):
+            summed += powered[:, term] * self.coefficients_[start + nearest]
+            start += len(self.levels_[level])
         return np.maximum(np.maximum(summed, 0) ** (1 / self.power), self.floor_)
 
     def relative_terms(self, table: pd.DataFrame, latency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,18 +80,22 @@ class Structural(Strategy):
         """Design matrix (rows, coefficients) and ridge penalty of each coefficient."""
         powered = terms**self.power
         columns, penalty = list(powered.T), [SHARED_PENALTY] * len(self.terms_)
+        for term, level, nearest in self._deviations(table):
+            known = range(len(self.levels_[level]))
+            columns += [np.where(nearest == code, powered[:, term], 0.0) for code in known]
+            penalty += [self.bit_penalty] * len(known)
+        return np.stack(columns, axis=1), np.array(penalty)
+
+    def _deviations(self, table: pd.DataFrame) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Terms that deviate: position of the term, level, and each row's position among the profiled bits of that level."""
         for level in "awp":
             known = self.levels_[level]
             if len(known) < 2:
                 continue  # one bit-width only: nothing to deviate from
-            nearest = known[_nearest(bit_codes(table, level), known)]
+            nearest = _nearest(bit_codes(table, level), known)
             for name, deviation in DEVIATIONS.items():
-                if level != deviation or name not in self.terms_:
-                    continue
-                term = powered[:, self.terms_.index(name)]
-                columns += [np.where(nearest == value, term, 0.0) for value in known]
-                penalty += [self.bit_penalty] * len(known)
-        return np.stack(columns, axis=1), np.array(penalty)
+                if level == deviation and name in self.terms_:
+                    yield self.terms_.index(name), level, nearest
 
 
 def _least_squares(A: np.ndarray, target: np.ndarray) -> np.ndarray:
