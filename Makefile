@@ -36,8 +36,12 @@ plan: $(INSTALLED)        ## what running SPEC=... would do, and why
 validate: $(INSTALLED)    ## check every shipped spec
 	$(BIN)/mico-run validate specs/*.yaml
 
+# Another processor rounds otherwise and so trains slightly other weights: figures of the chosen network may move by this much.
+ALLOWED = '*accuracy<-3' '*accuracy_drop>+3' '*.flash_*>+15%' 'search.latency*>+3%' 'simulate.latency>+3%' \
+	'simulate.latency_predicted>+3%' 'simulate.latency_ratio>+3%' 'simulate.latency_error>+0.03'
+
 diff: quickstart          ## the quick start against its committed baseline
-	$(BIN)/mico-run diff quickstart
+	$(BIN)/mico-run diff quickstart $(addprefix --fail-on ,$(ALLOWED))
 
 baseline: quickstart      ## replace the committed baseline by the newest quick start
 	$(BIN)/mico-run diff quickstart --save-baseline

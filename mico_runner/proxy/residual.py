@@ -22,6 +22,7 @@ import pandas as pd
 from scipy import linalg
 
 from mico_runner.kernel_table import SHAPE
+from mico_runner.proxy.grid_solver import solve
 from mico_runner.proxy.terms import sizes
 
 TUNING_ROWS = 700  # a sample is enough to choose among the grid, and keeps the cubic cost small
@@ -47,11 +48,8 @@ def fit(table: pd.DataFrame, residual: np.ndarray, tune: bool, rng: np.random.Ge
         if len(rows) > TUNING_ROWS:
             rows = np.sort(rng.choice(len(rows), TUNING_ROWS, replace=False))
         theta = _tuned(state, shape_of[rows], pair_of[rows], residual[rows])
-    alpha = linalg.cho_solve(
-        linalg.cho_factor(_covariance(state, shape_of, pair_of, theta), overwrite_a=True), residual
-    )
-    weights = np.zeros((len(shapes), len(pairs)))
-    np.add.at(weights, (shape_of, pair_of), alpha)
+    similar = _kernel(state["shape_features"], state["shape_features"], theta["length"])
+    weights = solve(similar, _kernel(pairs, pairs, theta["bit_length"]), theta, shape_of, pair_of, residual)
     return state | {"weights": weights, "theta": theta}
 
 

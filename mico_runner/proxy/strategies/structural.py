@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
 from mico_runner.proxy.strategies import Strategy, register
@@ -47,11 +48,11 @@ class Structural(Strategy):
         A = X / (latency**self.power)[:, None]
         scale = np.sqrt((A**2).sum(axis=0))
         used = scale > 0
-        A, ridge = A[:, used] / scale[used], np.diag(np.sqrt(penalty[used]))
+        A = A[:, used] / scale[used]
         weight = np.ones(len(latency))
         for _ in range(1 + REWEIGHTINGS):
-            solution = _least_squares(np.vstack([A * weight[:, None], ridge]), weight)
-            weight = np.sqrt(HUBER / np.maximum(np.abs(A @ solution - 1), HUBER))
+            solution = _least_squares(A, weight, penalty[used])
+            weight = HUBER / np.maximum(np.abs(A @ solution - 1), HUBER)
         self.coefficients_ = np.zeros(X.shape[1])
         self.coefficients_[used] = solution / scale[used]
         self.floor_ = FLOOR * float(latency.min())
@@ -98,10 +99,12 @@ class Structural(Strategy):
                     yield self.terms_.index(name), level, nearest
 
 
-def _least_squares(A: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Non-negative x of least |A x - target|; the target goes on with zeros."""
-    Q, R = np.linalg.qr(A)  # the same problem with as few rows as columns
-    return nnls(R, target @ Q[: len(target)], maxiter=100 * R.shape[1])[0]
+def _least_squares(A: np.ndarray, weight: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """Non-negative x of least weight * (A x - 1)^2 + penalty * x^2, by the normal equations: the columns have norm 1."""
+    weighted = A.T * weight
+    factor = np.linalg.cholesky(weighted @ A + np.diag(penalty))  # as many rows as columns
+    target = solve_triangular(factor, weighted.sum(axis=1), lower=True)
+    return nnls(factor.T, target, maxiter=100 * len(target))[0]
 
 
 def bit_codes(table: pd.DataFrame, level: str) -> np.ndarray:
