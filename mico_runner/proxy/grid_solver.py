@@ -4,10 +4,10 @@ Rows lie on a grid of shapes and pairs of bit-widths, and the covariance on the 
 
     A = S1 x 11' + S2 x B + noise^2 I,    S1 = shape^2 K + own^2 I,    S2 = bits^2 K + own_bits^2 I,
 
-x the Kronecker product, K (shapes) and B (pairs) the two kernels. S1 and S2 share K's eigenvectors, so A falls into one block of the size of
-the pairs per eigenvalue. Profiles measure most shapes at the same pairs: A's inverse, cut to the measured cells, preconditions conjugate
-gradients so well that a few iterations do (one, when the grid is full). Cubic in shapes and in pairs, never in rows. Rows of one cell
-count as their mean, with as much less noise.
+x the Kronecker product, K (shapes) and B (pairs) the two kernels. S1 and S2 share K's eigenvectors, so A falls into one block of the
+size of the pairs per eigenvalue. Profiles measure most shapes at the same pairs: A's inverse, cut to the measured cells, preconditions
+conjugate gradients so well that a few iterations do (one, when the grid is full). Cubic in shapes and in pairs, never in rows. Rows of
+one cell count as their mean, with as much less noise.
 """
 
 from __future__ import annotations
