@@ -1,0 +1,70 @@
+/* 8-bit weights and activations of any bits: a multiplication for each product, loads shared by a tile in registers. */
+#include "mico_tile.h"
+
+static uint32_t pack(const uint32_t *codes, int32_t words, int32_t positions, uint32_t *patch)
+{
+    for (int32_t i = 0; i < words; i++)
+        patch[i * positions] = codes[i];
+    return 0; /* weights have no offset here */
+}
+
+/* Two rows, four positions. */
+static void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d)
+{
+    const uint8_t *x = (const uint8_t *)patch;
+    const int8_t *a = (const int8_t *)rows, *b = (const int8_t *)(rows + row_words);
+    const int8_t *end = a + 4 * row_words;
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+
+    for (; a != end; a += 4, b += 4, x += 16) {
+#define MICO_TAP(i)                                                                                                    \
+    {                                                                                                                  \
+        const int32_t u = a[i], v = b[i], x0 = x[i], x1 = x[4 + i], x2 = x[8 + i], x3 = x[12 + i];                     \
+        a0 += x0 * u;                                                                                                  \
+        a1 += x1 * u;                                                                                                  \
+        a2 += x2 * u;                                                                                                  \
+        a3 += x3 * u;                                                                                                  \
+        b0 += x0 * v;                                                                                                  \
+        b1 += x1 * v;                                                                                                  \
+        b2 += x2 * v;                                                                                                  \
+        b3 += x3 * v;                                                                                                  \
+    }
+        MICO_TAP(0)
+        MICO_TAP(1)
+        MICO_TAP(2)
+        MICO_TAP(3)
+#undef MICO_TAP
+    }
+    d[0] = (uint32_t)a0;
+    d[1] = (uint32_t)a1;
+    d[2] = (uint32_t)a2;
+    d[3] = (uint32_t)a3;
+    d[4] = (uint32_t)b0;
+    d[5] = (uint32_t)b1;
+    d[6] = (uint32_t)b2;
+    d[7] = (uint32_t)b3;
+}
+
+/* Four rows, one position. */
+static void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d)
+{
+    const uint8_t *x = (const uint8_t *)patch;
+    const int8_t *a = (const int8_t *)rows, *b = a + 4 * row_words, *c = b + 4 * row_words, *e = c + 4 * row_words;
+    const int8_t *end = b;
+    int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
+
+    for (; a != end; a += 4, b += 4, c += 4, e += 4, x += 4) {
+        for (int32_t i = 0; i < 4; i++) {
+            d0 += x[i] * a[i];
+            d1 += x[i] * b[i];
+            d2 += x[i] * c[i];
+            d3 += x[i] * e[i];
+        }
+    }
+    d[0] = (uint32_t)d0;
+    d[1] = (uint32_t)d1;
+    d[2] = (uint32_t)d2;
+    d[3] = (uint32_t)d3;
+}
+
+const mico_scheme mico_bytes = {4, 1, 1, 0, pack, wide, narrow};
