@@ -17,7 +17,7 @@ KERNELS = Path(__file__).parent / "kernels"
 CFLAGS = "-O3 -march=native"
 # The multilib's own name of the ISA: "_zicsr" in it would pick a libgcc of another ABI. Loops stay loops, not calls of memcpy.
 RV32_TARGET = "-march=rv32im -misa-spec=2.2 -mabi=ilp32"
-RV32_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns"
+RV32_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -fno-schedule-insns -ffunction-sections"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
 SHARED = {"max_pool2d": ["mico_pool"], "avg_pool2d": ["mico_pool"]}  # kernel -> further files that it includes
 BUNDLE = "networks"  # the program of `generate_networks`

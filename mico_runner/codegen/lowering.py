@@ -106,10 +106,9 @@ class Lowering:
         if layer is None:
             return False
         codes = {"flip": f"0x{layer.flip:08x}u", "less": f"0x{layer.less:08x}u", "half": int(layer.scheme.half)}
-        fields = {**fields, **codes, "scheme": f"&{layer.scheme.symbol}"}
         units = ("mico_tile", layer.scheme.unit)
-        more = {"units": units, "scratch_words": layer.scratch_words}
-        self.emit(node.name, "conv2d_tiled", [source], output, fields, layer.weights, **more)
+        more = {"variant": layer.scheme.name, "units": units, "scratch_words": layer.scratch_words}
+        self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
         return True
 
     def permute(self, name: str, node: str, source: Buffer, target: Buffer, rows: int) -> None:

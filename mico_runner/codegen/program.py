@@ -114,8 +114,13 @@ class Call:
     output: Buffer
     fields: dict[str, Any]
     weights: Weights | None = None
+    variant: str = ""  # scheme of a tiled kernel
     units: tuple[str, ...] = ()  # files of kernels that it needs besides its own
     scratch_words: int | None = None  # of a tiled kernel
+
+    @property
+    def function(self) -> str:
+        return f"mico_conv2d_{self.variant}" if self.variant else f"mico_{self.kernel}"
 
     @property
     def scratch_bytes(self) -> int:

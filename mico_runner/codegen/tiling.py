@@ -14,23 +14,23 @@ from mico_runner.codegen.packing import WORD, pack_rows, row_words
 from mico_runner.codegen.program import Weights
 from mico_runner.quant.qgraph import QNode, QType, storage_bits
 
-POSITIONS = 4  # MICO_TILE_POSITIONS
-OUTPUTS = 4  # MICO_TILE_OUTPUTS
+POSITIONS = 4  # MICO_WIDE
+OUTPUTS = 4  # MICO_NARROW
 _BYTE = 0x01010101
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """One `mico_scheme` in C.
+    """One `mico_scheme` in C, whose kernel is `mico_conv2d_<name>`.
 
     Attributes:
-        symbol, unit: its name and the file that defines it.
+        name, unit: its name and the file that defines it.
         lanes: codes in a word of a patch: 4 bytes, 2 or 4 lanes, or 32 bits.
         offset: of the weights' codes (`ow`); their scale is 2 with one bit, else 1.
         half: signed one-bit activations are 0 and 1 instead of 0 and 2.
     """
 
-    symbol: str
+    name: str
     unit: str
     bits: int
     lanes: int
@@ -77,15 +77,16 @@ def scheme_of(weight_bits: int, activation: QType, padded: bool) -> Scheme | Non
         return None
     bits, offset = activation.bits, 1 << (weight_bits - 1)
     if weight_bits == 1 and bits == 1 and not (activation.is_sign and padded):
-        return Scheme("mico_bits", "mico_bits", 1, 32, 1, half=activation.is_sign)
+        return Scheme("bits", "mico_bits", 1, 32, 1, half=activation.is_sign)
     bits = 2 if bits == 1 else bits  # -1 and +1 are the codes 0 and 2, and padding is 1
     if bits <= 2 and weight_bits <= 4:
-        return Scheme(f"mico_lanes8_2x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
+        return Scheme(f"lanes8_2x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
     if bits <= 4 and weight_bits <= 2:
-        return Scheme(f"mico_lanes8_4x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
+        return Scheme(f"lanes8_4x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
     if bits <= 4 or weight_bits <= 4:
-        return Scheme(f"mico_lanes16_{weight_bits}", "mico_lanes", weight_bits, 2, offset)
-    return Scheme("mico_bytes", "mico_bytes", 8, 4, 0)
+        top = 4 if bits <= 4 and weight_bits >= 4 else 8
+        return Scheme(f"lanes16_{top}x{weight_bits}", "mico_lanes", weight_bits, 2, offset)
+    return Scheme("bytes", "mico_bytes", 8, 4, 0)
 
 
 def tiled(node: QNode, rows: np.ndarray, activation: QType, positions: int, padded: bool) -> Tiled | None:

@@ -3,7 +3,7 @@
 #ifndef MICO_CONV2D_TILED_H
 #define MICO_CONV2D_TILED_H
 
-#include "mico_tile.h"
+#include "mico.h"
 
 typedef struct {
     int32_t in_h, in_w, in_c;
@@ -14,14 +14,20 @@ typedef struct {
     int32_t dilation_h, dilation_w;
     uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less, */
     int32_t half;        /* halved when 1: -1 and +1 are 0 and 1 */
-    const mico_scheme *scheme;
     mico_range output;
     mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the scheme's order; bias with the constant terms */
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
- * scratch, in words: one patch as bytes (row_words * taps of the scheme / 4), then the patches of a tile
- * (row_words * patch_words of the scheme, times 4 when there are 4 positions or more) */
-void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
+ * scratch, in words: one patch as bytes, then the patches of a tile, 4 when there are 4 positions or more (codegen/tiling.py).
+ * One function per scheme, named by the bits of activations x weights: 8 x 8; two lanes of 16 bits; four lanes of 8 bits;
+ * single bits. The bits of the activations may be fewer. */
+typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
+mico_conv2d_tiled mico_conv2d_bytes;
+mico_conv2d_tiled mico_conv2d_lanes16_8x1, mico_conv2d_lanes16_8x2, mico_conv2d_lanes16_8x4;
+mico_conv2d_tiled mico_conv2d_lanes16_4x4, mico_conv2d_lanes16_4x8;
+mico_conv2d_tiled mico_conv2d_lanes8_4x1, mico_conv2d_lanes8_4x2, mico_conv2d_lanes8_2x4;
+mico_conv2d_tiled mico_conv2d_lanes8_2x1, mico_conv2d_lanes8_2x2;
+mico_conv2d_tiled mico_conv2d_bits;
 
 #endif
