@@ -65,6 +65,11 @@ class Tiled:
     less: int
     scratch_words: int
 
+    def whole_words(self, geometry: dict[str, int]) -> bool:
+        """Whether each patch lies in the input in one piece of whole words."""
+        one = geometry["kernel_h"] * geometry["kernel_w"] == 1 and geometry["pad_h"] + geometry["pad_w"] == 0
+        return one and geometry["in_c"] * self.scheme.bits % WORD == 0
+
 
 def scheme_of(weight_bits: int, activation: QType, padded: bool) -> Scheme | None:
     """The scheme for a layer; None when there is none (3, 5, 6 or 7 bits of weights).
@@ -77,7 +82,7 @@ def scheme_of(weight_bits: int, activation: QType, padded: bool) -> Scheme | Non
         return None
     bits, offset = activation.bits, 1 << (weight_bits - 1)
     if weight_bits == 1 and bits == 1 and not (activation.is_sign and padded):
-        return Scheme("bits", "mico_bits", 1, 32, 1, half=activation.is_sign)
+        return Scheme("signs" if activation.is_sign else "bits", "mico_bits", 1, 32, 1, half=activation.is_sign)
     bits = 2 if bits == 1 else bits  # -1 and +1 are the codes 0 and 2, and padding is 1
     if bits <= 2 and weight_bits <= 4:
         return Scheme(f"lanes8_2x{weight_bits}", "mico_lanes", weight_bits, 4, offset)

@@ -117,4 +117,5 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
         d[r] = count(patch, rows + r * row_words, row_words);
 }
 
-MICO_CONV2D(bits, 32, 2, 1, pack, wide, narrow)
+MICO_CONV2D(bits, 32, 0, 2, 1, pack, wide, narrow)
+MICO_CONV2D(signs, 32, 1, 4, 2, pack, wide, narrow)

@@ -105,4 +105,4 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     d[3] = (uint32_t)d3;
 }
 
-MICO_CONV2D(bytes, 4, 1, 0, pack, wide, narrow)
+MICO_CONV2D(bytes, 4, 0, 1, 0, pack, wide, narrow)

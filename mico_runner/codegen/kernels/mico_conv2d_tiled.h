@@ -12,8 +12,8 @@ typedef struct {
     int32_t stride_h, stride_w;
     int32_t pad_h, pad_w;
     int32_t dilation_h, dilation_w;
-    uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less, */
-    int32_t half;        /* halved when 1: -1 and +1 are 0 and 1 */
+    uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less */
+    int32_t in_place;    /* 1: every patch lies in x in one piece, in whole words, and is not copied */
     mico_range output;
     mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the scheme's order; bias with the constant terms */
 } mico_conv2d_tiled_t;
@@ -28,6 +28,6 @@ mico_conv2d_tiled mico_conv2d_lanes16_8x1, mico_conv2d_lanes16_8x2, mico_conv2d_
 mico_conv2d_tiled mico_conv2d_lanes16_4x4, mico_conv2d_lanes16_4x8;
 mico_conv2d_tiled mico_conv2d_lanes8_4x1, mico_conv2d_lanes8_4x2, mico_conv2d_lanes8_2x4;
 mico_conv2d_tiled mico_conv2d_lanes8_2x1, mico_conv2d_lanes8_2x2;
-mico_conv2d_tiled mico_conv2d_bits;
+mico_conv2d_tiled mico_conv2d_bits, mico_conv2d_signs; /* signs: -1 and +1 */
 
 #endif

@@ -9,24 +9,44 @@
 /* Four codes per word become two words of two: codes 0 and 2, then 1 and 3. */
 MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positions, uint32_t *patch)
 {
+    const uint32_t mask = 0x00ff00ffu, *end = codes + words;
     uint32_t sum = 0;
-    for (int32_t i = 0; i < words; i++, patch += 2 * positions) {
-        const uint32_t even = codes[i] & 0x00ff00ffu, odd = codes[i] >> 8 & 0x00ff00ffu;
-        const uint32_t both = even + odd;
-        patch[0] = even;
-        patch[positions] = odd;
-        sum += (both & 0xffffu) + (both >> 16);
+
+    while (codes != end) {
+        const uint32_t *stop = end - codes > 64 ? codes + 64 : end;
+        uint32_t lanes = 0; /* 64 times two codes fit */
+        for (; codes != stop; codes++, patch += 2 * positions) {
+            const uint32_t word = *codes;
+            uint32_t odd = word >> 8;
+            MICO_ORDER(odd);
+            const uint32_t even = word & mask;
+            odd &= mask;
+            patch[0] = even;
+            patch[positions] = odd;
+            lanes += even;
+            lanes += odd;
+        }
+        sum += (lanes & 0xffffu) + (lanes >> 16);
     }
     return sum;
 }
 
-/* Four codes per word are four lanes already; codes are below 16. */
+/* Four codes per word are four lanes already; codes are below 16, or 17 words of them would not fit a byte. */
 MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positions, uint32_t *patch)
 {
+    const uint32_t mask = 0x00ff00ffu, *end = codes + words;
     uint32_t sum = 0;
-    for (int32_t i = 0; i < words; i++, patch += positions) {
-        patch[0] = codes[i];
-        sum += codes[i] * 0x01010101u >> 24;
+
+    while (codes != end) {
+        const uint32_t *stop = end - codes > 16 ? codes + 16 : end;
+        uint32_t lanes = 0;
+        for (; codes != stop; codes++, patch += positions) {
+            const uint32_t word = *codes;
+            patch[0] = word;
+            lanes += word;
+        }
+        lanes = (lanes & mask) + (lanes >> 8 & mask);
+        sum += (lanes & 0xffffu) + (lanes >> 16);
     }
     return sum;
 }
@@ -61,15 +81,17 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
         PRODUCTS(codes)                                                                                                \
         ADD_TO(s)                                                                                                      \
     }
-#define STEP(j)                                                                                                        \
-    {                                                                                                                  \
-        uint32_t codes = a >> bits * (j), others = b >> bits * (j);                                                    \
-        MICO_ORDER(codes);                                                                                                    \
-        LOAD_PATCHES(j)                                                                                                \
-        codes &= mask;                                                                                                 \
-        ROW_STEP(codes, s)                                                                                             \
-        others &= mask;                                                                                                \
-        ROW_STEP(others, t)                                                                                            \
+#define STEP(j)                                                                                                       \
+    {                                                                                                                 \
+        LOAD_PATCHES(j)                                                                                               \
+        uint32_t codes = a >> bits * (j);                                                                             \
+        MICO_ORDER(codes);                                                                                            \
+        uint32_t others = b >> bits * (j);                                                                            \
+        MICO_ORDER(others);                                                                                           \
+        codes &= mask;                                                                                                \
+        ROW_STEP(codes, s)                                                                                            \
+        others &= mask;                                                                                               \
+        ROW_STEP(others, t)                                                                                           \
     }
 
 /* Two rows, four positions. Lanes are 16 bits wide and emptied every `words` words of weights. */
@@ -82,11 +104,11 @@ MICO_INLINE void wide16(const uint32_t *patch, const uint32_t *rows, int32_t row
 
     for (int i = 0; i < 8; i++)
         d[i] = 0;
-    while (rows != end) {
+    do {
         const uint32_t *stop = end - rows > words ? rows + words : end;
         uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
-        for (; rows != stop; rows++, other++) {
-            uint32_t a = *rows, b = *other;
+        do {
+            uint32_t a = *rows++, b = *other++;
             for (int step = 0; step < steps; step += steps < 4 ? steps : 4) {
                 STEP(0)
                 STEP(1)
@@ -100,7 +122,8 @@ MICO_INLINE void wide16(const uint32_t *patch, const uint32_t *rows, int32_t row
                     b >>= bits * 4;
                 }
             }
-        }
+        } while (rows != stop);
+        MICO_ORDER(d); /* which stays in memory */
         d[0] += s0 >> 16;
         d[1] += s1 >> 16;
         d[2] += s2 >> 16;
@@ -109,7 +132,7 @@ MICO_INLINE void wide16(const uint32_t *patch, const uint32_t *rows, int32_t row
         d[5] += t1 >> 16;
         d[6] += t2 >> 16;
         d[7] += t3 >> 16;
-    }
+    } while (rows != end);
 }
 
 /* Two rows, four positions. Lanes are 8 bits wide and emptied every four steps. */
@@ -125,6 +148,7 @@ MICO_INLINE void wide8(const uint32_t *x, const uint32_t *rows, int32_t row_word
                 uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
                 for (int j = 0; j < 4; j++) {
                     uint32_t codes = a >> bits * j;
+                    MICO_ORDER(codes);
                     LOAD_PATCHES(j)
                     codes &= mask;
                     ROW_STEP(codes, s)
@@ -169,9 +193,11 @@ MICO_INLINE void wide8_once(const uint32_t *patch, const uint32_t *rows,
     for (; rows != end; rows++, other++) {
         const uint32_t a = *rows, b = *other;
         for (int j = 0; j < 8 / bits; j++) {
-            uint32_t codes = a >> bits * j, others = b >> bits * j;
-            MICO_ORDER(codes);
             LOAD_PATCHES(j)
+            uint32_t codes = a >> bits * j;
+            MICO_ORDER(codes);
+            uint32_t others = b >> bits * j;
+            MICO_ORDER(others);
             codes &= mask;
             ROW_STEP_ONCE(codes, s)
             others &= mask;
@@ -247,7 +273,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     {                                                                                                                  \
         narrow(patch, rows, row_words, d, bits, mask, top, (lane) / (bits), group);                                    \
     }                                                                                                                  \
-    MICO_CONV2D(name, 32 / (bits), (bits) == 1 ? 2 : 1, 1 << ((bits)-1), pack, wide_##name, narrow_##name)             \
+    MICO_CONV2D(name, 32 / (bits), 0, (bits) == 1 ? 2 : 1, 1 << ((bits)-1), pack, wide_##name, narrow_##name)          \
     /* a lane holds the products of `full` steps */                                                                    \
     typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) && \
                                      (group) <= (full)                                                                 \

@@ -34,7 +34,8 @@ typedef void mico_tile(const uint32_t *patch, const uint32_t *rows, int32_t row_
 
 typedef struct {
     int32_t taps;           /* weights per word */
-    uint32_t scale, offset; /* sw, ow */
+    int32_t half;           /* 1: signed bits, -1 and +1, are the codes 0 and 1 */
+    uint32_t scale, offset; /* sw and ow, times sx */
     mico_pack *pack;
     mico_tile *wide, *narrow;
 } mico_scheme;
@@ -42,84 +43,158 @@ typedef struct {
 /* The taps under the output at (oy, ox), zeros outside the input, as bytes. */
 void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t oy, int32_t ox, uint32_t *row);
 
-/* mico_rescale, for where it is rare. */
+/* mico_rescale in a call. */
 int32_t mico_rescale_any(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out);
 
-/* An accumulator as an integer of the output. multiplier < 2^22, so that 9 more bits fit, and from a shift of 24 on the shift is
- * of the product's high word alone: the same integer as mico_rescale gives. */
-MICO_INLINE int32_t mico_requantise(uint32_t acc, int32_t multiplier, int32_t shift, const mico_range *out)
+MICO_INLINE int32_t mico_clamp(int32_t r, int32_t low, uint32_t span)
 {
-    if (shift < 24 || out->sign)
-        return mico_rescale_any((int32_t)acc, multiplier, shift, out);
-    const int32_t high = (int32_t)((int64_t)(int32_t)acc * (multiplier << 9) >> 32);
-    int32_t r = (high + (1 << (shift - 24))) >> (shift - 23);
-    r = r < out->min ? out->min : r;
-    return r > out->max ? out->max : r;
+    if (__builtin_expect((uint32_t)r - (uint32_t)low > span, 0))
+        r = r < low ? low : low + (int32_t)span;
+    return r;
 }
 
-/* Accumulators d (positions,) of channel c to the output, at y (positions, out_c). */
-MICO_INLINE void mico_store_tile(const mico_conv2d_tiled_t *p, int32_t c, int32_t positions, uint32_t scale,
-                                 const uint32_t *d, const uint32_t *terms, uint8_t *y)
+MICO_INLINE int32_t mico_high_word(uint32_t acc, int32_t multiplier)
+{
+    return (int32_t)((int64_t)(int32_t)acc * multiplier >> 32);
+}
+
+/* One accumulator of channel c to the output y (out_c,). */
+MICO_INLINE void mico_store_one(const mico_conv2d_tiled_t *p, int32_t c, uint32_t acc, uint8_t *y)
+{
+    const int32_t r =
+        mico_rescale_any((int32_t)acc, p->weights.multiplier[c], p->weights.shift[c], &p->output);
+    if (p->output.type == MICO_S32)
+        ((int32_t *)(void *)y)[c] = r;
+    else
+        y[c] = (uint8_t)r;
+}
+
+/* Accumulators d of channel c at four positions to the output, y (4, out_c). The multiplier is below 2^22, so that 9 more bits
+ * fit, and from a shift of 24 on the shift is of the product's high word alone: the same integers as mico_rescale gives. */
+MICO_INLINE void mico_store_four(const mico_conv2d_tiled_t *p, int32_t c, uint32_t scale, const uint32_t *d,
+                                 const uint32_t *terms, uint8_t *y)
 {
     const uint32_t bias = (uint32_t)p->weights.bias[c];
-    const int32_t multiplier = p->weights.multiplier[c], shift = p->weights.shift[c], step = p->out_c;
-    int32_t r[MICO_WIDE];
+    const int32_t shift = p->weights.shift[c] - 23, step = p->out_c;
+    const int32_t multiplier = p->weights.multiplier[c] << 9;
+    const uint32_t a0 = bias + scale * d[0] - terms[0], a1 = bias + scale * d[1] - terms[1];
+    const uint32_t a2 = bias + scale * d[2] - terms[2], a3 = bias + scale * d[3] - terms[3];
 
-    for (int32_t t = 0; t < positions; t++)
-        r[t] = mico_requantise(bias + scale * d[t] - terms[t], multiplier, shift, &p->output);
-    for (int32_t t = 0; t < positions; t++) {
-        if (p->output.type == MICO_S32)
-            mico_store(y, t * step + c, MICO_S32, r[t]);
-        else
-            y[t * step + c] = (uint8_t)r[t];
+    if (shift <= 0 || p->output.sign) {
+        const int32_t bytes = p->output.type == MICO_S32 ? 4 * step : step;
+        mico_store_one(p, c, a0, y);
+        mico_store_one(p, c, a1, y + bytes);
+        mico_store_one(p, c, a2, y + 2 * bytes);
+        mico_store_one(p, c, a3, y + 3 * bytes);
+        return;
     }
+    const int32_t round = 1 << (shift - 1), low = p->output.min;
+    const uint32_t span = (uint32_t)p->output.max - (uint32_t)low;
+    int32_t r0 = mico_high_word(a0, multiplier);
+    MICO_ORDER(r0);
+    int32_t r1 = mico_high_word(a1, multiplier);
+    MICO_ORDER(r1);
+    int32_t r2 = mico_high_word(a2, multiplier);
+    MICO_ORDER(r2);
+    int32_t r3 = mico_high_word(a3, multiplier);
+    MICO_ORDER(r3);
+    r0 += round;
+    MICO_ORDER(r0);
+    r1 += round;
+    MICO_ORDER(r1);
+    r2 += round;
+    MICO_ORDER(r2);
+    r3 += round;
+    MICO_ORDER(r3);
+    r0 >>= shift;
+    MICO_ORDER(r0);
+    r1 >>= shift;
+    MICO_ORDER(r1);
+    r2 >>= shift;
+    MICO_ORDER(r2);
+    r3 >>= shift;
+    MICO_ORDER(r3);
+    r0 = mico_clamp(r0, low, span);
+    r1 = mico_clamp(r1, low, span);
+    r2 = mico_clamp(r2, low, span);
+    r3 = mico_clamp(r3, low, span);
+    if (p->output.type == MICO_S32) {
+        int32_t *to = (int32_t *)(void *)y + c; /* aligned: the arena's buffers are, and so is the caller's int32_t */
+        to[0] = r0;
+        to[step] = r1;
+        to[2 * step] = r2;
+        to[3 * step] = r3;
+    } else {
+        uint8_t *to = y + c;
+        to[0] = (uint8_t)r0;
+        to += step;
+        to[0] = (uint8_t)r1;
+        to[step] = (uint8_t)r2;
+        to += step;
+        to[step] = (uint8_t)r3;
+    }
+}
+
+/* The patch of one position: gathered, as codes, packed. Returns ow * S. */
+MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t oy, int32_t ox, uint32_t *row,
+                                  uint32_t *patch, int32_t positions, const mico_scheme s)
+{
+    const int32_t code_words = p->weights.row_words * (s.taps / 4); /* with the last word's padding */
+    const uint32_t *codes = row;
+
+    if (p->in_place && ((uintptr_t)x & 3u) == 0u) { /* the caller's buffer need not be aligned */
+        codes = (const uint32_t *)(const void *)(x + (oy * p->stride_h * p->in_w + ox * p->stride_w) * p->in_c);
+    } else {
+        for (int32_t i = p->weights.taps / 4; i < code_words; i++)
+            row[i] = 0; /* the padding, which is not gathered */
+        mico_gather(p, x, oy, ox, row);
+    }
+    if (p->flip != 0u) {
+        for (int32_t i = 0; i < code_words; i++) {
+            const uint32_t flipped = (codes[i] ^ p->flip) - p->less;
+            row[i] = s.half ? flipped >> 1 & 0x01010101u : flipped;
+        }
+        codes = row;
+    }
+    return s.offset * s.pack(codes, code_words, positions, patch);
 }
 
 MICO_INLINE void mico_conv2d_run(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
                                  const mico_scheme s)
 {
     const int32_t row_words = p->weights.row_words;
-    const int32_t code_words = row_words * (s.taps / 4); /* of one patch as bytes, with the last word's padding */
     const int32_t size = p->out_h * p->out_w;
     const int32_t positions = size >= MICO_WIDE ? MICO_WIDE : 1;
     const int32_t element = p->output.type == MICO_S32 ? 4 : 1;
-    uint32_t *const row = scratch, *const patch = scratch + code_words;
-    /* A patch that lies in x in one piece, in whole words, is not copied. */
-    const int in_place = p->kernel_h * p->kernel_w == 1 && p->pad_h + p->pad_w == 0 && p->in_c == code_words * 4 &&
-                         ((uintptr_t)x & 3u) == 0u;
-    const uint32_t scale = s.scale << p->half, offset = s.offset << p->half;
+    uint32_t *const patch = scratch + row_words * (s.taps / 4);
+    int32_t oy = 0, ox = 0;
 
     for (int32_t begin = 0; begin < size; begin += positions) {
+        uint32_t terms[MICO_WIDE], d[2 * MICO_WIDE];
         /* The last tile may overlap the one before: it writes the same values once more. */
         const int32_t first = begin + positions > size ? size - positions : begin;
-        uint32_t terms[MICO_WIDE], d[2 * MICO_WIDE];
         uint8_t *const to = (uint8_t *)y + first * p->out_c * element;
 
+        if (first != begin) {
+            oy = first / p->out_w;
+            ox = first % p->out_w;
+        }
         for (int32_t t = 0; t < positions; t++) {
-            const int32_t oy = (first + t) / p->out_w, ox = (first + t) % p->out_w;
-            const uint32_t *codes = row;
-            if (in_place) {
-                codes = (const uint32_t *)x + (oy * p->stride_h * p->in_w + ox * p->stride_w) * code_words;
-            } else {
-                for (int32_t i = p->weights.taps / 4; i < code_words; i++)
-                    row[i] = 0; /* the padding, which is not gathered */
-                mico_gather(p, x, oy, ox, row);
+            if (positions == 1)
+                terms[t] = mico_prepare(p, x, oy, ox, scratch, patch, 1, s);
+            else
+                terms[t] = mico_prepare(p, x, oy, ox, scratch, patch + t, MICO_WIDE, s);
+            if (++ox == p->out_w) {
+                ox = 0;
+                oy++;
             }
-            if (p->flip != 0u) {
-                for (int32_t i = 0; i < code_words; i++) {
-                    const uint32_t flipped = (codes[i] ^ p->flip) - p->less;
-                    row[i] = p->half ? flipped >> 1 & 0x01010101u : flipped;
-                }
-                codes = row;
-            }
-            terms[t] = offset * s.pack(codes, code_words, positions, patch + t);
         }
         if (positions == 1) {
             for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
                 const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
                 s.narrow(patch, p->weights.words + c * row_words, row_words, d);
                 for (int32_t i = 0; i < MICO_NARROW; i++)
-                    mico_store_tile(p, c + i, 1, scale, d + i, terms, to);
+                    mico_store_one(p, c + i, (uint32_t)p->weights.bias[c + i] + s.scale * d[i] - terms[0], to);
             }
             continue;
         }
@@ -127,7 +202,7 @@ MICO_INLINE void mico_conv2d_run(const mico_conv2d_tiled_t *p, const void *x, vo
             const int32_t c = o + 2 > p->out_c ? p->out_c - 2 : o;
             s.wide(patch, p->weights.words + c * row_words, row_words, d);
             for (int32_t i = 0; i < 2; i++)
-                mico_store_tile(p, c + i, MICO_WIDE, scale, d + MICO_WIDE * i, terms, to);
+                mico_store_four(p, c + i, s.scale, d + MICO_WIDE * i, terms, to);
         }
     }
 }
