@@ -40,9 +40,6 @@ typedef struct {
     mico_tile *wide, *narrow;
 } mico_scheme;
 
-/* The taps under the output at (oy, ox), zeros outside the input, as bytes. */
-void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t oy, int32_t ox, uint32_t *row);
-
 /* mico_rescale in a call. */
 int32_t mico_rescale_any(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out);
 
@@ -135,6 +132,74 @@ MICO_INLINE void mico_store_four(const mico_conv2d_tiled_t *p, int32_t c, uint32
     }
 }
 
+/* Copy n bytes, words where the addresses allow. Returns the end of the target. */
+MICO_INLINE uint8_t *mico_copy(uint8_t *to, const uint8_t *from, int32_t n)
+{
+    if ((((uintptr_t)to | (uintptr_t)from) & 3u) == 0u) {
+        for (; n >= 4; n -= 4, to += 4, from += 4) {
+            *(uint32_t *)(void *)to = *(const uint32_t *)(const void *)from;
+            MICO_ORDER(n); /* a short loop: not to be unrolled or taken for a vector's */
+        }
+    }
+    for (; n >= 4; n -= 4, to += 4, from += 4) { /* four loads, then four stores: no waiting in between */
+        const uint8_t a = from[0], b = from[1], c = from[2], d = from[3];
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+        MICO_ORDER(n);
+    }
+    for (; n > 0; n--) {
+        *to++ = *from++;
+        MICO_ORDER(n);
+    }
+    return to;
+}
+
+MICO_INLINE uint8_t *mico_zeros(uint8_t *to, int32_t n)
+{
+    for (; n > 0; n--) {
+        *to++ = 0;
+        MICO_ORDER(n);
+    }
+    return to;
+}
+
+/* The taps under the output at (oy, ox), zeros outside the input, as bytes. */
+MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t oy, int32_t ox, uint32_t *row)
+{
+    uint8_t *to = (uint8_t *)row;
+    const int32_t depth = p->in_c, width = p->in_w * depth, height = p->in_h;
+    const int32_t run = p->kernel_w * depth, step = p->dilation_h;
+    const int32_t left = (ox * p->stride_w - p->pad_w) * depth; /* bytes from the row's begin to the first tap */
+    int32_t iy = oy * p->stride_h - p->pad_h;
+
+    if (p->dilation_w != 1) {
+        const int32_t step_w = p->dilation_w * depth;
+        for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += step) {
+            const uint8_t *from = x + iy * width;
+            const int outside = iy < 0 || iy >= height;
+            for (int32_t kx = 0, at = left; kx < p->kernel_w; kx++, at += step_w)
+                to = outside || at < 0 || at >= width ? mico_zeros(to, depth) : mico_copy(to, from + at, depth);
+        }
+        return;
+    }
+    const int32_t before = left < 0 ? -left < run ? -left : run : 0; /* bytes of the run left of the image */
+    const int32_t over = left + run - width;
+    const int32_t after = over <= 0 ? 0 : over < run - before ? over : run - before;
+    const int32_t inside = run - before - after;
+    const uint8_t *from = x + iy * width + left + before;
+    for (int32_t ky = p->kernel_h; ky > 0; ky--, iy += step, from += step * width) {
+        if (iy < 0 || iy >= height) {
+            to = mico_zeros(to, run);
+            continue;
+        }
+        to = mico_zeros(to, before);
+        to = mico_copy(to, from, inside);
+        to = mico_zeros(to, after);
+    }
+}
+
 /* The patch of one position: gathered, as codes, packed. Returns ow * S. */
 MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t oy, int32_t ox, uint32_t *row,
                                   uint32_t *patch, int32_t positions, const mico_scheme s)
@@ -145,8 +210,10 @@ MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x
     if (p->in_place && ((uintptr_t)x & 3u) == 0u) { /* the caller's buffer need not be aligned */
         codes = (const uint32_t *)(const void *)(x + (oy * p->stride_h * p->in_w + ox * p->stride_w) * p->in_c);
     } else {
-        for (int32_t i = p->weights.taps / 4; i < code_words; i++)
+        for (int32_t i = p->weights.taps / 4; i < code_words; i++) {
             row[i] = 0; /* the padding, which is not gathered */
+            MICO_ORDER(i);
+        }
         mico_gather(p, x, oy, ox, row);
     }
     if (p->flip != 0u) {
@@ -159,44 +226,54 @@ MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x
     return s.offset * s.pack(codes, code_words, positions, patch);
 }
 
-MICO_INLINE void mico_conv2d_run(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
-                                 const mico_scheme s)
+/* Less than four positions: one after another, four output channels at a time. */
+MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
+                                    const mico_scheme s)
+{
+    const int32_t row_words = p->weights.row_words;
+    uint32_t *const patch = scratch + row_words * (s.taps / 4);
+    uint8_t *to = y;
+
+    for (int32_t oy = 0; oy < p->out_h; oy++) {
+        for (int32_t ox = 0; ox < p->out_w; ox++, to += p->out_c * (p->output.type == MICO_S32 ? 4 : 1)) {
+            const uint32_t term = mico_prepare(p, x, oy, ox, scratch, patch, 1, s);
+            for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
+                /* The last tile may overlap the one before: it writes the same values once more. */
+                const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
+                uint32_t d[MICO_NARROW];
+                s.narrow(patch, p->weights.words + c * row_words, row_words, d);
+                for (int32_t i = 0; i < MICO_NARROW; i++)
+                    mico_store_one(p, c + i, (uint32_t)p->weights.bias[c + i] + s.scale * d[i] - term, to);
+            }
+        }
+    }
+}
+
+/* Four positions and two output channels at a time. */
+MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
+                                  const mico_scheme s)
 {
     const int32_t row_words = p->weights.row_words;
     const int32_t size = p->out_h * p->out_w;
-    const int32_t positions = size >= MICO_WIDE ? MICO_WIDE : 1;
     const int32_t element = p->output.type == MICO_S32 ? 4 : 1;
     uint32_t *const patch = scratch + row_words * (s.taps / 4);
     int32_t oy = 0, ox = 0;
 
-    for (int32_t begin = 0; begin < size; begin += positions) {
+    for (int32_t begin = 0; begin < size; begin += MICO_WIDE) {
         uint32_t terms[MICO_WIDE], d[2 * MICO_WIDE];
-        /* The last tile may overlap the one before: it writes the same values once more. */
-        const int32_t first = begin + positions > size ? size - positions : begin;
+        const int32_t first = begin + MICO_WIDE > size ? size - MICO_WIDE : begin;
         uint8_t *const to = (uint8_t *)y + first * p->out_c * element;
 
         if (first != begin) {
             oy = first / p->out_w;
             ox = first % p->out_w;
         }
-        for (int32_t t = 0; t < positions; t++) {
-            if (positions == 1)
-                terms[t] = mico_prepare(p, x, oy, ox, scratch, patch, 1, s);
-            else
-                terms[t] = mico_prepare(p, x, oy, ox, scratch, patch + t, MICO_WIDE, s);
+        for (int32_t t = 0; t < MICO_WIDE; t++) {
+            terms[t] = mico_prepare(p, x, oy, ox, scratch, patch + t, MICO_WIDE, s);
             if (++ox == p->out_w) {
                 ox = 0;
                 oy++;
             }
-        }
-        if (positions == 1) {
-            for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
-                const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
-                s.narrow(patch, p->weights.words + c * row_words, row_words, d);
-                for (int32_t i = 0; i < MICO_NARROW; i++)
-                    mico_store_one(p, c + i, (uint32_t)p->weights.bias[c + i] + s.scale * d[i] - terms[0], to);
-            }
-            continue;
         }
         for (int32_t o = 0; o < p->out_c; o += 2) {
             const int32_t c = o + 2 > p->out_c ? p->out_c - 2 : o;
@@ -209,10 +286,19 @@ MICO_INLINE void mico_conv2d_run(const mico_conv2d_tiled_t *p, const void *x, vo
 
 /* Defines mico_conv2d_<name> of a mico_scheme's members. */
 #define MICO_CONV2D(name, ...)                                                                                         \
+    static __attribute__((noinline)) void narrow_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y,   \
+                                                               uint32_t *scratch)                                      \
+    {                                                                                                                  \
+        const mico_scheme scheme = {__VA_ARGS__};                                                                      \
+        mico_conv2d_narrow(p, x, y, scratch, scheme);                                                                  \
+    }                                                                                                                  \
     void mico_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)                   \
     {                                                                                                                  \
         const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        mico_conv2d_run(p, x, y, scratch, scheme);                                                                     \
+        if (p->out_h * p->out_w < MICO_WIDE)                                                                           \
+            narrow_conv2d_##name(p, x, y, scratch);                                                                    \
+        else                                                                                                           \
+            mico_conv2d_wide(p, x, y, scratch, scheme);                                                                \
     }
 
 #endif
