@@ -44,6 +44,9 @@ setup(
         "tqdm>=4.66",
         "xgboost-cpu>=3.0",
     ],
-    extras_require={"rtl": ["pythondata-cpu-vexriscv"], "test": ["hypothesis", "import-linter", "jsonschema", "pytest", "pytest-xdist", "ruff"]},
+    extras_require={
+        "rtl": ["pythondata-cpu-vexriscv"],
+        "test": ["hypothesis", "import-linter", "jsonschema", "pytest", "pytest-xdist", "ruff"],
+    },
     entry_points={"console_scripts": ["mico-run=mico_runner.cli:main"]},
 )

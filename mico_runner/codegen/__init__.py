@@ -53,10 +53,8 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host") -> Codege
     program = lower(graph, tiles=runtime in TILED)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if runtime == "baremetal":
-        files = emit.baremetal_files([program], program.name)
-    else:
-        files = emit.host_files(program, graph.name)
+    bare = runtime == "baremetal"
+    files = emit.baremetal_files([program], program.name) if bare else emit.host_files(program, graph.name)
     _write({**emit.network_files(program, graph.name), **files}, folder)
     emit.copy_kernels([program], folder)
     tables = emit.sections(program)

@@ -105,7 +105,11 @@ class Lowering:
         layer = tiled(node, rows, source.type, positions, padded)
         if layer is None:
             return False
-        codes = {"flip": f"0x{layer.flip:08x}u", "less": f"0x{layer.less:08x}u", "in_place": int(layer.whole_words(fields))}
+        codes = {
+            "flip": f"0x{layer.flip:08x}u",
+            "less": f"0x{layer.less:08x}u",
+            "in_place": int(layer.whole_words(fields)),
+        }
         units = ("mico_tile", layer.scheme.unit)
         more = {"variant": layer.scheme.name, "units": units, "scratch_words": layer.scratch_words}
         self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)

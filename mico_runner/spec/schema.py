@@ -266,6 +266,9 @@ def _simulate() -> dict[str, Rules]:
             "meta": {"help": "test images", "text": "all, or a whole number, at least 1"},
         },
         "rtl_images": number("of them, on RTL, which takes seconds for each", "integer", min=1, max=10**5, default=4),
+        "rtl_assignments": number(
+            "random assignments on RTL, against what was predicted", "integer", min=0, max=10**5, default=0
+        ),
         "sanitize": flag("run once more under the address and undefined-behaviour sanitizers"),
     }
 

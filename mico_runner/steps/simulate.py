@@ -8,8 +8,6 @@ from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
     from mico_runner.data.tasks import Split
@@ -38,6 +36,7 @@ class Simulate(Step):
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.simulate import host
         from mico_runner.steps.network import load_task, trained_graph
+        from mico_runner.steps.rtl import RtlBench
 
         section = ctx.spec["simulate"]
         targets = [section["target"]] if isinstance(section["target"], str) else section["target"]
@@ -70,7 +69,10 @@ class Simulate(Step):
         if "bitfusion" in targets:
             measured["bitfusion"] = _bitfusion(ctx, network, assignment)
         if "rtl" in targets:
-            measured["rtl"] = _rtl(ctx, deployed, _first(task.test, section["rtl_images"]), network, task)
+            bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
+            measured["rtl"] = bench.network(deployed)
+            if section["rtl_assignments"] and ctx.has("fit"):
+                bench.predictions(section["rtl_assignments"])
         if ctx.has("fit"):
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -117,8 +119,9 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
     from mico_runner import quant
     from mico_runner.quant import reference
     from mico_runner.simulate import host
+    from mico_runner.steps.rtl import program
 
-    sources = _sources(ctx, deployed, "host")
+    sources = program(ctx, deployed, "host")
     integers = quant.quantize_input(deployed, images.floats())
     logits = host.run(host.build(sources, ctx.work), integers)
     if sanitize:
@@ -126,51 +129,6 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
         ctx.metric("simulate.sanitizer_errors", 0, "count", "lower")  # host.run raises StepError at the first finding
     times = host.time_layers(host.build(sources, ctx.work, timing=True), integers[:_TIMED_IMAGES])
     return logits, reference.run(deployed, integers), pd.DataFrame(times, columns=["layer", "measured"])
-
-
-def _sources(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
-    """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
-    from mico_runner import codegen
-
-    if ctx.spec["codegen"]["runtime"] == runtime:
-        return ctx.upstream("codegen") / "c"
-    codegen.generate(deployed, ctx.work / runtime, runtime=runtime)
-    return ctx.work / runtime
-
-
-def _rtl(ctx: StepContext, deployed: QGraph, images: Split, network, task) -> pd.DataFrame:
-    """Cycles of each node on RTL (columns layer, measured), medians over the images; the same network at 8 bits beside it."""
-    import numpy as np
-    import pandas as pd
-
-    from mico_runner import codegen, hardware, quant
-    from mico_runner.quant import reference
-    from mico_runner.simulate import host, rtl
-    from mico_runner.steps.network import quantiser, uniform
-
-    device = hardware.load(ctx.spec["hardware"])
-    integers = quant.quantize_input(deployed, images.floats())
-    image = rtl.build(_sources(ctx, deployed, "baremetal"), ctx.work)
-    wait_states = int(device.value("wait_states"))
-    run = rtl.run(image, [integers], on=device.core, wait_states=wait_states)[0]
-    wrong = int(np.any(run.outputs != reference.run(deployed, integers), axis=1).sum())
-    ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
-    cycles = np.median(run.cycles, axis=0)
-    ctx.metric("simulate.network_cycles", float(cycles.sum()), "cycles", "lower", tolerance="1%")
-
-    int8 = quantiser(ctx, network, task).quantize(uniform(network, 8, 8))
-    sources = ctx.work / "int8"
-    codegen.generate(int8, sources, runtime="baremetal")
-    inputs = quant.quantize_input(int8, images.floats())
-    base = rtl.run(rtl.build(sources, ctx.work), [inputs], on=device.core, wait_states=wait_states)[0]
-    ratio = cycles.sum() / np.median(base.cycles, axis=0).sum()
-    ctx.metric("simulate.rtl_ratio", float(ratio), "ratio", "lower", tolerance=0.02)
-    ctx.log(f"{device.name}: {cycles.sum():.0f} cycles per image, {ratio:.1%} of 8 bits; {wrong} of {len(images)} images differ")
-
-    nodes = [layer["node"] for layer in host.describe(image.parent)["networks"][0]["layers"]]
-    table = pd.DataFrame({"layer": nodes, "measured": cycles}).groupby("layer", sort=False, as_index=False).sum()
-    table.to_csv(ctx.dir / "rtl.csv", index=False)
-    return table
 
 
 def _bitfusion(ctx: StepContext, network, assignment: Assignment) -> pd.DataFrame:

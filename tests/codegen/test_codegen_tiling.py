@@ -24,7 +24,9 @@ def layers(weight_bits: int, act_bits: int, signed: bool, rng: np.random.Generat
     padding = tuple(int(v) for v in rng.integers(0, 3, 2))
     dilation = tuple(int(v) for v in rng.integers(1, 3, 2))
     extreme = rng.choice([None, None, "low", "high"])
-    y = net.conv("x", int(rng.integers(4, 14)), (3, 2), weight_bits, (1, 2), padding, dilation, extreme=extreme, to=kind[0])
+    y = net.conv(
+        "x", int(rng.integers(4, 14)), (3, 2), weight_bits, (1, 2), padding, dilation, extreme=extreme, to=kind[0]
+    )
     y = net.conv(y, int(rng.integers(4, 34)), (1, 1), weight_bits, to=kind[1])
     y = net.linear(net.reshape(y, None), int(rng.integers(4, 12)), weight_bits, extreme=extreme, to=kind[2])
     return net.done(net.linear(y, 5, weight_bits, to=OUTPUT))

@@ -50,10 +50,13 @@ def replace_main(folder, body: str) -> None:
 @pytest.mark.parametrize(("on", "wait_states"), [("full", 0), ("full", 3), ("lite", 0), ("fullcfu", 0)])
 def test_outputs_are_those_of_the_reference_on_every_core(tmp_path, on, wait_states):
     graphs = [
-        replace(layer(weight_bits=w, act_bits=a), name=f"n{i}") for i, (w, a) in enumerate([(8, 8), (4, 8), (1, 2), (3, 5)])
+        replace(layer(weight_bits=w, act_bits=a), name=f"n{i}")
+        for i, (w, a) in enumerate([(8, 8), (4, 8), (1, 2), (3, 5)])
     ]
     graphs.append(replace(layer(groups=5, out_channels=5), name="depthwise"))
-    graphs.append(single_layer("max_pool2d", in_channels=3, in_h=4, in_w=4, kernel_h=2, kernel_w=2, rng=np.random.default_rng(2)))
+    graphs.append(
+        single_layer("max_pool2d", in_channels=3, in_h=4, in_w=4, kernel_h=2, kernel_w=2, rng=np.random.default_rng(2))
+    )
     codegen.generate_networks(graphs, tmp_path, runtime="baremetal")
     inputs = [some_images(g) for g in graphs]
     runs = rtl.run(rtl.build(tmp_path), inputs, on=on, wait_states=wait_states)
@@ -92,7 +95,7 @@ def test_fewer_bits_take_fewer_cycles(tmp_path):
     ("body", "message"),
     [
         ("int main(void) { return 5; }", "(?s)failed with exit code 1.*ended with code 0x5"),
-        ("int main(void) { __asm__ volatile(\".word 0\"); return 0; }", "ended with code 0x1002"),  # illegal instruction
+        ('int main(void) { __asm__ volatile(".word 0"); return 0; }', "ended with code 0x1002"),  # illegal instruction
         ("int main(void) { return *(volatile int *)0x70000000; }", "load of 0x70000000, where nothing is"),
         ("int main(void) { for (;;) {} }", "no end after 20000 cycles"),
         ("int main(void) { return 0; }", "wrote 0 words instead of"),
