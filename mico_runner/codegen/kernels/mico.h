@@ -87,6 +87,20 @@ static inline int32_t mico_round(int64_t acc, int32_t shift, const mico_range *o
     return (int32_t)r;
 }
 
+/* The integers low .. low + span. */
+static inline int32_t mico_clamp(int32_t r, int32_t low, uint32_t span)
+{
+    if (__builtin_expect((uint32_t)r - (uint32_t)low > span, 0))
+        r = r < low ? low : low + (int32_t)span;
+    return r;
+}
+
+/* Of the product of 64 bits. */
+static inline int32_t mico_high_word(uint32_t acc, int32_t multiplier)
+{
+    return (int32_t)((int64_t)(int32_t)acc * multiplier >> 32);
+}
+
 static inline int32_t mico_rescale(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out)
 {
     return mico_round((int64_t)acc * multiplier, shift, out);

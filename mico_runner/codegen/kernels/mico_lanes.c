@@ -95,9 +95,8 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
     }
 
 /* Two rows, four positions. Lanes are 16 bits wide and emptied every `words` words of weights. */
-MICO_INLINE void wide16(const uint32_t *patch, const uint32_t *rows, int32_t row_words,
-                                                         uint32_t *d, const int bits, const uint32_t mask,
-                                                         const int32_t words)
+MICO_INLINE void wide16(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
+                        const uint32_t mask, const int32_t words)
 {
     const int steps = 16 / bits;
     const uint32_t *other = rows + row_words, *end = other;
@@ -136,8 +135,8 @@ MICO_INLINE void wide16(const uint32_t *patch, const uint32_t *rows, int32_t row
 }
 
 /* Two rows, four positions. Lanes are 8 bits wide and emptied every four steps. */
-MICO_INLINE void wide8(const uint32_t *x, const uint32_t *rows, int32_t row_words,
-                                                        uint32_t *d, const int bits, const uint32_t mask)
+MICO_INLINE void wide8(const uint32_t *x, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
+                       const uint32_t mask)
 {
     for (int row = 0; row < 2; row++, d += 4) {
         const uint32_t *patch = x, *end = rows + row_words;
@@ -147,9 +146,9 @@ MICO_INLINE void wide8(const uint32_t *x, const uint32_t *rows, int32_t row_word
             for (int step = 0; step < 8 / bits; step += 4) {
                 uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
                 for (int j = 0; j < 4; j++) {
+                    LOAD_PATCHES(j)
                     uint32_t codes = a >> bits * j;
                     MICO_ORDER(codes);
-                    LOAD_PATCHES(j)
                     codes &= mask;
                     ROW_STEP(codes, s)
                 }
@@ -183,9 +182,8 @@ MICO_INLINE void wide8(const uint32_t *x, const uint32_t *rows, int32_t row_word
         MICO_ORDER(p3);                                                                                                \
         ADD_TO(s)                                                                                                      \
     }
-MICO_INLINE void wide8_once(const uint32_t *patch, const uint32_t *rows,
-                                                             int32_t row_words, uint32_t *d, const int bits,
-                                                             const uint32_t mask)
+MICO_INLINE void wide8_once(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
+                            const uint32_t mask)
 {
     const uint32_t *other = rows + row_words, *end = other;
     uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
@@ -216,9 +214,8 @@ MICO_INLINE void wide8_once(const uint32_t *patch, const uint32_t *rows,
 }
 
 /* Four rows, one position. */
-MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words,
-                                                         uint32_t *d, const int bits, const uint32_t mask,
-                                                         const int top, const int steps, const int group)
+MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
+                        const uint32_t mask, const int top, const int steps, const int group)
 {
     const uint32_t *end = rows + row_words;
     uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;

@@ -43,18 +43,6 @@ typedef struct {
 /* mico_rescale in a call. */
 int32_t mico_rescale_any(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out);
 
-MICO_INLINE int32_t mico_clamp(int32_t r, int32_t low, uint32_t span)
-{
-    if (__builtin_expect((uint32_t)r - (uint32_t)low > span, 0))
-        r = r < low ? low : low + (int32_t)span;
-    return r;
-}
-
-MICO_INLINE int32_t mico_high_word(uint32_t acc, int32_t multiplier)
-{
-    return (int32_t)((int64_t)(int32_t)acc * multiplier >> 32);
-}
-
 /* One accumulator of channel c to the output y (out_c,). */
 MICO_INLINE void mico_store_one(const mico_conv2d_tiled_t *p, int32_t c, uint32_t acc, uint8_t *y)
 {
