@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SPEC ?= specs/quickstart.yaml
+SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench profiles proxies clean
+.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench profiles proxies setup-rtl clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +55,10 @@ proxies: $(INSTALLED)     ## evaluate the latency predictors on the mirror's pro
 
 bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 	$(BIN)/python -m tests.bench
+
+setup-rtl: $(INSTALLED)   ## what RTL simulation needs: verilator, a RISC-V gcc (Debian's packages), the cores' Verilog
+	command -v verilator riscv64-unknown-elf-gcc >/dev/null || $(SUDO) apt-get install -y verilator gcc-riscv64-unknown-elf g++ make
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[rtl]'
 
 clean:           ## remove the environment and caches; outputs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache

@@ -27,6 +27,7 @@ setup(
         "": ["*.yaml", "*.csv", "*.md"],
         "mico_runner.codegen": ["kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],
+        "mico_runner.simulate": ["rtl_bench/*"],
     },
     install_requires=[
         "cerberus>=1.3.5",
@@ -43,6 +44,9 @@ setup(
         "tqdm>=4.66",
         "xgboost-cpu>=3.0",
     ],
-    extras_require={"test": ["hypothesis", "import-linter", "jsonschema", "pytest", "pytest-xdist", "ruff"]},
+    extras_require={
+        "rtl": ["pythondata-cpu-vexriscv"],
+        "test": ["hypothesis", "import-linter", "jsonschema", "pytest", "pytest-xdist", "ruff"],
+    },
     entry_points={"console_scripts": ["mico-run=mico_runner.cli:main"]},
 )

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mico_runner.codegen.planner import Placement
     from mico_runner.quant.qgraph import QGraph
 
-RUNTIMES = ("host",)
+RUNTIMES = ("host", "baremetal")
+TILED = ("baremetal",)  # the host's compiler vectorises the plain kernels better
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,12 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host") -> Codege
 
     if runtime not in RUNTIMES:
         raise UnknownName("codegen runtime", runtime, RUNTIMES)
-    program = lower(graph)
+    program = lower(graph, tiles=runtime in TILED)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write({**emit.network_files(program, graph.name), **emit.host_files(program, graph.name)}, folder)
+    bare = runtime == "baremetal"
+    files = emit.baremetal_files([program], program.name) if bare else emit.host_files(program, graph.name)
+    _write({**emit.network_files(program, graph.name), **files}, folder)
     emit.copy_kernels([program], folder)
     tables = emit.sections(program)
     return CodegenResult(
@@ -66,8 +69,13 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host") -> Codege
     )
 
 
-def generate_networks(graphs: Sequence[QGraph], folder: Path | str) -> list:
+def generate_networks(
+    graphs: Sequence[QGraph], folder: Path | str, runtime: str = "host", tiles: bool | None = None
+) -> list:
     """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
+
+    Args:
+        tiles: use the tiled kernels; by default as `generate` does.
 
     Returns:
         Their `program.Program`s, in order.
@@ -75,14 +83,18 @@ def generate_networks(graphs: Sequence[QGraph], folder: Path | str) -> list:
     from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
 
-    programs = [lower(graph) for graph in graphs]
+    tiles = runtime in TILED if tiles is None else tiles
+    programs = [lower(graph, tiles) for graph in graphs]
     if len({p.name for p in programs}) < len(programs):
         raise ValueError("networks in one folder need different names")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for program, graph in zip(programs, graphs, strict=True):
         _write(emit.network_files(program, graph.name), folder)
-    _write(emit.bundle_files(programs), folder)
+    if runtime == "baremetal":
+        _write(emit.baremetal_files(programs, emit.BUNDLE), folder)
+    else:
+        _write(emit.bundle_files(programs), folder)
     emit.copy_kernels(programs, folder)
     return programs
 

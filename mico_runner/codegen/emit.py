@@ -15,6 +15,9 @@ from mico_runner.codegen.program import Call, Program, shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
 CFLAGS = "-O3 -march=native"
+# The multilib's own name of the ISA: "_zicsr" in it would pick a libgcc of another ABI. Loops stay loops, not calls of memcpy.
+RV32_TARGET = "-march=rv32im -misa-spec=2.2 -mabi=ilp32"
+RV32_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -fno-schedule-insns -ffunction-sections"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
 SHARED = {"max_pool2d": ["mico_pool"], "avg_pool2d": ["mico_pool"]}  # kernel -> further files that it includes
 BUNDLE = "networks"  # the program of `generate_networks`
@@ -59,6 +62,22 @@ def bundle_files(programs: Sequence[Program]) -> dict[str, str]:
     return {"main.c": main, "Makefile": _makefile(BUNDLE, programs), "network.json": json.dumps(content) + "\n"}
 
 
+def baremetal_files(programs: Sequence[Program], name: str) -> dict[str, str]:
+    """What runs networks on a bare RV32 core: `main.c`, `crt0.S`, `link.ld`, `Makefile`, `network.json`."""
+    layers = max(len(p.calls) for p in programs)
+    main = _TEMPLATES.get_template("baremetal.c.j2").render(programs=programs, most_layers=layers)
+    flags = {"cflags": RV32_CFLAGS, "target": RV32_TARGET, "warnings": WARNINGS}
+    makefile = _TEMPLATES.get_template("baremetal.mk.j2").render(name=name, units=_units(programs), **flags)
+    content = {"name": name, "networks": [description(p) for p in programs]}
+    return {
+        "main.c": main,
+        "crt0.S": _TEMPLATES.get_template("crt0.S.j2").render(),
+        "link.ld": _TEMPLATES.get_template("link.ld.j2").render(),
+        "Makefile": makefile,
+        "network.json": json.dumps(content, indent=1) + "\n",
+    }
+
+
 def copy_kernels(programs: Sequence[Program], folder: Path) -> None:
     """Copy the C of the kernels that the programs call, and what they share, into `folder`."""
     for unit in _kernel_units(programs):
@@ -96,12 +115,18 @@ def _kernel_units(programs: Sequence[Program]) -> list[str]:
     """Names of the kernels' files without suffix."""
     kernels = {call.kernel for program in programs for call in program.calls}
     shared = {unit for kernel in kernels for unit in SHARED.get(kernel, [])}
+    shared |= {unit for program in programs for call in program.calls for unit in call.units}
     return sorted({"mico", *(f"mico_{kernel}" for kernel in kernels), *shared})
 
 
-def _makefile(name: str, programs: Sequence[Program]) -> str:
+def _units(programs: Sequence[Program]) -> list[str]:
+    """Names of all C files without suffix."""
     networks = [unit for p in programs for unit in (p.name, f"{p.name}_weights")]
-    units = ["main", *networks, *(u for u in _kernel_units(programs) if (KERNELS / f"{u}.c").is_file())]
+    return ["main", *networks, *(u for u in _kernel_units(programs) if (KERNELS / f"{u}.c").is_file())]
+
+
+def _makefile(name: str, programs: Sequence[Program]) -> str:
+    units = _units(programs)
     return _TEMPLATES.get_template("Makefile.j2").render(name=name, units=units, cflags=CFLAGS, warnings=WARNINGS)
 
 

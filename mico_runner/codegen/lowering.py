@@ -12,6 +12,7 @@ from mico_runner.codegen.checks import check
 from mico_runner.codegen.operators import OPERATORS
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
 from mico_runner.codegen.program import Buffer, Call, Program, memory_shape
+from mico_runner.codegen.tiling import tiled
 from mico_runner.errors import StepError
 from mico_runner.quant.qgraph import QGraph, QNode
 
@@ -20,14 +21,17 @@ register restrict return short signed sizeof static struct switch typedef union 
 _TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena"}
 
 
-def lower(graph: QGraph) -> Program:
+def lower(graph: QGraph, tiles: bool = False) -> Program:
     """Lower and plan a graph.
+
+    Args:
+        tiles: use the tiled kernels for the layers that they take.
 
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
     graph = replace(graph, nodes=_needed(graph))
-    lowering = Lowering(graph)
+    lowering = Lowering(graph, tiles)
     for node in graph.nodes:
         check(graph, node)
         lowering.add(node)
@@ -48,8 +52,9 @@ def lower(graph: QGraph) -> Program:
 class Lowering:
     """The state while nodes are lowered one by one; operators call `buffer_of`, `target`, `emit` and `row_major`."""
 
-    def __init__(self, graph: QGraph) -> None:
+    def __init__(self, graph: QGraph, tiles: bool = False) -> None:
         self.graph = graph
+        self.tiles = tiles
         self.calls: list[Call] = []
         self._names: set[str] = set()
         tensor = graph.tensors[graph.input]
@@ -87,9 +92,28 @@ class Lowering:
         return Buffer(self.unique(name), shape, like.type, "arena")
 
     def emit(
-        self, node: str, kernel: str, inputs: Sequence[Buffer], output: Buffer, fields: dict, weights=None
+        self, node: str, kernel: str, inputs: Sequence[Buffer], output: Buffer, fields: dict, weights=None, **more
     ) -> None:
-        self.calls.append(Call(kernel, self.unique(node), node, tuple(inputs), output, fields, weights))
+        self.calls.append(Call(kernel, self.unique(node), node, tuple(inputs), output, fields, weights, **more))
+
+    def emit_tiled(self, node: QNode, source: Buffer, output: Buffer, fields: dict, rows: np.ndarray) -> bool:
+        """Emit a convolution (its struct's geometry and output in `fields`) as a tiled kernel; False: it takes no such."""
+        if not self.tiles:
+            return False
+        positions = fields["out_h"] * fields["out_w"]
+        padded = fields["pad_h"] + fields["pad_w"] > 0
+        layer = tiled(node, rows, source.type, positions, padded)
+        if layer is None:
+            return False
+        codes = {
+            "flip": f"0x{layer.flip:08x}u",
+            "less": f"0x{layer.less:08x}u",
+            "in_place": int(layer.whole_words(fields)),
+        }
+        units = ("mico_tile", layer.scheme.unit)
+        more = {"variant": layer.scheme.name, "units": units, "scratch_words": layer.scratch_words}
+        self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
+        return True
 
     def permute(self, name: str, node: str, source: Buffer, target: Buffer, rows: int) -> None:
         """Write the transpose of `source`, seen as (rows, columns), into `target`."""

@@ -114,11 +114,24 @@ class Call:
     output: Buffer
     fields: dict[str, Any]
     weights: Weights | None = None
+    variant: str = ""  # scheme of a tiled kernel
+    units: tuple[str, ...] = ()  # files of kernels that it needs besides its own
+    scratch_words: int | None = None  # of a tiled kernel
+
+    @property
+    def function(self) -> str:
+        return f"mico_conv2d_{self.variant}" if self.variant else f"mico_{self.kernel}"
 
     @property
     def scratch_bytes(self) -> int:
-        """One unpacked row of weights."""
+        """What the kernel works in: patches of a tiled one, else one unpacked row of weights."""
+        if self.scratch_words is not None:
+            return 4 * self.scratch_words
         return self.weights.taps if self.weights else 0
+
+    @property
+    def scratch_type(self) -> str:
+        return "int8_t" if self.scratch_words is None else "uint32_t"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Hardware:
 
     Attributes:
         kind: "bitfusion" or "cpu": which simulators and checks apply.
+        core: VexRiscv variant whose RTL is the target `rtl`; None for devices without.
         clock_hz: None where the device has no single or no published clock.
         batch: samples per kernel call, which latencies are counted for.
         flash_bytes, ram_bytes: memory for weights and code, and for activations; None where there is no such limit.
@@ -42,6 +43,7 @@ class Hardware:
     name: str
     description: str
     kind: str
+    core: str | None
     clock_hz: float | None
     batch: int
     flash_bytes: int | None

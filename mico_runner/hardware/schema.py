@@ -13,6 +13,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
     },
     "description": {"type": "string", "default": ""},
     "kind": {"type": "string", "allowed": ["bitfusion", "cpu"], "required": True},
+    "core": {"type": "string", "allowed": ["lite", "full", "fullcfu"], "nullable": True, "default": None},
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
     "flash_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},

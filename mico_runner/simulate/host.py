@@ -77,7 +77,7 @@ def build(
         for source in sources:
             shutil.copyfile(source, work / source.name)
         command = ["make", "--no-print-directory", f"-j{os.cpu_count() or 1}", f"CFLAGS={flags}", "BUILD=."]
-        _checked(command, "the C compiler", BUILD_TIMEOUT_S, cwd=work)
+        checked(command, "the C compiler", BUILD_TIMEOUT_S, cwd=work)
         try:
             work.rename(home)
         except OSError:  # another process has built the same meanwhile
@@ -122,7 +122,7 @@ def _run(binary: Path, images: np.ndarray, repeats: int | None, timeout_s: float
         paths = [Path(scratch) / name for name in ("images.bin", "logits.bin", "times.bin")]
         paths[0].write_bytes(to_memory(images, network["input"]).tobytes())
         timed = [] if repeats is None else [str(paths[2]), str(repeats)]
-        _checked([str(binary.resolve()), *map(str, paths[:2]), *timed], binary.name, timeout_s)
+        checked([str(binary.resolve()), *map(str, paths[:2]), *timed], binary.name, timeout_s)
         values = read_exactly(paths[1], np.int32, len(images) * math.prod(shape), binary.name)
         times = [] if repeats is None else _layer_times(paths[2], network["layers"], len(images) * repeats)
     return from_memory(values, shape), times
@@ -161,7 +161,7 @@ def read_exactly(path: Path, dtype: type, count: int, program: str) -> np.ndarra
 
 def run_program(command: list[str], timeout_s: float = RUN_TIMEOUT_S) -> None:
     """Run a program that `build` made; raises StepError when it crashes or hangs."""
-    _checked(command, Path(command[0]).name, timeout_s)
+    checked(command, Path(command[0]).name, timeout_s)
 
 
 def _layer_times(path: Path, calls: list[dict[str, str]], passes: int) -> list[LayerTime]:
@@ -198,7 +198,7 @@ def _fingerprint(sources: list[Path], flags: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> None:
+def checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> None:
     """Run a command; raises StepError with its last lines when it fails or takes longer than `timeout_s`."""
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", timeout=timeout_s)

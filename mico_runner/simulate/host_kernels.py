@@ -103,9 +103,15 @@ def random_weights(shape: tuple[int, ...], weight_bits: float, rng: np.random.Ge
     return rng.integers(kind.qmin, kind.qmax + 1, shape, dtype=np.int8)
 
 
-def build_networks(graphs: Sequence[QGraph], folder: Path | str, sanitize: bool = False) -> Path:
-    """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`."""
-    codegen.generate_networks([replace(g, name=f"network{i}") for i, g in enumerate(graphs)], folder)
+def build_networks(
+    graphs: Sequence[QGraph], folder: Path | str, sanitize: bool = False, tiles: bool | None = None
+) -> Path:
+    """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
+
+    Args:
+        tiles: use the tiled kernels, which other targets have; by default the host's own.
+    """
+    codegen.generate_networks([replace(g, name=f"network{i}") for i, g in enumerate(graphs)], folder, tiles=tiles)
     return host.build(folder, sanitize=sanitize)
 
 

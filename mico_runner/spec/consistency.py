@@ -68,7 +68,7 @@ def _check_bits(draft: Draft, device: Hardware) -> None:
 
 
 def _check_targets(draft: Draft, device: Hardware) -> None:
-    """BitFusion's simulator needs BitFusion's parameters."""
+    """BitFusion's simulator needs BitFusion's parameters, RTL a core."""
     places: list[tuple[Keys, Any]] = []
     if draft.data["simulate"] is not None:
         target = draft.data["simulate"]["target"]
@@ -79,6 +79,8 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
     for path, target in places:
         if target == "bitfusion" and device.kind != "bitfusion":
             draft.fail(path, f"found 'bitfusion'; allowed: host, because {device.name} is of kind {device.kind}")
+        if target == "rtl" and device.core is None:
+            draft.fail(path, f"found 'rtl'; allowed: host, because hardware {device.name} names no core to simulate")
 
 
 def _check_search(draft: Draft) -> None:

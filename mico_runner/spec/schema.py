@@ -87,7 +87,7 @@ def sections() -> dict[str, Rules]:
             "generated code",
             {
                 "target": choice("language", ["c"], default="c"),
-                "runtime": choice("what the program runs on", ["host"], default="host"),
+                "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
             },
         ),
         "simulate": optional("runs of the generated code", _simulate()),
@@ -266,18 +266,22 @@ def _search() -> dict[str, Rules]:
 
 
 def _simulate() -> dict[str, Rules]:
-    target = {"type": "string", "allowed": ["host", "bitfusion"]}
+    target = {"type": "string", "allowed": ["host", "bitfusion", "rtl"]}
     return {
         "target": {
             "anyof": [target, {"type": "list", "schema": target, "minlength": 1, "distinct": True}],
             "default": "host",
-            "meta": {"help": "where the network runs", "text": "host, bitfusion, or a list of them"},
+            "meta": {"help": "where the network runs", "text": "host, bitfusion, rtl, or a list of them"},
         },
         "images": {
             "anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}],
             "default": "all",
             "meta": {"help": "test images", "text": "all, or a whole number, at least 1"},
         },
+        "rtl_images": number("of them, on RTL, which takes seconds for each", "integer", min=1, max=10**5, default=4),
+        "rtl_assignments": number(
+            "random assignments on RTL, against what was predicted", "integer", min=0, max=10**5, default=0
+        ),
         "sanitize": flag("run once more under the address and undefined-behaviour sanitizers"),
     }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs, task_inputs
@@ -36,6 +36,7 @@ class Simulate(Step):
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.simulate import host
         from mico_runner.steps.network import load_task, trained_graph
+        from mico_runner.steps.rtl import RtlBench
 
         section = ctx.spec["simulate"]
         targets = [section["target"]] if isinstance(section["target"], str) else section["target"]
@@ -67,6 +68,11 @@ class Simulate(Step):
         network = trained_graph(ctx, task)
         if "bitfusion" in targets:
             measured["bitfusion"] = _bitfusion(ctx, network, assignment)
+        if "rtl" in targets:
+            bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
+            measured["rtl"] = bench.network(deployed)
+            if section["rtl_assignments"] and ctx.has("fit"):
+                bench.predictions(section["rtl_assignments"])
         if ctx.has("fit"):
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -79,6 +85,7 @@ class Simulate(Step):
 
         device = hardware.load(ctx.spec["hardware"])
         target = {"cpu": "host"}.get(device.kind, device.kind) if device.name in ("host", "bitfusion") else None
+        target = "rtl" if device.core else target
         latency = Latency(ctx, network)
         predicted = latency.by_layer(assignment).rename(columns={"latency": "predicted"})
         predicted["unit"] = latency.unit
@@ -112,8 +119,9 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
     from mico_runner import quant
     from mico_runner.quant import reference
     from mico_runner.simulate import host
+    from mico_runner.steps.rtl import program
 
-    sources = ctx.upstream("codegen") / "c"
+    sources = program(ctx, deployed, "host")
     integers = quant.quantize_input(deployed, images.floats())
     logits = host.run(host.build(sources, ctx.work), integers)
     if sanitize:

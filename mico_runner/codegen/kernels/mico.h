@@ -6,7 +6,6 @@
 #define MICO_H
 
 #include <stdint.h>
-#include <string.h>
 
 /* Called before layer i, and once more after the last; compiled in by -DMICO_TIMING only. */
 #ifdef MICO_TIMING
@@ -60,8 +59,8 @@ static inline int32_t mico_load(const void *x, int32_t i, mico_type type)
         return ((const uint8_t *)x)[i];
     if (type == MICO_S8)
         return ((const int8_t *)x)[i];
-    int32_t value; /* memcpy: the arena is bytes, and need not be aligned */
-    memcpy(&value, (const uint8_t *)x + (int32_t)sizeof value * i, sizeof value);
+    int32_t value; /* memcpy, which needs no header so: the arena is bytes, and need not be aligned */
+    __builtin_memcpy(&value, (const uint8_t *)x + (int32_t)sizeof value * i, sizeof value);
     return value;
 }
 
@@ -72,7 +71,7 @@ static inline void mico_store(void *y, int32_t i, mico_type type, int32_t value)
     else if (type == MICO_S8)
         ((int8_t *)y)[i] = (int8_t)value;
     else
-        memcpy((uint8_t *)y + (int32_t)sizeof value * i, &value, sizeof value);
+        __builtin_memcpy((uint8_t *)y + (int32_t)sizeof value * i, &value, sizeof value);
 }
 
 /* (acc + 2^(shift-1)) >> shift, clamped: acc is already multiplied, |acc| < 2^54. Rounds half up. */
@@ -86,6 +85,20 @@ static inline int32_t mico_round(int64_t acc, int32_t shift, const mico_range *o
     if (r > out->max)
         r = out->max;
     return (int32_t)r;
+}
+
+/* The integers low .. low + span. */
+static inline int32_t mico_clamp(int32_t r, int32_t low, uint32_t span)
+{
+    if (__builtin_expect((uint32_t)r - (uint32_t)low > span, 0))
+        r = r < low ? low : low + (int32_t)span;
+    return r;
+}
+
+/* Of the product of 64 bits. */
+static inline int32_t mico_high_word(uint32_t acc, int32_t multiplier)
+{
+    return (int32_t)((int64_t)(int32_t)acc * multiplier >> 32);
 }
 
 static inline int32_t mico_rescale(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out)

@@ -1,9 +1,42 @@
 #include "mico_max_pool2d.h"
 
+/* Bytes to bytes: channels together, tap by tap. `flip` is 0x80 for signed ones, whose order it makes that of unsigned ones. */
+static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t flip)
+{
+    const int32_t channels = w->channels, row = w->in_w * channels, out_h = w->out_h, out_w = w->out_w;
+
+    for (int32_t oy = 0; oy < out_h; oy++) {
+        int32_t y0, y1;
+        mico_span(oy, w->stride_h, w->pad_h, w->kernel_h, w->in_h, &y0, &y1);
+        for (int32_t ox = 0; ox < out_w; ox++, y += channels) {
+            int32_t x0, x1;
+            mico_span(ox, w->stride_w, w->pad_w, w->kernel_w, w->in_w, &x0, &x1);
+            const uint8_t *begin = x + y0 * row + x0 * channels;
+            const int32_t taps = x1 - x0;
+            for (int32_t c = 0; c < channels; c++) {
+                const uint8_t *line = begin + c;
+                int32_t best = 0; /* the smallest, flipped */
+                for (int32_t iy = y0; iy < y1; iy++, line += row) {
+                    const uint8_t *from = line;
+                    for (int32_t n = taps; n > 0; n--, from += channels) {
+                        const int32_t q = *from ^ flip;
+                        best = q > best ? q : best;
+                    }
+                }
+                y[c] = (uint8_t)(best ^ flip);
+            }
+        }
+    }
+}
+
 void mico_max_pool2d(const mico_max_pool2d_t *p, const void *x, void *y)
 {
     const mico_window *w = &p->window;
 
+    if (p->input != MICO_S32 && p->output == p->input) {
+        bytes(w, x, y, p->input == MICO_S8 ? 0x80 : 0);
+        return;
+    }
     for (int32_t oy = 0; oy < w->out_h; oy++) {
         int32_t y0, y1;
         mico_span(oy, w->stride_h, w->pad_h, w->kernel_h, w->in_h, &y0, &y1);

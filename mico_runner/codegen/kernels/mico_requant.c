@@ -1,7 +1,25 @@
 #include "mico_requant.h"
 
+/* Bytes to bytes at shifts from 24 on: 9 more bits fit the multiplier, and the shift is of the product's high word alone. */
+static void bytes(const mico_requant_t *p, const uint8_t *x, uint8_t *y)
+{
+    const int32_t multiplier = p->scale.multiplier << 9, shift = p->scale.shift - 23, round = 1 << (shift - 1);
+    const int32_t low = p->output.min, size = p->size;
+    const uint32_t span = (uint32_t)p->output.max - (uint32_t)low;
+    const int32_t flip = p->input == MICO_S8 ? 0x80 : 0;
+
+    for (int32_t i = 0; i < size; i++) {
+        const int32_t q = (x[i] ^ flip) - flip;
+        y[i] = (uint8_t)mico_clamp((mico_high_word((uint32_t)q, multiplier) + round) >> shift, low, span);
+    }
+}
+
 void mico_requant(const mico_requant_t *p, const void *x, void *y)
 {
+    if (p->input != MICO_S32 && p->output.type != MICO_S32 && !p->output.sign && p->scale.shift >= 24) {
+        bytes(p, x, y);
+        return;
+    }
     for (int32_t i = 0; i < p->size; i++) {
         const int32_t q = mico_load(x, i, p->input);
         mico_store(y, i, p->output.type, mico_rescale(q, p->scale.multiplier, p->scale.shift, &p->output));

@@ -21,7 +21,11 @@ def conv2d(lowering: Lowering, node: QNode) -> None:
         **{"out_h": output.shape[1], "out_w": output.shape[2], "out_c": output.shape[0]},
         **{"kernel_h": kernel_h, "kernel_w": kernel_w, "stride_h": stride[0], "stride_w": stride[1]},
         **{"pad_h": padding[0], "pad_w": padding[1], "dilation_h": dilation[0], "dilation_w": dilation[1]},
-        **{"groups": int(node.attrs["groups"]), "input": source.tag, "output": output_range(node, output)},
+        "output": output_range(node, output),
     }
+    groups = int(node.attrs["groups"])
     rows = node.weight.transpose(0, 2, 3, 1).reshape(len(node.weight), -1)
+    if groups == 1 and lowering.emit_tiled(node, source, output, fields, rows):
+        return
+    fields = {**fields, "groups": groups, "input": source.tag}
     lowering.emit(node.name, "conv2d", [source], output, fields, Weights.of(node, rows))

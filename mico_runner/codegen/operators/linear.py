@@ -19,10 +19,17 @@ def linear(lowering: Lowering, node: QNode) -> None:
     if len(source.shape) == 3:  # acts on W, which HWC does not keep together
         source = lowering.row_major(node, source)
         written = lowering.temporary(f"{node.name}_rows", output, (output.size,))
+    image = {
+        **{"in_h": source.size // inputs, "in_w": 1, "in_c": inputs},
+        **{"out_h": source.size // inputs, "out_w": 1, "out_c": outputs},
+        **{"kernel_h": 1, "kernel_w": 1, "stride_h": 1, "stride_w": 1, "pad_h": 0, "pad_w": 0},
+        **{"dilation_h": 1, "dilation_w": 1, "output": output_range(node, written)},
+    }
     fields = {
         **{"rows": source.size // inputs, "inputs": inputs, "outputs": outputs},
         **{"input": source.tag, "output": output_range(node, written)},
     }
-    lowering.emit(node.name, "linear", [source], written, fields, Weights.of(node, weight))
+    if not lowering.emit_tiled(node, source, written, image, weight):
+        lowering.emit(node.name, "linear", [source], written, fields, Weights.of(node, weight))
     if written is not output:
         lowering.from_row_major(node, written, output)

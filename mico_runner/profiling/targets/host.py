@@ -40,7 +40,7 @@ class Host(Target):
             "cores": os.cpu_count(),
             "compiler": compiler_version() if shutil.which("gcc") else None,  # planning needs none; measuring says so
             "cflags": CFLAGS,
-            "kernels_sha256": _kernel_version(),
+            "kernels_sha256": kernel_version(),
         }
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
@@ -65,7 +65,7 @@ class Host(Target):
         return Measurement(np.maximum(1, np.round(median)).astype("int64"), spread)
 
 
-def _kernel_version() -> str:
+def kernel_version() -> str:
     """sha256 of the C kernels' sources."""
     digest = hashlib.sha256()
     for source in sorted(KERNELS.iterdir()):

@@ -1,0 +1,56 @@
+"""This project's C kernels on the RTL of a RISC-V core."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mico_runner import codegen
+from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
+from mico_runner.errors import UsageError
+from mico_runner.hardware import Hardware
+from mico_runner.kernel_table import BITS, SHAPE
+from mico_runner.profiling.targets import Measurement, Target, register
+from mico_runner.profiling.targets.host import kernel_version
+from mico_runner.simulate import rtl
+from mico_runner.simulate.host_kernels import single_layer
+
+KERNELS_PER_PROGRAM = 128  # keeps one compilation within seconds and a program within the memory of the test bench
+
+
+@register("rtl")
+class Rtl(Target):
+    """Cycles of one call of a C kernel on RTL, its code and weights not in the caches, as in a network; deterministic."""
+
+    unit = "cycles"
+
+    def conditions(self) -> dict[str, Any]:
+        return {
+            "compiler": rtl.compiler_version() if shutil.which(rtl.GCC) else None,  # planning needs none
+            "cflags": f"{RV32_TARGET} {RV32_CFLAGS}",
+            "kernels_sha256": kernel_version(),
+        }
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        if hardware.core is None:
+            raise UsageError(f"profile.target is rtl, but hardware {hardware.name!r} names no core")
+        rng = np.random.default_rng(0)
+        calls = table[["kind", *SHAPE, *BITS]].to_dict("records")
+        cycles: list[int] = []
+        for start in range(0, len(calls), KERNELS_PER_PROGRAM):
+            graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
+            graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
+            folder = work / f"{table['kind'].iloc[0]}-{start}"
+            codegen.generate_networks(graphs, folder, runtime="baremetal")
+            tensors = [graph.tensors[graph.input] for graph in graphs]
+            images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
+            wait_states = int(hardware.value("wait_states"))
+            runs = rtl.run(rtl.build(folder), images, on=hardware.core, wait_states=wait_states)
+            cycles += [int(run.cycles.sum()) for run in runs]
+            shutil.rmtree(folder)
+        return Measurement(np.array(cycles, "int64"))

@@ -1,0 +1,106 @@
+"""What the simulate step does on RTL: cycles of the deployed network, and how well the predictor foresees other assignments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mico_runner import codegen, hardware, quant
+from mico_runner.graph.ir import Graph
+from mico_runner.quant import reference
+from mico_runner.quant.qgraph import LayerBits, QGraph
+from mico_runner.simulate import host, rtl
+from mico_runner.steps.base import StepContext
+from mico_runner.steps.network import Latency, quantiser, uniform
+
+if TYPE_CHECKING:
+    from mico_runner.data.tasks import Split, Task
+
+TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may differ
+
+
+def program(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
+    """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
+    if ctx.spec["codegen"]["runtime"] == runtime:
+        return ctx.upstream("codegen") / "c"
+    codegen.generate(deployed, ctx.work / runtime, runtime=runtime)
+    return ctx.work / runtime
+
+
+class RtlBench:
+    """Networks of one spec on the core of its hardware; the cycles of a layer are medians over `images`."""
+
+    def __init__(self, ctx: StepContext, network: Graph, task: Task, images: Split) -> None:
+        self._ctx, self._graph, self._images = ctx, network, images.floats()
+        self._ptq = quantiser(ctx, network, task)
+        self._device = hardware.load(ctx.spec["hardware"])
+
+    def network(self, deployed: QGraph) -> pd.DataFrame:
+        """Run the deployed network, and the same at 8 bits. Returns columns layer, measured (cycles of each node)."""
+        table, wrong = self._run(deployed, program(self._ctx, deployed, "baremetal"))
+        self._ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
+        total = float(table["measured"].sum())
+        self._ctx.metric("simulate.network_cycles", total, "cycles", "lower", tolerance=TOLERANCE)
+        int8, _ = self._run(self._ptq.quantize(uniform(self._graph, 8, 8)))
+        ratio = total / float(int8["measured"].sum())
+        self._ctx.metric("simulate.rtl_ratio", ratio, "ratio", "lower", tolerance=0.02)
+        layers = [node.name for node in self._graph.weighted]
+        weighted = (
+            table.set_index("layer")["measured"][layers].sum() / int8.set_index("layer")["measured"][layers].sum()
+        )
+        self._ctx.metric("simulate.latency_ratio", float(weighted), "ratio", "lower", tolerance=0.02)
+        table.to_csv(self._ctx.dir / "rtl.csv", index=False)
+        count = len(self._images)
+        self._ctx.log(
+            f"{self._device.name}: {total:.0f} cycles an image, {ratio:.1%} of 8 bits; {wrong} of {count} images differ"
+        )
+        return table
+
+    def predictions(self, count: int) -> None:
+        """Predicted against measured cycles of the weighted layers for `count` random assignments: rtl_predictions.csv."""
+        latency = Latency(self._ctx, self._graph)
+        space = self._ctx.spec["search"]["space"]
+        rng = np.random.default_rng(self._ctx.seed)
+        rows = []
+        for _ in range(count):
+            bits = (
+                rng.choice(space["weight_bits"], len(latency.layers)),
+                rng.choice(space["activation_bits"], len(latency.layers)),
+            )
+            assignment = {n: LayerBits(float(w), int(a)) for n, w, a in zip(latency.layers, *bits, strict=True)}
+            table, wrong = self._run(self._ptq.quantize(assignment), images=1)
+            measured = table.set_index("layer")["measured"]
+            text = " ".join(f"{b.weight:g}x{b.activation}" for b in assignment.values())
+            totals = {"predicted": latency(assignment), "measured": measured[latency.layers].sum()}
+            rows.append({"bits": text, **totals, "network": measured.sum(), "mismatches": wrong})
+        table = pd.DataFrame(rows)
+        table.to_csv(self._ctx.dir / "rtl_predictions.csv", index=False)
+        error = (table["predicted"] / table["measured"] - 1).abs()
+        self._ctx.metric("simulate.rtl_prediction_mape", float(error.mean()), "ratio", "lower", tolerance=0.01)
+        self._ctx.metric("simulate.rtl_prediction_worst", float(error.max()), "ratio", "lower", tolerance=0.02)
+        self._ctx.metric("simulate.rtl_prediction_mismatches", int(table["mismatches"].sum()), "images", "lower")
+        rank = float(table["predicted"].corr(table["measured"], method="spearman"))
+        self._ctx.metric("simulate.rtl_prediction_spearman", rank, "ratio", "higher", tolerance=0.02)
+        self._ctx.log(
+            f"{count} random assignments: predicted within {error.mean():.1%} on average, {error.max():.1%} at worst"
+        )
+
+    def _run(
+        self, deployed: QGraph, sources: Path | None = None, images: int | None = None
+    ) -> tuple[pd.DataFrame, int]:
+        """Cycles of each node (columns layer, measured) and the images with other outputs than the reference's."""
+        if sources is None:
+            sources = self._ctx.work / "rtl"
+            codegen.generate(deployed, sources, runtime="baremetal")
+        image = rtl.build(sources, self._ctx.work / "rtl-builds")
+        integers = quant.quantize_input(deployed, self._images[:images])
+        wait_states = int(self._device.value("wait_states"))
+        run = rtl.run(image, [integers], on=self._device.core, wait_states=wait_states)[0]
+        expected = reference.run(deployed, integers)
+        wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
+        nodes = [layer["node"] for layer in host.describe(image.parent)["networks"][0]["layers"]]
+        table = pd.DataFrame({"layer": nodes, "measured": np.median(run.cycles, axis=0)})
+        return table.groupby("layer", sort=False, as_index=False).sum(), wrong

@@ -1,0 +1,87 @@
+"""The tiled kernels give the integers of `quant.reference`: every pair of bits, odd sizes, under sanitizers."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from codegen_graphs import OUTPUT, Network
+from test_codegen_differential import assert_same, random_networks, special_networks
+
+from mico_runner.codegen.packing import unpack_rows
+from mico_runner.codegen.tiling import scheme_of, tiled
+from mico_runner.quant.qgraph import QGraph, QNode, QType
+
+needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
+PAIRS = [(w, a, s) for w in (1, 2, 4, 8) for a in range(1, 9) for s in (False, True)]
+
+
+def layers(weight_bits: int, act_bits: int, signed: bool, rng: np.random.Generator) -> QGraph:
+    """Two convolutions and two linear layers of at least four outputs, of sizes that fill no word and no tile."""
+    net = Network(rng, tuple(int(v) for v in rng.integers([1, 5, 5], [9, 9, 9])), act_bits, signed)
+    kind = [QType(act_bits, bool(s), 0.5) for s in rng.integers(2, size=4)]
+    padding = tuple(int(v) for v in rng.integers(0, 3, 2))
+    dilation = tuple(int(v) for v in rng.integers(1, 3, 2))
+    extreme = rng.choice([None, None, "low", "high"])
+    y = net.conv(
+        "x", int(rng.integers(4, 14)), (3, 2), weight_bits, (1, 2), padding, dilation, extreme=extreme, to=kind[0]
+    )
+    y = net.conv(y, int(rng.integers(4, 34)), (1, 1), weight_bits, to=kind[1])
+    y = net.linear(net.reshape(y, None), int(rng.integers(4, 12)), weight_bits, extreme=extreme, to=kind[2])
+    return net.done(net.linear(y, 5, weight_bits, to=OUTPUT))
+
+
+def wide_layers(rng: np.random.Generator) -> list[QGraph]:
+    """Rows so long that lanes, counts and sums must be emptied on the way; all products at their largest."""
+    graphs = []
+    for weight_bits, act_bits, _ in PAIRS[::2]:
+        for extreme in (None, "low"):
+            net = Network(rng, (5, 2100), act_bits)
+            graphs.append(net.done(net.linear("x", 6, weight_bits, extreme=extreme, to=QType(7, True, 1.0))))
+    return graphs
+
+
+@needs_gcc
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_every_pair_of_bits(tmp_path, sanitize):
+    rng = np.random.default_rng(int(sanitize))
+    assert_same([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize, tiles=True)
+
+
+@needs_gcc
+def test_long_rows(tmp_path):
+    assert_same(wide_layers(np.random.default_rng(2)), tmp_path, sanitize=True, tiles=True)
+
+
+@needs_gcc
+@pytest.mark.slow
+def test_special_and_random_networks(tmp_path):
+    graphs = special_networks(np.random.default_rng(3)) + random_networks(60, seed=4)
+    assert_same(graphs, tmp_path, sanitize=True, tiles=True)
+
+
+@pytest.mark.parametrize("weight_bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("act_bits", [1, 2, 4, 8])
+def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bits):
+    rng = np.random.default_rng(0)
+    weight = Network(rng, (1,)).weights((6, 53), weight_bits)
+    scales = {"multiplier": np.ones(6, np.int32), "shift": np.ones(6, np.int32), "bias": np.zeros(6, np.int32)}
+    node = QNode("l", "linear", ("x",), "y", {}, weight=weight, weight_bits=weight_bits, **scales)
+    layer = tiled(node, weight, QType(act_bits, False, 1.0), positions=1, padded=False)
+    assert layer.weights.words.shape == (6, -(-53 * weight_bits // 32))
+    scheme, count = layer.scheme, 32 // weight_bits
+    assert sorted(scheme.order) == list(range(count))
+    stored = unpack_rows(layer.weights.words, layer.weights.words.shape[1] * count, weight_bits)
+    natural = np.empty_like(stored).reshape(6, -1, count)
+    natural[:, :, scheme.order] = stored.reshape(6, -1, count)
+    codes = natural.reshape(6, -1)[:, :53].astype(int)
+    codes = (codes > 0).astype(int) if weight_bits == 1 else codes
+    codes = codes & 0xFF if scheme.offset == 128 else codes & ((1 << weight_bits) - 1) if scheme.offset else codes
+    np.testing.assert_array_equal(scheme.scale * codes - scheme.offset, weight)
+
+
+def test_weights_that_no_scheme_takes_keep_the_plain_kernels():
+    assert [b for b in range(1, 9) if scheme_of(b, QType(8, False, 1.0), padded=False) is None] == [3, 5, 6, 7]
+    assert scheme_of(1, QType(1, True, 1.0), padded=False).name == "signs"
+    assert scheme_of(1, QType(1, True, 1.0), padded=True).name == "lanes8_2x1"  # zero is no sign
