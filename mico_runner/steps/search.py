@@ -27,7 +27,8 @@ class Search(Step):
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs
 
-        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"]}
+        runtime = (spec["codegen"] or {}).get("runtime")  # decides the RAM that a network needs
+        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"], "runtime": runtime}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -61,7 +62,7 @@ class Search(Step):
             evaluate=evaluate,
             objectives=[search.Objective(name) for name in section["objectives"]],
             costs=costs,
-            others={"ram_bytes": lambda population: _arena_bytes(ptq, space, population)},
+            others={"ram_bytes": lambda population: _arena_bytes(ptq, space, population, _tiles(ctx))},
             constraints=_constraints(section["constraints"], reference, accuracy),
             budget=search.Budget(**section["budget"]),
             journal=ctx.work / "evaluations.jsonl",
@@ -181,10 +182,19 @@ def _constraints(section: dict[str, Any], reference: dict[str, float], accuracy:
     return constraints
 
 
-def _arena_bytes(ptq, space: Space, population: np.ndarray) -> np.ndarray:
+def _tiles(ctx: StepContext) -> bool:
+    """Whether the program that would be generated has tiled kernels, which need other scratch memory."""
+    from mico_runner import codegen
+
+    return bool(ctx.spec["codegen"]) and ctx.spec["codegen"]["runtime"] in codegen.TILED
+
+
+def _arena_bytes(ptq, space: Space, population: np.ndarray, tiles: bool) -> np.ndarray:
     """(P,) planned RAM of each configuration."""
     import numpy as np
 
     from mico_runner.codegen.lowering import lower
 
-    return np.array([lower(ptq.quantize(space.decode(config))).arena_bytes for config in population], dtype=float)
+    return np.array(
+        [lower(ptq.quantize(space.decode(config)), tiles).arena_bytes for config in population], dtype=float
+    )
