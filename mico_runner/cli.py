@@ -90,7 +90,10 @@ def _run(args: argparse.Namespace) -> int:
         rows = [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
         print()
         _print_table(rows)
-        print(f"\n{result.version}")
+        gates = len(loaded.data["gates"])
+        if gates and not args.only and not result.broken_gates:
+            print(f"\nall {gates} gates kept" if gates > 1 else "\nthe gate is kept")
+        print(f"\n{result.version}: report.html, metrics.json, steps/")
     for gate in result.broken_gates:
         print(f"mico-run: gate broken: {gate}", file=sys.stderr)
     return GateError.exit_code if result.broken_gates else OK

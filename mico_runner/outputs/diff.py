@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from tabulate import tabulate
 from mico_runner.errors import UsageError
 from mico_runner.outputs import store
 from mico_runner.steps.base import Metric
+
+ROUNDING = 1e-9  # relative; less is how sums were ordered
 
 _RULE = re.compile(
     r"(?P<name>[\w.*?\[\]-]+)\s*(?P<sign>[<>])\s*(?P<limit>(?P<relative>[+-])?\d+(\.\d*)?(e[+-]?\d+)?)\s*(?P<percent>%?)",
@@ -141,7 +144,7 @@ def _verdict(a: Metric | None, b: Metric | None) -> str:
         return "gone"
     if a.volatile or b.volatile:
         return "volatile"
-    if a.value == b.value:
+    if math.isclose(a.value, b.value, rel_tol=ROUNDING):
         return "same"
     if b.direction == "info":
         return "changed"
@@ -178,7 +181,7 @@ def _number(value: float | None) -> str:
 
 
 def _change(row: Row) -> str:
-    if row.change is None or row.change == 0:
+    if row.change is None or row.verdict == "same":
         return ""
     percent = f" ({row.change / abs(row.a) * 100:+.2f} %)" if row.a else ""
     return f"{row.change:+.5g}{percent}"

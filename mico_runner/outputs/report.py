@@ -143,6 +143,9 @@ class Report:
             note = "of 8-bit's latency, predicted"
             if chosen is not None and "latency" in chosen:
                 note += f": {number(chosen['latency'])} {self.unit}"
+            coverage = self.value("evaluate.latency_coverage")
+            if coverage is not None and coverage < 100:
+                note += f"; {100 - coverage:.0f} % of the kernels not in the profile, not counted"
             tiles.append({"title": "Latency", "value": f"{100 * ratio:.1f} %", "note": note})
         flash, int8 = self.value("codegen.flash_bytes"), self.value("evaluate.int8.flash_bytes")
         if flash is not None:
@@ -236,9 +239,11 @@ class Report:
             section["learning"] = Markup(predictor.learning(curve)) if curve is not None else None
         if layers is not None:
             unit = str(layers["unit"].iloc[0]) if "unit" in layers else self.unit
-            section["layers"] = Markup(figures.layer_latency(layers, unit))
+            simulated = "host" not in str(self.spec.get("hardware"))
+            section["layers"] = Markup(figures.layer_latency(layers, unit, "simulated" if simulated else "measured"))
             if "measured" in layers:
                 layers["error_percent"] = 100 * (layers["predicted"] / layers["measured"] - 1)
+                layers = layers.rename(columns={"measured": "simulated"} if simulated else {})
             section["layer_table"] = table(layers)
         return section
 

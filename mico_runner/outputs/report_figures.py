@@ -110,14 +110,14 @@ def bits(layers: list[str], weights: list[float], activations: list[float]) -> s
     return svg("bits", (7.6, 2.7), draw)
 
 
-def layer_latency(layers: pd.DataFrame, unit: str) -> str:
-    """Predicted and measured latency of each layer of the network, as bars."""
+def layer_latency(layers: pd.DataFrame, unit: str, measured: str) -> str:
+    """Predicted and measured latency of each layer of the network, as bars; `measured` is what the latter are called."""
 
     def draw(ax: Axes) -> None:
         place = np.arange(len(layers))[::-1]
         ax.barh(place + 0.2, layers["predicted"], 0.38, color=BLUE, label="predicted")
         if "measured" in layers:
-            ax.barh(place - 0.2, layers["measured"], 0.38, color=ORANGE, label="measured")
+            ax.barh(place - 0.2, layers["measured"], 0.38, color=ORANGE, label=measured)
         ax.set_yticks(place, layers["layer"])
         ax.set_xlabel(unit)
         ax.xaxis.set_major_formatter(grouped)

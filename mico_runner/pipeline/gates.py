@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
+from mico_runner.errors import did_you_mean
 from mico_runner.steps.base import Metric
 
 
@@ -18,10 +19,11 @@ class BrokenGate:
     unit: str = ""
     bound: str = ""  # "min" or "max"
     limit: float | None = None
+    hint: str = ""  # the nearest name
 
     def __str__(self) -> str:
         if self.metric is None:
-            return f"{self.gate}: no such metric in this run"
+            return f"{self.gate}: no such metric in this run{self.hint}"
         return f"{self.metric} is {self.value:.6g} {self.unit}; {self.bound} {self.limit:g}"
 
 
@@ -31,7 +33,7 @@ def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric])
     for gate, bounds in gates.items():
         names = matches(gate, metrics)
         if not names:
-            broken.append(BrokenGate(gate))
+            broken.append(BrokenGate(gate, hint=did_you_mean(gate, metrics).rstrip(";")))
         for name in names:
             value = metrics[name].value
             for bound, limit in bounds.items():

@@ -51,7 +51,8 @@ class RunResult:
 def run(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> RunResult:
     """Run the spec's steps, those in the cache excepted, and write a version.
 
-    With `only`, gates on metrics that the left-out steps would write are not checked.
+    With `only`, gates on metrics that the left-out steps would write are not checked, and the version is one of `<name>.<step>`:
+    it would else pass for the newest of the whole spec.
 
     Raises:
         StepError: a step failed; no version is written, finished steps stay in the cache.
@@ -68,7 +69,7 @@ def run(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> R
             data = {**data, "gates": {gate: b for gate, b in data["gates"].items() if matches(gate, done.metrics)}}
         data = {**data, "steps": plan.steps}
         broken = broken_gates(data["gates"], done.metrics)
-        folder = options.outputs / data["name"]
+        folder = options.outputs / (f"{data['name']}.{options.only}" if options.only else data["name"])
         version = store.new_version(folder, lambda new: assemble(new, data, done, broken, store.latest(folder)))
     finally:
         for entry in entries:

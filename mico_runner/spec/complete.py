@@ -132,11 +132,25 @@ def _datasets(draft: Draft, device: Hardware | None) -> None:
                 draft.fail(path, f"found {show(name)}; no such file: {file}")
                 continue
             section["profile"][i] = str(file.resolve())
+            _check_unit(draft, path, file, device)
         elif name not in catalog.names("kernel_profile"):
             known = catalog.names("kernel_profile")
             draft.unknown(path, name, known, "a profile of the catalog (mico-run list profiles), a path to a .csv file")
         elif device is not None:
             _check_device(draft, path, catalog.entry(name), device)
+
+
+def _check_unit(draft: Draft, path: Keys, file: Path, device: Hardware | None) -> None:
+    """Nothing converts units: latencies in ms would pass for the device's ns."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        header = [column.strip() for column in lines.readline().split(",")]
+    latency = [column for column in header if column.startswith("latency_")]
+    if device is not None and f"latency_{device.latency_unit}" not in header:
+        found = ", ".join(latency) or "no latency"
+        draft.fail(
+            path,
+            f"{file.name}:1: found {found}; allowed: a column latency_{device.latency_unit}, as {device.name} counts",
+        )
 
 
 def _check_device(draft: Draft, path: Keys, profile: catalog.Entry, device: Hardware) -> None:

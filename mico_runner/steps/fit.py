@@ -36,7 +36,9 @@ class Fit(Step):
             names = ctx.spec["datasets"]["profile"]
         table = data.load_profile(names)
         unit = table.attrs["unit"]
-        candidates = [section, *section["compare"]]
+        keys = ("strategy", "features", "regressor", "params")
+        main = {key: section[key] for key in keys}
+        candidates = [main, *(other for other in section["compare"] if other != main)]
         protocols, predictions = [], []
         for candidate in ctx.progress(candidates, total=len(candidates), desc="validate"):
             rows, points = proxy.validate(

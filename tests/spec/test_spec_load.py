@@ -122,7 +122,7 @@ def test_files_are_looked_for_beside_the_spec(tmp_path, monkeypatch):
     (folder / "templates").mkdir(parents=True)
     (folder / "templates" / "bitfusion.yaml").write_text("hardware: chip.yaml\nproxy: {}\n", encoding="utf-8")
     (folder / "chip.yaml").write_text((paths.shipped("hardware") / "host.yaml").read_text(), encoding="utf-8")
-    (folder / "mine.csv").write_text("", encoding="utf-8")
+    (folder / "mine.csv").write_text("kind,latency_ns\n", encoding="utf-8")
     (folder / "net.yaml").write_text(NET, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     data = spec.load("mine/net.yaml", ["datasets.profile=[mine.csv]"]).data
@@ -131,8 +131,16 @@ def test_files_are_looked_for_beside_the_spec(tmp_path, monkeypatch):
 
 
 def test_a_csv_profile_is_nobodys_device(net, tmp_path):
-    (tmp_path / "mine.csv").write_text("", encoding="utf-8")
+    (tmp_path / "mine.csv").write_text("kind,latency_ns\n", encoding="utf-8")
     assert spec.load(net, ["hardware=host", "simulate.target=host", "datasets.profile=[mine.csv]"]).data
+
+
+def test_a_csv_profile_counts_in_the_devices_unit(net, tmp_path):
+    (tmp_path / "mine.csv").write_text("kind,latency_ms\n", encoding="utf-8")
+    with pytest.raises(
+        spec.SpecErrors, match=r"mine.csv:1: found latency_ms; allowed: a column latency_ns, as host counts"
+    ):
+        spec.load(net, ["hardware=host", "simulate.target=host", "datasets.profile=[mine.csv]"])
 
 
 def test_unreadable_files(tmp_path):
