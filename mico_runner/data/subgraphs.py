@@ -14,10 +14,26 @@ import pandas as pd
 from mico_runner.data import catalog
 from mico_runner.errors import UsageError
 
-COLUMNS = (
-    "hardware precision batch model subgraph_id fusion_pattern op_type n_nodes flops bytes peak_flops "
-    "lat_mean_ms lat_std_ms lat_min_ms lat_max_ms samples node_names date"
-).split()
+COLUMNS = [
+    "hardware",
+    "precision",
+    "batch",
+    "model",
+    "subgraph_id",
+    "fusion_pattern",
+    "op_type",
+    "n_nodes",
+    "flops",
+    "bytes",
+    "peak_flops",
+    "lat_mean_ms",
+    "lat_std_ms",
+    "lat_min_ms",
+    "lat_max_ms",
+    "samples",
+    "node_names",
+    "date",
+]
 _KEY = ["model", "subgraph_id"]
 
 

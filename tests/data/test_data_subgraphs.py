@@ -16,7 +16,14 @@ needs_mirror = pytest.mark.skipif(not os.environ.get("MICO_DATA_MIRROR"), reason
 def rows(**changes) -> pd.DataFrame:
     """One linear layer, 10 to 5 with bias, batch 2, at two precisions."""
     base = dict.fromkeys(subgraphs.COLUMNS, "x") | {"batch": 2, "subgraph_id": 0, "n_nodes": 1, "flops": 200}
-    base |= {"peak_flops": 1e12, "lat_mean_ms": 2.0, "lat_std_ms": 0.1, "lat_min_ms": 1.0, "lat_max_ms": 11.0, "samples": 10}
+    base |= {
+        "peak_flops": 1e12,
+        "lat_mean_ms": 2.0,
+        "lat_std_ms": 0.1,
+        "lat_min_ms": 1.0,
+        "lat_max_ms": 11.0,
+        "samples": 10,
+    }
     two = [base | {"precision": p, "bytes": 2 * 15 * 4 + 55 * size} for p, size in (("fp32", 4), ("fp16", 2))]
     return pd.DataFrame(two).assign(**changes)
 
@@ -65,6 +72,10 @@ def test_published_rows_agree_across_devices_precisions_and_batches():
     table = subgraphs.load_subgraphs()
     assert len(table) == 16179
     assert table.groupby(["model", "subgraph_id"])["activations"].nunique().max() == 1
-    whole = table[(table["hardware"] == "jetson_orin_agx_maxn") & (table["precision"] == "fp32")].groupby("model")["weights"].sum()
+    whole = (
+        table[(table["hardware"] == "jetson_orin_agx_maxn") & (table["precision"] == "fp32")]
+        .groupby("model")["weights"]
+        .sum()
+    )
     assert whole["resnet18"] == 11_689_512  # torchvision's published number of parameters
     assert whole["vgg16"] == 138_357_544
