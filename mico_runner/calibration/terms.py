@@ -16,6 +16,7 @@ COMPUTE = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "attention")
 DENSE = {"conv": ("conv_k3", "conv_std"), "conv_pw": ("conv_pw",), "linear": ("linear",)}
 MATRIX = ("linear", "attention", "einsum", "mha")
 COSTLY = ("SiLU", "Hardswish", "GELU")  # activation functions with a transcendental or several passes
+CACHED_ELEMENTS = 2**19  # 2 MiB of 32-bit elements: what the private cache of a current core holds
 PREFIXES = ("act_", "scalar_", "view_", "conv_")
 
 
@@ -55,6 +56,7 @@ def work(operators: pd.DataFrame, rows: int) -> tuple[np.ndarray, list[str]]:
     for name, rows_of in own.items():
         terms[f"elements {name}"] = rows_of * elements
     terms["elements other"] = ~np.any(list(own.values()), axis=0) * elements
+    terms["elements streamed"] = np.maximum(elements - CACHED_ELEMENTS, 0)
     for name in COSTLY:
         terms[f"elements {name}"] = (op == f"act_{name}") * elements
     return _sum(operators, np.column_stack(list(terms.values())), rows), list(terms)
