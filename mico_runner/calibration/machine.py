@@ -15,6 +15,7 @@ import pandas as pd
 from mico_runner.calibration import benchmarks, curves, terms, timing
 from mico_runner.calibration.cases import Case, Plan
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
+from mico_runner.errors import UsageError
 
 SECONDS_PER_CASE = {"quick": 0.25, "full": 2.0}
 TOLERANCE = {"quick": 0.03, "full": 0.01}
@@ -153,8 +154,15 @@ class Estimator:
 
 
 def estimator(points: list[dict[str, Any]], precision: str = "fp32", seed: int = 0) -> Estimator:
-    """Fit to the points of one precision; per operator class the candidate with the least cross-validated error in log latency."""
+    """Fit to the points of one precision; per operator class the candidate with the least cross-validated error in log latency.
+
+    Raises UsageError for fewer points than folds.
+    """
     rows = pd.DataFrame([p for p in points if p["precision"] == precision])
+    if len(rows) < FOLDS:
+        raise UsageError(
+            f"calibrate: {len(rows)} points at {precision}; an estimate needs {FOLDS}: measure more operations"
+        )
     table, seconds = table_of(rows, rows["key"]), rows["seconds"].to_numpy(float)
     ridges = tuple(sorted({c.ridge for c in CANDIDATES}))
     squares = np.empty((len(rows), len(CANDIDATES)))
