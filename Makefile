@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 SPEC ?= specs/quickstart.yaml
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench profiles proxies clean
+.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench calibrate profiles proxies clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ profiles: $(INSTALLED)    ## regenerate the BitFusion profile in datasets/ (the 
 
 proxies: $(INSTALLED)     ## evaluate the latency predictors on the mirror's profiles (needs MICO_DATA_MIRROR)
 	for spec in specs/proxy-*.yaml; do $(BIN)/mico-run $$spec || exit; done
+
+calibrate: $(INSTALLED)   ## efficiency curves of this machine, verified on twelve networks
+	$(BIN)/mico-run specs/calibrate-host.yaml
 
 bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 	$(BIN)/python -m tests.bench

@@ -6,8 +6,11 @@ The shape is chosen by cross-validated error in log y; equal within a standard e
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,7 +71,7 @@ class Curve:
         errors: standard error of each parameter, nan where the points do not determine it.
         lowest, highest: x between which there are measurements.
         points: how many.
-        cv_error: root mean square of log y, cross-validated; of an assumed curve nan.
+        cv_error: root mean square of log y, cross-validated; of an assumed curve what its author states, or nan.
         extrapolation: "clamp" (the value at the end) or "slope" (the curve goes on).
         provenance: "measured" or "assumed".
     """
@@ -88,11 +91,12 @@ class Curve:
         x = np.asarray(x, dtype=float)
         if not (x > 0).all():
             raise ValueError("sizes must be positive")
-        inside = np.clip(x, self.lowest, self.highest)
-        t = np.log(x if self.extrapolation == "slope" and self.shape != SPLINE else inside)
-        if self.shape == SPLINE:
-            return np.exp(_spline(self.parameters["log_x"], self.parameters["log_y"])(t))
-        return np.exp(SHAPES[self.shape].value(t, *self.parameters.values()))
+        there, inside = np.log(x), np.log(np.clip(x, self.lowest, self.highest))
+        goes_on = self.extrapolation == "slope"
+        if self.shape != SPLINE:
+            return np.exp(SHAPES[self.shape].value(there if goes_on else inside, *self.parameters.values()))
+        value, slope = _spline(self.parameters["log_x"], self.parameters["log_y"])
+        return np.exp(value(inside) + (slope(inside) * (there - inside) if goes_on else 0.0))
 
     def extrapolates(self, x: np.ndarray) -> np.ndarray:
         """Whether x lies outside the measurements, bool."""
@@ -100,7 +104,7 @@ class Curve:
         return (x < self.lowest) | (x > self.highest)
 
     def band(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """95 % prediction band (low, high) from the cross-validated spread; nan for assumed curves."""
+        """95 % prediction band (low, high) from `cv_error`; nan where there is none."""
         y, spread = self.predict(x), np.exp(BAND * self.cv_error)
         return y / spread, y * spread
 
@@ -138,8 +142,6 @@ def fit(x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp") 
         raise UsageError(f"curve: {len(np.unique(t))} sizes; {shape} needs {len(family.parameters)}")
     with np.errstate(all="ignore"):
         try:
-            import warnings
-
             with warnings.catch_warnings():
                 warnings.simplefilter(
                     "ignore"
@@ -194,13 +196,56 @@ def choose(
     return Curve(**{**vars(fitted), "cv_error": float(np.sqrt(squares.mean()))})
 
 
-def assumed(flops: list[float], efficiency: list[float], extrapolation: str = "clamp") -> Curve:
-    """A curve from figures that somebody wrote down: interpolated as they are, marked "assumed", without an error."""
+def assumed(
+    flops: list[float], efficiency: list[float], extrapolation: str = "clamp", std_dev: list[float] | None = None
+) -> Curve:
+    """A curve from figures that somebody wrote down: interpolated as they are and marked "assumed".
+
+    `std_dev` (of the efficiency, as large) gives its band; without it the band is nan. Raises UsageError as `fit` does.
+    """
     t, v = _logs(np.asarray(flops), np.asarray(efficiency))
+    if len(np.unique(t)) < len(t):
+        raise UsageError("curve: a size occurs twice")
+    error = float("nan")
+    if std_dev is not None:
+        relative = np.asarray(std_dev, dtype=float) / np.exp(v)
+        if relative.shape != v.shape or not (np.isfinite(relative) & (relative >= 0)).all():
+            raise UsageError(f"curve: std_dev must be {len(v)} numbers, none negative")
+        error = float(np.sqrt((relative**2).mean()))
     order = np.argsort(t)
     knots = {"log_x": t[order].tolist(), "log_y": v[order].tolist()}
     ends = float(np.exp(t.min())), float(np.exp(t.max())), len(t)
-    return Curve(SPLINE, knots, {}, *ends, float("nan"), extrapolation, ASSUMED)
+    return Curve(SPLINE, knots, {}, *ends, error, extrapolation, ASSUMED)
+
+
+def read_assumed(path: Path) -> dict[str, Curve]:
+    """Hard-coded curves of other tools: a JSON mapping of operation to `flops`, `measured_efficiency`, `std_dev`, `interpolation`,
+    `extrapolation`; all but the first two may be absent. Interpolation is monotone in log-log, whatever the file asks for: see `assumed`.
+
+    Raises UsageError naming the file and the operation.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: a mapping of operation to curve is needed")
+    known = {"flops", "measured_efficiency", "std_dev", "interpolation", "extrapolation"}
+    found = {}
+    for name, entry in data.items():
+        if not isinstance(entry, dict) or not {"flops", "measured_efficiency"} <= set(entry) <= known:
+            keys = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
+            raise UsageError(
+                f"{path}: {name}: found {keys}; needed: flops, measured_efficiency; allowed: {', '.join(sorted(known))}"
+            )
+        beyond = entry.get("extrapolation", "clamp")
+        if beyond not in EXTRAPOLATION:
+            raise UsageError(f"{path}: {name}: extrapolation is {beyond!r}; allowed: {', '.join(EXTRAPOLATION)}")
+        try:
+            found[name] = assumed(entry["flops"], entry["measured_efficiency"], beyond, entry.get("std_dev"))
+        except (UsageError, ValueError, TypeError) as error:
+            raise UsageError(f"{path}: {name}: {error}") from None
+    return found
 
 
 def _logs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +269,9 @@ def _knots(t: np.ndarray, v: np.ndarray) -> dict[str, list[float]]:
     return {"log_x": at.tolist(), "log_y": np.interp(at, sizes, smooth).tolist()}
 
 
-def _spline(log_x: list[float], log_y: list[float]) -> Callable[[np.ndarray], np.ndarray]:
+def _spline(log_x: list[float], log_y: list[float]) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
+    """The curve through the knots, and its slope."""
     if len(log_x) == 1:
-        return lambda t: np.full_like(t, log_y[0])
-    return PchipInterpolator(log_x, log_y)
+        return (lambda t: np.full_like(t, log_y[0])), np.zeros_like
+    curve = PchipInterpolator(log_x, log_y)
+    return curve, curve.derivative()

@@ -63,6 +63,11 @@ def test_beyond_the_measurements_is_flagged_and_clamped_or_goes_on():
     np.testing.assert_allclose(sloped.predict(far), 1e-3 * far**0.25, rtol=1e-6)
 
 
+def test_a_spline_goes_on_with_the_slope_of_its_end():
+    spline = curves.assumed([1e3, 1e6], [0.01, 0.1], "slope")
+    np.testing.assert_allclose(spline.predict(np.array([1.0, 1e4, 1e9])), [1e-3, 0.01 * 10 ** (1 / 3), 1.0])
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(0.01, 100), min_size=4, max_size=20))
 def test_a_spline_is_monotone_whatever_the_points(values):
@@ -96,3 +101,30 @@ def test_figures_that_were_written_down_are_kept_and_called_assumed():
 def test_points_that_make_no_curve_are_refused(x, y, shape, message):
     with pytest.raises(UsageError, match=message):
         curves.fit(np.array(x), np.array(y), shape)
+
+
+def test_hard_coded_curves_of_other_tools_are_read_and_called_assumed(tmp_path):
+    old = {"flops": [1e6, 1e9], "measured_efficiency": [0.1, 0.6], "std_dev": [0.01, 0.06], "interpolation": "linear"}
+    (tmp_path / "old.json").write_text(json.dumps({"conv2d": old | {"extrapolation": "clamp"}, "matmul": old}))
+    found = curves.read_assumed(tmp_path / "old.json")
+    assert set(found) == {"conv2d", "matmul"} and found["conv2d"].provenance == "assumed"
+    low, high = found["conv2d"].band(np.array([1e6]))
+    assert low == pytest.approx([0.1 / np.exp(0.196)]) and high == pytest.approx([0.1 * np.exp(0.196)])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", "cannot be read as JSON"),
+        ("[]", "a mapping of operation"),
+        ('{"a": {"flops": [1]}}', "a: found flops; needed"),
+        ('{"a": {"flops": [1], "measured_efficiency": [1, 2]}}', "a: curve: "),
+        ('{"a": {"flops": [1, 1], "measured_efficiency": [1, 2]}}', "a: curve: a size occurs twice"),
+        ('{"a": {"flops": ["x"], "measured_efficiency": [1]}}', "a: could not convert"),
+        ('{"a": {"flops": [1], "measured_efficiency": [1], "extrapolation": "wild"}}', "extrapolation is 'wild'"),
+    ],
+)
+def test_a_damaged_file_of_curves_is_refused(tmp_path, text, message):
+    (tmp_path / "old.json").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        curves.read_assumed(tmp_path / "old.json")
