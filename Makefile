@@ -6,7 +6,7 @@ SPEC ?= specs/quickstart.yaml
 SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench profiles proxies setup-rtl clean
+.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench calibrate profiles proxies setup-rtl clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ profiles: $(INSTALLED)    ## regenerate the BitFusion profile in datasets/ (the 
 
 proxies: $(INSTALLED)     ## evaluate the latency predictors on the mirror's profiles (needs MICO_DATA_MIRROR)
 	for spec in specs/proxy-*.yaml; do $(BIN)/mico-run $$spec || exit; done
+
+calibrate: $(INSTALLED)   ## efficiency curves of this machine, verified on twelve networks
+	$(BIN)/mico-run specs/calibrate-host.yaml
 
 bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 	$(BIN)/python -m tests.bench

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from mico_runner import hardware
+from mico_runner.calibration.cases import BYTES, NETWORK_NAMES, OPERATIONS
 from mico_runner.data import catalog
 from mico_runner.models import MODELS
 from mico_runner.profiling.samplers import SAMPLERS
@@ -92,6 +93,8 @@ def sections() -> dict[str, Rules]:
         ),
         "simulate": optional("runs of the generated code", _simulate()),
         "profile": optional("makes a kernel-latency profile", _profile()),
+        "calibrate": optional("efficiency curves of this machine, from micro-benchmarks", _calibrate()),
+        "verify": optional("whole-network latency estimates, each network left out in turn", _verify()),
         "gates": {
             "type": "dict",
             "default": {},
@@ -306,4 +309,45 @@ def _profile() -> dict[str, Rules]:
         "bits": section("every pair is timed", pairs, required=True),
         "kernels": section("ranges of the shapes", kernels, minlength=1, required=True),
         "repeats": number("timings of one kernel, the median counts", "integer", min=1, max=10**5, default=5),
+    }
+
+
+def _verify() -> dict[str, Rules]:
+    device = {
+        "device": text("as the data set calls it", minlength=1, required=True),
+        "precision": text("as the data set calls it", minlength=1, default="fp32"),
+        "batches": items(
+            "batch sizes learned from", {"type": "integer", "min": 1}, minlength=1, distinct=True, default=[1]
+        ),
+    }
+    two_runs = items("[first run, second run]", text("", minlength=1), minlength=2, maxlength=2, distinct=True)
+    return {
+        "data": choice("measured subgraphs", catalog.names("subgraph_profile"), default="graphs/subgraphs"),
+        "devices": items("estimated one by one", section("", device), minlength=1, required=True),
+        "batch": number("whose whole-network latency is estimated", "integer", min=1, default=1),
+        "runs": items("one machine measured twice: the noise floor, at fp32", two_runs, default=[]),
+    }
+
+
+def _calibrate() -> dict[str, Rules]:
+    return {
+        "budget": choice("sizes and time per size: under 2 or under 20 minutes", ["quick", "full"], default="quick"),
+        "operations": items(
+            "what is measured",
+            {"type": "string", "allowed": list(OPERATIONS)},
+            minlength=1,
+            distinct=True,
+            default=list(OPERATIONS),
+        ),
+        "precisions": items(
+            "", {"type": "string", "allowed": list(BYTES)}, minlength=1, distinct=True, default=["fp32"]
+        ),
+        "batches": items("", {"type": "integer", "min": 1, "max": 1024}, minlength=1, distinct=True, default=[1]),
+        "threads": number("of torch", "integer", min=1, max=1024, default=1),
+        "networks": items(
+            "predicted, then measured end to end",
+            {"type": "string", "allowed": list(NETWORK_NAMES)},
+            distinct=True,
+            default=[],
+        ),
     }

@@ -1,0 +1,262 @@
+"""What is calibrated: operators at sizes over decades, and the counts that their latency is explained by. Light: needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+ELEMENTWISE = ("add", "mul", "act_ReLU", "act_ReLU6", "act_Hardswish", "act_SiLU", "act_GELU", "softmax", "copy")
+KERNELS = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "attention", "bn", "norm", "maxpool", "pool", "view")
+OPERATIONS = (*KERNELS, *ELEMENTWISE)
+NETWORK_NAMES = (
+    *(
+        "vgg11",
+        "vgg16",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "mobilenet_v2",
+        "mobilenet_v3_small",
+        "efficientnet_b0",
+        "squeezenet",
+    ),
+    *("vit_b_16", "vit_s_16", "llama_15m"),
+)  # of `calibration.networks`
+BYTES = {"fp32": 4, "bf16": 2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator at one size. `shape` holds what its builder takes; counts are those of the whole batch."""
+
+    op: str
+    precision: str
+    batch: int
+    shape: dict[str, int]
+    macs: float = 0.0
+    weights: float = 0.0
+    elements: float = 0.0
+    reduction: float = 0.0
+    in_channels: float = 0.0
+    out_channels: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Unique name: "conv_k3 fp32 batch=1 ins=64 outs=64 size=56"."""
+        return " ".join([self.op, self.precision, f"batch={self.batch}", *(f"{k}={v}" for k, v in self.shape.items())])
+
+    @property
+    def flops(self) -> float:
+        return 2 * self.macs
+
+    @property
+    def bytes(self) -> float:
+        return BYTES[self.precision] * (self.weights + self.elements)
+
+    def counts(self) -> dict[str, Any]:
+        """As a row of an operator table (`calibration.operators`)."""
+        row = {k: v for k, v in asdict(self).items() if k not in ("precision", "batch", "shape")}
+        return row | {"launches": 1}
+
+
+@dataclass
+class Plan:
+    """Which cases: operations, precisions, batches; `quick` thins the sizes."""
+
+    operations: list[str] = field(default_factory=lambda: list(OPERATIONS))
+    precisions: list[str] = field(default_factory=lambda: ["fp32"])
+    batches: list[int] = field(default_factory=lambda: [1])
+    quick: bool = True
+
+    def cases(self) -> list[Case]:
+        made = [c for p in self.precisions for b in self.batches for op in self.operations for c in _cases(op, p, b)]
+        large = 4e9 if self.quick else 2e10  # FLOPs of one call
+        kept = [c for c in made if c.flops <= large and c.bytes <= 5e8]
+        return kept if not self.quick else [c for i, c in enumerate(kept) if c.batch == 1 or i % 2 == 0]
+
+
+def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
+    if op.startswith("conv_"):
+        for kernel, stride, ins, outs, size in _convolutions(op):
+            groups = ins if op == "conv_dw" else 1
+            out = -(-size // stride)
+            reduction = kernel**2 * ins // groups
+            yield Case(
+                op,
+                precision,
+                batch,
+                {"kernel": kernel, "stride": stride, "ins": ins, "outs": outs, "size": size},
+                macs=batch * outs * out**2 * reduction,
+                weights=outs * reduction,
+                elements=batch * (ins * size**2 + outs * out**2),
+                reduction=0 if op == "conv_dw" else reduction,
+                in_channels=0 if op == "conv_dw" else ins,
+                out_channels=0 if op == "conv_dw" else outs,
+            )
+    elif op == "linear":
+        for tokens, ins, outs in _linears():
+            macs = batch * tokens * ins * outs
+            elements = batch * tokens * (ins + outs)
+            shape = {"tokens": tokens, "ins": ins, "outs": outs}
+            yield Case(op, precision, batch, shape, macs, ins * outs, elements, ins, ins, outs)
+    elif op == "attention":
+        for heads, tokens in ((3, 64), (6, 197), (12, 64), (12, 197), (8, 512)):
+            inner = heads * 64
+            shape = {"heads": heads, "tokens": tokens, "width": 64}
+            yield Case(op, precision, batch, shape, 2 * batch * tokens**2 * inner, elements=batch * 4 * tokens * inner)
+    elif op == "view":
+        yield Case(op, precision, batch, {"size": 64})
+    elif op == "maxpool":
+        for kernel, channels, size in (
+            *((2, 64, 112), (2, 128, 56), (2, 256, 28), (2, 512, 14), (2, 64, 224), (2, 16, 28)),
+            *((3, 64, 112), (3, 128, 56), (3, 256, 28), (3, 512, 14), (3, 32, 54), (3, 16, 28)),
+        ):
+            written = batch * channels * (-(-(size - kernel + 1) // 2)) ** 2  # stride 2, no padding
+            shape = {"kernel": kernel, "channels": channels, "size": size}
+            yield Case(op, precision, batch, shape, elements=written * (kernel**2 + 1))
+    elif op == "pool":
+        for channels, size in ((64, 112), (128, 56), (256, 28), (512, 14), (1280, 7), (64, 224), (96, 14)):
+            shape = {"channels": channels, "size": size}
+            yield Case(op, precision, batch, shape, elements=batch * channels * (size**2 + 1))
+    else:
+        tensors = 3 if op in ("add", "mul") else 2
+        for channels, size in (
+            (16, 7),
+            (128, 14),
+            (64, 28),
+            (512, 14),
+            (256, 28),
+            (128, 56),
+            (64, 112),
+            (512, 56),
+            (64, 224),
+        ):
+            elements = tensors * batch * channels * size**2
+            yield Case(op, precision, batch, {"channels": channels, "size": size}, elements=elements)
+
+
+def _convolutions(op: str) -> Iterator[tuple[int, int, int, int, int]]:
+    """(kernel, stride, channels in, out, input size): powers of two and odd sizes, over four decades of work."""
+    if op == "conv_k3":
+        for ins, outs, size in (
+            *((16, 16, 112), (32, 32, 56), (64, 64, 56), (128, 128, 28), (256, 256, 14), (512, 512, 7), (24, 40, 28)),
+            *(
+                (64, 128, 56),
+                (128, 256, 56),
+                (256, 512, 28),
+                (512, 512, 14),
+                (64, 64, 14),
+                (3, 64, 224),
+                (16, 64, 54),
+                (48, 192, 27),
+            ),
+            *((64, 256, 13), (512, 512, 28), (64, 64, 112)),
+        ):
+            yield 3, 1, ins, outs, size
+    elif op == "conv_std":
+        for kernel, stride, ins, outs, size in (
+            *((7, 2, 3, 64, 224), (3, 2, 3, 32, 224), (3, 2, 64, 128, 56), (3, 2, 128, 256, 28), (3, 2, 256, 512, 14)),
+            *(
+                (5, 1, 16, 32, 28),
+                (5, 2, 64, 64, 56),
+                (16, 16, 3, 384, 224),
+                (16, 16, 3, 768, 224),
+                (3, 2, 16, 16, 56),
+                (3, 2, 512, 512, 14),
+            ),
+        ):
+            yield kernel, stride, ins, outs, size
+    elif op == "conv_pw":
+        for ins, outs, size in (
+            *(
+                (16, 64, 112),
+                (32, 16, 112),
+                (24, 144, 56),
+                (144, 24, 56),
+                (64, 64, 56),
+                (64, 256, 56),
+                (256, 64, 56),
+                (32, 192, 28),
+            ),
+            *(
+                (128, 512, 28),
+                (512, 128, 28),
+                (80, 480, 14),
+                (480, 80, 14),
+                (256, 1024, 14),
+                (1024, 256, 14),
+                (960, 160, 7),
+                (160, 960, 7),
+            ),
+            *(
+                (512, 2048, 7),
+                (2048, 512, 7),
+                (320, 1280, 7),
+                (96, 24, 1),
+                (24, 96, 1),
+                (960, 240, 1),
+                (240, 960, 1),
+                (512, 1000, 13),
+            ),
+        ):
+            yield 1, 1, ins, outs, size
+        for ins, outs, size in ((64, 128, 56), (256, 512, 56), (512, 1024, 28), (1024, 2048, 14)):
+            yield 1, 2, ins, outs, size
+    else:
+        for kernel, stride, channels, size in (
+            *(
+                (3, 1, 32, 112),
+                (3, 1, 144, 56),
+                (3, 1, 192, 28),
+                (3, 1, 576, 14),
+                (3, 1, 960, 7),
+                (3, 1, 16, 112),
+                (3, 2, 96, 112),
+            ),
+            *(
+                (3, 2, 144, 56),
+                (3, 2, 576, 14),
+                (5, 1, 120, 28),
+                (5, 1, 480, 14),
+                (5, 1, 960, 7),
+                (5, 2, 72, 56),
+                (5, 2, 672, 14),
+            ),
+        ):
+            yield kernel, stride, channels, channels, size
+
+
+def _linears() -> Iterator[tuple[int, int, int]]:
+    """(tokens, inputs, outputs)."""
+    yield from (
+        (1, 64, 64),
+        (1, 512, 1000),
+        (1, 1280, 1000),
+        (1, 2048, 1000),
+        (1, 4096, 4096),
+        (1, 25088, 1024),
+        (1, 256, 1024),
+    )
+    yield from (
+        (16, 256, 256),
+        (64, 256, 256),
+        (256, 256, 256),
+        (64, 512, 512),
+        (64, 256, 8192),
+        (64, 256, 1024),
+        (64, 1024, 256),
+        (64, 768, 768),
+        (197, 384, 384),
+        (197, 384, 1152),
+        (197, 384, 1536),
+    )
+    yield from (
+        (197, 1536, 384),
+        (197, 768, 768),
+        (197, 768, 2304),
+        (197, 768, 3072),
+        (197, 3072, 768),
+        (512, 512, 512),
+        (1024, 1024, 1024),
+    )

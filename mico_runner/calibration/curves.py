@@ -1,0 +1,277 @@
+"""Efficiency curves: latency or efficiency of one kind of operator over its size, as data with provenance and error bars.
+
+x is the work of an operator (FLOPs or bytes, > 0), y what was measured (> 0). Everything is fitted in log y, so errors are relative.
+The shape is chosen by cross-validated error in log y; equal within a standard error, the one with the fewest parameters wins.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import curve_fit, isotonic_regression
+
+from mico_runner.errors import UsageError
+
+EXTRAPOLATION = ("clamp", "slope")
+SPLINE_KNOTS = 5
+BAND = 1.96  # standard errors of a 95 % band
+MEASURED, ASSUMED = "measured", "assumed"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A family of curves: `value(log x, parameters) -> log y`, its first guess, and how many points it needs."""
+
+    value: Callable[..., np.ndarray]
+    guess: Callable[[np.ndarray, np.ndarray], list[float]]
+    parameters: tuple[str, ...]
+
+
+def _piecewise(t, level, left, right, knee):
+    return level + np.where(t < knee, left, right) * (t - knee)
+
+
+def _saturating(t, top, half):
+    """log of top · x / (x + half): the roofline's approach to its peak; half is the size of half the peak."""
+    return top - np.logaddexp(0.0, half - t)
+
+
+def _linear(t, start, slope):
+    """log of start + slope x, both positive."""
+    return np.logaddexp(start, slope + t)
+
+
+SHAPES: dict[str, Shape] = {
+    "constant": Shape(lambda t, level: np.full_like(t, level), lambda t, v: [v.mean()], ("level",)),
+    "linear": Shape(_linear, lambda t, v: [v.min(), (v - t).mean()], ("log_start", "log_slope")),
+    "log_linear": Shape(lambda t, level, slope: level + slope * t, lambda t, v: [v.mean(), 0.0], ("level", "slope")),
+    "sigmoid": Shape(_saturating, lambda t, v: [v.max(), t.mean()], ("log_top", "log_half")),
+    "piecewise": Shape(
+        _piecewise, lambda t, v: [v.mean(), 0.1, 0.1, float(np.median(t))], ("level", "left", "right", "knee")
+    ),
+}
+SPLINE = "spline"
+NAMES = (*SHAPES, SPLINE)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted curve.
+
+    Attributes:
+        shape: a name of `NAMES`.
+        parameters: values by name; of a spline its knots.
+        errors: standard error of each parameter, nan where the points do not determine it.
+        lowest, highest: x between which there are measurements.
+        points: how many.
+        cv_error: root mean square of log y, cross-validated; of an assumed curve what its author states, or nan.
+        extrapolation: "clamp" (the value at the end) or "slope" (the curve goes on).
+        provenance: "measured" or "assumed".
+    """
+
+    shape: str
+    parameters: Mapping[str, Any]
+    errors: Mapping[str, float]
+    lowest: float
+    highest: float
+    points: int
+    cv_error: float
+    extrapolation: str = "clamp"
+    provenance: str = MEASURED
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """y at x, float64, any shape. Raises ValueError for x that is not positive."""
+        x = np.asarray(x, dtype=float)
+        if not (x > 0).all():
+            raise ValueError("sizes must be positive")
+        there, inside = np.log(x), np.log(np.clip(x, self.lowest, self.highest))
+        goes_on = self.extrapolation == "slope"
+        if self.shape != SPLINE:
+            return np.exp(SHAPES[self.shape].value(there if goes_on else inside, *self.parameters.values()))
+        value, slope = _spline(self.parameters["log_x"], self.parameters["log_y"])
+        return np.exp(value(inside) + (slope(inside) * (there - inside) if goes_on else 0.0))
+
+    def extrapolates(self, x: np.ndarray) -> np.ndarray:
+        """Whether x lies outside the measurements, bool."""
+        x = np.asarray(x, dtype=float)
+        return (x < self.lowest) | (x > self.highest)
+
+    def band(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """95 % prediction band (low, high) from `cv_error`; nan where there is none."""
+        y, spread = self.predict(x), np.exp(BAND * self.cv_error)
+        return y / spread, y * spread
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-able data that `from_json` reads back."""
+        return {k: dict(v) if isinstance(v, Mapping) else v for k, v in vars(self).items()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Curve:
+        """Raises UsageError for an unknown shape or key."""
+        if data.get("shape") not in NAMES:
+            raise UsageError(f"curve: shape is {data.get('shape')!r}, allowed: {', '.join(NAMES)}")
+        try:
+            return Curve(**data)
+        except TypeError as error:
+            raise UsageError(f"curve: {error}") from None
+
+
+def fit(x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp") -> Curve:
+    """The curve of one shape through the points, least squares in log y; `cv_error` is left nan.
+
+    Raises UsageError when the shape is unknown, the points are too few for it, or it cannot be fitted.
+    """
+    t, v = _logs(x, y)
+    if shape not in NAMES or extrapolation not in EXTRAPOLATION:
+        raise UsageError(
+            f"curve: {shape!r}, {extrapolation!r}; allowed: {', '.join(NAMES)}; {', '.join(EXTRAPOLATION)}"
+        )
+    ends = float(np.exp(t.min())), float(np.exp(t.max())), len(t)
+    if shape == SPLINE:
+        knots = _knots(t, v)
+        return Curve(shape, knots, {}, *ends, float("nan"), extrapolation)
+    family = SHAPES[shape]
+    if len(np.unique(t)) < len(family.parameters):
+        raise UsageError(f"curve: {len(np.unique(t))} sizes; {shape} needs {len(family.parameters)}")
+    with np.errstate(all="ignore"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # a covariance that cannot be estimated comes back as inf and is reported as nan
+                values, covariance = curve_fit(family.value, t, v, p0=family.guess(t, v), maxfev=5000)
+        except RuntimeError as error:
+            raise UsageError(f"curve: {shape} cannot be fitted: {error}") from None
+        errors = np.sqrt(np.diag(covariance))
+    errors = [float(e) if np.isfinite(e) else float("nan") for e in errors]
+    named = dict(zip(family.parameters, map(float, values), strict=True))
+    return Curve(shape, named, dict(zip(family.parameters, errors, strict=True)), *ends, float("nan"), extrapolation)
+
+
+def choose(
+    x: np.ndarray,
+    y: np.ndarray,
+    shapes: tuple[str, ...] = NAMES,
+    folds: int = 5,
+    extrapolation: str = "clamp",
+    seed: int = 0,
+) -> Curve:
+    """The best shape by `folds`-fold cross-validation over distinct sizes: repeats of one size never straddle a fold.
+
+    Raises UsageError when no shape can be fitted.
+    """
+    t, _ = _logs(x, y)
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    sizes, which = np.unique(t, return_inverse=True)
+    folds = min(folds, len(sizes))
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    scores = {}
+    for shape in shapes:
+        try:
+            fitted = fit(x, y, shape, extrapolation)
+            if folds < 2:
+                squares = np.zeros(len(x)) if shape == "constant" else None
+            else:
+                squares = np.empty(len(x))
+                for part in np.array_split(order, folds):
+                    test = np.isin(which, part)
+                    part_fit = fit(x[~test], y[~test], shape, "slope")
+                    squares[test] = np.log(part_fit.predict(x[test]) / y[test]) ** 2
+        except UsageError:
+            continue  # too few points for this shape
+        if squares is not None:
+            scores[shape] = fitted, squares
+    if not scores:
+        raise UsageError(f"curve: none of {', '.join(shapes)} fits {len(sizes)} distinct sizes")
+    least = min(scores.values(), key=lambda s: s[1].mean())[1]
+    limit = least.mean() + least.std() / np.sqrt(len(least))
+    fitted, squares = next(scores[s] for s in NAMES if s in scores and scores[s][1].mean() <= limit)
+    return Curve(**{**vars(fitted), "cv_error": float(np.sqrt(squares.mean()))})
+
+
+def assumed(
+    flops: list[float], efficiency: list[float], extrapolation: str = "clamp", std_dev: list[float] | None = None
+) -> Curve:
+    """A curve from figures that somebody wrote down: interpolated as they are and marked "assumed".
+
+    `std_dev` (of the efficiency, as large) gives its band; without it the band is nan. Raises UsageError as `fit` does.
+    """
+    t, v = _logs(np.asarray(flops), np.asarray(efficiency))
+    if len(np.unique(t)) < len(t):
+        raise UsageError("curve: a size occurs twice")
+    error = float("nan")
+    if std_dev is not None:
+        relative = np.asarray(std_dev, dtype=float) / np.exp(v)
+        if relative.shape != v.shape or not (np.isfinite(relative) & (relative >= 0)).all():
+            raise UsageError(f"curve: std_dev must be {len(v)} numbers, none negative")
+        error = float(np.sqrt((relative**2).mean()))
+    order = np.argsort(t)
+    knots = {"log_x": t[order].tolist(), "log_y": v[order].tolist()}
+    ends = float(np.exp(t.min())), float(np.exp(t.max())), len(t)
+    return Curve(SPLINE, knots, {}, *ends, error, extrapolation, ASSUMED)
+
+
+def read_assumed(path: Path) -> dict[str, Curve]:
+    """Hard-coded curves of other tools: a JSON mapping of operation to `flops`, `measured_efficiency`, `std_dev`, `interpolation`,
+    `extrapolation`; all but the first two may be absent. Interpolation is monotone in log-log, whatever the file asks for: see `assumed`.
+
+    Raises UsageError naming the file and the operation.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: a mapping of operation to curve is needed")
+    known = {"flops", "measured_efficiency", "std_dev", "interpolation", "extrapolation"}
+    found = {}
+    for name, entry in data.items():
+        if not isinstance(entry, dict) or not {"flops", "measured_efficiency"} <= set(entry) <= known:
+            keys = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
+            raise UsageError(
+                f"{path}: {name}: found {keys}; needed: flops, measured_efficiency; allowed: {', '.join(sorted(known))}"
+            )
+        beyond = entry.get("extrapolation", "clamp")
+        if beyond not in EXTRAPOLATION:
+            raise UsageError(f"{path}: {name}: extrapolation is {beyond!r}; allowed: {', '.join(EXTRAPOLATION)}")
+        try:
+            found[name] = assumed(entry["flops"], entry["measured_efficiency"], beyond, entry.get("std_dev"))
+        except (UsageError, ValueError, TypeError) as error:
+            raise UsageError(f"{path}: {name}: {error}") from None
+    return found
+
+
+def _logs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape or len(x) == 0:
+        raise UsageError(f"curve: {x.shape} sizes and {y.shape} values")
+    if not ((x > 0) & (y > 0) & np.isfinite(x) & np.isfinite(y)).all():
+        raise UsageError("curve: sizes and values must be positive and finite")
+    return np.log(x), np.log(y)
+
+
+def _knots(t: np.ndarray, v: np.ndarray) -> dict[str, list[float]]:
+    """At most SPLINE_KNOTS knots at quantiles of the sizes; between neighbours monotone, over all in the direction of the trend."""
+    sizes, which = np.unique(t, return_inverse=True)
+    if len(sizes) < 3:
+        raise UsageError(f"curve: {len(sizes)} sizes; {SPLINE} needs 3")
+    means = np.bincount(which, v) / np.bincount(which)
+    rising = np.polyfit(sizes, means, 1)[0] >= 0
+    smooth = isotonic_regression(means, weights=np.bincount(which), increasing=bool(rising)).x
+    at = np.unique(np.quantile(sizes, np.linspace(0, 1, min(SPLINE_KNOTS, len(sizes)))))
+    return {"log_x": at.tolist(), "log_y": np.interp(at, sizes, smooth).tolist()}
+
+
+def _spline(log_x: list[float], log_y: list[float]) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
+    """The curve through the knots, and its slope."""
+    if len(log_x) == 1:
+        return (lambda t: np.full_like(t, log_y[0])), np.zeros_like
+    curve = PchipInterpolator(log_x, log_y)
+    return curve, curve.derivative()

@@ -1,0 +1,200 @@
+"""Latency of subgraphs on one device at one precision, fitted to measured ones of other networks.
+
+Structure first: non-negative least squares of the relative error on physical terms (`terms`). Then, per regime (the operator classes of a
+subgraph), a log-linear curve over its sizes that shrinks to its mean; it is trusted where it was measured, and the structure elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import nnls
+
+from mico_runner.calibration import terms
+from mico_runner.calibration.operators import operator_table, regimes
+
+MIN_ROWS = 3  # a class or regime with fewer measurements has no parameter of its own
+RIDGE = 2e-4  # of the structure, per row and unit of a term's root mean square
+ROBUST_PASSES = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How structure and curves are combined.
+
+    Attributes:
+        curve: share of the regime curve, 0 (structure alone) to 1.
+        caution: how fast that share falls with the leverage of a prediction; 0 trusts a curve everywhere.
+        ridge: of the curve's slopes, in squared units of its axes.
+    """
+
+    curve: float = 1.0
+    caution: float = 0.3
+    ridge: float = 0.3
+
+
+# Structure alone; curves that are trusted everywhere; both, with or without caution where measurements are far.
+CANDIDATES = (Settings(0.0), Settings(1.0, 0.0, 0.3), Settings(0.5, 0.0, 3.0), Settings(1.0, 0.3, 3.0))
+
+
+@dataclass
+class Table:
+    """Subgraphs prepared for fitting: operators, regimes, sizes. Rows keep their order."""
+
+    subgraphs: pd.DataFrame
+    operators: pd.DataFrame
+    regime: np.ndarray
+    size: np.ndarray
+
+    @classmethod
+    def of(cls, subgraphs: pd.DataFrame) -> Table:
+        operators, rows = operator_table(subgraphs), len(subgraphs)
+        regime = regimes(operators, rows).to_numpy(str)
+        return cls(subgraphs.reset_index(drop=True), operators, regime, terms.sizes(operators, rows))
+
+    def take(self, positions: np.ndarray) -> Table:
+        """The rows at these positions, in this order."""
+        new = np.full(len(self.subgraphs), -1)
+        new[positions] = np.arange(len(positions))
+        row = new[self.operators["row"].to_numpy()]
+        operators = self.operators[row >= 0].assign(row=row[row >= 0])
+        return Table(self.subgraphs.iloc[positions], operators, self.regime[positions], self.size[positions])
+
+    def __len__(self) -> int:
+        return len(self.subgraphs)
+
+
+@dataclass
+class Curve:
+    """log latency = level + slopes · (size - centre), with what is needed to say how far a prediction reaches."""
+
+    level: float
+    slopes: np.ndarray
+    centre: np.ndarray
+    precision: np.ndarray  # inverse of the weighted second moments, ridge included
+    rows: int
+    networks: int
+
+    def predict(self, size: np.ndarray) -> np.ndarray:
+        return np.exp(self.level + (size - self.centre) @ self.slopes)
+
+    def leverage(self, size: np.ndarray) -> np.ndarray:
+        """Variance of a prediction in units of one network's, float64 (rows,)."""
+        away = size - self.centre
+        return 1 / self.networks + np.einsum("ij,jk,ik->i", away, self.precision, away) * self.rows / self.networks
+
+
+@dataclass
+class SubgraphLatency:
+    """Estimator of subgraph latencies (the unit of the latencies that it was fitted to)."""
+
+    classes: list[str] = field(default_factory=list)
+    launch: np.ndarray = field(default_factory=lambda: np.empty(0))
+    families: list[str] = field(default_factory=list)
+    family_launch: np.ndarray = field(default_factory=lambda: np.empty(0))
+    work_names: list[str] = field(default_factory=list)
+    work: np.ndarray = field(default_factory=lambda: np.empty(0))
+    curves: dict[str, dict[float, Curve]] = field(default_factory=dict)
+
+    def fit(self, table: Table, latency: np.ndarray, ridges: tuple[float, ...] = (0.3,)) -> SubgraphLatency:
+        """Fit structure and curves (one per ridge). `latency`: positive, float64 (rows,)."""
+        counts = table.operators[table.operators["launches"] > 0]["op"].value_counts()
+        self.classes = sorted(counts.index[counts >= MIN_ROWS])
+        launched = terms.launches(table.operators, self.classes, len(table))
+        worked, self.work_names = terms.work(table.operators, len(table))
+        fitted = _relative_nnls(np.hstack([launched, worked]), latency)
+        self.launch, self.work = fitted[: len(self.classes)], fitted[len(self.classes) :]
+        groups = pd.Series(self.launch).groupby([terms.family(c) for c in self.classes]).median()
+        groups.loc["any"] = float(np.median(self.launch))
+        self.families, self.family_launch = list(groups.index), groups.to_numpy()
+        networks = table.subgraphs["model"].to_numpy()
+        self.curves = {}
+        for regime in np.unique(table.regime):
+            rows = table.regime == regime
+            if rows.sum() >= MIN_ROWS:
+                some = table.size[rows], np.log(latency[rows]), networks[rows]
+                self.curves[regime] = {ridge: _curve(*some, ridge) for ridge in ridges}
+        return self
+
+    def structure(self, table: Table) -> np.ndarray:
+        """Predictions of the physical terms alone, float64 (rows,)."""
+        return self.contributions(table).sum(axis=1).to_numpy()
+
+    def contributions(self, table: Table) -> pd.DataFrame:
+        """What each launch and each term adds to the structure's prediction: one column each, rows as in the table."""
+        rows = len(table)
+        launched = terms.launches(table.operators, self.classes, rows) * self.launch
+        all_families = sorted({terms.family(op) for op in table.operators["op"].unique()})
+        strange = terms.unknown_launches(table.operators, self.classes, all_families, rows)
+        known = dict(zip(self.families, self.family_launch, strict=True))
+        strange = strange * np.array([known.get(f, known["any"]) for f in all_families])
+        worked = terms.work(table.operators, rows)[0] * self.work
+        names = [f"launch {c}" for c in self.classes] + [f"launch of an unmeasured {f}" for f in all_families]
+        return pd.DataFrame(np.hstack([launched, strange, worked]), columns=names + self.work_names)
+
+    def predict(self, table: Table, settings: Settings | None = None) -> np.ndarray:
+        """Latencies, float64 (rows,). `settings.ridge` must be one of those fitted."""
+        settings = settings or Settings()
+        structure = self.structure(table)
+        if settings.curve == 0:
+            return structure
+        curve, share = structure.copy(), np.zeros(len(table))
+        for regime in np.unique(table.regime):
+            if regime not in self.curves:
+                continue
+            rows, fitted = table.regime == regime, self.curves[regime][settings.ridge]
+            curve[rows] = fitted.predict(table.size[rows])
+            share[rows] = settings.curve / (1 + settings.caution * fitted.leverage(table.size[rows]))
+        return structure ** (1 - share) * curve**share
+
+    def explain(self, table: Table, row: int, settings: Settings | None = None) -> str:
+        """The prediction of one row in words: its operators, what each term adds, the curve and how far it is from measurements."""
+        one, settings = table.take(np.array([row])), settings or Settings()
+        parts = self.contributions(one).iloc[0]
+        lines = [f"{one.subgraphs['fusion_pattern'].iloc[0]}: {one.regime[0]}"]
+        lines += [f"  {value:10.2f}  {name}" for name, value in parts[parts > 0].sort_values(ascending=False).items()]
+        lines.append(f"  {parts.sum():10.2f}  sum of the terms")
+        fitted = self.curves.get(one.regime[0])
+        if fitted is None or settings.curve == 0:
+            lines.append(
+                "              no regime curve: " + ("not asked for" if fitted else "fewer than 3 measurements")
+            )
+        else:
+            c = fitted[settings.ridge]
+            reach = float(c.leverage(one.size)[0])
+            far = ", EXTRAPOLATED" if reach > 1 else ""
+            points = f"{c.rows} points of {c.networks} networks, leverage {reach:.2f}{far}"
+            lines.append(f"  {c.predict(one.size)[0]:10.2f}  curve of the regime: {points}")
+        lines.append(f"  {self.predict(one, settings)[0]:10.2f}  predicted")
+        return "\n".join(lines)
+
+
+def _relative_nnls(matrix: np.ndarray, latency: np.ndarray) -> np.ndarray:
+    """argmin over c >= 0 of Σ ρ((matrix c) / latency - 1) + ridge, ρ growing linearly beyond two robust standard deviations."""
+    scaled = matrix / latency[:, None]
+    size = np.sqrt((scaled**2).mean(axis=0))
+    used = size > 0
+    scaled, rows = scaled[:, used] / size[used], len(latency)
+    weight, ridge = np.ones(rows), np.sqrt(RIDGE * rows) * np.eye(int(used.sum()))
+    for _ in range(ROBUST_PASSES):
+        target = np.concatenate([weight, np.zeros(len(ridge))])
+        solution, _ = nnls(np.vstack([scaled * weight[:, None], ridge]), target, maxiter=100 * len(ridge))
+        residual = scaled @ solution - 1
+        spread = 1.48 * np.median(np.abs(residual)) + 0.02
+        weight = (1 + (residual / (2 * spread)) ** 2) ** -0.25
+    result = np.zeros(matrix.shape[1])
+    result[used] = solution / size[used]
+    return result
+
+
+def _curve(size: np.ndarray, level: np.ndarray, networks: np.ndarray, ridge: float) -> Curve:
+    """Weighted ridge regression; every network has the same weight, however often the regime occurs in it."""
+    _, which, count = np.unique(networks, return_inverse=True, return_counts=True)
+    weight = len(level) / len(count) / count[which]
+    centre, mean = np.average(size, axis=0, weights=weight), np.average(level, weights=weight)
+    away = size - centre
+    precision = np.linalg.inv(away.T @ (away * weight[:, None]) + ridge * np.eye(size.shape[1]))
+    slopes = precision @ (away.T @ (weight * (level - mean)))
+    return Curve(float(mean), slopes, centre, precision, len(level), len(count))

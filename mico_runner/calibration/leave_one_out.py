@@ -1,0 +1,128 @@
+"""Validation on networks that were not seen: each in turn is left out, and what is chosen is chosen without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
+from mico_runner.data.subgraphs import robust_mean_ms
+from mico_runner.errors import UnknownName, UsageError
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Outcome of `leave_one_model_out`.
+
+    Attributes:
+        models: per network: model, measured_ms, predicted_ms, error (signed fraction), settings (those chosen without it).
+        subgraphs: per subgraph of the tested batch: its columns, `regime`, `predicted_ms`.
+    """
+
+    models: pd.DataFrame
+    subgraphs: pd.DataFrame
+
+    @property
+    def mape(self) -> float:
+        return float(self.models["error"].abs().mean())
+
+    @property
+    def max_ape(self) -> float:
+        return float(self.models["error"].abs().max())
+
+
+def leave_one_model_out(
+    subgraphs: pd.DataFrame, batch: int = 1, candidates: tuple[Settings, ...] = CANDIDATES
+) -> LeaveOneOut:
+    """Predict the latency of each network (sum of its subgraphs at `batch`), fitted on the other networks at all batches given.
+
+    The settings are chosen anew for each network left out: those with the least mean error when each of the *other* networks is left
+    out in turn. Fitted to means without the longest sample, compared with the published means.
+
+    Args:
+        subgraphs: rows of one device and one precision.
+
+    Raises:
+        UsageError: fewer than three networks, or none at that batch.
+    """
+    table = Table.of(subgraphs)
+    names = table.subgraphs["model"].to_numpy()
+    networks = np.unique(names)
+    tested = (table.subgraphs["batch"] == batch).to_numpy()
+    if len(networks) < 3 or not tested.any():
+        raise UsageError(
+            f"calibration: {len(networks)} networks, {tested.sum()} rows at batch {batch}; at least 3 and 1 are needed"
+        )
+    target, measured = robust_mean_ms(table.subgraphs), table.subgraphs["lat_mean_ms"].to_numpy(float)
+    predictions: dict[frozenset[str], dict[str, np.ndarray]] = {}
+
+    def without(*left_out: str) -> dict[str, np.ndarray]:
+        """Predictions (candidates, subgraphs) for each network left out; fitted once for each set."""
+        key = frozenset(left_out)
+        if key not in predictions:
+            rows = np.flatnonzero(~np.isin(names, left_out))
+            ridges = tuple(sorted({c.ridge for c in candidates}))
+            model = SubgraphLatency().fit(table.take(rows), target[rows], ridges)
+            predictions[key] = {}
+            for name in left_out:
+                test = table.take(np.flatnonzero((names == name) & tested))
+                predictions[key][name] = np.array([model.predict(test, c) for c in candidates])
+        return predictions[key]
+
+    total = {n: measured[(names == n) & tested].sum() for n in networks}
+    networks = [n for n in networks if total[n] > 0]
+    records, predicted = [], np.full(len(table), np.nan)
+    for name in networks:
+        others = [n for n in networks if n != name]
+        errors = np.array([[p.sum() / total[n] - 1 for p in without(name, n)[n]] for n in others])
+        best = int(np.abs(errors).mean(axis=0).argmin())
+        values = without(name)[name][best]
+        predicted[(names == name) & tested] = values
+        records.append((name, total[name], values.sum(), values.sum() / total[name] - 1, str(candidates[best])))
+    models = pd.DataFrame(records, columns=["model", "measured_ms", "predicted_ms", "error", "settings"])
+    parts = table.subgraphs.assign(regime=table.regime, predicted_ms=predicted)[tested]
+    return LeaveOneOut(models, parts.reset_index(drop=True))
+
+
+def select(subgraphs: pd.DataFrame, device: str, precision: str, batches: list[int]) -> pd.DataFrame:
+    """Rows of one device and precision at these batches. Raises UnknownName for a device, UsageError for what it was not measured at."""
+    devices = subgraphs["hardware"].unique()
+    if device not in devices:
+        raise UnknownName("measured device", device, devices)
+    rows = subgraphs[subgraphs["hardware"] == device]
+    for column, wanted in (("precision", [precision]), ("batch", batches)):
+        missing = [value for value in wanted if value not in set(rows[column])]
+        if missing:
+            found = ", ".join(map(str, sorted(rows[column].unique())))
+            raise UsageError(f"verify.devices: {device} has no rows with {column} {missing[0]}; measured: {found}")
+        rows = rows[rows[column].isin(wanted)]
+    return rows
+
+
+def by_operation(subgraphs: pd.DataFrame) -> pd.DataFrame:
+    """Error per regime: regime, subgraphs, share (of the measured time), mape, bias (of the summed time); the largest share first."""
+    rows = subgraphs.assign(ape=(subgraphs["predicted_ms"] / subgraphs["lat_mean_ms"] - 1).abs())
+    regime = rows["regime"].str.replace(r"(scalar|view)_\w+", r"\1", regex=True)
+    groups = rows.groupby(regime)
+    sums = groups[["lat_mean_ms", "predicted_ms"]].sum()
+    table = pd.DataFrame(
+        {
+            "subgraphs": groups.size(),
+            "share": sums["lat_mean_ms"] / sums["lat_mean_ms"].sum(),
+            "mape": groups["ape"].mean(),
+            "bias": sums["predicted_ms"] / sums["lat_mean_ms"] - 1,
+        }
+    )
+    return table.sort_values("share", ascending=False).reset_index()
+
+
+def noise_floor(subgraphs: pd.DataFrame, first: str, second: str, precision: str, batch: int) -> pd.DataFrame:
+    """Networks measured in two runs of one machine: model, first_ms, second_ms, error (signed fraction of the first)."""
+    totals = []
+    for device in (first, second):
+        rows = select(subgraphs, device, precision, [batch])
+        totals.append(rows.groupby("model")["lat_mean_ms"].sum())
+    both = pd.concat(totals, axis=1, join="inner", keys=["first_ms", "second_ms"]).reset_index()
+    return both.assign(error=both["second_ms"] / both["first_ms"] - 1)

@@ -1,0 +1,98 @@
+"""Measured latencies of the subgraphs of whole networks: another kind of data set than kernel profiles.
+
+A row is one fused subgraph of one network on one device. What the file does not say is recovered here: the weights, from the bytes at
+two precisions (16-bit rows count 2 bytes per weight but still 4 per activation), and with them the activations.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mico_runner.data import catalog
+from mico_runner.errors import UsageError
+
+COLUMNS = [
+    "hardware",
+    "precision",
+    "batch",
+    "model",
+    "subgraph_id",
+    "fusion_pattern",
+    "op_type",
+    "n_nodes",
+    "flops",
+    "bytes",
+    "peak_flops",
+    "lat_mean_ms",
+    "lat_std_ms",
+    "lat_min_ms",
+    "lat_max_ms",
+    "samples",
+    "node_names",
+    "date",
+]
+_KEY = ["model", "subgraph_id"]
+
+
+def load_subgraphs(name: str = "graphs/subgraphs") -> pd.DataFrame:
+    """All rows of a data set of kind `subgraph_profile`.
+
+    Returns:
+        the file's columns, and `weights` and `activations` (input plus output elements of one sample; both int64). Latencies are in ms.
+
+    Raises:
+        UnknownName, UsageError: the data set or its file is missing or malformed, or the weights of a subgraph cannot be recovered.
+    """
+    catalog.entry(name, "subgraph_profile")
+    return pd.concat([read_subgraphs(path) for path in catalog.fetch(name)], ignore_index=True)
+
+
+def read_subgraphs(path: Path) -> pd.DataFrame:
+    """One CSV file (gzipped or not) in the form of `load_subgraphs`. Raises UsageError naming file and line."""
+    table = pd.read_csv(path)
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise UsageError(f"{path}:1: column {missing[0]!r} is missing; found {', '.join(table)}")
+    for column in ("batch", "flops", "bytes", "lat_mean_ms", "samples"):
+        values = pd.to_numeric(table[column], errors="coerce")
+        low = 0 if column in ("flops", "bytes") else np.finfo(float).tiny
+        bad = ~((values >= low) & np.isfinite(values))
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise UsageError(f"{path}:{row + 2}: {column} is {table[column].iloc[row]}, expected a positive number")
+    repeated = table.duplicated(["hardware", "precision", "batch", *_KEY])
+    if repeated.any():
+        row = int(repeated.to_numpy().argmax())
+        raise UsageError(f"{path}:{row + 2}: the subgraph is there already: {table.loc[row, _KEY].to_dict()}")
+    return _with_weights(path, table)
+
+
+def robust_mean_ms(table: pd.DataFrame) -> np.ndarray:
+    """Mean latency in ms without the longest sample, float64 (rows,): single outliers pull some means far up."""
+    n, mean = table["samples"].to_numpy(float), table["lat_mean_ms"].to_numpy(float)
+    trimmed = (mean * n - table["lat_max_ms"].to_numpy(float)) / np.maximum(n - 1, 1)
+    return np.where((n > 2) & (trimmed > 0), trimmed, mean)
+
+
+def _with_weights(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    half = table["precision"].isin(["fp16", "bf16"])
+    key = ["hardware", "batch", *_KEY]
+    full_bytes = table[table["precision"] == "fp32"].set_index(key)["bytes"]
+    half_bytes = table[half].groupby(key)["bytes"].first()
+    weights = ((full_bytes - half_bytes) / 2).dropna().groupby(_KEY).agg(["min", "max"])
+    unlike = weights[(weights["min"] != weights["max"]) | (weights["min"] < 0) | (weights["min"] % 1 != 0)]
+    if len(unlike):
+        raise UsageError(f"{path}: bytes at two precisions do not give one number of weights for {unlike.index[0]}")
+    known = pd.MultiIndex.from_frame(table[_KEY])
+    found = weights["min"].reindex(known).to_numpy()
+    if np.isnan(found).any():
+        row = int(np.isnan(found).argmax())
+        raise UsageError(
+            f"{path}:{row + 2}: weights unknown: no device has {known[row]} both at fp32 and at fp16 or bf16"
+        )
+    per_weight = np.where(half, 2, 4)
+    activations = (table["bytes"].to_numpy() - per_weight * found) / 4 / table["batch"].to_numpy()
+    return table.assign(weights=found.astype(np.int64), activations=activations.round().astype(np.int64))

@@ -1,0 +1,154 @@
+"""Calibration of this machine: counts agree with torch, timing ends, an interrupted run goes on, estimates follow the measurements."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mico_runner.calibration import cases, machine, timing
+from mico_runner.calibration.cases import Plan
+
+torch = pytest.importorskip("torch")
+
+from mico_runner.calibration import benchmarks, networks  # noqa: E402
+from mico_runner.calibration.capture import capture  # noqa: E402
+from mico_runner.errors import UsageError  # noqa: E402
+
+PUBLISHED = {  # parameters in millions, as published with each network (torchvision for the sizes that the papers round)
+    **{"vgg11": 132.86, "vgg16": 138.36, "resnet18": 11.69, "resnet34": 21.80, "resnet50": 25.56, "mobilenet_v2": 3.50},
+    **{"mobilenet_v3_small": 2.54, "efficientnet_b0": 5.29, "squeezenet": 1.24, "vit_b_16": 86.57, "vit_s_16": 22.05},
+}
+GMACS = {"vgg16": 15.47, "resnet18": 1.81, "resnet50": 4.09, "mobilenet_v2": 0.30, "efficientnet_b0": 0.39}
+
+
+def small(**changes) -> list[cases.Case]:
+    """The smallest case of every operation."""
+    plan = Plan(**changes)
+    return [min((c for c in plan.cases() if c.op == op), key=lambda c: c.elements) for op in plan.operations]
+
+
+@pytest.mark.parametrize("case", small(), ids=lambda c: c.op)
+def test_every_case_runs_and_has_the_counts_of_its_own_call(case):
+    call, prepare = benchmarks.build(case)
+    prepare()
+    rows = _captured(call)
+    own = rows[rows["op"] == case.op]
+    assert len(own) == 1
+    for column in ("macs", "weights", "reduction", "in_channels", "out_channels"):
+        assert own[column].iloc[0] == getattr(case, column), column
+    assert own["elements"].iloc[0] == pytest.approx(case.elements, rel=0.3)  # padding of a convolution is not counted
+
+
+def _captured(call):
+    module = torch.nn.Module()
+    module.forward = call
+    return capture(module, ())
+
+
+def test_all_cases_have_names_of_their_own():
+    keys = [c.key for c in Plan(batches=[1, 4], precisions=["fp32", "bf16"], quick=False).cases()]
+    assert len(keys) == len(set(keys)) > 500
+
+
+def test_the_network_list_of_the_spec_is_the_list_of_networks():
+    assert tuple(networks.NETWORKS) == cases.NETWORK_NAMES
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_networks_have_their_published_sizes(name):
+    with torch.device("meta"):
+        module = networks.NETWORKS[name]()
+    assert sum(p.numel() for p in module.parameters()) / 1e6 == pytest.approx(PUBLISHED[name], abs=0.01)
+
+
+@pytest.mark.parametrize("name", GMACS)
+def test_captured_operators_add_up_to_the_published_work(name):
+    rows = capture(networks.NETWORKS[name]().eval(), networks.example(name))
+    assert rows["macs"].sum() / 1e9 == pytest.approx(GMACS[name], rel=0.02)
+
+
+def test_an_operator_that_is_not_calibrated_is_an_error_not_a_zero():
+    module = torch.nn.Module()
+    module.forward = torch.erfinv
+    with pytest.raises(UsageError, match=r"aten\.erfinv is not calibrated"):
+        capture(module, (torch.zeros(2),))
+
+
+def test_timing_stops_when_the_median_is_known_and_when_time_is_up():
+    def spin():
+        sum(range(20_000))
+
+    steady = timing.measure(spin, lambda: None, 0.5, 5)
+    assert len(steady.samples) == timing.MIN_SAMPLES and steady.median > 0
+    assert len(timing.measure(spin, lambda: None, 1e-9, 0.05).samples) < timing.MAX_SAMPLES
+
+
+def test_the_interval_of_the_median_holds_the_true_one():
+    rng = np.random.default_rng(0)
+    found = [timing.summary(list(rng.exponential(size=101))) for _ in range(300)]
+    assert np.mean([abs(t.median - np.log(2)) <= 2 * t.half_width for t in found]) > 0.95
+
+
+def section(**changes):
+    return {
+        "operations": ["act_ReLU", "bn"],
+        "precisions": ["fp32"],
+        "batches": [1],
+        "budget": "quick",
+        "threads": 1,
+    } | changes
+
+
+def test_an_interrupted_calibration_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setitem(machine.SECONDS_PER_CASE, "quick", 0.001)
+    first = machine.measure(section(operations=["act_ReLU"]), tmp_path / "points.jsonl")
+    with (tmp_path / "points.jsonl").open("a") as out:
+        out.write('{"key": "cut of')  # what a kill leaves behind
+    both = machine.measure(section(), tmp_path / "points.jsonl")
+    assert len(both) > len(first) and [p for p in both if p["op"] == "act_ReLU"] == first
+    assert len((tmp_path / "points.jsonl").read_text().splitlines()) == len(both)
+
+
+@pytest.fixture(scope="module")
+def points():
+    """Every case of the quick plan on a machine of 100 GFLOP/s, 20 GB/s and 5 us a launch."""
+    made = []
+    for case in Plan().cases():
+        seconds = 5e-6 + case.flops / 1e11 + case.bytes / 2e10
+        timed = timing.Timing(seconds, 0.01 * seconds, 0.01 * seconds, [seconds] * 5)
+        made.append(machine._point(case, timed))
+    return made
+
+
+def test_the_estimate_of_a_simple_machine_is_right_on_networks_it_never_saw(points):
+    model = machine.estimator(points)
+    for name in ("resnet18", "vit_s_16"):
+        rows = capture(networks.NETWORKS[name]().eval(), networks.example(name))
+        truth = (5e-6 + 2 * rows["macs"] / 1e11 + 4 * (rows["weights"] + rows["elements"]) / 2e10).sum()
+        assert model.predict(rows).sum() == pytest.approx(truth, rel=0.08)
+
+
+def test_an_estimate_explains_itself(points):
+    model = machine.estimator(points)
+    x, weight = torch.zeros(1, 64, 56, 56), torch.zeros(64, 64, 3, 3)
+    rows = _captured(lambda: torch.nn.functional.conv2d(x, weight, None, 1, 1))
+    text = model.explain(rows[rows["op"] == "conv_k3"])
+    assert "macs conv_k3" in text and "predicted" in text and "±" in text
+
+
+def test_a_profile_holds_peaks_points_and_curves_and_is_json(points):
+    profile = json.loads(json.dumps(machine.profile(points, 0.02)))
+    assert profile["quiet"] and profile["peaks"]["fp32"]["flops_per_s"] <= 1e11
+    entry = profile["operations"]["conv_k3/fp32"]
+    assert {"flops", "bytes", "shape", "efficiency", "std", "n"} <= set(entry["points"][0])
+    assert max(p["efficiency"] for p in entry["points"]) <= 1
+    assert machine.curves.Curve.from_json(entry["curve"]).cv_error < 0.3
+
+
+def test_grades_count_networks_by_error():
+    table = machine.pd.DataFrame(
+        {"network": list("abcd"), "measured_s": 1.0, "datasheet_s": 0.5, "error": [0.05, -0.15, 0.25, -0.4]}
+    )
+    found = machine.grades(table)
+    assert found["grades"] == {"excellent": 1, "good": 1, "fair": 1, "poor": 1}
+    assert found["mape"] == pytest.approx(0.2125) and found["datasheet_mape"] == pytest.approx(0.5)
