@@ -12,7 +12,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "meta": {"text": "lower-case letters, digits, '.', '_', '-'"},
     },
     "description": {"type": "string", "default": ""},
-    "kind": {"type": "string", "allowed": ["bitfusion", "cpu"], "required": True},
+    "kind": {"type": "string", "allowed": ["bitfusion", "cpu", "systolic"], "required": True},
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
     "flash_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},
