@@ -29,7 +29,7 @@ class Hardware:
     """A device profile.
 
     Attributes:
-        kind: "bitfusion" or "cpu": which simulators and checks apply.
+        kind: "bitfusion", "systolic" or "cpu": which simulators and checks apply.
         core: VexRiscv variant whose RTL is the target `rtl`; None for devices without.
         clock_hz: None where the device has no single or no published clock.
         batch: samples per kernel call, which latencies are counted for.

@@ -12,7 +12,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "meta": {"text": "lower-case letters, digits, '.', '_', '-'"},
     },
     "description": {"type": "string", "default": ""},
-    "kind": {"type": "string", "allowed": ["bitfusion", "cpu"], "required": True},
+    "kind": {"type": "string", "allowed": ["bitfusion", "cpu", "systolic"], "required": True},
     "core": {"type": "string", "allowed": ["lite", "full", "fullcfu"], "nullable": True, "default": None},
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},

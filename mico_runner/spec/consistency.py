@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mico_runner.errors import did_you_mean
+from mico_runner.simulate import accelerators
 from mico_runner.steps import STEPS
 from mico_runner.yaml_schema import show
 
@@ -68,7 +69,7 @@ def _check_bits(draft: Draft, device: Hardware) -> None:
 
 
 def _check_targets(draft: Draft, device: Hardware) -> None:
-    """BitFusion's simulator needs BitFusion's parameters, RTL a core."""
+    """A simulator runs devices of its own kind only, RTL those that name a core."""
     places: list[tuple[Keys, Any]] = []
     if draft.data["simulate"] is not None:
         target = draft.data["simulate"]["target"]
@@ -77,8 +78,9 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
     if draft.data["profile"] is not None:
         places.append((("profile", "target"), draft.data["profile"]["target"]))
     for path, target in places:
-        if target == "bitfusion" and device.kind != "bitfusion":
-            draft.fail(path, f"found 'bitfusion'; allowed: host, because {device.name} is of kind {device.kind}")
+        if target in accelerators.KINDS and device.kind != target:
+            own = f"host, {device.kind}" if device.kind in accelerators.KINDS else "host"
+            draft.fail(path, f"found {show(target)}; allowed: {own}, because {device.name} is of kind {device.kind}")
         if target == "rtl" and device.core is None:
             draft.fail(path, f"found 'rtl'; allowed: host, because hardware {device.name} names no core to simulate")
 

@@ -16,6 +16,7 @@ from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.profiling.targets import TARGETS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.search import ALGORITHMS
+from mico_runner.simulate import accelerators
 from mico_runner.spec.rules import Rules, bits, choice, flag, free, items, number, optional, section, text, width
 from mico_runner.steps import STEPS
 from mico_runner.validation import PROTOCOLS
@@ -269,12 +270,15 @@ def _search() -> dict[str, Rules]:
 
 
 def _simulate() -> dict[str, Rules]:
-    target = {"type": "string", "allowed": ["host", "bitfusion", "rtl"]}
+    target = {"type": "string", "allowed": ["host", *accelerators.KINDS, "rtl"]}
     return {
         "target": {
             "anyof": [target, {"type": "list", "schema": target, "minlength": 1, "distinct": True}],
             "default": "host",
-            "meta": {"help": "where the network runs", "text": "host, bitfusion, rtl, or a list of them"},
+            "meta": {
+                "help": "where the network runs",
+                "text": f"host, {', '.join(accelerators.KINDS)}, rtl, or a list of them",
+            },
         },
         "images": {
             "anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}],

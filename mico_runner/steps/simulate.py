@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.simulate import accelerators
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
@@ -66,8 +67,8 @@ class Simulate(Step):
             )
 
         network = trained_graph(ctx, task)
-        if "bitfusion" in targets:
-            measured["bitfusion"] = _bitfusion(ctx, network, assignment)
+        for target in [name for name in targets if name in accelerators.KINDS]:
+            measured[target] = _accelerator(ctx, network, assignment, target)
         if "rtl" in targets:
             bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
             measured["rtl"] = bench.network(deployed)
@@ -84,7 +85,7 @@ class Simulate(Step):
         from mico_runner.steps.network import Latency
 
         device = hardware.load(ctx.spec["hardware"])
-        target = {"cpu": "host"}.get(device.kind, device.kind) if device.name in ("host", "bitfusion") else None
+        target = "host" if device.name == "host" else device.kind if device.kind in accelerators.KINDS else None
         target = "rtl" if device.core else target
         latency = Latency(ctx, network)
         predicted = latency.by_layer(assignment).rename(columns={"latency": "predicted"})
@@ -131,17 +132,19 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
     return logits, reference.run(deployed, integers), pd.DataFrame(times, columns=["layer", "measured"])
 
 
-def _bitfusion(ctx: StepContext, network, assignment: Assignment) -> pd.DataFrame:
-    """Simulated cycles of the weighted layers (columns layer, measured), with the trace in bitfusion.csv."""
+def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str) -> pd.DataFrame:
+    """Simulated cycles of the weighted layers (columns layer, measured), with the trace in <target>.csv."""
     from mico_runner import hardware
-    from mico_runner.simulate import bitfusion
     from mico_runner.steps.network import kernels, uniform
 
     device = hardware.load(ctx.spec["hardware"])
     table = kernels(network, assignment, device.batch)
-    trace = bitfusion.simulate(table, device)
+    simulator = accelerators.simulator(device)
+    trace = simulator.simulate(table, device)
     trace.insert(0, "layer", table["layer"])
-    trace.to_csv(ctx.dir / "bitfusion.csv", index=False)
-    int8 = bitfusion.cycles(kernels(network, uniform(network, 8, 8), device.batch), device).sum()
+    trace.to_csv(ctx.dir / f"{target}.csv", index=False)
+    int8 = simulator.cycles(kernels(network, uniform(network, 8, 8), device.batch), device).sum()
     ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
+    if "energy_pj" in trace:
+        ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")
     return trace[["layer", "cycles"]].rename(columns={"cycles": "measured"})

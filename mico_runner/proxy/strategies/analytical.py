@@ -7,12 +7,12 @@ import pandas as pd
 
 from mico_runner import hardware
 from mico_runner.proxy.strategies import Strategy, register
-from mico_runner.simulate import bitfusion
+from mico_runner.simulate import accelerators
 
 
 @register("analytical", params={"hardware": {"type": "string"}})
 class Analytical(Strategy):
-    """Simulated latency of a BitFusion-like accelerator, times one factor learned from the profile.
+    """Simulated latency of an accelerator, times one factor learned from the profile.
 
     The factor is the median of measured / simulated: 1 where the profile is in cycles and the simulator is exact, the cycle time where
     the profile is in ns.
@@ -29,4 +29,5 @@ class Analytical(Strategy):
         return self.factor_ * self._simulated(table)
 
     def _simulated(self, table: pd.DataFrame) -> np.ndarray:
-        return bitfusion.cycles(table, hardware.load(self.hardware)).astype(np.float64)
+        device = hardware.load(self.hardware)
+        return accelerators.simulator(device).cycles(table, device).astype(np.float64)

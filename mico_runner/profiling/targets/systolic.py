@@ -1,0 +1,21 @@
+"""Kernels on the model of systolic arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mico_runner.hardware import Hardware
+from mico_runner.profiling.targets import Measurement, Target, register
+from mico_runner.simulate import systolic
+
+
+@register("systolic")
+class Systolic(Target):
+    """Cycles on a systolic array by closed forms; deterministic, so that nothing is repeated."""
+
+    unit = "cycles"
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        return Measurement(systolic.cycles(table, hardware))
