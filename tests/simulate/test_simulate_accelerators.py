@@ -49,8 +49,7 @@ def test_the_analytical_predictor_is_the_simulator_of_its_device(name):
 def test_a_profile_of_a_simulated_device_holds_its_cycles(name, tmp_path):
     device = hardware.load(name)
     assert device.kind in TARGETS.names()
-    made = profiling.make({**SECTION, "target": device.kind}, device, 0, tmp_path)
-    rows = kernel_table(made["linear"].table if hasattr(made["linear"], "table") else made["linear"])
+    rows = profiling.make({**SECTION, "target": device.kind}, device, 0, tmp_path).tables["linear"]
     np.testing.assert_array_equal(accelerators.simulator(device).cycles(rows, device), rows["latency_cycles"])
 
 
