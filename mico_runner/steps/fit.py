@@ -53,6 +53,7 @@ class Fit(Step):
                 seed=ctx.seed,
             )
             protocols.append(rows.assign(strategy=_label(candidate)))
+            ctx.log(f"{_label(candidate)}: {_errors(rows)}")
             predictions.append(points)
         everything = pd.concat(protocols, ignore_index=True)
         everything.to_csv(ctx.dir / "protocols.csv", index=False)
@@ -112,3 +113,15 @@ def _label(candidate: dict[str, Any]) -> str:
     chosen = [candidate[key] for key in ("features", "regressor") if candidate[key] != "auto"]
     chosen += [f"{key}={value}" for key, value in candidate["params"].items() if not isinstance(value, (dict, list))]
     return " ".join([candidate["strategy"], *chosen])
+
+
+def _errors(protocols: pd.DataFrame) -> str:
+    """The errors of one predictor in a line, those on unseen shapes first."""
+    words = {"group_kfold": "on unseen shapes", "kfold": "row-wise", "in_sample": "in-sample"}
+    ordered = sorted(protocols["protocol"].unique(), key=lambda name: [*words, name].index(name))
+    parts = []
+    for protocol in ordered:
+        rows = protocols[protocols["protocol"] == protocol]
+        errors = ", ".join(f"{row.kind} {100 * row.mape:.2f} %" for row in rows.itertuples())
+        parts.append(f"{words.get(protocol, protocol)} {errors}")
+    return "; ".join(parts)
