@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Calibrate(Step):
     """Measure this machine's operators and fit efficiency curves; optionally predict whole networks and measure them."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         import platform

@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Verify(Step):
     """Leave-one-network-out error of calibrated latency estimates on measured subgraphs."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.data import catalog
