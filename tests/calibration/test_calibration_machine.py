@@ -10,7 +10,7 @@ from mico_runner.calibration.cases import Plan
 
 torch = pytest.importorskip("torch")
 
-from mico_runner.calibration import benchmarks, networks  # noqa: E402
+from mico_runner.calibration import benchmarks, curves, networks, processor, profile  # noqa: E402
 from mico_runner.calibration.capture import capture  # noqa: E402
 from mico_runner.errors import UsageError  # noqa: E402
 
@@ -137,18 +137,80 @@ def test_an_estimate_explains_itself(points):
 
 
 def test_a_profile_holds_peaks_points_and_curves_and_is_json(points):
-    profile = json.loads(json.dumps(machine.profile(points, 0.02)))
-    assert profile["quiet"] and profile["peaks"]["fp32"]["flops_per_s"] <= 1e11
-    entry = profile["operations"]["conv_k3/fp32"]
+    found = json.loads(json.dumps(profile.of_points(points, 0.02)))
+    assert found["quiet"] and found["peaks"]["fp32"]["flops_per_s"] <= 1e11
+    entry = found["operations"]["conv_k3/fp32"]
     assert {"flops", "bytes", "shape", "efficiency", "std", "n"} <= set(entry["points"][0])
     assert max(p["efficiency"] for p in entry["points"]) <= 1
-    assert machine.curves.Curve.from_json(entry["curve"]).cv_error < 0.3
+    assert curves.Curve.from_json(entry["curve"]).cv_error < 0.3
+
+
+def test_a_curve_is_of_the_time_without_overhead(points):
+    found = profile.of_points(points, 0.02, {"fp32": {"act_ReLU": 4e-6, "add": 1.0}})
+    relu, add = found["operations"]["act_ReLU/fp32"], found["operations"]["add/fp32"]
+    highest = found["peaks"]["fp32"]["bytes_per_s"]["highest"]
+    for p in relu["points"]:
+        assert p["efficiency"] == pytest.approx(p["bytes"] / (p["seconds"] - 4e-6) / highest)
+    assert relu["overhead_s"] == 4e-6
+    shortest = min(p["seconds"] for p in add["points"])
+    assert add["overhead_s"] == pytest.approx(profile.LARGEST_OVERHEAD * shortest)
+
+
+def test_the_curves_that_are_tried_can_be_chosen(points):
+    found = profile.of_points(points, 0.02, shapes=("log_linear",), folds=3)
+    assert {e["curve"]["shape"] for e in found["operations"].values() if "curve" in e} == {"log_linear"}
+
+
+def test_a_profile_comes_back_from_its_files(points, tmp_path):
+    found = {"environment": {}, **profile.of_points(points, 0.02)}
+    profile.write(found, tmp_path / "new", {"a": [1.0]})
+    assert profile.read(tmp_path / "new" / "profile.yaml") == json.loads(json.dumps(found))
+    assert profile.read(tmp_path / "new" / "profile.json") == json.loads(
+        json.dumps(found | {"samples_s": {"a": [1.0]}})
+    )
+    for text, message in (("{", "cannot be read as a profile"), ("a: 1", "not a profile of mico-run calibrate")):
+        (tmp_path / "broken.yaml").write_text(text)
+        with pytest.raises(UsageError, match=message):
+            profile.read(tmp_path / "broken.yaml")
+
+
+def test_a_profile_is_compared_with_the_previous_one_at_equal_sizes(points):
+    slower = [p | {"seconds": p["seconds"] * (1.5 if p["op"] == "bn" else 1.0)} for p in points if p["op"] != "add"]
+    before, after = (profile.of_points(some, 0.02) for some in (points, slower))
+    changes = profile.compare(before, after).set_index("operation")["ratio"]
+    assert changes["bn/fp32"] == pytest.approx(1.5) and changes["linear/fp32"] == 1
+    assert "add/fp32" not in changes
+
+
+def test_precisions_are_those_that_the_processor_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    assert processor.has("fp32") and not processor.has("bf16")  # a system that does not say
+    (tmp_path / "cpuinfo").write_text("model name\t: Some CPU\nflags\t\t: fpu avx2 avx512_bf16\n")
+    assert processor.has("bf16") and processor.has("int8") and not processor.has("fp16")
+    assert processor.environment(2)["processor"] == "Some CPU"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
+def test_cases_of_other_precisions_run(precision):
+    operations = list(cases.INT8_OPERATIONS if precision == "int8" else ("linear", "conv_k3", "add"))
+    for case in small(precisions=[precision], operations=operations):
+        call, prepare = benchmarks.build(case)
+        prepare()
+        assert call().dtype == {"bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.quint8}[precision]
+
+
+def test_int8_is_planned_for_what_computes_in_it():
+    planned = Plan(precisions=["fp32", "int8"]).cases()
+    assert {c.op for c in planned if c.precision == "int8"} == set(cases.INT8_OPERATIONS)
+    assert {c.op for c in planned if c.precision == "fp32"} == set(cases.OPERATIONS)
+    assert set(cases.COMPUTING) == {c.op for c in planned if c.flops > 0}
 
 
 def test_grades_count_networks_by_error():
     table = machine.pd.DataFrame(
         {"network": list("abcd"), "measured_s": 1.0, "datasheet_s": 0.5, "error": [0.05, -0.15, 0.25, -0.4]}
     )
-    found = machine.grades(table)
+    found = profile.grades(table, {"add": 0.2, "linear": 0.1, "bn": 0.4})
+    assert found["best_operation"]["name"] == "linear" and found["worst_operation"] == {"name": "bn", "error": 0.4}
     assert found["grades"] == {"excellent": 1, "good": 1, "fair": 1, "poor": 1}
     assert found["mape"] == pytest.approx(0.2125) and found["datasheet_mape"] == pytest.approx(0.5)
