@@ -122,19 +122,24 @@ class Curve:
             raise UsageError(f"curve: {error}") from None
 
 
-def fit(x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp") -> Curve:
+def fit(
+    x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp", weight: np.ndarray | None = None
+) -> Curve:
     """The curve of one shape through the points, least squares in log y; `cv_error` is left nan.
+
+    `weight` of each residual, positive; all alike when None.
 
     Raises UsageError when the shape is unknown, the points are too few for it, or it cannot be fitted.
     """
     t, v = logs(x, y)
+    weight = np.ones(len(t)) if weight is None else np.asarray(weight, dtype=float)
     if shape not in NAMES or extrapolation not in EXTRAPOLATION:
         raise UsageError(
             f"curve: {shape!r}, {extrapolation!r}; allowed: {', '.join(NAMES)}; {', '.join(EXTRAPOLATION)}"
         )
     ends = float(np.exp(t.min())), float(np.exp(t.max())), len(t)
     if shape == SPLINE:
-        knots = _knots(t, v)
+        knots = _knots(t, v, weight**2)
         return Curve(shape, knots, {}, *ends, float("nan"), extrapolation)
     family = SHAPES[shape]
     if len(np.unique(t)) < len(family.parameters):
@@ -145,7 +150,7 @@ def fit(x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp") 
                 warnings.simplefilter(
                     "ignore"
                 )  # a covariance that cannot be estimated comes back as inf and is reported as nan
-                values, covariance = curve_fit(family.value, t, v, p0=family.guess(t, v), maxfev=5000)
+                values, covariance = curve_fit(family.value, t, v, p0=family.guess(t, v), sigma=1 / weight, maxfev=5000)
         except RuntimeError as error:
             raise UsageError(f"curve: {shape} cannot be fitted: {error}") from None
         errors = np.sqrt(np.diag(covariance))
@@ -161,28 +166,36 @@ def choose(
     folds: int = 5,
     extrapolation: str = "clamp",
     seed: int = 0,
+    fixed: np.ndarray | None = None,
 ) -> Curve:
     """The best shape by `folds`-fold cross-validation over distinct sizes: repeats of one size never straddle a fold.
+
+    Args:
+        fixed: share of each point's latency that the curve does not explain (its overhead), 0 to 1. With it y is an efficiency, points
+            count by the rest of their latency, and `cv_error` is that of the whole latency.
 
     Raises UsageError when no shape can be fitted.
     """
     t, _ = logs(x, y)
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    fixed = np.zeros(len(x)) if fixed is None else np.asarray(fixed, dtype=float)
+    weight = 1 - fixed
     sizes, which = np.unique(t, return_inverse=True)
     folds = min(folds, len(sizes))
     order = np.random.default_rng(seed).permutation(len(sizes))
     scores = {}
     for shape in shapes:
         try:
-            fitted = fit(x, y, shape, extrapolation)
+            fitted = fit(x, y, shape, extrapolation, weight)
             if folds < 2:
                 squares = np.zeros(len(x)) if shape == "constant" else None
             else:
                 squares = np.empty(len(x))
                 for part in np.array_split(order, folds):
                     test = np.isin(which, part)
-                    part_fit = fit(x[~test], y[~test], shape, "slope")
-                    squares[test] = np.log(part_fit.predict(x[test]) / y[test]) ** 2
+                    part_fit = fit(x[~test], y[~test], shape, "slope", weight[~test])
+                    latency = fixed[test] + weight[test] * y[test] / part_fit.predict(x[test])
+                    squares[test] = np.log(latency) ** 2  # of predicted over measured
         except UsageError:
             continue  # too few points for this shape
         if squares is not None:
@@ -205,14 +218,15 @@ def logs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.log(x), np.log(y)
 
 
-def _knots(t: np.ndarray, v: np.ndarray) -> dict[str, list[float]]:
+def _knots(t: np.ndarray, v: np.ndarray, weight: np.ndarray) -> dict[str, list[float]]:
     """At most SPLINE_KNOTS knots at quantiles of the sizes; between neighbours monotone, over all in the direction of the trend."""
     sizes, which = np.unique(t, return_inverse=True)
     if len(sizes) < 3:
         raise UsageError(f"curve: {len(sizes)} sizes; {SPLINE} needs 3")
-    means = np.bincount(which, v) / np.bincount(which)
-    rising = np.polyfit(sizes, means, 1)[0] >= 0
-    smooth = isotonic_regression(means, weights=np.bincount(which), increasing=bool(rising)).x
+    total = np.bincount(which, weight)
+    means = np.bincount(which, weight * v) / total
+    rising = np.polyfit(sizes, means, 1, w=np.sqrt(total))[0] >= 0
+    smooth = isotonic_regression(means, weights=total, increasing=bool(rising)).x
     at = np.unique(np.quantile(sizes, np.linspace(0, 1, min(SPLINE_KNOTS, len(sizes)))))
     return {"log_x": at.tolist(), "log_y": np.interp(at, sizes, smooth).tolist()}
 

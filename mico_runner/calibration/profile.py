@@ -18,7 +18,8 @@ from mico_runner.calibration.roofline import COPY, Roofline
 from mico_runner.errors import UsageError
 
 MIN_SIZES = 4  # distinct sizes from which an operation gets a curve
-LARGEST_OVERHEAD = 0.9  # of the shortest call measured: its size shall explain something, too
+OVERHEADS = (0.0, 0.25, 0.5, 0.75, 0.9)  # tried, as shares of the shortest call measured
+BEYOND = 1.05  # efficiency above which an overhead cannot be: the call would compute faster than the machine
 GRADES = {
     "excellent": 0.1,
     "good": 0.2,
@@ -31,17 +32,15 @@ CHANGED = 0.1  # relative; an operation that became slower by more is named
 def of_points(
     points: list[dict[str, Any]],
     restlessness: float,
-    overhead_s: Mapping[str, Mapping[str, float]] | None = None,
     shapes: tuple[str, ...] = curves.NAMES,
     folds: int = 5,
 ) -> dict[str, Any]:
     """Peaks, bandwidths, per-operation points and curves of the measurements; JSON-able.
 
     Efficiency is FLOP/s over the highest measured FLOP/s of that precision; of operators without FLOPs, bytes/s over the highest. Both
-    without the overhead of the call, which is a term of its own.
+    without the overhead of the call, which is a term of its own: the one with which latencies are predicted best in cross-validation.
 
     Args:
-        overhead_s: fixed time of a call by precision and operator class; at most `LARGEST_OVERHEAD` of the shortest call is used.
         shapes, folds: of the curves that are tried, and of the cross-validation that chooses.
     """
     result: dict[str, Any] = {
@@ -52,17 +51,13 @@ def of_points(
         "operations": {},
     }
     for precision, rows in pd.DataFrame(points).groupby("precision"):
-        stated = (overhead_s or {}).get(precision, {})
-        shortest = rows.groupby("op")["seconds"].min() * LARGEST_OVERHEAD
-        overhead = rows["op"].map({op: min(stated.get(op, 0.0), limit) for op, limit in shortest.items()})
-        rows = rows.assign(overhead=overhead, net=rows["seconds"] - overhead)
         flops, moved = rows[rows["flops"] > 0], rows[rows["op"] == COPY]
-        peak = float((flops["flops"] / flops["net"]).max()) if len(flops) else None
-        sets = (moved["bytes"] / moved["net"]).groupby(moved["bytes"]).median()
+        peak = float((flops["flops"] / flops["seconds"]).max()) if len(flops) else None
+        sets = (moved["bytes"] / moved["seconds"]).groupby(moved["bytes"]).median()
         result["peaks"][precision] = {
             "flops_per_s": peak,
             "bytes_per_s": {
-                "highest": float((rows["bytes"] / rows["net"]).max()),
+                "highest": float((rows["bytes"] / rows["seconds"]).max()),
                 "by_working_set_bytes": {str(int(k)): float(v) for k, v in sets.items()},
             },
         }
@@ -73,20 +68,31 @@ def of_points(
 
 def _operation(rows: pd.DataFrame, peaks: dict[str, Any], shapes: tuple[str, ...], folds: int) -> dict[str, Any]:
     computes = rows["flops"].max() > 0
-    size = rows["flops"] if computes else rows["bytes"]
-    entry: dict[str, Any] = {"of": "flops" if computes else "bytes", "overhead_s": float(rows["overhead"].iloc[0])}
+    size = rows["flops" if computes else "bytes"].to_numpy(float)
+    entry: dict[str, Any] = {"of": "flops" if computes else "bytes", "overhead_s": 0.0, "points": []}
     if (size <= 0).any():  # an operator that only looks at its input: a launch, no curve
-        return entry | {"overhead_s": float(rows["seconds"].median()), "points": []}
-    efficiency = size / rows["net"] / (peaks["flops_per_s"] if computes else peaks["bytes_per_s"]["highest"])
-    rows = rows.assign(efficiency=efficiency, std=rows["spread"] / rows["net"] * efficiency, n=rows["samples"].map(len))
+        return entry | {"overhead_s": float(rows["seconds"].median())}
+    highest = peaks["flops_per_s"] if computes else peaks["bytes_per_s"]["highest"]
+    seconds = rows["seconds"].to_numpy(float)
+    best = None
+    if len(np.unique(size)) >= MIN_SIZES:
+        for share in OVERHEADS:
+            overhead = share * seconds.min()
+            efficiency = size / (seconds - overhead) / highest
+            if overhead > 0 and efficiency.max() > BEYOND:
+                break
+            with suppress(
+                UsageError
+            ):  # none of the shapes asked for fits so few sizes: points without a curve, and the estimators say so
+                curve = curves.choose(size, efficiency, shapes, folds, fixed=overhead / seconds)
+                if best is None or curve.cv_error < best.cv_error:
+                    best, entry["overhead_s"] = curve, float(overhead)
+    net = seconds - entry["overhead_s"]
+    efficiency = size / net / highest
+    about = rows.assign(efficiency=efficiency, std=rows["spread"] / net * efficiency, n=rows["samples"].map(len))
     keep = ["flops", "bytes", "shape", "batch", "seconds", "efficiency", "std", "n"]
-    entry["points"] = rows[keep].to_dict("records")
-    if size.nunique() >= MIN_SIZES:
-        with suppress(
-            UsageError
-        ):  # none of the shapes asked for fits so few sizes: points without a curve, and the estimators say so
-            entry["curve"] = curves.choose(size.to_numpy(), efficiency.to_numpy(), shapes, folds).to_json()
-    return entry
+    entry["points"] = about[keep].to_dict("records")
+    return entry if best is None else entry | {"curve": best.to_json()}
 
 
 def roofline(profile: dict[str, Any], precision: str, smooth: float | None = None) -> Roofline:

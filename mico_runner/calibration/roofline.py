@@ -112,6 +112,8 @@ class Roofline:
             source = f"curve {name}/{self.precision} ({curve.shape}, {curve.provenance}), {curve.points} points"
             if np.isfinite(curve.cv_error):
                 source += f", ±{100 * np.expm1(curve.cv_error):.0f} %"
+        if not (computes or moved > 0):
+            return f"{_words(row)}: {_si(terms['seconds'])}s overhead, nothing to compute or move"
         far = ", EXTRAPOLATED" if terms["extrapolates"] else ""
         overhead = f" + {_si(terms['overhead'])}s overhead" if terms["overhead"] > 0 else ""
         return f"{text}{overhead} = {_si(terms['seconds'])}s, {source}{far}"

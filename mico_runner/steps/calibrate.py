@@ -73,10 +73,9 @@ class Calibrate(Step):
         fit = dict(wanted["fit"]) if isinstance(wanted, dict) else {}
         smooth = fit.pop("smooth", None)
         options = {"shapes": tuple(fit["shapes"]), "folds": fit["folds"]} if fit else {}
-        overhead = {precision: model.overhead_s for precision, model in models.items()}
         result = {
             "environment": processor.environment(section["threads"]),
-            **profile.of_points(points, restlessness, overhead, **options),
+            **profile.of_points(points, restlessness, **options),
         }
         for precision, model in models.items():
             result["peaks"][precision]["cv_error"] = model.errors

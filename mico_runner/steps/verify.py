@@ -7,7 +7,6 @@ from typing import Any
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
-
 NOTED_SHARE = 0.01  # of the time; rarer operations are in operations.csv, but are not called best or worst
 
 

@@ -148,3 +148,12 @@ def test_figures_are_joined_as_their_author_says(between, middle):
 
 def test_the_spec_names_the_shapes_that_there_are():
     assert set(CURVE_SHAPES) == set(curves.NAMES)
+
+
+def test_with_an_overhead_points_count_by_what_the_curve_explains():
+    seconds = 1e-5 + X / (1e13 * TRUTHS["sigmoid"])
+    seconds[:8] *= np.exp(np.random.default_rng(5).normal(0, 0.02, 8))  # noise of calls that are nearly all overhead
+    net = np.maximum(seconds - 1e-5, 1e-8)
+    plain, aware = (curves.choose(X, X / net / 1e13, ("sigmoid",), fixed=f) for f in (None, 1 - net / seconds))
+    assert aware.cv_error < 0.05 < plain.cv_error
+    np.testing.assert_allclose(aware.predict(X[10:]), TRUTHS["sigmoid"][10:], rtol=0.05)
