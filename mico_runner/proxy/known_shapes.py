@@ -78,8 +78,8 @@ def predict(state: dict[str, Any] | None, table: pd.DataFrame, otherwise: np.nda
 
 
 def _grid(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of the bit-widths from 1 to 8 and those of the table, float64 (pairs, 2), and the pair of each row."""
-    values = [np.union1d(np.arange(1.0, 9.0), table[column].to_numpy(float)) for column in BITS]
+    """All pairs of the bit-widths in the table, float64 (pairs, 2), and the pair of each row."""
+    values = [np.unique(table[column].to_numpy(float)) for column in BITS]
     pairs = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, 2)
     codes = [np.searchsorted(v, table[column].to_numpy(float)) for v, column in zip(values, BITS, strict=True)]
     return pairs, codes[0] * len(values[1]) + codes[1]

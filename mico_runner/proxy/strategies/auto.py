@@ -14,15 +14,16 @@ from mico_runner.proxy.strategies.hybrid import Hybrid
 from mico_runner.proxy.strategies.single import Single
 
 
-@register("auto")
+@register("auto", params={"complete": {"type": "boolean"}})
 class Auto(Strategy):
     """Chosen by grouped folds inside the training set, so that the error measured outside it stays honest.
 
     What is chosen is one candidate or the geometric mean of some: candidates that are nearly as good as each other err differently.
-    A shape that was profiled at some bit-widths is completed from its own rows (`known_shapes`).
+    A shape that was profiled at some bit-widths is completed from its own rows (`known_shapes`), unless `complete` is false.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, complete: bool = True, seed: int = 0) -> None:
+        self.complete = complete
         self.seed = seed
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Auto:
@@ -39,7 +40,8 @@ class Auto(Strategy):
             if isinstance(member, Hybrid):
                 member.set_params(tune=True)  # once, not for every candidate and fold
             member.fit(table, latency)
-        self.known_ = known_shapes.fit(table, np.asarray(latency, dtype=float), np.random.default_rng(self.seed))
+        rng = np.random.default_rng(self.seed)
+        self.known_ = known_shapes.fit(table, np.asarray(latency, dtype=float), rng) if self.complete else None
         return self
 
     def predict(self, table: pd.DataFrame) -> np.ndarray:
