@@ -17,7 +17,14 @@ from mico_runner.outputs import store
 from mico_runner.outputs.files import write_text
 from mico_runner.outputs.report_tables import Table, bytes_text, number, table
 
-_COSTS = {"latency": "latency", "flash_bytes": "flash, bytes", "ram_bytes": "RAM, bytes", "bops": "bit operations"}
+_COSTS = {
+    "latency": "latency",
+    "energy": "energy, pJ",
+    "edp": "energy x latency",
+    "flash_bytes": "flash, bytes",
+    "ram_bytes": "RAM, bytes",
+    "bops": "bit operations",
+}
 
 
 def write_report(version: Path, path: Path | None = None) -> Path:

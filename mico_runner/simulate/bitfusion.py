@@ -48,6 +48,7 @@ def accelerator(hardware: Hardware) -> Accelerator:
         sram={tensor: 8 * fraction * value(f"{tensor}_sram_bytes") for tensor in mapping.INDEXED_BY},
         bandwidth=value("dram_bits_per_cycle"),
         output_bits=value("output_bits"),
+        **{name: value(name) for name in ("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit")},
     )
 
 
@@ -64,9 +65,12 @@ def simulate(table: pd.DataFrame, hardware: Hardware | Accelerator) -> pd.DataFr
         hardware: a device profile with BitFusion's parameters, e.g. `hardware.load("bitfusion")`, or the parameters.
 
     Returns:
-        One row per row of `table`, same index, whole numbers but for `utilisation`:
+        One row per row of `table`, same index, whole numbers but for energies and `utilisation`:
         cycles = compute_cycles + stall_cycles + fill_cycles + drain_cycles;
         dram_bits = weight_read_bits + act_read_bits + output_read_bits + output_write_bits;
+        sram_bits = weight_sram_bits + act_sram_bits + output_sram_bits + dram_bits: the array's accesses, and each bit of
+        DRAM traffic once more;
+        energy_pj = mac_pj + sram_pj + dram_pj;
         tile_<loop> and `loop_order` (outermost first): the chosen mapping;
         utilisation: MACs done per MAC that the array could have done in `cycles` at these bit-widths.
 
@@ -83,8 +87,19 @@ def simulate(table: pd.DataFrame, hardware: Hardware | Accelerator) -> pd.DataFr
         rows = np.flatnonzero(orders == order)
         parts.append(_explain(tiling.take(rows), mapping.ORDERS[order], groups[rows], machine).set_index(rows))
     trace = pd.concat(parts).sort_index().set_axis(table.index)
-    peak = machine.rows * machine.columns * machine.products(layers.act_bits, layers.weight_bits)
-    return trace.assign(utilisation=table["macs"].to_numpy() / (trace["cycles"].to_numpy() * peak))
+    lanes = machine.products(layers.act_bits, layers.weight_bits)
+    # Each cycle of computing takes new weights into all units, and new activations into all rows.
+    trace["weight_sram_bits"] = trace["compute_cycles"] * machine.rows * machine.columns * lanes * layers.weight_bits
+    trace["act_sram_bits"] = trace["compute_cycles"] * machine.rows * lanes * layers.act_bits
+    trace["sram_bits"] = (
+        trace[[f"{tensor}_sram_bits" for tensor in mapping.INDEXED_BY]].sum(axis=1) + trace["dram_bits"]
+    )
+    macs = table["macs"].to_numpy()
+    trace["mac_pj"] = macs * machine.mac_pj / lanes
+    trace["sram_pj"] = trace["sram_bits"] * machine.sram_pj_per_bit
+    trace["dram_pj"] = trace["dram_bits"] * machine.dram_pj_per_bit
+    trace["energy_pj"] = trace["mac_pj"] + trace["sram_pj"] + trace["dram_pj"]
+    return trace.assign(utilisation=macs / (trace["cycles"].to_numpy() * machine.rows * machine.columns * lanes))
 
 
 def _explain(
@@ -101,6 +116,8 @@ def _explain(
         "act_read_bits": moved["act"].moved,
         "output_read_bits": moved["output"].moved,
         "output_write_bits": moved["output"].moved,
+        # A column keeps its sums while a tile is computed: each tile reads and writes them once.
+        "output_sram_bits": 2 * tiling.bits["output"] * np.prod(list(tiling.trips.values()), axis=0),
     }
     tiles = {f"tile_{loop}": tiling.tile[loop] for loop in mapping.LOOPS}
     trace = pd.DataFrame({name: (values * groups).astype("int64") for name, values in counts.items()} | tiles)

@@ -29,6 +29,8 @@ def check_consistency(draft: Draft, device: Hardware | None) -> None:
         _check_targets(draft, device)
     if data["search"] is not None:
         _check_search(draft)
+        if device is not None:
+            _check_energy(draft, device)
     if data["profile"] is not None:
         _check_ranges(draft)
     _check_gates(draft)
@@ -104,6 +106,24 @@ def _check_search(draft: Draft) -> None:
         draft.fail(("search", "objectives", search["objectives"].index("latency")), why)
     if "latency" in constraints:
         draft.fail(("search", "constraints", "latency"), why, of_key=True)
+
+
+def _check_energy(draft: Draft, device: Hardware) -> None:
+    """Energy comes from an accelerator's simulator; the energy-delay product needs a latency besides."""
+    search = draft.data["search"]
+    wanted: list[tuple[Keys, str]] = [
+        (("search", "objectives", i), name) for i, name in enumerate(search["objectives"]) if name in ("energy", "edp")
+    ]
+    wanted += [(("search", "constraints", name), name) for name in search["constraints"] if name in ("energy", "edp")]
+    for path, name in wanted:
+        of_key = path[1] == "constraints"
+        if device.kind not in accelerators.KINDS:
+            simulated = ", ".join(accelerators.KINDS)
+            why = f"{name} needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
+            draft.fail(path, why, of_key=of_key)
+        elif name == "edp" and "search" in draft.data["steps"] and "fit" not in draft.data["steps"]:
+            why = "edp needs the predictor of step 'fit', which does not take part; add the section 'proxy'"
+            draft.fail(path, why, of_key=of_key)
 
 
 def _check_ranges(draft: Draft) -> None:

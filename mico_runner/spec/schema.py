@@ -24,7 +24,7 @@ from mico_runner.validation import PROTOCOLS
 SPEC_VERSION = 1
 WEIGHT_BITS = [1, 1.5, 2, 3, 4, 5, 6, 7, 8]  # 1.5 is ternary
 ACTIVATION_BITS = [1, 2, 3, 4, 5, 6, 7, 8]
-COSTS = ["latency", "flash_bytes", "ram_bytes", "bops"]
+COSTS = ["latency", "energy", "edp", "flash_bytes", "ram_bytes", "bops"]
 MAX_SEED = 2**32 - 1  # what torch and numpy both take
 FILE_NAME = r"[^/\\\0][^\\\0]*"
 CURVES_TEXT = r"auto|.+\.ya?ml"
