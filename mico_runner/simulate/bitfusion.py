@@ -1,7 +1,8 @@
 """BitFusion: cycles of convolutions and matrix products at mixed precision, with the trace that explains them.
 
 The model is the one behind the published MiCo profiles (docs/bitfusion.md has the formulas); the mapping search is in
-`bitfusion_search`. Grouped convolutions run one group after another: the array has no way to share its rows among groups.
+`bitfusion_search`. The array cannot share its rows among the groups of a convolution: groups run one after another, or some together as
+one dense product with zero weights between them, whichever is faster.
 """
 
 from __future__ import annotations
@@ -72,21 +73,29 @@ def simulate(table: pd.DataFrame, hardware: Hardware | Accelerator) -> pd.DataFr
         DRAM traffic once more;
         energy_pj = mac_pj + sram_pj + dram_pj;
         tile_<loop> and `loop_order` (outermost first): the chosen mapping;
+        groups_together: groups of a convolution that run as one dense product, zero weights between them;
         utilisation: MACs done per MAC that the array could have done in `cycles` at these bit-widths.
 
     Raises:
         UsageError: a kind of kernel or a bit-width that BitFusion does not run, or no tile that fits its memories.
     """
     machine = hardware if isinstance(hardware, Accelerator) else accelerator(hardware)
-    layers, groups = _layers(table, machine)
+    merged, row_of = _merged(table)
+    layers, groups = _layers(merged, machine)
     tiling, orders = mapping.search(layers, machine)
-    if (orders < 0).any():
-        raise UsageError(_no_mapping(table.iloc[int(np.argmax(orders < 0))], machine))
+    without = ~np.isin(np.arange(len(table)), row_of[orders >= 0])
+    if without.any():
+        raise UsageError(_no_mapping(table.iloc[int(np.argmax(without))], machine))
     parts = [_explain(tiling.take(slice(0)), mapping.LOOPS, groups[:0], machine)]  # the columns, when there are no rows
-    for order in np.unique(orders):
+    for order in np.unique(orders[orders >= 0]):
         rows = np.flatnonzero(orders == order)
         parts.append(_explain(tiling.take(rows), mapping.ORDERS[order], groups[rows], machine).set_index(rows))
-    trace = pd.concat(parts).sort_index().set_axis(table.index)
+    trace = pd.concat(parts).sort_index()
+    # Of each row the fastest way, then the one of least traffic, then of fewest groups together; lexsort's last key counts first.
+    ranked = trace.index.to_numpy()[np.lexsort((trace["dram_bits"], trace["cycles"], row_of[trace.index]))]
+    best = ranked[np.unique(row_of[ranked], return_index=True)[1]]
+    trace, layers = trace.loc[best].set_axis(table.index), layers.take(best)
+    trace["groups_together"] = table["groups"].to_numpy() // groups[best]
     lanes = machine.products(layers.act_bits, layers.weight_bits)
     # Each cycle of computing takes new weights into all units, and new activations into all rows.
     trace["weight_sram_bits"] = trace["compute_cycles"] * machine.rows * machine.columns * lanes * layers.weight_bits
@@ -159,6 +168,14 @@ def _layers(table: pd.DataFrame, machine: Accelerator) -> tuple[mapping.Layers, 
     step = np.where(table["kind"] == "linear", machine.columns, 1)
     taps = column["kernel_h"] * column["kernel_w"]
     return mapping.Layers(extent, taps, column["act_bits"], column["weight_bits"], step), groups
+
+
+def _merged(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The ways to run each row's groups: 1, 2, 4, ... of them together -> (rows with that many fewer groups, row that each stands for)."""
+    groups = table["groups"].to_numpy("int64")
+    ways = [[g // 2**k for k in range(int(g).bit_length()) if g % 2**k == 0] for g in groups]
+    row_of = np.repeat(np.arange(len(table)), [len(w) for w in ways])
+    return table.iloc[row_of].assign(groups=np.array([g for w in ways for g in w], dtype="int64")), row_of
 
 
 def _refuse(table: pd.DataFrame, bad: pd.Series, column: str, allowed: str) -> None:

@@ -50,12 +50,14 @@ def _check_bits(draft: Draft, device: Hardware) -> None:
         for i, value in enumerate(values):
             check((*path, i), value, allowed, what)
 
-    if data["search"] is not None:
-        space = data["search"]["space"]
-        each(("search", "space", "weight_bits"), space["weight_bits"], of_weights, "weight")
-        each(("search", "space", "activation_bits"), space["activation_bits"], of_activations, "activation")
+    for section in ("search", "allocate"):
+        if data[section] is None:
+            continue
+        space = data[section]["space"]
+        each((section, "space", "weight_bits"), space["weight_bits"], of_weights, "weight")
+        each((section, "space", "activation_bits"), space["activation_bits"], of_activations, "activation")
         for layer, bits in space["pinned"].items():
-            path = ("search", "space", "pinned", layer)
+            path = (section, "space", "pinned", layer)
             if "weight_bits" in bits:
                 check((*path, "weight_bits"), bits["weight_bits"], of_weights, "weight")
             if "activation_bits" in bits:
@@ -79,6 +81,10 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
         places += [(path, target)] if isinstance(target, str) else [((*path, i), t) for i, t in enumerate(target)]
     if draft.data["profile"] is not None:
         places.append((("profile", "target"), draft.data["profile"]["target"]))
+    if draft.data["allocate"] is not None and device.kind not in accelerators.KINDS:
+        simulated = ", ".join(accelerators.KINDS)
+        why = f"allocate needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
+        draft.fail(("allocate",), why, of_key=True)
     for path, target in places:
         if target in accelerators.KINDS and device.kind != target:
             own = f"host, {device.kind}" if device.kind in accelerators.KINDS else "host"
