@@ -7,9 +7,11 @@ R, S (rows and columns of the kernel). Names as in V. Sze et al., "Efficient Pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from math import prod
+
+from mico_runner.errors import UsageError
 
 DIMENSIONS = ("N", "G", "M", "C", "P", "Q", "R", "S")
 
@@ -48,31 +50,20 @@ DATAFLOWS: Mapping[str, Dataflow] = {
 }
 
 
-@dataclass(frozen=True)
-class Unrollings:
-    """Ways to lay a layer on the array.
-
-    Attributes:
-        chosen: factor per dimension, fewest steps first.
-        space: how many there are.
-        missing: the dimension that the dataflow wants whole along the rows and that is longer, if there is one.
-    """
-
-    chosen: list[dict[str, int]] = field(default_factory=list)
-    space: int = 0
-    missing: str = ""
-
-
-def unrollings(
-    dimensions: Mapping[str, int], dataflow: Dataflow, rows: int, columns: int, most: int = 64
-) -> Unrollings:
-    """The `most` unrollings that take the fewest steps, padding included; among equals those on fewer elements.
+def unrollings(dimensions: Mapping[str, int], dataflow: Dataflow, rows: int, columns: int) -> list[dict[str, int]]:
+    """Every way to lay a layer on the array, as {dimension: factor}: fewest steps first, padding included, then fewest elements.
 
     A dimension that does not divide is padded to whole turns. Only factors that save a turn count.
+
+    Raises:
+        UsageError: a dimension that the dataflow lays along the rows whole is longer than they are.
     """
     for dimension in dataflow.unrolled:
         if dimensions.get(dimension, 1) > rows:
-            return Unrollings(missing=dimension)
+            raise UsageError(
+                f"no valid mapping: dimension {dimension} lies along the array's rows whole; found "
+                f"{dimensions[dimension]}, allowed: at most {rows}"
+            )
     along_rows = _along(dimensions, dataflow.rows, rows, dataflow.unrolled)
     along_columns = _along(dimensions, dataflow.columns, columns, ())
     found: dict[tuple[int, ...], tuple[int, int]] = {}
@@ -84,8 +75,7 @@ def unrollings(
         turns = [-(-extent // factor) for factor, (_, _, extent) in zip(side, pairs, strict=True)]
         found.setdefault(side, (prod(turns), prod(side)))
     ranked = sorted(found, key=lambda side: (*found[side], side))
-    chosen = [dict(zip(dimensions, side, strict=True)) for side in ranked[:most]]
-    return Unrollings([{d: n for d, n in side.items() if n > 1} for side in chosen], len(ranked))
+    return [{d: n for d, n in zip(dimensions, side, strict=True) if n > 1} for side in ranked]
 
 
 def _along(

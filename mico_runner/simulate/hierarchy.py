@@ -103,6 +103,7 @@ class Machine:
     Attributes:
         lanes: products that one multiplier does side by side, all of one sum inside the innermost memory's loops.
         serial: cycles that it takes for them.
+        word: what messages call the unit of size.
     """
 
     memories: tuple[Memory, ...]
@@ -110,6 +111,7 @@ class Machine:
     mac_pj: float = 0.0
     lanes: int = 1
     serial: int = 1
+    word: str = "words"
 
 
 @dataclass(frozen=True)

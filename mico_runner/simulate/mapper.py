@@ -21,6 +21,7 @@ from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, hel
 
 OBJECTIVES = ("cycles", "energy", "edp")
 _BATCH = 8192
+_UNROLLINGS = 64  # of those given, the first ones are seen: each needs some tilings to show what it is worth
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def search(
         operands: its tensors.
         machine: where it runs.
         spatial: the dimensions that may run side by side and each one's widest extent, e.g. {"K": 32, "C": 32}: each is unrolled
-            by its largest divisor within that extent. Or the unrollings to try, as `dataflow.unrollings` finds them: a
-            dimension that one of their factors does not divide is padded.
+            by its largest divisor within that extent. Or the unrollings, best first, as `dataflow.unrollings` finds them: a
+            dimension that one of their factors does not divide is padded. All count as the space, the first 64 are seen.
         spatial_at: the memory under which the array lies, as an index into `machine.memories`.
         objective: "cycles" (least energy among equals), "energy" (least cycles among equals) or "edp", cycles times energy.
         budget: mappings to see at most. Which ones are seen depends on it and on the seed, never on the memories' sizes or speeds.
@@ -91,6 +92,8 @@ def search(
     orders = _orders(names, operands, len(slots), array, stationary)
     splits = [[_splits(turn[d], len(slots), held.get(d)) for d in names] for turn in turns]
     tilings = [prod(map(len, split)) for split in splits]
+    space = sum(tilings) * len(orders)
+    splits, tilings, sides = splits[:_UNROLLINGS], tilings[:_UNROLLINGS], sides[:_UNROLLINGS]
     total = prod(dimensions.values()) if products is None else products
     best, seen, valid, least = None, 0, 0, None
     for factors, unrolled in _batches(splits, sides, _shares(tilings, max(1, budget // len(orders))), seed):
@@ -120,7 +123,6 @@ def search(
             score = (first[at], second[at])
             if best is None or score < best[0]:
                 best = (score, int(cost.cycles[at]), float(energy[at]), _single(nest, at))
-    space = sum(tilings) * len(orders)
     if best is None:
         raise UsageError(f"no valid mapping among the {seen} of {space} seen: {_too_small(machine, least)}")
     return Best(*best[1:], seen=seen, space=space, valid=valid, seconds=monotonic() - start)
@@ -152,9 +154,11 @@ def _too_small(machine: Machine, least: list[float] | None) -> str:
     """Names the memories that not even the smallest tiles seen fit; all bounded ones where each alone would do."""
     sized = [(m, n) for m, n in zip(machine.memories, least or [], strict=True) if m.size_words < np.inf]
     small = [
-        f"{m.name} has {m.size_words:g} words, the smallest tiles take {n:g}" for m, n in sized if n > m.size_words
+        f"{m.name} has {m.size_words:g} {machine.word}, the smallest tiles take {n:g}"
+        for m, n in sized
+        if n > m.size_words
     ]
-    whole = ", ".join(f"{m.name} ({m.size_words:g} words)" for m, _ in sized)
+    whole = ", ".join(f"{m.name} ({m.size_words:g} {machine.word})" for m, _ in sized)
     return "; ".join(small) or f"their tiles do not fit {whole}"
 
 

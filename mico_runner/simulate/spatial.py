@@ -6,7 +6,7 @@ The array, its memories and its dataflow come from the `architecture` of a devic
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil
+from math import ceil, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -142,7 +142,7 @@ def machine(array: Architecture, layer: Layer) -> Machine:
             )
         )
     lanes, serial, pj = _multiplier(array, layer)
-    return Machine(tuple(memories), array.rows * array.columns, pj, lanes, serial)
+    return Machine(tuple(memories), array.rows * array.columns, pj, lanes, serial, "bits")
 
 
 def _multiplier(array: Architecture, layer: Layer) -> tuple[int, int, float]:
@@ -159,34 +159,27 @@ def _multiplier(array: Architecture, layer: Layer) -> tuple[int, int, float]:
 def best(layer: Layer, array: Architecture) -> mapper.Best:
     """The mapping that the array's dataflow and objective choose. Raises UsageError: none is valid."""
     flow = DATAFLOWS[array.dataflow]
-    ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
-    if ways.missing:
-        raise UsageError(
-            f"no valid mapping: {array.dataflow} lays dimension {ways.missing} along the rows whole; found "
-            f"{layer.dimensions[ways.missing]}, allowed: at most {array.rows}, the array's rows"
-        )
     outside = sum(not store.per_element for store in array.stores) - 1
-    inside = len(array.stores) - 1
-    held = dict.fromkeys(flow.outside, outside) | dict.fromkeys(flow.inside, inside)
-    return mapper.search(
-        layer.dimensions,
-        layer.operands,
-        machine(array, layer),
-        ways.chosen,
-        outside,
-        array.objective,
-        array.mappings,
-        held=held,
-        stationary=flow.stationary,
-        products=_macs(layer),
-    )
+    held = dict.fromkeys(flow.outside, outside) | dict.fromkeys(flow.inside, len(array.stores) - 1)
+    try:
+        return mapper.search(
+            layer.dimensions,
+            layer.operands,
+            machine(array, layer),
+            unrollings(layer.dimensions, flow, array.rows, array.columns),
+            outside,
+            array.objective,
+            array.mappings,
+            held=held,
+            stationary=flow.stationary,
+            products=_macs(layer),
+        )
+    except UsageError as error:
+        raise UsageError(f"{array.dataflow}: {error}") from None
 
 
 def _macs(layer: Layer) -> int:
-    total = 1
-    for extent in layer.dimensions.values():
-        total *= extent
-    return total
+    return prod(layer.dimensions.values())
 
 
 def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
