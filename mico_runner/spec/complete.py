@@ -83,6 +83,7 @@ def _hardware(draft: Draft) -> Hardware | None:
     try:
         if isinstance(wanted, dict):
             completed, problems = check_part(draft.source, ("hardware",), wanted, hardware.SCHEMA)
+            problems = problems or hardware.problems(draft.source, completed, ("hardware",))
             draft.problems += problems
             if problems:
                 return None
