@@ -161,7 +161,7 @@ def test_a_deeper_call_uses_more_stack(tmp_path):
         pytest.param(
             "rv32", "failed with exit code 3", marks=needs["rv32"]
         ),  # into the constants below, seen at the end
-        pytest.param("cortex-m3", "(?s)Lockup", marks=needs["cortex-m3"]),  # out of the memory
+        pytest.param("cortex-m3", "(?s)hard fault", marks=needs["cortex-m3"]),  # out of the memory
     ],
 )
 def test_a_stack_that_is_full_is_an_error(tmp_path, on, message):
