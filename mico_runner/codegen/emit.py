@@ -151,15 +151,22 @@ def _render(template: str, program: Program, title: str) -> str:
 
 
 def _members(call: Call, prefix: str) -> Iterator[str]:
-    """Lines of the call's struct: its own members share lines, those of a nested struct have lines of their own."""
-    yield from _wrapped([f".{k} = {v}" for k, v in call.fields.items() if not isinstance(v, dict)])
+    """Lines of the call's struct: its own members share lines, those of a nested struct have lines of their own.
+
+    What is absent is 0 in C; members that are 0 are left out.
+    """
+    yield from _wrapped([f".{k} = {v}" for k, v in call.fields.items() if not isinstance(v, dict) and not _is_zero(v)])
     for key, value in call.fields.items():
         if isinstance(value, dict):
-            yield from _wrapped([f".{key}.{k} = {v}" for k, v in value.items()])
+            yield from _wrapped([f".{key}.{k} = {v}" for k, v in value.items() if not _is_zero(v)])
     if w := call.weights:
         for key, table in (("words", "weight"), ("bias", "bias"), ("multiplier", "multiplier"), ("shift", "shift")):
             yield f".weights.{key} = {prefix}_{call.name}_{table}"
         yield f".weights.row_words = {w.words.shape[1]}, .weights.taps = {w.taps}, .weights.bits = {w.bits}"
+
+
+def _is_zero(value: Any) -> bool:
+    return value in (0, "0x00000000u")
 
 
 def _wrapped(items: list[str], width: int = 100) -> Iterator[str]:
