@@ -33,11 +33,11 @@ class Hardware:
 
     Attributes:
         kind: "bitfusion", "spatial", "systolic" or "cpu": which simulators and checks apply.
-        core: VexRiscv variant whose RTL is the target `rtl`; None for devices without.
+        core: processor that the targets `rtl` (VexRiscv variants) and `qemu` run; None for devices without.
         clock_hz: None where the device has no single or no published clock.
         batch: samples per kernel call, which latencies are counted for.
         flash_bytes, ram_bytes: memory for weights and code, and for activations; None where there is no such limit.
-        latency_unit: "cycles" or "ns".
+        latency_unit: "cycles", "ns", or "instructions" for devices known by an emulator alone.
         weight_bits, activation_bits: what the device computes with; 1.5 is ternary.
         parameters: the figures that its simulator reads, by name.
         architecture: array and memories of a device of kind "spatial"; None for others.
