@@ -13,7 +13,7 @@ from mico_runner.graph.ir import Graph
 from mico_runner.models.training import accuracy
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import LayerBits, QGraph
-from mico_runner.simulate import host, rtl
+from mico_runner.simulate import program, rtl
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.network import Latency, quantiser, uniform
 
@@ -24,7 +24,7 @@ TIMED_IMAGES = 4  # where only cycles matter: they hardly depend on the image
 TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may differ
 
 
-def program(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
+def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
     """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
     if ctx.spec["codegen"]["runtime"] == runtime:
         return ctx.upstream("codegen") / "c"
@@ -42,7 +42,7 @@ class RtlBench:
 
     def network(self, deployed: QGraph) -> pd.DataFrame:
         """Run the deployed network, and the same at 8 bits. Returns columns layer, measured (cycles of each node)."""
-        table, outputs, wrong = self._run(deployed, program(self._ctx, deployed, "baremetal"))
+        table, outputs, wrong = self._run(deployed, program_for(self._ctx, deployed, "baremetal"))
         self._ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
         score = accuracy(outputs.reshape(len(outputs), -1), self._labels)
         self._ctx.metric("simulate.rtl_accuracy", score, "%", "higher", tolerance=0.3)
@@ -112,6 +112,6 @@ class RtlBench:
         run = rtl.run(image, [integers], on=self._device.core, wait_states=wait_states)[0]
         expected = reference.run(deployed, integers)
         wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
-        nodes = [layer["node"] for layer in host.describe(image.parent)["networks"][0]["layers"]]
+        nodes = [layer["node"] for layer in program.describe(image.parent.parent)["networks"][0]["layers"]]
         table = pd.DataFrame({"layer": nodes, "measured": np.median(run.cycles, axis=0)})
         return table.groupby("layer", sort=False, as_index=False).sum(), run.outputs, wrong
