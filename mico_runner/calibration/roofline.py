@@ -71,10 +71,10 @@ class Roofline:
                 compute[worked] = flops[worked] / self.flops_per_s
             elif worked.any():
                 curve = self.compute[curve_name(name, self.compute)]
-                compute[worked] = flops[worked] / (self.flops_per_s * curve.predict(flops[worked]))
+                compute[worked] = flops[worked] / (self.flops_per_s * _efficiency(curve, flops[worked]))
                 outside[worked] |= curve.extrapolates(flops[worked])
             curve = self.memory.get(name, self.memory.get(COPY))
-            share = curve.predict(moved[carried]) if curve is not None else 1.0
+            share = _efficiency(curve, moved[carried]) if curve is not None else 1.0
             memory[carried] = moved[carried] / (self.bytes_per_s * share)
             if curve is not None and not worked.any():
                 outside[carried] |= curve.extrapolates(moved[carried])
@@ -99,12 +99,12 @@ class Roofline:
             if self.compute is not None:
                 name = curve_name(name, self.compute)
                 curve = self.compute[name]
-            share = float(curve.predict(np.array([flops]))[0]) if curve is not None else 1.0
+            share = float(_efficiency(curve, np.array([flops]))[0]) if curve is not None else 1.0
         else:
             moved = BYTES[self.precision] * (row["weights"] + row["elements"])
             name = row["op"] if row["op"] in self.memory else COPY
             curve, size, rate = self.memory.get(name), f"{_si(moved)}B", f"{_si(self.bytes_per_s)}B/s"
-            share = float(curve.predict(np.array([moved]))[0]) if curve is not None and moved > 0 else 1.0
+            share = float(_efficiency(curve, np.array([moved]))[0]) if curve is not None and moved > 0 else 1.0
         text = f"{_words(row)}: {size} at {100 * share:.0f} % of {rate}"
         if curve is None:
             source = "no curve: the full rate"
@@ -126,6 +126,11 @@ def curve_name(op: str, known: Iterable[str]) -> str:
         if name in known:
             return name
     raise UnknownName("efficiency curve", op, known)
+
+
+def _efficiency(curve: Curve, size: np.ndarray) -> np.ndarray:
+    """At most 1: a fitted line may go beyond the roof, a machine does not."""
+    return np.minimum(curve.predict(size), 1.0)
 
 
 def _words(row: pd.Series) -> str:

@@ -11,14 +11,21 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mico_runner.outputs import report_allocation, store
 from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
-from mico_runner.outputs import store
 from mico_runner.outputs.files import write_text
 from mico_runner.outputs.report_tables import Table, bytes_text, number, table
 
-_COSTS = {"latency": "latency", "flash_bytes": "flash, bytes", "ram_bytes": "RAM, bytes", "bops": "bit operations"}
+_COSTS = {
+    "latency": "latency",
+    "energy": "energy, pJ",
+    "edp": "energy x latency",
+    "flash_bytes": "flash, bytes",
+    "ram_bytes": "RAM, bytes",
+    "bops": "bit operations",
+}
 
 
 def write_report(version: Path, path: Path | None = None) -> Path:
@@ -61,6 +68,7 @@ class Report:
             "front": self.front(),
             "regret": self.regret(),
             "bits": self.bits(),
+            "allocation": self.allocation(),
             "latency": self.latency(),
             "calibration": self.calibration(),
             "verified": self.verified(),
@@ -206,6 +214,15 @@ class Report:
     def regret(self) -> Table | None:
         return table(self.csv("search", "regret.csv"))
 
+    def allocation(self) -> dict[str, Any] | None:
+        points, layers = self.csv("allocate", "front.csv"), self.csv("allocate", "layers.csv")
+        if points is None or layers is None:
+            return None
+        asked = self.spec["allocate"]
+        bound = asked["constraints"].get(asked["over"])
+        limit = bound["max"] if bound and bound["relative_to"] else None
+        return report_allocation.section(points, layers, asked["over"], limit)
+
     def bits(self) -> dict[str, Any] | None:
         assignment = self.json("search", "choice.json").get("assignment")
         if not assignment:
@@ -229,7 +246,9 @@ class Report:
         protocols, layers = self.csv("fit", "protocols.csv"), self.csv("simulate", "layers.csv")
         if protocols is None and layers is None:
             return None
-        section: dict[str, Any] = dict.fromkeys(("errors", "points", "details", "learning", "layers", "layer_table"))
+        section: dict[str, Any] = dict.fromkeys(
+            ("errors", "points", "details", "learning", "layers", "layer_table", "networks")
+        )
         if protocols is not None:
             protocols["protocol"] = protocols["protocol"].replace("in_sample", "in-sample (training rows)")
             errors = [name for name in ("mape", "p90_ape", "max_ape") if name in protocols]
@@ -248,6 +267,9 @@ class Report:
                 layers["error_percent"] = 100 * (layers["predicted"] / layers["measured"] - 1)
                 layers = layers.rename(columns={"measured": "simulated"} if simulated else {})
             section["layer_table"] = table(layers)
+        networks = self.csv("simulate", "rtl_predictions.csv")
+        if networks is not None:
+            section["networks"] = Markup(predictor.networks(networks, self.unit))
         return section
 
     def calibration(self) -> dict[str, Any] | None:

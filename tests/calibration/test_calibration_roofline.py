@@ -71,3 +71,9 @@ def test_an_operator_without_a_curve_is_an_error_with_the_nearest_name():
         roofline(compute={"linears": HALF}).predict(operators(CONV | {"op": "linear"}))
     full = roofline(compute=None, overhead_s={})
     assert full.predict(operators(CONV)) == pytest.approx([231.2e6 / 720e9])
+
+
+def test_no_curve_goes_beyond_the_roof():
+    line = curves.fit(np.array([1e6, 1e7, 1e8]), np.array([0.1, 0.5, 2.5]), "log_linear")
+    seconds = roofline(compute={"conv_k3": line}, overhead_s={}).predict(operators(CONV))
+    assert seconds == pytest.approx([231.2e6 / 720e9])
