@@ -223,12 +223,15 @@ def evaluate(
             own = child
 
     energy = {"mac": machine.mac_pj * macs}
-    fits = np.ones(one.shape, dtype=bool)
+    tiles = tile_words(nest, operands, machine)
+    fits = np.logical_and.reduce(
+        [sum(t.values(), 0.0 * one) <= m.size_words for t, m in zip(tiles, machine.memories, strict=True)]
+    )
     tensor = {operand.name: operand for operand in operands}
     words: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
-    for memory, at in zip(machine.memories, starts, strict=False):
+    for memory in machine.memories:
         kept = [name for name in memory.keeps if name in tensor]
-        reads, writes, spent, held = 0.0 * one, 0.0 * one, 0.0 * one, 0.0 * one
+        reads, writes, spent = 0.0 * one, 0.0 * one, 0.0 * one
         for name in kept:
             here, element = accesses[memory.name, name], memory.words(name)
             read_pj = memory.access_pj.get(name, 0.0)
@@ -237,7 +240,6 @@ def evaluate(
             into = here.fills + here.updates - saved
             reads, writes = reads + here.reads * element, writes + into * element
             spent = spent + here.reads * read_pj + into * write_pj
-            held = held + prod(_extents(loops[at:], tensor[name])) * element
             words[memory.name, name] = (
                 instances[memory.name] * here.reads * element,
                 instances[memory.name] * into * element,
@@ -245,7 +247,6 @@ def evaluate(
         each_way = np.maximum(reads / memory.read_words, writes / memory.write_words)
         needed[memory.name] = np.maximum(each_way, (reads + writes) / memory.shared_words)
         energy[memory.name] = instances[memory.name] * spent
-        fits &= held <= memory.size_words
     if any(memory.networks for memory in machine.memories):
         energy["network"] = network_pj
     longest, slowest = compute.astype(float), np.full(one.shape, "mac", dtype=object)
@@ -260,16 +261,19 @@ def evaluate(
     return Cost(cycles, compute, load, needed, utilisation, instances, accesses, words, energy, slowest, fits)
 
 
-def held_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> list[np.ndarray]:
-    """Words that the tiles of each memory take in one instance; arrays over the mappings."""
+def tile_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> list[dict[str, np.ndarray]]:
+    """Words that each operand's tile takes in one instance of each memory that keeps it; arrays over the mappings."""
     loops = [loop for level in nest for loop in level]
     starts = np.cumsum([0, *map(len, nest)]).tolist()
     none = np.zeros(np.broadcast_shapes(*(np.shape(loop.bound) for loop in loops)) or (1,))
-    held = []
-    for memory, at in zip(machine.memories, starts, strict=False):
-        kept = [operand for operand in operands if operand.name in memory.keeps]
-        held.append(sum(prod(_extents(loops[at:], o)) * memory.words(o.name) for o in kept) + none)
-    return held
+    return [
+        {
+            o.name: prod(_extents(loops[at:], o)) * memory.words(o.name) + none
+            for o in operands
+            if o.name in memory.keeps
+        }
+        for memory, at in zip(machine.memories, starts, strict=False)
+    ]
 
 
 def _compute(steps: np.ndarray, innermost: list[Loop], operands: tuple[Operand, ...], machine: Machine) -> np.ndarray:

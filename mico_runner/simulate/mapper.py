@@ -17,7 +17,7 @@ from time import monotonic
 import numpy as np
 
 from mico_runner.errors import UsageError
-from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, held_words
+from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, tile_words
 
 OBJECTIVES = ("cycles", "energy", "edp")
 _BATCH = 8192
@@ -103,7 +103,7 @@ def search(
         if seen and monotonic() - start > seconds:
             break
         nest = _nest(names, factors, orders[0], unrolled, array, slots, machine)
-        words = held_words(nest, operands, machine)
+        words = [sum(tiles.values()) for tiles in tile_words(nest, operands, machine)]
         fits = np.logical_and.reduce([w <= m.size_words for w, m in zip(words, machine.memories, strict=True)])
         fits = np.broadcast_to(fits, (len(factors[0]),))
         seen += len(fits) * len(orders)
