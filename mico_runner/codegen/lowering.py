@@ -18,7 +18,7 @@ from mico_runner.quant.qgraph import QGraph, QNode
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
-_TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena"}
+_TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "rtl", "rv32"}
 
 
 def lower(graph: QGraph, tiles: bool = False) -> Program:
@@ -102,12 +102,13 @@ class Lowering:
             return False
         positions = fields["out_h"] * fields["out_w"]
         padded = fields["pad_h"] + fields["pad_w"] > 0
-        layer = tiled(node, rows, source.type, positions, padded)
+        layer = tiled(node, rows, source.type, output.type, positions, padded)
         if layer is None:
             return False
         codes = {
             "flip": f"0x{layer.flip:08x}u",
             "less": f"0x{layer.less:08x}u",
+            "code_words": layer.code_words,
             "in_place": int(layer.whole_words(fields)),
         }
         units = ("mico_tile", layer.scheme.unit)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mico_runner.errors import did_you_mean
 from mico_runner.simulate import accelerators
+from mico_runner.simulate.cores import CORES
 from mico_runner.steps import STEPS
 from mico_runner.yaml_schema import show
 
@@ -73,7 +74,7 @@ def _check_bits(draft: Draft, device: Hardware) -> None:
 
 
 def _check_targets(draft: Draft, device: Hardware) -> None:
-    """A simulator runs devices of its own kind only, RTL those that name a core."""
+    """A simulator runs devices of its own kind only, RTL and QEMU those that name a core."""
     places: list[tuple[Keys, Any]] = []
     if draft.data["simulate"] is not None:
         target = draft.data["simulate"]["target"]
@@ -81,6 +82,9 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
         places += [(path, target)] if isinstance(target, str) else [((*path, i), t) for i, t in enumerate(target)]
     if draft.data["profile"] is not None:
         places.append((("profile", "target"), draft.data["profile"]["target"]))
+        if draft.data["profile"]["target"] == "qemu" and device.latency_unit != "instructions":
+            text = f"found 'qemu', which counts instructions; allowed: a target that counts {device.latency_unit}, as {device.name} does"
+            draft.fail(("profile", "target"), text)
     if draft.data["allocate"] is not None and device.kind not in accelerators.KINDS:
         simulated = ", ".join(accelerators.KINDS)
         why = f"allocate needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
@@ -89,8 +93,10 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
         if target in accelerators.KINDS and device.kind != target:
             own = f"host, {device.kind}" if device.kind in accelerators.KINDS else "host"
             draft.fail(path, f"found {show(target)}; allowed: {own}, because {device.name} is of kind {device.kind}")
-        if target == "rtl" and device.core is None:
-            draft.fail(path, f"found 'rtl'; allowed: host, because hardware {device.name} names no core to simulate")
+        if target in CORES and device.core not in CORES[target]:
+            others = "".join(f", {t}" for t, cores in CORES.items() if device.core in cores)
+            why = "names no core to simulate" if device.core is None else f"has the core {device.core}"
+            draft.fail(path, f"found {target!r}; allowed: host{others}, because hardware {device.name} {why}")
 
 
 def _check_search(draft: Draft) -> None:

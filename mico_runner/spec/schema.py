@@ -284,20 +284,26 @@ def _search() -> dict[str, Rules]:
 
 
 def _simulate() -> dict[str, Rules]:
-    target = {"type": "string", "allowed": ["host", *accelerators.KINDS, "rtl"]}
+    target = {"type": "string", "allowed": ["host", *accelerators.KINDS, "rtl", "qemu"]}
+    images = {"anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}]}
     return {
         "target": {
             "anyof": [target, {"type": "list", "schema": target, "minlength": 1, "distinct": True}],
             "default": "host",
             "meta": {
                 "help": "where the network runs",
-                "text": f"host, {', '.join(accelerators.KINDS)}, rtl, or a list of them",
+                "text": f"host, {', '.join(accelerators.KINDS)}, rtl, qemu, or a list of them",
             },
         },
         "images": {
-            "anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}],
+            **images,
             "default": "all",
             "meta": {"help": "test images", "text": "all, or a whole number, at least 1"},
+        },
+        "qemu_images": {
+            **images,
+            "default": 200,
+            "meta": {"help": "of them, on QEMU", "text": "all, or a whole number, at least 1"},
         },
         "rtl_images": number("of them, on RTL, which takes seconds for each", "integer", min=1, max=10**5, default=4),
         "rtl_assignments": number(

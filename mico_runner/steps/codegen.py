@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Codegen(Step):
     """Generate C for the chosen bit-widths."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         return {"codegen": spec["codegen"], "quantization": spec["quantization"], "name": spec["name"]}

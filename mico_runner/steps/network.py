@@ -111,7 +111,7 @@ class Latency:
     Attributes:
         layers: names of the weighted layers.
         fixed: latency of the kernels without weights, which no choice of bits changes.
-        unit: "cycles" or "ns", per `batch` samples.
+        unit: "cycles", "instructions" or "ns", per `batch` samples.
     """
 
     def __init__(self, ctx: StepContext, network: Graph, risk: float | None = None) -> None:

@@ -14,7 +14,8 @@ def test_shipped_devices(name):
     device = hardware.load(name)
     assert device.name == name
     assert device == hardware.load(paths.shipped("hardware") / f"{name}.yaml")
-    given = {"batch", "weight_bits", "activation_bits"} | ({"clock_hz"} if device.clock_hz else set())
+    optional = ("clock_hz", "flash_bytes", "ram_bytes")
+    given = {"batch", "weight_bits", "activation_bits", *(key for key in optional if getattr(device, key))}
     assert set(device.sources) == given, "every figure has a source"
     assert {8} <= set(device.weight_bits) & set(device.activation_bits), "INT8 is what relative limits refer to"
 
