@@ -35,6 +35,7 @@ def environment(threads: int) -> dict[str, Any]:
         "processor": next(iter(_entries("model name")), platform.machine()),
         "cores": os.cpu_count(),
         "threads": threads,
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "capability": torch.backends.cpu.get_cpu_capability(),
     }
 

@@ -87,6 +87,8 @@ class Calibrate(Step):
             _networks(ctx, models["fp32"], result, _rooflines(given, result, smooth))
         if before is not None:
             _compare(ctx, before, result)
+        if result["environment"]["gpu"]:
+            ctx.log(f"calibrate: {result['environment']['gpu']} is not measured: the micro-benchmarks are of the CPU")
         samples = {p["key"]: p["samples"] for p in points}
         for folder in (ctx.dir, *([Path(section["write_to"])] if section["write_to"] else [])):
             profile.write(result, folder, samples)

@@ -214,7 +214,7 @@ def test_precisions_are_those_that_the_processor_has(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
 def test_cases_of_other_precisions_run(precision):
-    operations = list(cases.INT8_OPERATIONS if precision == "int8" else ("linear", "conv_k3", "add"))
+    operations = list(cases.INT8_OPERATIONS if precision == "int8" else cases.OPERATIONS)
     for case in small(precisions=[precision], operations=operations):
         call, prepare = benchmarks.build(case)
         prepare()
