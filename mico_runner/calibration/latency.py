@@ -38,11 +38,13 @@ class Settings:
         curve: share of the regime curve, 0 (structure alone) to 1.
         caution: how fast that share falls with the leverage of a prediction; 0 trusts a curve everywhere.
         ridge: of the curve's slopes, in squared units of its axes.
+        own_batch: fit to measurements at the batch that is predicted alone, where there are others, too.
     """
 
     curve: float = 1.0
     caution: float = 0.3
     ridge: float = 0.3
+    own_batch: bool = False
 
 
 # Structure alone; curves that are trusted everywhere; both, with or without caution where measurements are far.

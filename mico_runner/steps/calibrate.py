@@ -21,7 +21,7 @@ REPEATS_MAPE, REPEATS_MAX = 0.03, 0.10  # by how much the errors of repeated cal
 class Calibrate(Step):
     """Measure this machine's operators and fit efficiency curves; optionally predict whole networks and measure them."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         import platform

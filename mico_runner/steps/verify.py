@@ -14,7 +14,7 @@ NOTED_SHARE = 0.01  # of the time; rarer operations are in operations.csv, but a
 class Verify(Step):
     """Leave-one-network-out error of calibrated latency estimates on measured subgraphs."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.data import catalog

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mico_runner.calibration import latency as latency_module
+from mico_runner.calibration import leave_one_out
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
 from mico_runner.calibration.leave_one_out import by_operation, leave_one_model_out, noise_floor, select
 from mico_runner.errors import UnknownName, UsageError
@@ -142,6 +143,25 @@ def test_launches_of_one_family_inform_each_other(monkeypatch):
         assert launch[strength]["act_ReLU"] == pytest.approx(1, rel=0.01)  # what was measured often stays
     assert launch[0.0]["act_SiLU"] == pytest.approx(1.05, rel=0.001)
     assert 1.0 < launch[1e4]["act_SiLU"] < launch[3.0]["act_SiLU"] < launch[0.0]["act_SiLU"]
+
+
+def at_batch_four(rows: pd.DataFrame, exponent: float) -> pd.DataFrame:
+    """The same networks at batch 4 as well, on a device where a batch costs 4 ** exponent times one sample."""
+    more = rows.assign(batch=4, flops=rows["flops"] * 4, lat_mean_ms=rows["lat_mean_ms"] * 4**exponent)
+    return pd.concat([rows, more.assign(lat_max_ms=more["lat_mean_ms"])], ignore_index=True)
+
+
+def test_other_batches_are_left_aside_where_they_mislead():
+    odd = leave_one_model_out(at_batch_four(networks(), -1.0))  # four samples take a quarter of one's time
+    assert odd.max_ape < 0.05
+    assert odd.models["settings"].str.contains("own_batch=True").all()
+
+
+def test_fewer_measurements_need_a_clear_gain():
+    ape = np.array([[0.10, 0.09], [0.10, 0.14], [0.10, 0.05], [0.10, 0.11]])
+    assert leave_one_out._best(ape, [False, True]) == 0  # better on average, but not by a standard error
+    assert leave_one_out._best(ape, [False, False]) == 1
+    assert leave_one_out._best(ape - [0, 0.05], [False, True]) == 1
 
 
 def test_too_few_networks_are_refused():
