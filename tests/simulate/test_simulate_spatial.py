@@ -46,6 +46,10 @@ def test_the_trace_adds_up_and_nothing_beats_a_bound(name):
     one = array(name, mappings=5000)
     rows, trace = table(), spatial.simulate(table(), one)
     assert (trace["cycles"] == trace["compute_cycles"] + trace["load_cycles"] + trace["stall_cycles"]).all()
+    busy = trace[[column for column in trace if column.endswith("_busy")]].max(axis=1)
+    longest = np.maximum(trace["compute_cycles"], np.ceil(busy - 1e-9))
+    assert (trace["stall_cycles"] == longest - trace["compute_cycles"]).all()
+    assert ((trace["limit"] == "mac") == (trace["stall_cycles"] == 0)).all()
     parts = [f"{store.name}_pj" for store in one.stores] + ["mac_pj"]
     parts += ["network_pj"] if "network_pj" in trace else []
     np.testing.assert_allclose(trace["energy_pj"], trace[parts].sum(axis=1), rtol=1e-12)
