@@ -161,7 +161,9 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
     """The mapping that the array's dataflow and objective choose. Raises UsageError: none is valid."""
     flow = DATAFLOWS[array.dataflow]
     outside = sum(not store.per_element for store in array.stores) - 1
-    held = dict.fromkeys(flow.outside, outside) | dict.fromkeys(flow.inside, len(array.stores) - 1)
+    inside = len(array.stores) - 1
+    held = dict.fromkeys(flow.outside, (outside,)) | dict.fromkeys(flow.inside, (inside,))
+    held |= dict.fromkeys(flow.near, (outside, inside))
     try:
         ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
         return mapper.search(
