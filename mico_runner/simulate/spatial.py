@@ -156,7 +156,7 @@ def _multiplier(array: Architecture, layer: Layer) -> tuple[int, int, float]:
     return 1, 1, array.mac_pj
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=10_000)
 def best(layer: Layer, array: Architecture) -> mapper.Best:
     """The mapping that the array's dataflow and objective choose. Raises UsageError: none is valid."""
     flow = DATAFLOWS[array.dataflow]
