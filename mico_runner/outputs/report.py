@@ -273,44 +273,16 @@ class Report:
         return section
 
     def calibration(self) -> dict[str, Any] | None:
-        """Curves of the machine, the networks predicted from them, and what changed since the previous profile."""
         profile = self.json("calibrate", "profile.json")
         if not profile:
             return None
-        networks, changes = self.csv("calibrate", "networks.csv"), self.csv("calibrate", "comparison.csv")
-        about = {key: profile["environment"][key] for key in ("processor", "cores", "threads", "torch")}
-        judged = profile.get("validation", {})
-        return {
-            "about": ", ".join(f"{key} {value}" for key, value in about.items()),
-            "quiet": profile["quiet"],
-            "restlessness": profile["restlessness"],
-            "given": profile.get("given", {}).get("file"),
-            "judged": judged,
-            "figures": {p: Markup(calibration.curves(profile, p)) for p in profile["peaks"]},
-            "curves": table(calibration.table_of_curves(profile)),
-            "errors": Markup(calibration.network_errors(networks, "calibrate")) if networks is not None else None,
-            "networks": table(networks),
-            "changes": table(changes),
-        }
+        return calibration.section(
+            profile, self.csv("calibrate", "networks.csv"), self.csv("calibrate", "comparison.csv")
+        )
 
     def verified(self) -> list[dict[str, Any]]:
-        """Per device: errors on networks that were left out."""
         networks, operations = self.csv("verify", "networks.csv"), self.csv("verify", "operations.csv")
-        if networks is None or operations is None:
-            return []
-        found = []
-        for (device, precision), rows in networks.groupby(["device", "precision"], sort=False):
-            name = f"{device}_{precision}"
-            its = operations[(operations["device"] == device) & (operations["precision"] == precision)]
-            found.append(
-                {
-                    "name": f"{device} {precision}",
-                    "figure": Markup(calibration.network_errors(rows, name)),
-                    "networks": table(rows.drop(columns=["device", "precision"])),
-                    "operations": table(its.drop(columns=["device", "precision"])),
-                }
-            )
-        return found
+        return [] if networks is None or operations is None else calibration.verified(networks, operations)
 
     def accuracy(self) -> dict[str, Any] | None:
         stages = [

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from mico_runner.calibration.curves import Curve
 from mico_runner.outputs.report_figures import BLUE, GREEN, INK, MUTED, ORANGE, svg
+from mico_runner.outputs.report_tables import table
 
 _COLUMNS = 4
 _GAP = 10  # neighbouring sizes further apart than this factor leave a gap in what is known
@@ -19,6 +21,39 @@ _BESIDE = {
     "given_s": ("curves of the file", ORANGE),
     "datasheet_s": ("roofline without curves", MUTED),
 }
+
+
+def section(profile: dict[str, Any], networks: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, Any]:
+    """Curves of the machine, the networks predicted from them, and what changed since the previous profile."""
+    about = {key: profile["environment"][key] for key in ("processor", "cores", "threads", "torch")}
+    return {
+        "about": ", ".join(f"{key} {value}" for key, value in about.items()),
+        "quiet": profile["quiet"],
+        "restlessness": profile["restlessness"],
+        "given": profile.get("given", {}).get("file"),
+        "judged": profile.get("validation", {}),
+        "figures": {precision: Markup(curves(profile, precision)) for precision in profile["peaks"]},
+        "curves": table(table_of_curves(profile)),
+        "errors": Markup(network_errors(networks, "calibrate")) if networks is not None else None,
+        "networks": table(networks),
+        "changes": table(changes),
+    }
+
+
+def verified(networks: pd.DataFrame, operations: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per device and precision: errors on networks that were left out, and by operation."""
+    found = []
+    for (device, precision), rows in networks.groupby(["device", "precision"], sort=False):
+        its = operations[(operations["device"] == device) & (operations["precision"] == precision)]
+        found.append(
+            {
+                "name": f"{device} {precision}",
+                "figure": Markup(network_errors(rows, f"{device}_{precision}")),
+                "networks": table(rows.drop(columns=["device", "precision"])),
+                "operations": table(its.drop(columns=["device", "precision"])),
+            }
+        )
+    return found
 
 
 def curves(profile: dict[str, Any], precision: str) -> str:
