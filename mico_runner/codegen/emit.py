@@ -66,12 +66,13 @@ def baremetal_files(programs: Sequence[Program], name: str) -> dict[str, str]:
     """What runs networks on a bare RV32 core: `main.c`, `crt0.S`, `link.ld`, `Makefile`, `network.json`."""
     layers = max(len(p.calls) for p in programs)
     main = _TEMPLATES.get_template("baremetal.c.j2").render(programs=programs, most_layers=layers)
+    function_unit = any(call.kernel == "conv2d_dot" for p in programs for call in p.calls)
     flags = {"cflags": RV32_CFLAGS, "target": RV32_TARGET, "warnings": WARNINGS}
     makefile = _TEMPLATES.get_template("baremetal.mk.j2").render(name=name, units=_units(programs), **flags)
     content = {"name": name, "networks": [description(p) for p in programs]}
     return {
         "main.c": main,
-        "crt0.S": _TEMPLATES.get_template("crt0.S.j2").render(),
+        "crt0.S": _TEMPLATES.get_template("crt0.S.j2").render(function_unit=function_unit),
         "link.ld": _TEMPLATES.get_template("link.ld.j2").render(),
         "Makefile": makefile,
         "network.json": json.dumps(content, indent=1) + "\n",

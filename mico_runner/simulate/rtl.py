@@ -22,17 +22,41 @@ from mico_runner.data.catalog import cache_folder
 from mico_runner.errors import StepError, StepSkipped, UnknownName
 from mico_runner.simulate import host
 
-CORES = {"lite": "VexRiscv_Lite", "full": "VexRiscv_Full", "fullcfu": "VexRiscv_FullCfu"}
+
+class Core(NamedTuple):
+    """Where a core's Verilog is.
+
+    Attributes:
+        file: in the PyPI package.
+        top: module that the test bench drives.
+        ours: further files, beside this one: a function unit and what connects it.
+        defines: of the test bench.
+    """
+
+    file: str
+    top: str = "VexRiscv"
+    ours: tuple[str, ...] = ()
+    defines: tuple[str, ...] = ()
+
+
+DOT_UNIT = ("dot_unit/mico_dot.v", "dot_unit/mico_dot_lanes.v", "dot_unit/mico_dot_scale.v")
+CORES = {
+    "lite": Core("VexRiscv_Lite"),
+    "full": Core("VexRiscv_Full"),
+    "fullcfu": Core("VexRiscv_FullCfu", defines=("CFU",)),
+    "fullcfu-dot": Core("VexRiscv_FullCfu", "VexRiscvDot", ("dot_unit/vexriscv_dot.v", *DOT_UNIT)),
+}
 GCC, VERILATOR = "riscv64-unknown-elf-gcc", "verilator"
 INSTALL = "make setup-rtl"
 MAX_CYCLES = 2_000_000_000  # a program that takes longer hangs
 RUN_TIMEOUT_S = 3600.0
-_BENCH = Path(__file__).parent / "rtl_bench" / "bench.cpp"
+HERE = Path(__file__).parent
+_BENCH = HERE / "rtl_bench" / "bench.cpp"
 _PACKAGE = "pythondata_cpu_vexriscv"
 _MAGIC = 0x4F43494D
 _VERILATOR_FLAGS = (
     *("--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
-    *("-Wno-fatal", "--top-module", "VexRiscv", "-o", "bench"),
+    *("-Wno-fatal", "--prefix", "VVexRiscv", "-o", "bench"),
 )
 
 
@@ -60,17 +84,21 @@ def core(name: str) -> Path:
         raise UnknownName("RTL core", name, CORES)
     for tool in (VERILATOR, "g++", "make"):
         _needs(tool)
-    verilog = _verilog(name)
-    flags = [*_VERILATOR_FLAGS, "-CFLAGS", f"-O2{' -DCFU' if name == 'fullcfu' else ''}"]
+    top = CORES[name].top
+    sources = [_verilog(name), *(HERE / file for file in CORES[name].ours), _BENCH]
+    cflags = " ".join(["-O2", *(f"-D{define}" for define in CORES[name].defines)])
+    flags = [*_VERILATOR_FLAGS, "--top-module", top, "-CFLAGS", cflags]
     version = subprocess.run([VERILATOR, "--version"], capture_output=True, text=True, check=False).stdout
-    digest = hashlib.sha256("\n".join([version, *flags]).encode() + verilog.read_bytes() + _BENCH.read_bytes())
+    digest = hashlib.sha256("\n".join([version, *flags]).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
     home = cache_folder() / "rtl" / f"{name}-{digest.hexdigest()[:16]}"
     if (home / "bench").is_file():
         return home / "bench"
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as scratch:
         work = Path(scratch) / "work"
-        command = [VERILATOR, *flags, "-Mdir", str(work), str(verilog), str(_BENCH)]
+        command = [VERILATOR, *flags, "-Mdir", str(work), *map(str, sources)]
         host.checked(command, "verilator", host.BUILD_TIMEOUT_S)
         done = Path(scratch) / "done"
         done.mkdir()
@@ -153,7 +181,7 @@ def run(
             for network, batch in zip(networks, images, strict=True):
                 file.write(np.uint32(len(batch)).tobytes() + host.to_memory(batch, network["input"]).tobytes())
         command = [str(bench), str(image), str(source), str(target), str(wait_states), str(max_cycles)]
-        host.checked(command, f"{image.name} on {CORES[on]}", timeout_s)
+        host.checked(command, f"{image.name} on {on}", timeout_s)
         words = np.fromfile(target, dtype="<u4") if target.is_file() else np.zeros(0, "<u4")
     return _parse(words, networks, [len(batch) for batch in images], image.name)
 
@@ -188,7 +216,7 @@ def _parse(words: np.ndarray, networks: list[dict], counts: list[int], program: 
 
 def _verilog(name: str) -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
-    path = Path(spec.origin).parent / "verilog" / f"{CORES[name]}.v" if spec and spec.origin else None
+    path = Path(spec.origin).parent / "verilog" / f"{CORES[name].file}.v" if spec and spec.origin else None
     if path is None or not path.is_file():
         raise StepSkipped(f"RTL simulation needs the Python package {_PACKAGE.replace('_', '-')}: {INSTALL}")
     return path
