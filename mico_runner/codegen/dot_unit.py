@@ -13,7 +13,8 @@ from mico_runner.quant.qgraph import QNode, QType, storage_bits
 CORES = ("fullcfu-dot",)  # of `hardware.Hardware.core`: those that have the unit
 OPERANDS = (1, 2, 4, 8)  # bits of weights, and of lanes
 BUFFER_WORDS = 1024  # MICO_DOT_WORDS
-POSITIONS = 4  # MICO_DOT_POSITIONS
+POSITIONS = 8  # MICO_DOT_POSITIONS
+SEGMENT_BYTES = 1016  # MICO_DOT_SEGMENT
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,21 @@ def dot_layer(node: QNode, rows: np.ndarray, activation: QType, padded: bool) ->
         weights = replace(weights, bias=(weights.bias.astype(np.int64) - beyond).astype(np.uint32).view(np.int32))
     modes = lane.bit_length() - 1 | (weight_bits.bit_length() - 1) << 2 | int(activation.signed) << 4 | int(signs) << 5
     return DotLayer(weights, modes, patch_words)
+
+
+def in_one_row(fields: dict[str, int]) -> dict[str, int]:
+    """The same geometry with all positions side by side, where every one has its own pixel: fully connected and 1 x 1 layers."""
+    ones = ("kernel_h", "kernel_w", "stride_h", "stride_w")
+    if any(fields[key] != 1 for key in ones) or fields["pad_h"] + fields["pad_w"]:
+        return fields
+    size = {"in_w": fields["in_h"] * fields["in_w"], "out_w": fields["out_h"] * fields["out_w"]}
+    return {**fields, **size, "in_h": 1, "out_h": 1}
+
+
+def together(fields: dict[str, int]) -> int:
+    """Patches side by side whose rows fit a segment of the unit's window; 0 if not one does, or if they have gaps."""
+    run, step = fields["kernel_w"] * fields["in_c"], fields["stride_w"] * fields["in_c"]
+    return 0 if fields["dilation_w"] != 1 or run > SEGMENT_BYTES else (SEGMENT_BYTES - run) // step + 1
 
 
 def output_mode(sign: bool) -> int:

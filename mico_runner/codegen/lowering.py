@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mico_runner.codegen.checks import check
-from mico_runner.codegen.dot_unit import DotLayer, dot_layer, output_mode
+from mico_runner.codegen.dot_unit import DotLayer, dot_layer, in_one_row, output_mode, together
 from mico_runner.codegen.operators import OPERATORS
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
 from mico_runner.codegen.program import Buffer, Call, Program, memory_shape
@@ -126,8 +126,10 @@ class Lowering:
     def _emit_dot(self, node: QNode, source: Buffer, output: Buffer, fields: dict, layer: DotLayer | None) -> bool:
         if layer is None:
             return False
+        fields = in_one_row(fields)
         modes = layer.modes | output_mode(output.type.is_sign)
         sizes = {"modes": modes, "patch_words": layer.patch_words, "positions": layer.positions}
+        sizes["together"] = together(fields)
         more = {"units": ("mico_dot",), "scratch_words": 0}
         self.emit(node.name, "conv2d_dot", [source], output, {**fields, **sizes}, layer.weights, **more)
         return True

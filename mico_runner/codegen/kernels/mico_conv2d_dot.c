@@ -26,91 +26,169 @@ MICO_INLINE uint32_t word_at(const void *at, const uint8_t *begin, const uint8_t
     return word;
 }
 
-MICO_INLINE void push_zeros(int32_t count)
-{
-    if (count == 0)
-        return;
-    MICO_DOT_DO(MICO_DOT_RUN, 0, count);
-    for (; count > 0; count -= 8)
-        MICO_DOT_DO(MICO_DOT_PUSH, 0, 0);
-}
+/* Keeps the compiler from moving what comes after before what comes before. */
+#ifdef __riscv
+#define MICO_ORDER(value) __asm__ volatile("" : "+r"(value))
+#else
+#define MICO_ORDER(value) ((void)(value))
+#endif
 
-/* The words that hold the current run, which begins at `from`. */
-MICO_INLINE void push_words(const uint8_t *from, int32_t count, const uint8_t *x, const uint8_t *end)
-{
-    const uint32_t *at = (const uint32_t *)((uintptr_t)from & ~(uintptr_t)3);
-    int32_t words = (int32_t)(((uintptr_t)from & 3u) + (uint32_t)count + 3u) >> 2;
+typedef struct {
+    const uint8_t *x, *end;
+} image;
 
-    for (; words >= 8; words -= 8, at += 8) {
-        const uint32_t a = word_at(at, x, end), b = word_at(at + 1, x, end);
-        const uint32_t c = word_at(at + 2, x, end), d = word_at(at + 3, x, end);
-        const uint32_t e = word_at(at + 4, x, end), f = word_at(at + 5, x, end);
-        const uint32_t g = word_at(at + 6, x, end), h = word_at(at + 7, x, end);
+/* The words that hold the `count` bytes from address `from` on, all in the image. */
+MICO_INLINE void push_words(const image *x, uintptr_t from, int32_t count)
+{
+    uintptr_t at = from & ~(uintptr_t)3;
+    const uintptr_t last = (from + (uintptr_t)count - 1u) & ~(uintptr_t)3;
+    int32_t left = (int32_t)(last - at);
+
+#define WORD(address) word_at((const void *)(address), x->x, x->end)
+    for (; left >= 32; left -= 32) {
+        const uint32_t a = WORD(at), b = WORD(at + 4u), c = WORD(at + 8u), d = WORD(at + 12u);
+        const uint32_t e = WORD(at + 16u), f = WORD(at + 20u), g = WORD(at + 24u), h = WORD(at + 28u);
+        at += 32u;
+        MICO_ORDER(at);
         MICO_DOT_DO(MICO_DOT_PUSH, a, b);
         MICO_DOT_DO(MICO_DOT_PUSH, c, d);
         MICO_DOT_DO(MICO_DOT_PUSH, e, f);
         MICO_DOT_DO(MICO_DOT_PUSH, g, h);
     }
-    for (; words >= 2; words -= 2, at += 2) {
-        const uint32_t a = word_at(at, x, end), b = word_at(at + 1, x, end);
+    for (; left > 4; left -= 8) {
+        const uint32_t a = WORD(at), b = WORD(at + 4u);
+        at += 8u;
+        MICO_ORDER(at);
         MICO_DOT_DO(MICO_DOT_PUSH, a, b);
     }
-    if (words != 0)
-        MICO_DOT_DO(MICO_DOT_PUSH, word_at(at, x, end), 0);
+    if (left >= 0) {
+        const uint32_t a = WORD(at), b = WORD(last);
+        MICO_DOT_DO(MICO_DOT_PUSH, a, b);
+    }
+#undef WORD
 }
 
-MICO_INLINE void push_run(const uint8_t *from, int32_t count, const uint8_t *x, const uint8_t *end)
+/* The same where bytes outside begin .. end - 1, a row of the image, are zeros. */
+static uint32_t word_of_row(const image *x, uintptr_t at, uintptr_t begin, uintptr_t end)
 {
-    if (count == 0)
-        return;
-    MICO_DOT_DO(MICO_DOT_RUN, (uintptr_t)from, count);
-    push_words(from, count, x, end);
+    uint32_t word;
+    if (at + 4u <= begin || at >= end)
+        return 0;
+    word = word_at((const void *)at, x->x, x->end);
+    if (at < begin)
+        word &= ~0u << 8u * (uint32_t)(begin - at);
+    if (at + 4u > end)
+        word &= ~0u >> 8u * (uint32_t)(at + 4u - end);
+    return word;
 }
 
-/* The taps under the output at (oy, ox), zeros outside the input. */
-static void push_patch(const mico_conv2d_dot_t *p, const uint8_t *x, int32_t oy, int32_t ox)
+static __attribute__((noinline)) void push_row(const image *x, uintptr_t from, int32_t count, uintptr_t begin, uintptr_t end)
+{
+    const uintptr_t stop = from + (uintptr_t)count;
+    for (uintptr_t at = from & ~(uintptr_t)3; at < stop; at += 8u) {
+        const uint32_t a = word_of_row(x, at, begin, end), b = word_of_row(x, at + 4u, begin, end);
+        MICO_DOT_DO(MICO_DOT_PUSH, a, b);
+    }
+}
+
+/* Patches first .. last of the tile, whose outputs lie side by side from (oy, ox) on: rows of the image, each for all of them. */
+static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
+                                                   int32_t first, int32_t last)
 {
     const int32_t depth = p->in_c, width = p->in_w * depth, height = p->in_h;
-    const int32_t run = p->kernel_w * depth, step = p->dilation_h;
-    const int32_t left = (ox * p->stride_w - p->pad_w) * depth; /* bytes from the row's begin to the first tap */
-    const uint8_t *const end = x + height * width;
+    const int32_t run = p->kernel_w * depth, step = p->stride_w * depth, span = run + (last - first) * step;
+    const int32_t left = (ox * p->stride_w - p->pad_w) * depth, rows = p->dilation_h * width;
+    const int inside = left >= 0 && left + span <= width;
+    const uint32_t which = (uint32_t)first << 3 | (uint32_t)last << 6, what = (uint32_t)run | (uint32_t)step << 16;
+    const uint32_t zeros = which | (uint32_t)MICO_DOT_ZEROS;
     int32_t iy = oy * p->stride_h - p->pad_h;
+    uintptr_t row = (uintptr_t)x->x + (uintptr_t)(iy * width); /* it may lie outside the image: an address only */
 
-    if (p->dilation_w != 1) {
-        const int32_t step_w = p->dilation_w * depth;
-        for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += step) {
-            const int outside = iy < 0 || iy >= height;
-            for (int32_t kx = 0, at = left; kx < p->kernel_w; kx++, at += step_w) {
-                if (outside || at < 0 || at >= width)
-                    push_zeros(depth);
-                else
-                    push_run(x + iy * width + at, depth, x, end);
-            }
-        }
-        return;
-    }
-    const int32_t over = left + run - width;
-    const int32_t before = left < 0 ? -left < run ? -left : run : 0; /* bytes of the run left of the image */
-    const int32_t after = over <= 0 ? 0 : over < run - before ? over : run - before;
-    const int32_t inside = run - before - after;
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += step) {
-        if (iy < 0 || iy >= height) {
-            push_zeros(run);
+    for (int32_t ky = p->kernel_h; ky > 0; ky--, iy += p->dilation_h, row += (uintptr_t)rows) {
+        if ((uint32_t)iy >= (uint32_t)height) {
+            MICO_DOT_DO(MICO_DOT_CUT, zeros, what);
             continue;
         }
-        push_zeros(before);
-        push_run(x + iy * width + left + before, inside, x, end);
-        push_zeros(after);
+        const uintptr_t from = row + (uintptr_t)left;
+        const uint32_t where = ((uint32_t)from & 3u) | which;
+        if (inside)
+            push_words(x, from, span);
+        else
+            push_row(x, from, span, row, row + (uintptr_t)width);
+        MICO_DOT_DO(MICO_DOT_CUT, where, what);
+    }
+}
+
+/* One patch whose rows do not fit the window or have gaps: pieces of at most a segment. */
+static __attribute__((noinline)) void push_pieces(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
+                                                  int32_t position)
+{
+    const int32_t depth = p->in_c, width = p->in_w * depth, gap = p->dilation_w != 1;
+    const int32_t runs = gap ? p->kernel_w : 1, run = gap ? depth : p->kernel_w * depth;
+    const uint32_t which = (uint32_t)position << 3 | (uint32_t)position << 6;
+    int32_t iy = oy * p->stride_h - p->pad_h;
+
+    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {
+        const uintptr_t row = (uintptr_t)x->x + (uintptr_t)(iy * width);
+        for (int32_t kx = 0; kx < runs; kx++) {
+            uintptr_t from = row + (uintptr_t)((ox * p->stride_w - p->pad_w + kx * p->dilation_w) * depth);
+            for (int32_t left = run; left > 0; left -= MICO_DOT_SEGMENT, from += MICO_DOT_SEGMENT) {
+                const int32_t piece = left < MICO_DOT_SEGMENT ? left : MICO_DOT_SEGMENT;
+                uint32_t where = ((uint32_t)from & 3u) | which;
+                if (iy < 0 || iy >= p->in_h)
+                    where |= (uint32_t)MICO_DOT_ZEROS;
+                else
+                    push_row(x, from, piece, row, row + (uintptr_t)width);
+                MICO_DOT_DO(MICO_DOT_CUT, where, piece);
+            }
+        }
+    }
+}
+
+/* The tile's patches, from the output at (oy, ox) on. */
+static __attribute__((noinline)) void push_tile(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
+                                                int32_t positions)
+{
+    MICO_DOT_DO(MICO_DOT_TILE, positions, 0);
+    for (int32_t first = 0; first < positions;) {
+        const int32_t in_row = p->out_w - ox, left = positions - first;
+        int32_t count = left < in_row ? left : in_row;
+        if (p->together == 0) {
+            push_pieces(p, x, oy, ox, first);
+            count = 1;
+        } else {
+            count = count < p->together ? count : p->together;
+            push_patches(p, x, oy, ox, first, first + count - 1);
+        }
+        first += count;
+        ox += count;
+        if (ox == p->out_w) {
+            ox = 0;
+            oy++;
+        }
     }
 }
 
 /* The constants of channels c .. c + count - 1. */
-static void send_channels(const mico_weights *w, int32_t c, int32_t count)
+static __attribute__((noinline)) void send_channels(const mico_weights *w, int32_t c, int32_t count)
 {
     const int32_t *bias = w->bias + c, *multiplier = w->multiplier + c;
     const uint8_t *shift = w->shift + c;
 
     MICO_DOT_DO(MICO_DOT_BLOCK, 0, 0);
+    for (; count >= 4; count -= 4) {
+        const uint32_t b0 = (uint32_t)bias[0], b1 = (uint32_t)bias[1], b2 = (uint32_t)bias[2], b3 = (uint32_t)bias[3];
+        const uint32_t m0 = (uint32_t)multiplier[0], m1 = (uint32_t)multiplier[1];
+        const uint32_t m2 = (uint32_t)multiplier[2], m3 = (uint32_t)multiplier[3];
+        const uint32_t s0 = shift[0], s1 = shift[1], s2 = shift[2], s3 = shift[3];
+        bias += 4;
+        multiplier += 4;
+        shift += 4;
+        MICO_DOT_DO(MICO_DOT_CHANNEL, b0, m0 | s0 << 22);
+        MICO_DOT_DO(MICO_DOT_CHANNEL, b1, m1 | s1 << 22);
+        MICO_DOT_DO(MICO_DOT_CHANNEL, b2, m2 | s2 << 22);
+        MICO_DOT_DO(MICO_DOT_CHANNEL, b3, m3 | s3 << 22);
+    }
     for (; count > 0; count--) {
         const uint32_t b = (uint32_t)*bias++, s = *shift++, m = (uint32_t)*multiplier++;
         MICO_DOT_DO(MICO_DOT_CHANNEL, b, m | s << 22);
@@ -120,7 +198,7 @@ static void send_channels(const mico_weights *w, int32_t c, int32_t count)
 #define LOAD(name, i)                                                                                                  \
     const uint32_t name = word_at(w + (i), (const uint8_t *)w, (const uint8_t *)(w + (i) + 1))
 
-/* One channel's weights past the patches. */
+/* The next `words` words of weights past the patches; the unit knows where rows end. */
 MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
 {
     for (; words >= 8; words -= 8) {
@@ -133,6 +211,7 @@ MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
         LOAD(g, 6);
         LOAD(h, 7);
         w += 8;
+        MICO_ORDER(w);
         MICO_DOT_DO(MICO_DOT_MAC, a, b);
         MICO_DOT_DO(MICO_DOT_MAC, c, d);
         MICO_DOT_DO(MICO_DOT_MAC, e, f);
@@ -145,108 +224,139 @@ MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
         LOAD(d, 3);
         w += 4;
         words -= 4;
+        MICO_ORDER(w);
         MICO_DOT_DO(MICO_DOT_MAC, a, b);
         MICO_DOT_DO(MICO_DOT_MAC, c, d);
     }
-    if (words >= 2) {
-        LOAD(a, 0);
-        LOAD(b, 1);
-        w += 2;
-        words -= 2;
-        MICO_DOT_DO(MICO_DOT_MAC, a, b);
-    }
-    if (words != 0) {
+    for (; words > 0; words--) {
         LOAD(a, 0);
         w++;
-        MICO_DOT_DO(MICO_DOT_MAC, a, 0);
+        MICO_DOT_WITH(MICO_DOT_MAC, MICO_DOT_ONE, a, 0);
     }
     return w;
 }
 
+#define RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, channel, 0, 0)
+#define LAST_RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, (channel) + MICO_DOT_NEXT, 0, 0)
+
 /* A group's four channels, or the `count` that are left, at `positions` positions `step` elements apart. */
-static void store_words(int32_t *y, int32_t positions, int32_t step, int32_t count)
+MICO_INLINE void store_words(int32_t *y, int32_t positions, int32_t step, int32_t count)
 {
+    if (count == 4) {
+        for (; positions >= 2; positions -= 2) {
+            int32_t *const z = y + step;
+            const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
+            const int32_t e = RESULT(0), f = RESULT(1), g = RESULT(2), h = LAST_RESULT(3);
+            y[0] = a;
+            y[1] = b;
+            y[2] = c;
+            y[3] = d;
+            z[0] = e;
+            z[1] = f;
+            z[2] = g;
+            z[3] = h;
+            y = z + step;
+        }
+    }
     for (; positions > 0; positions--, y += step) {
-        const uint32_t a = MICO_DOT(MICO_DOT_RESULT, 0, 0, 0), b = MICO_DOT(MICO_DOT_RESULT, 1, 0, 0);
-        const uint32_t c = MICO_DOT(MICO_DOT_RESULT, 2, 0, 0), d = MICO_DOT(MICO_DOT_RESULT, 3 + MICO_DOT_NEXT, 0, 0);
-        y[0] = (int32_t)a;
+        const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
+        y[0] = a;
         if (count > 1)
-            y[1] = (int32_t)b;
+            y[1] = b;
         if (count > 2)
-            y[2] = (int32_t)c;
+            y[2] = c;
         if (count > 3)
-            y[3] = (int32_t)d;
+            y[3] = d;
     }
 }
 
-static void store_bytes(uint8_t *y, int32_t positions, int32_t step, int32_t count)
+/* The bytes of one position. */
+MICO_INLINE void store_four(uint8_t *y, uint32_t four, int32_t count, int whole, int halves)
 {
-    if (count == 4 && (((uintptr_t)y | (uint32_t)step) & 3u) == 0u) {
-        for (; positions > 0; positions--, y += step)
-            *(uint32_t *)(void *)y = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
+    if (whole) {
+        *(uint32_t *)(void *)y = four;
         return;
     }
-    for (; positions > 0; positions--, y += step) {
-        const uint32_t four = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
-        y[0] = (uint8_t)four;
-        if (count > 1)
-            y[1] = (uint8_t)(four >> 8);
-        if (count > 2)
-            y[2] = (uint8_t)(four >> 16);
-        if (count > 3)
-            y[3] = (uint8_t)(four >> 24);
+    if (halves && count != 3) {
+        *(uint16_t *)(void *)y = (uint16_t)four;
+        if (count == 4)
+            *(uint16_t *)(void *)(y + 2) = (uint16_t)(four >> 16);
+        return;
     }
+    y[0] = (uint8_t)four;
+    if (count > 1)
+        y[1] = (uint8_t)(four >> 8);
+    if (count > 2)
+        y[2] = (uint8_t)(four >> 16);
+    if (count > 3)
+        y[3] = (uint8_t)(four >> 24);
+}
+
+MICO_INLINE void store_bytes(uint8_t *y, int32_t positions, int32_t step, int32_t count)
+{
+    const uint32_t alignment = ((uint32_t)(uintptr_t)y | (uint32_t)step) & 3u;
+    const int whole = count == 4 && alignment == 0u, halves = count != 1 && (alignment & 1u) == 0u;
+
+    for (; positions >= 4; positions -= 4, y += step) {
+        const uint32_t a = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), b = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
+        const uint32_t c = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), d = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
+        store_four(y, a, count, whole, halves);
+        y += step;
+        store_four(y, b, count, whole, halves);
+        y += step;
+        store_four(y, c, count, whole, halves);
+        y += step;
+        store_four(y, d, count, whole, halves);
+    }
+    for (; positions > 0; positions--, y += step)
+        store_four(y, MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), count, whole, halves);
 }
 
 /* `channels` channels, whose weights are at w, of the tile's positions, to y. While a group is multiplied, the one before is stored. */
-static void channels_of_tile(const mico_conv2d_dot_t *p, const uint32_t *w, int32_t channels, int32_t positions, uint8_t *y)
-{
-    const int32_t words = p->weights.row_words, step = p->out_c;
-
-    for (int32_t c = 0; c < channels + 4; c += 4) {
-        for (int32_t i = c; i < c + 4 && i < channels; i++)
-            w = multiply(w, words);
-        if (c == 0)
-            continue;
-        const int32_t left = channels - c + 4, count = left < 4 ? left : 4;
-        if (p->output.type == MICO_S32) {
-            store_words((int32_t *)(void *)y, positions, step, count);
-            y += 16;
-        } else {
-            store_bytes(y, positions, step, count);
-            y += 4;
-        }
+#define MULTIPLY_TILE(name, type, store)                                                                               \
+    static __attribute__((noinline)) void name(const mico_conv2d_dot_t *p, const uint32_t *w, int32_t channels,        \
+                                               int32_t positions, type *y)                                             \
+    {                                                                                                                  \
+        const int32_t words = p->weights.row_words, step = p->out_c;                                                   \
+        int32_t next = channels - 4;                                                                                   \
+        w = multiply(w, (next < 0 ? channels : 4) * words);                                                            \
+        for (; next > 0; next -= 4, y += 4) {                                                                          \
+            w = multiply(w, (next < 4 ? next : 4) * words);                                                            \
+            store(y, positions, step, 4);                                                                              \
+        }                                                                                                              \
+        store(y, positions, step, next + 4);                                                                           \
     }
-}
+MULTIPLY_TILE(multiply_to_words, int32_t, store_words)
+MULTIPLY_TILE(multiply_to_bytes, uint8_t, store_bytes)
 
 void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
 {
+    const image source = {x, (const uint8_t *)x + p->in_h * p->in_w * p->in_c};
     const int32_t size = p->out_h * p->out_w, element = p->output.type == MICO_S32 ? 4 : 1;
-    const int32_t blocks = (p->out_c + MICO_DOT_CHANNELS - 1) / MICO_DOT_CHANNELS;
+    const int32_t one_block = p->out_c <= MICO_DOT_CHANNELS;
     uint8_t *to = y;
     int32_t oy = 0, ox = 0;
 
     MICO_DOT_DO(MICO_DOT_CONFIG, p->modes, (uint32_t)p->weights.taps | (uint32_t)p->patch_words << 16);
     MICO_DOT_DO(MICO_DOT_RANGE, p->output.min, p->output.max);
-    if (blocks == 1)
+    if (one_block)
         send_channels(&p->weights, 0, p->out_c);
-    for (int32_t begin = 0; begin < size; begin += p->positions) {
-        const int32_t positions = size - begin < p->positions ? size - begin : p->positions;
+    for (int32_t left = size; left > 0; left -= p->positions) {
+        const int32_t positions = left < p->positions ? left : p->positions;
 
-        MICO_DOT_DO(MICO_DOT_TILE, positions, 0);
-        for (int32_t t = 0; t < positions; t++) {
-            push_patch(p, x, oy, ox);
-            if (++ox == p->out_w) {
-                ox = 0;
-                oy++;
-            }
-        }
+        push_tile(p, &source, oy, ox, positions);
         for (int32_t c = 0; c < p->out_c; c += MICO_DOT_CHANNELS) {
             const int32_t count = p->out_c - c < MICO_DOT_CHANNELS ? p->out_c - c : MICO_DOT_CHANNELS;
-            if (blocks != 1)
+            if (!one_block)
                 send_channels(&p->weights, c, count);
-            channels_of_tile(p, p->weights.words + c * p->weights.row_words, count, positions, to + c * element);
+            const uint32_t *const weights = p->weights.words + c * p->weights.row_words;
+            if (element == 4)
+                multiply_to_words(p, weights, count, positions, (int32_t *)(void *)to + c);
+            else
+                multiply_to_bytes(p, weights, count, positions, to + c);
         }
         to += positions * p->out_c * element;
+        for (ox += positions; ox >= p->out_w; ox -= p->out_w)
+            oy++;
     }
 }

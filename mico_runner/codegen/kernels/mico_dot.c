@@ -13,8 +13,9 @@ static struct {
     int32_t bias[MICO_DOT_CHANNELS];
     uint32_t scale[MICO_DOT_CHANNELS]; /* multiplier | shift << 22 */
     uint32_t next_channel;             /* whose constants come next */
-    uint32_t skip, run, run_left, run_skip, run_step;
-    uint32_t tap, position;                    /* of the next activation */
+    uint8_t window[MICO_DOT_WINDOW];
+    uint32_t window_write, segment;            /* segment: where the bytes of the next cut begin */
+    uint32_t tap;                              /* of the next activation of the patches that are being cut */
     uint32_t buffer[MICO_DOT_WORDS];           /* words of the patches alternate */
     uint32_t word, channel;                    /* of the next weights */
     uint32_t accumulators[MICO_DOT_POSITIONS]; /* they wrap, as int32_t that need not */
@@ -31,40 +32,37 @@ static int32_t value_of(uint32_t code, uint32_t bits, int is_signed)
     return (int32_t)code;
 }
 
-static void push_activation(uint32_t byte)
+static void append(uint32_t byte, uint32_t tap, uint32_t position)
 {
     const uint32_t code = unit.x_signs != 0u ? ~byte >> 1 & 1u : byte & ((1u << unit.lane) - 1u);
-    const uint32_t at = unit.tap * unit.lane / 32u * unit.positions + unit.position;
-    const uint32_t bit = unit.tap * unit.lane % 32u;
+    uint32_t *const word = &unit.buffer[(tap * unit.lane / 32u * unit.positions + position) % MICO_DOT_WORDS];
+    const uint32_t bit = tap * unit.lane % 32u;
 
-    unit.buffer[at % MICO_DOT_WORDS] = (bit == 0u ? 0u : unit.buffer[at % MICO_DOT_WORDS]) | code << bit;
-    if (++unit.tap == unit.taps) {
-        unit.tap = 0;
-        unit.position = (unit.position + 1u) % MICO_DOT_POSITIONS;
-    }
+    *word = (bit == 0u ? 0u : *word) | code << bit;
 }
 
-static void push(uint32_t word)
+static void cut(uint32_t a, uint32_t b)
 {
-    for (uint32_t i = unit.skip; i < 4u; i++) {
-        push_activation(word >> 8u * i & 255u);
-        if (--unit.run_left == 0u) {
-            unit.skip = unit.run_skip;
-            unit.run_skip = (unit.run_skip + unit.run_step) % 4u;
-            unit.run_left = unit.run;
-            return;
+    const uint32_t run = b & 0x3ffu, step = b >> 16 & 0x3ffu;
+    uint32_t begin = unit.segment + (a & 3u);
+
+    for (uint32_t p = a >> 3 & 7u; p <= (a >> 6 & 7u); p++, begin += step) {
+        for (uint32_t i = 0; i < run; i++) {
+            const uint32_t byte = unit.window[(begin + i) % MICO_DOT_WINDOW];
+            append((a & (uint32_t)MICO_DOT_ZEROS) != 0u ? 0u : byte, unit.tap + i, p);
         }
     }
-    unit.skip = 0;
+    unit.segment = unit.window_write;
+    unit.tap = unit.tap + run == unit.taps ? 0u : unit.tap + run;
 }
 
 /* Products of a word of a patch and as many weights. */
-static int32_t dot(uint32_t x, uint64_t weights)
+static int32_t dot(uint32_t x, uint32_t weights)
 {
     int32_t sum = 0;
     for (uint32_t i = 0; i < 32u / unit.lane; i++) {
         int32_t a = value_of(x >> i * unit.lane, unit.lane, unit.x_signed != 0u);
-        int32_t w = value_of((uint32_t)(weights >> i * unit.weight), unit.weight, 1);
+        int32_t w = value_of(weights >> i * unit.weight, unit.weight, 1);
         if (unit.weight == 1u)
             w = w < 0 ? 1 : -1;
         if (unit.x_signs != 0u)
@@ -86,18 +84,19 @@ static void finish_row(void)
     unit.channel = (c + 1u) % MICO_DOT_CHANNELS;
 }
 
-static void multiply(uint64_t weights)
+/* A word of weights past all patches; what a row leaves of it is padding. */
+static void multiply(uint32_t weights)
 {
-    for (uint32_t step = 0; step < 2u * unit.lane / unit.weight; step++) {
+    for (uint32_t step = 0; step < unit.lane / unit.weight; step++) {
         for (uint32_t p = 0; p < unit.positions; p++) {
             if (unit.word == 0u)
                 unit.accumulators[p] = (uint32_t)unit.bias[unit.channel];
             unit.accumulators[p] += (uint32_t)dot(unit.buffer[(unit.word * unit.positions + p) % MICO_DOT_WORDS], weights);
         }
-        weights >>= 32u / unit.lane * unit.weight;
+        weights = unit.lane == unit.weight ? 0u : weights >> 32u / unit.lane * unit.weight;
         if (++unit.word == unit.words) {
             finish_row();
-            return; /* the other weights are padding */
+            return;
         }
     }
 }
@@ -144,28 +143,26 @@ uint32_t mico_dot_model(uint32_t op, uint32_t funct3, uint32_t a, uint32_t b)
         break;
     case MICO_DOT_TILE:
         unit.positions = a;
-        unit.tap = unit.position = 0;
+        unit.tap = 0;
         begin();
         break;
     case MICO_DOT_BLOCK:
         unit.next_channel = 0;
         begin();
         break;
-    case MICO_DOT_RUN:
-        unit.run = unit.run_left = b & 0xffffu;
-        unit.run_step = b >> 16 & 3u;
-        unit.skip = a & 3u;
-        unit.run_skip = (unit.skip + unit.run_step) % 4u;
+    case MICO_DOT_PUSH:
+        for (uint32_t i = 0; i < 4u; i++) {
+            unit.window[unit.window_write + i] = (uint8_t)(a >> 8u * i);
+            unit.window[unit.window_write + 4u + i] = (uint8_t)(b >> 8u * i);
+        }
+        unit.window_write = (unit.window_write + 8u) % MICO_DOT_WINDOW;
         break;
-    case MICO_DOT_PUSH: {
-        const uint32_t fits = 4u - unit.skip;
-        const int more = unit.run_left > fits; /* else the second word is not looked at */
-        push(a);
-        if (more)
-            push(b);
+    case MICO_DOT_CUT: cut(a, b); break;
+    case MICO_DOT_MAC:
+        multiply(a);
+        if (funct3 != (uint32_t)MICO_DOT_ONE)
+            multiply(b);
         break;
-    }
-    case MICO_DOT_MAC: multiply(a | (uint64_t)b << 32); break;
     case MICO_DOT_RESULT:
         result = (uint32_t)group[funct3 & 3u][unit.position_read];
         if ((funct3 & (uint32_t)MICO_DOT_NEXT) != 0u)

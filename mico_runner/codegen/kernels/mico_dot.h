@@ -13,18 +13,22 @@ enum {
     MICO_DOT_CHANNEL, /* the next channel's a: bias, b: multiplier | shift << 22 */
     MICO_DOT_TILE,    /* begin a tile of `a` patches */
     MICO_DOT_BLOCK,   /* begin again with the first channel, whose constants follow */
-    MICO_DOT_RUN,     /* bytes (b & 0xffff) from address a on are activations; those of the next run begin (b >> 16) % 4 later */
-    MICO_DOT_PUSH,    /* a, b: two aligned words with activations of the run */
-    MICO_DOT_MAC,     /* a, b: 64 bits of the channel's weights */
+    MICO_DOT_PUSH,    /* a, b: two aligned words of the input, into the window */
+    MICO_DOT_CUT,     /* a: offset | zeros << 2 | first << 3 | last << 6; b: run | step << 16: append bytes of the window to patches first .. last */
+    MICO_DOT_MAC,     /* a, b: the next 64 bits of weights; funct3 1: a alone */
     MICO_DOT_RESULT,  /* a channel of the group's four (funct3 & 3), one patch; funct3 & 4: then go to the next patch */
     MICO_DOT_RESULT4  /* the low bytes of the group's four channels; then go to the next patch */
 };
 
 enum {
-    MICO_DOT_POSITIONS = 4,   /* most patches in a tile */
-    MICO_DOT_WORDS = 1024,    /* of all its patches */
-    MICO_DOT_CHANNELS = 256,  /* whose constants fit at a time */
-    MICO_DOT_NEXT = 4         /* funct3 of RESULT */
+    MICO_DOT_POSITIONS = 8,  /* most patches in a tile */
+    MICO_DOT_WORDS = 1024,   /* of all its patches */
+    MICO_DOT_CHANNELS = 256, /* whose constants fit at a time */
+    MICO_DOT_WINDOW = 2048,  /* bytes: a ring */
+    MICO_DOT_SEGMENT = 1016, /* bytes for one cut, wherever they begin in a word: two such fit the window, one cut, one pushed */
+    MICO_DOT_ZEROS = 4,      /* in a of CUT */
+    MICO_DOT_ONE = 1,        /* funct3 of MAC */
+    MICO_DOT_NEXT = 4        /* funct3 of RESULT */
 };
 
 #ifdef __riscv
@@ -36,12 +40,16 @@ enum {
                          : "r"((uint32_t)(a)), "r"((uint32_t)(b)), "i"(funct3), "i"(op));                              \
         mico_dot_result;                                                                                               \
     })
-#define MICO_DOT_DO(op, a, b)                                                                                          \
-    __asm__ volatile(".insn r CUSTOM_0, 0, %2, x0, %0, %1" : : "r"((uint32_t)(a)), "r"((uint32_t)(b)), "i"(op))
+#define MICO_DOT_DO(op, a, b) MICO_DOT_WITH(op, 0, a, b)
+#define MICO_DOT_WITH(op, funct3, a, b)                                                                                \
+    __asm__ volatile(".insn r CUSTOM_0, %2, %3, x0, %0, %1"                                                            \
+                     :                                                                                                 \
+                     : "r"((uint32_t)(a)), "r"((uint32_t)(b)), "i"(funct3), "i"(op))
 #else
 uint32_t mico_dot_model(uint32_t op, uint32_t funct3, uint32_t a, uint32_t b);
 #define MICO_DOT(op, funct3, a, b) mico_dot_model(op, funct3, (uint32_t)(a), (uint32_t)(b))
-#define MICO_DOT_DO(op, a, b) ((void)mico_dot_model(op, 0, (uint32_t)(a), (uint32_t)(b)))
+#define MICO_DOT_DO(op, a, b) MICO_DOT_WITH(op, 0, a, b)
+#define MICO_DOT_WITH(op, funct3, a, b) ((void)mico_dot_model(op, funct3, (uint32_t)(a), (uint32_t)(b)))
 #endif
 
 #endif

@@ -1,6 +1,6 @@
 // Mixed-precision dot products for a core with a port for a custom function unit (CFU): docs/dot_unit.md.
 //
-// A tile of up to four patches (the activations under one output position each) lies in a buffer; an instruction brings 64 bits of
+// A tile of up to eight patches (the activations under one output position each) lies in a buffer; an instruction brings 64 bits of
 // packed weights of one output channel and multiplies them with all patches, in the background. When a channel is complete, its
 // accumulators are requantised. Each cycle takes 32 bits of activations: 4, 8, 16 or 32 products.
 //
@@ -15,13 +15,14 @@ module mico_dot (
     input  wire [31:0] cmd_inputs_1,
     output reg         rsp_valid,
     input  wire        rsp_ready,
-    output reg  [31:0] rsp_outputs_0
+    output wire [31:0] rsp_outputs_0
 );
     localparam CONFIG = 4'd0, RANGE = 4'd1, CHANNEL = 4'd2, TILE = 4'd3, BLOCK = 4'd4;
-    localparam RUN = 4'd5, PUSH = 4'd6, MAC = 4'd7, RESULT = 4'd8, RESULT4 = 4'd9;
+    localparam PUSH = 4'd5, CUT = 4'd6, MAC = 4'd7, RESULT = 4'd8, RESULT4 = 4'd9;
 
     localparam BUFFER_BITS = 10;  // 1024 words of activations
     localparam CHANNEL_BITS = 8;  // 256 channels
+    localparam WINDOW_BITS = 8;   // 256 times 64 bits of input
 
     wire [3:0] op = cmd_function_id[6:3];
     wire fire = cmd_valid && cmd_ready;
@@ -35,7 +36,7 @@ module mico_dot (
     reg [15:0] taps;          // activations of a patch
     reg [15:0] words;         // words of a patch in the buffer
     reg signed [16:0] y_min, y_max;
-    reg [2:0]  positions;     // patches in the buffer, 1 .. 4
+    reg [3:0]  positions;     // patches in the buffer, 1 .. 8
 
     always @(posedge clk) begin
         if (fire && op == CONFIG) begin
@@ -47,27 +48,42 @@ module mico_dot (
             y_max <= cmd_inputs_1[16:0];
         end
         if (fire && op == TILE)
-            positions <= cmd_inputs_0[2:0];
+            positions <= cmd_inputs_0[3:0];
     end
 
     // ---------------------------------------------------------------------------------------------- activations in
-    // Bytes skip .. skip + run - 1 of the words pushed, then of the next run; cut to lanes and packed.
-    reg [1:0]  skip, run_skip, run_step;
-    reg [15:0] run, run_left;
-    reg [63:0] pushed;
-    reg [1:0]  pushed_words;
-    reg [31:0] partial;       // a word that is not full yet
-    reg [4:0]  partial_bits;
-    reg        flush;         // a patch has ended; its last word is to be written
-    reg [15:0] taps_left;
-    reg [BUFFER_BITS-1:0] write_at;
-    reg [1:0]  write_position;
+    // Bytes of the input are pushed into a window, a ring of 64-bit words. A cut appends bytes of it to each of some patches: `run` bytes
+    // from `offset` on to the first, from `step` bytes further on to the next, and so on; as lanes. Stage A: which bytes of which word;
+    // stage B: they become lanes.
+    reg [63:0] window [0:(1 << WINDOW_BITS)-1];
+    reg [WINDOW_BITS-1:0] window_write, segment;  // segment: where the words of the next cut begin
+    reg [63:0] window_words;
 
-    wire pushing = pushed_words != 0 || flush;
-    wire push_ends = !flush && pushed_words == 1;
-    wire [2:0] offered = 3'd4 - {1'b0, skip};
-    wire [2:0] taken = run_left < {13'd0, offered} ? run_left[2:0] : offered;
-    wire [31:0] at_skip = pushed[31:0] >> {skip, 3'b000};
+    reg        cutting;
+    reg        cut_zeros;     // zeros instead of the window's bytes
+    reg        cut_ends;      // the patches are complete with this cut
+    reg        cut_pause;     // stage B writes the last word of a patch
+    reg [2:0]  cut_position, cut_last;
+    reg [9:0]  cut_run, cut_step, cut_left;
+    reg [WINDOW_BITS+2:0] cut_at, cut_begin;  // in bytes
+    reg        cut_first;
+    reg [15:0] taps_left;     // of the patches that are being cut
+    wire [2:0] offered = 3'd4 - {1'b0, cut_at[1:0]};
+    wire [2:0] taken = cut_left < {7'd0, offered} ? cut_left[2:0] : offered;
+    wire       run_ends = cut_left == {7'd0, taken};
+    wire       cut_done = run_ends && cut_position == cut_last;
+    wire [WINDOW_BITS+2:0] next_begin = cut_begin + cut_step;
+    wire step_a = cutting && !cut_pause;
+
+    reg        valid_b, zeros_b, first_b, last_b, done_b, ends_b, half_b, flush;
+    reg [1:0]  skip_b;
+    reg [2:0]  position_b, taken_b;
+    reg [31:0] partial;       // a word that is not full yet
+    reg [4:0]  partial_bits, row_bits;
+    reg [31:0] partials [0:7];
+    reg [BUFFER_BITS-1:0] write_at, row_at;
+    wire [31:0] word_b = half_b ? window_words[63:32] : window_words[31:0];
+    wire [31:0] at_skip = zeros_b ? 32'd0 : word_b >> {skip_b, 3'b000};
     reg  [31:0] packed_lanes;
     always @* begin
         case (lane)
@@ -78,75 +94,94 @@ module mico_dot (
                                             : {28'd0, at_skip[24], at_skip[16], at_skip[8], at_skip[0]};
         endcase
     end
-    wire [5:0]  taken_bits = {3'd0, taken} << lane;
+    wire [5:0]  taken_bits = {3'd0, taken_b} << lane;
     wire [31:0] taken_lanes = packed_lanes & ~(32'hffffffff << taken_bits);
-    wire [63:0] filled = {32'd0, partial} | ({32'd0, taken_lanes} << partial_bits);
-    wire [6:0]  filled_bits = {2'd0, partial_bits} + {1'b0, taken_bits};
-    wire patch_ends = taps_left == {13'd0, taken};
-    wire run_ends = run_left == {13'd0, taken};
-    wire take = pushed_words != 0 && !flush;
-    wire write = flush || (take && (filled_bits[6:5] != 0 || patch_ends));
-    wire next_position = flush || (take && patch_ends && filled_bits <= 7'd32);
+    wire [4:0]  bits_b = first_b ? row_bits : partial_bits;
+    wire [31:0] partial_b = !first_b ? partial : row_bits == 0 ? 32'd0 : partials[position_b];
+    wire [BUFFER_BITS-1:0] at_b = first_b ? row_at + position_b : write_at;
+    wire [63:0] filled = {32'd0, partial_b} | ({32'd0, taken_lanes} << bits_b);
+    wire [5:0]  filled_bits = {1'b0, bits_b} + taken_bits;
+    wire        full = filled_bits[5];
+    wire [31:0] rest = full ? filled[63:32] : filled[31:0];
+    wire [BUFFER_BITS-1:0] next_at = at_b + positions;
 
     reg [31:0] buffer [0:(1 << BUFFER_BITS)-1];
     reg [31:0] x_word;
     reg [BUFFER_BITS-1:0] read_at;
+    wire write = flush || (valid_b && full);
     always @(posedge clk) begin
         if (write)
-            buffer[write_at] <= flush ? partial : filled[31:0];
+            buffer[flush ? write_at : at_b] <= flush ? partial : filled[31:0];
         x_word <= buffer[read_at];
+        if (fire && op == PUSH)
+            window[window_write] <= {cmd_inputs_1, cmd_inputs_0};
+        window_words <= window[cut_at[WINDOW_BITS+2:3]];
     end
 
     always @(posedge clk) begin
         if (reset) begin
-            pushed_words <= 0;
+            cutting <= 0;
+            cut_pause <= 0;
+            valid_b <= 0;
             flush <= 0;
+            window_write <= 0;
+            segment <= 0;
         end else begin
-            if (take) begin
-                pushed <= {32'd0, pushed[63:32]};
-                pushed_words <= run_ends ? 2'd0 : pushed_words - 2'd1;
-                skip <= run_ends ? run_skip : 2'd0;
-                run_left <= run_ends ? run : run_left - {13'd0, taken};
-                if (run_ends)
-                    run_skip <= run_skip + run_step;
-                taps_left <= patch_ends ? taps : taps_left - {13'd0, taken};
-                {partial, partial_bits} <= filled_bits[6:5] != 0 ? {filled[63:32], filled_bits[4:0]}
-                                                                 : {filled[31:0], filled_bits[4:0]};
-                flush <= patch_ends && filled_bits > 7'd32;
+            cut_pause <= 0;
+            if (step_a) begin
+                cut_at <= run_ends ? next_begin : cut_at + taken;
+                cut_left <= run_ends ? cut_run : cut_left - taken;
+                cut_first <= run_ends;
+                if (run_ends) begin
+                    cut_begin <= next_begin;
+                    cut_position <= cut_position + 3'd1;
+                    cut_pause <= cut_ends;
+                    cutting <= !cut_done;
+                end
             end
-            if (flush)
-                flush <= 0;
-            if (write)
-                write_at <= write_at + {{(BUFFER_BITS - 3){1'b0}}, positions};
-            if (next_position) begin
-                write_at <= {{(BUFFER_BITS - 2){1'b0}}, write_position + 2'd1};
-                write_position <= write_position + 2'd1;
-                partial <= 0;
-                partial_bits <= 0;
+            valid_b <= step_a;
+            {zeros_b, first_b, last_b, done_b, ends_b} <= {cut_zeros, cut_first, run_ends, cut_done, cut_ends};
+            {position_b, skip_b, half_b, taken_b} <= {cut_position, cut_at[1:0], cut_at[2], taken};
+
+            flush <= valid_b && last_b && ends_b && filled_bits != 6'd32;
+            if (valid_b) begin
+                partial <= rest;
+                partial_bits <= filled_bits[4:0];
+                write_at <= full ? next_at : at_b;
+                if (last_b)
+                    partials[position_b] <= rest;
+                if (done_b) begin
+                    row_bits <= ends_b ? 5'd0 : filled_bits[4:0];
+                    row_at <= ends_b ? {BUFFER_BITS{1'b0}} : (full ? next_at : at_b) - position_b;
+                end
             end
             if (fire) case (op)
                 TILE: begin
-                    write_at <= 0;
-                    write_position <= 0;
-                    partial <= 0;
-                    partial_bits <= 0;
+                    row_bits <= 0;
+                    row_at <= 0;
                     taps_left <= taps;
                 end
-                RUN: begin
-                    skip <= cmd_inputs_0[1:0];
-                    run_skip <= cmd_inputs_0[1:0] + cmd_inputs_1[17:16];
-                    run_step <= cmd_inputs_1[17:16];
-                    run <= cmd_inputs_1[15:0];
-                    run_left <= cmd_inputs_1[15:0];
-                end
-                PUSH: begin
-                    pushed <= {cmd_inputs_1, cmd_inputs_0};
-                    pushed_words <= 2'd2;
+                PUSH: window_write <= window_write + 1'b1;
+                CUT: begin
+                    cutting <= 1;
+                    cut_zeros <= cmd_inputs_0[2];
+                    cut_position <= cmd_inputs_0[5:3];
+                    cut_last <= cmd_inputs_0[8:6];
+                    cut_run <= cmd_inputs_1[9:0];
+                    cut_left <= cmd_inputs_1[9:0];
+                    cut_step <= cmd_inputs_1[25:16];
+                    cut_first <= 1;
+                    cut_at <= {segment, 1'b0, cmd_inputs_0[1:0]};
+                    cut_begin <= {segment, 1'b0, cmd_inputs_0[1:0]};
+                    cut_ends <= taps_left == {6'd0, cmd_inputs_1[9:0]};
+                    taps_left <= taps_left == {6'd0, cmd_inputs_1[9:0]} ? taps : taps_left - cmd_inputs_1[9:0];
+                    segment <= window_write;
                 end
                 default: ;
             endcase
         end
     end
+    wire gathering = cutting || valid_b || flush;
 
     // ---------------------------------------------------------------------------------------------- channels' constants
     reg [59:0] channels [0:(1 << CHANNEL_BITS)-1];  // {shift, multiplier, bias}
@@ -160,29 +195,30 @@ module mico_dot (
 
     // ---------------------------------------------------------------------------------------------- products
     // Stage 0: which word of which patch; stage 1: their products; stage 2: the accumulators; stages 3, 4: requantisation.
-    reg [63:0] weights, waiting;
-    reg [4:0]  steps_left;    // in `weights`: words of each patch that they are for
-    reg        any_waiting;
-    reg [1:0]  position;
+    reg [31:0] weights;
+    reg [63:0] waiting;
+    reg [3:0]  steps_left;    // in `weights`: words of each patch that they are for
+    reg [1:0]  words_waiting;
+    reg [2:0]  position;
     reg [15:0] words_left;    // of the row
     reg        row_begins;
     wire multiplying = steps_left != 0;
     wire [1:0] ratio = lane - weight;
-    wire last_position = {1'b0, position} + 3'd1 == positions;
+    wire last_position = {1'b0, position} + 4'd1 == positions;
     wire row_ends = words_left == 16'd1;
     wire step_ends = multiplying && last_position;
-    wire weights_end = !multiplying || (step_ends && (row_ends || steps_left == 5'd1));
+    wire weights_end = !multiplying || (step_ends && (row_ends || steps_left == 4'd1));  // the rest of a row's last word is padding
 
     wire [31:0] expanded;
-    mico_dot_expand expand (.lane(lane), .weight(weight), .packed_weights(weights[31:0]), .lanes(expanded));
+    mico_dot_expand expand (.lane(lane), .weight(weight), .packed_weights(weights), .lanes(expanded));
 
     always @(posedge clk) begin
         if (reset) begin
             steps_left <= 0;
-            any_waiting <= 0;
+            words_waiting <= 0;
         end else begin
             if (multiplying) begin
-                position <= last_position ? 2'd0 : position + 2'd1;
+                position <= last_position ? 3'd0 : position + 3'd1;
                 read_at <= row_ends && last_position ? {BUFFER_BITS{1'b0}} : read_at + 1'b1;
             end
             if (step_ends) begin
@@ -190,17 +226,18 @@ module mico_dot (
                 row_begins <= row_ends;
                 if (row_ends)
                     channel_read <= channel_read + 1'b1;
-                steps_left <= steps_left - 5'd1;
+                steps_left <= steps_left - 4'd1;
                 weights <= weights >> (6'd32 >> ratio);
             end
             if (weights_end) begin
-                weights <= waiting;
-                steps_left <= any_waiting ? 5'd2 << ratio : 5'd0;
-                any_waiting <= 0;
+                weights <= waiting[31:0];
+                waiting[31:0] <= waiting[63:32];
+                steps_left <= words_waiting != 0 ? 4'd1 << ratio : 4'd0;
+                words_waiting <= words_waiting != 0 ? words_waiting - 2'd1 : 2'd0;
             end
             if (fire && op == MAC) begin
                 waiting <= {cmd_inputs_1, cmd_inputs_0};
-                any_waiting <= 1;
+                words_waiting <= cmd_function_id[0] ? 2'd1 : 2'd2;
             end
             if (fire && op == CONFIG)
                 words_left <= cmd_inputs_1[31:16];
@@ -218,14 +255,15 @@ module mico_dot (
     end
 
     reg        valid1, valid2, valid3, valid4, first1, first2, last1, last2;
-    reg [1:0]  position1, position2, position3, position4, output1, output2, output3, output4;
+    reg [2:0]  position1, position2, position3, position4;
+    reg [1:0]  output1, output2, output3, output4;
     reg [31:0] lanes1;
     reg signed [19:0] dot2;
     reg [59:0] constants2;
     reg [27:0] scale3;
     reg [5:0]  shift4;
     reg signed [31:0] accumulator3;
-    reg signed [31:0] accumulators [0:3];
+    reg signed [31:0] accumulators [0:7];
     wire signed [19:0] dot;
     mico_dot_lanes products (.lane(lane), .x_signed(x_signed), .x_signs(x_signs), .x(x_word), .w(lanes1), .dot(dot));
     wire signed [31:0] base2 = first2 ? constants2[31:0] : accumulators[position2];
@@ -263,17 +301,16 @@ module mico_dot (
 
     // ---------------------------------------------------------------------------------------------- results
     // Of two groups of four channels: one that is read, one that is computed.
-    reg [15:0] results0 [0:7], results1 [0:7], results2 [0:7], results3 [0:7];
+    reg [15:0] results0 [0:15], results1 [0:15], results2 [0:15], results3 [0:15];
+    reg [15:0] got0, got1, got2, got3;
     reg        group_write, group_read;
     reg        any_group;     // the group to be read is complete
-    reg [1:0]  read_position;
-    wire [2:0] put = {group_write, position4}, get = {group_read, read_position};
-    wire [15:0] got0 = results0[get], got1 = results1[get], got2 = results2[get], got3 = results3[get];
-    wire group_ends = valid4 && output4 == 2'd3 && {1'b0, position4} + 3'd1 == positions;
-    wire is_result = op == RESULT || op == RESULT4;
+    reg [2:0]  read_position;
+    wire [3:0] put = {group_write, position4}, get = {group_read, read_position};
+    wire group_ends = valid4 && output4 == 2'd3 && {1'b0, position4} + 4'd1 == positions;
     wire advance = fire && (op == RESULT4 || (op == RESULT && cmd_function_id[2]));
-    wire group_read_ends = advance && {1'b0, read_position} + 3'd1 == positions;
-    wire idle = !multiplying && !any_waiting && !valid1 && !valid2 && !valid3 && !valid4;
+    wire group_read_ends = advance && {1'b0, read_position} + 4'd1 == positions;
+    wire idle = !multiplying && words_waiting == 0 && !valid1 && !valid2 && !valid3 && !valid4;
 
     always @(posedge clk) begin
         if (valid4) case (output4)
@@ -282,10 +319,16 @@ module mico_dot (
             2'd2: results2[put] <= result4;
             2'd3: results3[put] <= result4;
         endcase
+        if (fire) begin
+            got0 <= results0[get];
+            got1 <= results1[get];
+            got2 <= results2[get];
+            got3 <= results3[get];
+        end
         if (group_ends)
             group_write <= !group_write;
         if (advance)
-            read_position <= group_read_ends ? 2'd0 : read_position + 2'd1;
+            read_position <= group_read_ends ? 3'd0 : read_position + 3'd1;
         if (group_read_ends)
             group_read <= !group_read;
         if (fire && (op == CONFIG || op == TILE || op == BLOCK)) begin
@@ -297,14 +340,15 @@ module mico_dot (
     always @* any_group = group_write != group_read;
 
     // ---------------------------------------------------------------------------------------------- the port
-    reg ready;
+    reg ready, as_bytes;
+    reg [1:0] channel;
     always @* begin
         case (op)
-            PUSH: ready = !pushing || push_ends;
-            RUN: ready = !pushing;
-            MAC: ready = !pushing && (!any_waiting || weights_end);
+            PUSH: ready = 1;
+            CUT: ready = !cutting;
+            MAC: ready = !gathering && (words_waiting == 0 || (words_waiting == 2'd1 && weights_end));
             RESULT, RESULT4: ready = any_group || idle;
-            default: ready = !pushing && idle;
+            default: ready = !gathering && idle;
         endcase
     end
     assign cmd_ready = ready && (!rsp_valid || rsp_ready);
@@ -317,15 +361,11 @@ module mico_dot (
         else if (rsp_ready)
             rsp_valid <= 0;
         if (fire) begin
-            rsp_outputs_0 <= 0;
-            if (op == RESULT4)
-                rsp_outputs_0 <= {got3[7:0], got2[7:0], got1[7:0], got0[7:0]};
-            if (op == RESULT) case (cmd_function_id[1:0])
-                2'd0: rsp_outputs_0 <= {{16{got0[15]}}, got0};
-                2'd1: rsp_outputs_0 <= {{16{got1[15]}}, got1};
-                2'd2: rsp_outputs_0 <= {{16{got2[15]}}, got2};
-                2'd3: rsp_outputs_0 <= {{16{got3[15]}}, got3};
-            endcase
+            as_bytes <= op == RESULT4;
+            channel <= cmd_function_id[1:0];
         end
     end
+
+    wire [15:0] got = channel[1] ? (channel[0] ? got3 : got2) : (channel[0] ? got1 : got0);
+    assign rsp_outputs_0 = as_bytes ? {got3[7:0], got2[7:0], got1[7:0], got0[7:0]} : {{16{got[15]}}, got};
 endmodule
