@@ -196,12 +196,16 @@ module mico_dot (
     // ---------------------------------------------------------------------------------------------- products
     // Stage 0: which word of which patch; stage 1: their products; stage 2: the accumulators; stages 3, 4: requantisation.
     reg [31:0] weights;
-    reg [63:0] waiting;
+    reg [63:0] queue [0:3];
+    reg [3:0]  queue_single;  // of the entry's two words, the first alone
+    reg [2:0]  queue_write, queue_read;
+    reg        queue_half;
     reg [3:0]  steps_left;    // in `weights`: words of each patch that they are for
-    reg [1:0]  words_waiting;
     reg [2:0]  position;
     reg [15:0] words_left;    // of the row
     reg        row_begins;
+    wire any_queued = queue_write != queue_read;
+    wire queue_full = queue_write == {!queue_read[2], queue_read[1:0]};
     wire multiplying = steps_left != 0;
     wire [1:0] ratio = lane - weight;
     wire last_position = {1'b0, position} + 4'd1 == positions;
@@ -215,7 +219,9 @@ module mico_dot (
     always @(posedge clk) begin
         if (reset) begin
             steps_left <= 0;
-            words_waiting <= 0;
+            queue_write <= 0;
+            queue_read <= 0;
+            queue_half <= 0;
         end else begin
             if (multiplying) begin
                 position <= last_position ? 3'd0 : position + 3'd1;
@@ -230,14 +236,18 @@ module mico_dot (
                 weights <= weights >> (6'd32 >> ratio);
             end
             if (weights_end) begin
-                weights <= waiting[31:0];
-                waiting[31:0] <= waiting[63:32];
-                steps_left <= words_waiting != 0 ? 4'd1 << ratio : 4'd0;
-                words_waiting <= words_waiting != 0 ? words_waiting - 2'd1 : 2'd0;
+                weights <= queue_half ? queue[queue_read[1:0]][63:32] : queue[queue_read[1:0]][31:0];
+                steps_left <= any_queued ? 4'd1 << ratio : 4'd0;
+                if (any_queued) begin
+                    queue_half <= !queue_half && !queue_single[queue_read[1:0]];
+                    if (queue_half || queue_single[queue_read[1:0]])
+                        queue_read <= queue_read + 3'd1;
+                end
             end
             if (fire && op == MAC) begin
-                waiting <= {cmd_inputs_1, cmd_inputs_0};
-                words_waiting <= cmd_function_id[0] ? 2'd1 : 2'd2;
+                queue[queue_write[1:0]] <= {cmd_inputs_1, cmd_inputs_0};
+                queue_single[queue_write[1:0]] <= cmd_function_id[0];
+                queue_write <= queue_write + 3'd1;
             end
             if (fire && op == CONFIG)
                 words_left <= cmd_inputs_1[31:16];
@@ -310,7 +320,7 @@ module mico_dot (
     wire group_ends = valid4 && output4 == 2'd3 && {1'b0, position4} + 4'd1 == positions;
     wire advance = fire && (op == RESULT4 || (op == RESULT && cmd_function_id[2]));
     wire group_read_ends = advance && {1'b0, read_position} + 4'd1 == positions;
-    wire idle = !multiplying && words_waiting == 0 && !valid1 && !valid2 && !valid3 && !valid4;
+    wire idle = !multiplying && !any_queued && !valid1 && !valid2 && !valid3 && !valid4;
 
     always @(posedge clk) begin
         if (valid4) case (output4)
@@ -346,7 +356,7 @@ module mico_dot (
         case (op)
             PUSH: ready = 1;
             CUT: ready = !cutting;
-            MAC: ready = !gathering && (words_waiting == 0 || (words_waiting == 2'd1 && weights_end));
+            MAC: ready = !gathering && !queue_full;
             RESULT, RESULT4: ready = any_group || idle;
             default: ready = !gathering && idle;
         endcase
