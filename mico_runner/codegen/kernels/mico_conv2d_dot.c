@@ -37,17 +37,18 @@ typedef struct {
     const uint8_t *x, *end;
 } image;
 
-/* The words that hold the `count` bytes from address `from` on, all in the image. */
+#define WORD(address) word_at((const void *)(address), x->x, x->end)
+
+/* The words that hold the `count` bytes from address `from` on, at least one, all in the image. */
 MICO_INLINE void push_words(const image *x, uintptr_t from, int32_t count)
 {
     uintptr_t at = from & ~(uintptr_t)3;
-    const uintptr_t last = (from + (uintptr_t)count - 1u) & ~(uintptr_t)3;
-    int32_t left = (int32_t)(last - at);
+    const uintptr_t stop = from + (uintptr_t)count;
 
-#define WORD(address) word_at((const void *)(address), x->x, x->end)
-    for (; left >= 32; left -= 32) {
+    while ((int32_t)(stop - at) > 24) {
         const uint32_t a = WORD(at), b = WORD(at + 4u), c = WORD(at + 8u), d = WORD(at + 12u);
-        const uint32_t e = WORD(at + 16u), f = WORD(at + 20u), g = WORD(at + 24u), h = WORD(at + 28u);
+        const uint32_t e = WORD(at + 16u), f = WORD(at + 20u), g = WORD(at + 24u);
+        const uint32_t h = __builtin_expect(at + 28u < (uintptr_t)x->end, 1) ? WORD(at + 28u) : 0u;
         at += 32u;
         MICO_ORDER(at);
         MICO_DOT_DO(MICO_DOT_PUSH, a, b);
@@ -55,68 +56,45 @@ MICO_INLINE void push_words(const image *x, uintptr_t from, int32_t count)
         MICO_DOT_DO(MICO_DOT_PUSH, e, f);
         MICO_DOT_DO(MICO_DOT_PUSH, g, h);
     }
-    for (; left > 4; left -= 8) {
-        const uint32_t a = WORD(at), b = WORD(at + 4u);
+    while ((int32_t)(stop - at) > 0) {
+        const uint32_t a = WORD(at);
+        const uint32_t b = __builtin_expect(at + 4u < (uintptr_t)x->end, 1) ? WORD(at + 4u) : 0u;
         at += 8u;
         MICO_ORDER(at);
         MICO_DOT_DO(MICO_DOT_PUSH, a, b);
     }
-    if (left >= 0) {
-        const uint32_t a = WORD(at), b = WORD(last);
-        MICO_DOT_DO(MICO_DOT_PUSH, a, b);
-    }
-#undef WORD
 }
 
-/* The same where bytes outside begin .. end - 1, a row of the image, are zeros. */
-static uint32_t word_of_row(const image *x, uintptr_t at, uintptr_t begin, uintptr_t end)
+/* How many of the bytes from `left` of a row on lie left of it, and how many in it, of `span`: for CUT. */
+MICO_INLINE uint32_t clip(int32_t left, int32_t span, int32_t width, int32_t *real)
 {
-    uint32_t word;
-    if (at + 4u <= begin || at >= end)
-        return 0;
-    word = word_at((const void *)at, x->x, x->end);
-    if (at < begin)
-        word &= ~0u << 8u * (uint32_t)(begin - at);
-    if (at + 4u > end)
-        word &= ~0u >> 8u * (uint32_t)(at + 4u - end);
-    return word;
-}
-
-static __attribute__((noinline)) void push_row(const image *x, uintptr_t from, int32_t count, uintptr_t begin, uintptr_t end)
-{
-    const uintptr_t stop = from + (uintptr_t)count;
-    for (uintptr_t at = from & ~(uintptr_t)3; at < stop; at += 8u) {
-        const uint32_t a = word_of_row(x, at, begin, end), b = word_of_row(x, at + 4u, begin, end);
-        MICO_DOT_DO(MICO_DOT_PUSH, a, b);
-    }
+    const int32_t before = left < 0 ? -left < span ? -left : span : 0, right = left + span;
+    const int32_t inside = (right < width ? right : width) - (left + before);
+    *real = inside < 0 ? 0 : inside;
+    return (uint32_t)before << 8 | (uint32_t)*real << 19;
 }
 
 /* Patches first .. last of the tile, whose outputs lie side by side from (oy, ox) on: rows of the image, each for all of them. */
 static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                    int32_t first, int32_t last)
 {
-    const int32_t depth = p->in_c, width = p->in_w * depth, height = p->in_h;
+    const int32_t depth = p->in_c, width = p->in_w * depth, height = p->in_h, dilation = p->dilation_h;
     const int32_t run = p->kernel_w * depth, step = p->stride_w * depth, span = run + (last - first) * step;
-    const int32_t left = (ox * p->stride_w - p->pad_w) * depth, rows = p->dilation_h * width;
-    const int inside = left >= 0 && left + span <= width;
-    const uint32_t which = (uint32_t)first << 3 | (uint32_t)last << 6, what = (uint32_t)run | (uint32_t)step << 16;
-    const uint32_t zeros = which | (uint32_t)MICO_DOT_ZEROS;
-    int32_t iy = oy * p->stride_h - p->pad_h;
-    uintptr_t row = (uintptr_t)x->x + (uintptr_t)(iy * width); /* it may lie outside the image: an address only */
+    const int32_t left = (ox * p->stride_w - p->pad_w) * depth, rows = dilation * width;
+    const uint32_t zeros = (uint32_t)first << 2 | (uint32_t)last << 5, what = (uint32_t)run | (uint32_t)step << 16;
+    int32_t iy = oy * p->stride_h - p->pad_h, ky = p->kernel_h, real;
+    const uint32_t clipped = clip(left, span, width, &real), where = real == 0 ? zeros : zeros | clipped;
+    uintptr_t from = (uintptr_t)x->x + (uintptr_t)(iy * width + (left < 0 ? 0 : left));
 
-    for (int32_t ky = p->kernel_h; ky > 0; ky--, iy += p->dilation_h, row += (uintptr_t)rows) {
-        if ((uint32_t)iy >= (uint32_t)height) {
-            MICO_DOT_DO(MICO_DOT_CUT, zeros, what);
-            continue;
-        }
-        const uintptr_t from = row + (uintptr_t)left;
-        const uint32_t where = ((uint32_t)from & 3u) | which;
-        if (inside)
-            push_words(x, from, span);
-        else
-            push_row(x, from, span, row, row + (uintptr_t)width);
-        MICO_DOT_DO(MICO_DOT_CUT, where, what);
+    for (; iy < 0 && ky > 0; ky--, iy += dilation, from += (uintptr_t)rows)
+        MICO_DOT_DO(MICO_DOT_CUT, zeros, what);
+    for (; iy < height && ky > 0; ky--, iy += dilation, from += (uintptr_t)rows) {
+        const uint32_t row = ((uint32_t)from & 3u) | where;
+        push_words(x, from, real);
+        MICO_DOT_DO(MICO_DOT_CUT, row, what);
     }
+    for (; ky > 0; ky--)
+        MICO_DOT_DO(MICO_DOT_CUT, zeros, what);
 }
 
 /* One patch whose rows do not fit the window or have gaps: pieces of at most a segment. */
@@ -125,21 +103,23 @@ static __attribute__((noinline)) void push_pieces(const mico_conv2d_dot_t *p, co
 {
     const int32_t depth = p->in_c, width = p->in_w * depth, gap = p->dilation_w != 1;
     const int32_t runs = gap ? p->kernel_w : 1, run = gap ? depth : p->kernel_w * depth;
-    const uint32_t which = (uint32_t)position << 3 | (uint32_t)position << 6;
+    const uint32_t which = (uint32_t)position << 2 | (uint32_t)position << 5;
     int32_t iy = oy * p->stride_h - p->pad_h;
 
     for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {
         const uintptr_t row = (uintptr_t)x->x + (uintptr_t)(iy * width);
         for (int32_t kx = 0; kx < runs; kx++) {
-            uintptr_t from = row + (uintptr_t)((ox * p->stride_w - p->pad_w + kx * p->dilation_w) * depth);
-            for (int32_t left = run; left > 0; left -= MICO_DOT_SEGMENT, from += MICO_DOT_SEGMENT) {
-                const int32_t piece = left < MICO_DOT_SEGMENT ? left : MICO_DOT_SEGMENT;
-                uint32_t where = ((uint32_t)from & 3u) | which;
-                if (iy < 0 || iy >= p->in_h)
-                    where |= (uint32_t)MICO_DOT_ZEROS;
+            int32_t left = (ox * p->stride_w - p->pad_w + kx * p->dilation_w) * depth;
+            for (int32_t rest = run; rest > 0; rest -= MICO_DOT_SEGMENT, left += MICO_DOT_SEGMENT) {
+                const int32_t piece = rest < MICO_DOT_SEGMENT ? rest : MICO_DOT_SEGMENT;
+                const uintptr_t from = row + (uintptr_t)(left < 0 ? 0 : left);
+                int32_t real;
+                uint32_t where = clip(left, piece, width, &real) | ((uint32_t)from & 3u);
+                if (iy < 0 || iy >= p->in_h || real == 0)
+                    where = 0;
                 else
-                    push_row(x, from, piece, row, row + (uintptr_t)width);
-                MICO_DOT_DO(MICO_DOT_CUT, where, piece);
+                    push_words(x, from, real);
+                MICO_DOT_DO(MICO_DOT_CUT, where | which, piece);
             }
         }
     }
@@ -217,7 +197,7 @@ MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
         MICO_DOT_DO(MICO_DOT_MAC, e, f);
         MICO_DOT_DO(MICO_DOT_MAC, g, h);
     }
-    if (words >= 4) {
+    if (__builtin_expect(words >= 4, 0)) {
         LOAD(a, 0);
         LOAD(b, 1);
         LOAD(c, 2);
@@ -228,7 +208,7 @@ MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
         MICO_DOT_DO(MICO_DOT_MAC, a, b);
         MICO_DOT_DO(MICO_DOT_MAC, c, d);
     }
-    for (; words > 0; words--) {
+    for (; __builtin_expect(words > 0, 0); words--) {
         LOAD(a, 0);
         w++;
         MICO_DOT_WITH(MICO_DOT_MAC, MICO_DOT_ONE, a, 0);
@@ -239,25 +219,35 @@ MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
 #define RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, channel, 0, 0)
 #define LAST_RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, (channel) + MICO_DOT_NEXT, 0, 0)
 
-/* A group's four channels, or the `count` that are left, at `positions` positions `step` elements apart. */
-MICO_INLINE void store_words(int32_t *y, int32_t positions, int32_t step, int32_t count)
+/* A group's four channels at `positions` positions `step` elements apart. */
+MICO_INLINE void store_words(int32_t *y, int32_t positions, int32_t step)
 {
-    if (count == 4) {
-        for (; positions >= 2; positions -= 2) {
-            int32_t *const z = y + step;
-            const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
-            const int32_t e = RESULT(0), f = RESULT(1), g = RESULT(2), h = LAST_RESULT(3);
-            y[0] = a;
-            y[1] = b;
-            y[2] = c;
-            y[3] = d;
-            z[0] = e;
-            z[1] = f;
-            z[2] = g;
-            z[3] = h;
-            y = z + step;
-        }
+    for (; __builtin_expect(positions >= 2, 1); positions -= 2) {
+        int32_t *const z = y + step;
+        const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
+        const int32_t e = RESULT(0), f = RESULT(1), g = RESULT(2), h = LAST_RESULT(3);
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+        z[0] = e;
+        z[1] = f;
+        z[2] = g;
+        z[3] = h;
+        y = z + step;
     }
+    if (__builtin_expect(positions > 0, 0)) {
+        const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+}
+
+/* The last group's `count` channels. */
+static __attribute__((noinline)) void store_last_words(int32_t *y, int32_t positions, int32_t step, int32_t count)
+{
     for (; positions > 0; positions--, y += step) {
         const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
         y[0] = a;
@@ -292,12 +282,9 @@ MICO_INLINE void store_four(uint8_t *y, uint32_t four, int32_t count, int whole,
         y[3] = (uint8_t)(four >> 24);
 }
 
-MICO_INLINE void store_bytes(uint8_t *y, int32_t positions, int32_t step, int32_t count)
+MICO_INLINE void store_bytes_of(uint8_t *y, int32_t positions, int32_t step, int32_t count, int whole, int halves)
 {
-    const uint32_t alignment = ((uint32_t)(uintptr_t)y | (uint32_t)step) & 3u;
-    const int whole = count == 4 && alignment == 0u, halves = count != 1 && (alignment & 1u) == 0u;
-
-    for (; positions >= 4; positions -= 4, y += step) {
+    for (; __builtin_expect(positions >= 4, 1); positions -= 4, y += step) {
         const uint32_t a = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), b = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
         const uint32_t c = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), d = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
         store_four(y, a, count, whole, halves);
@@ -308,30 +295,59 @@ MICO_INLINE void store_bytes(uint8_t *y, int32_t positions, int32_t step, int32_
         y += step;
         store_four(y, d, count, whole, halves);
     }
-    for (; positions > 0; positions--, y += step)
+    for (; __builtin_expect(positions > 0, 0); positions--, y += step)
         store_four(y, MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), count, whole, halves);
 }
 
+static __attribute__((noinline)) void store_last_bytes(uint8_t *y, int32_t positions, int32_t step, int32_t count)
+{
+    const int halves = ((uint32_t)(uintptr_t)y & 1u) == 0u && (step & 1) == 0;
+    if (count == 2 && halves)
+        store_bytes_of(y, positions, step, 2, 0, 1);
+    else
+        store_bytes_of(y, positions, step, count, 0, 0);
+}
+
+MICO_INLINE void store_bytes(uint8_t *y, int32_t positions, int32_t step)
+{
+    const uint32_t alignment = ((uint32_t)(uintptr_t)y | (uint32_t)step) & 3u;
+    if (alignment == 0u)
+        store_bytes_of(y, positions, step, 4, 1, 0);
+    else if (alignment == 2u)
+        store_bytes_of(y, positions, step, 4, 0, 1);
+    else
+        store_bytes_of(y, positions, step, 4, 0, 0);
+}
+
 /* `channels` channels, whose weights are at w, of the tile's positions, to y. While a group is multiplied, the one before is stored. */
-#define MULTIPLY_TILE(name, type, store)                                                                               \
-    static __attribute__((noinline)) void name(const mico_conv2d_dot_t *p, const uint32_t *w, int32_t channels,        \
-                                               int32_t positions, type *y)                                             \
+#define MULTIPLY_TILE(name, type, store, store_last)                                                                   \
+    static __attribute__((noinline)) void name(const uint32_t *w, int32_t words, int32_t channels, int32_t positions,  \
+                                               type *y, int32_t step)                                                  \
     {                                                                                                                  \
-        const int32_t words = p->weights.row_words, step = p->out_c;                                                   \
-        int32_t next = channels - 4;                                                                                   \
-        w = multiply(w, (next < 0 ? channels : 4) * words);                                                            \
-        for (; next > 0; next -= 4, y += 4) {                                                                          \
-            w = multiply(w, (next < 4 ? next : 4) * words);                                                            \
-            store(y, positions, step, 4);                                                                              \
+        const int32_t group = 4 * words;                                                                               \
+        int32_t left = channels;                                                                                       \
+        if (left >= 4) {                                                                                               \
+            w = multiply(w, group);                                                                                    \
+            for (left -= 4; left >= 4; left -= 4, y += 4) {                                                            \
+                w = multiply(w, group);                                                                                \
+                store(y, positions, step);                                                                             \
+            }                                                                                                          \
+            multiply(w, left * words);                                                                                 \
+            store(y, positions, step);                                                                                 \
+            y += 4;                                                                                                    \
+        } else {                                                                                                       \
+            multiply(w, left * words);                                                                                 \
         }                                                                                                              \
-        store(y, positions, step, next + 4);                                                                           \
+        if (left != 0)                                                                                                 \
+            store_last(y, positions, step, left);                                                                      \
     }
-MULTIPLY_TILE(multiply_to_words, int32_t, store_words)
-MULTIPLY_TILE(multiply_to_bytes, uint8_t, store_bytes)
+MULTIPLY_TILE(multiply_to_words, int32_t, store_words, store_last_words)
+MULTIPLY_TILE(multiply_to_bytes, uint8_t, store_bytes, store_last_bytes)
 
 void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
 {
-    const image source = {x, (const uint8_t *)x + p->in_h * p->in_w * p->in_c};
+    const uint8_t *const end = (const uint8_t *)x + p->in_h * p->in_w * p->in_c;
+    const image source = {x, end};
     const int32_t size = p->out_h * p->out_w, element = p->output.type == MICO_S32 ? 4 : 1;
     const int32_t one_block = p->out_c <= MICO_DOT_CHANNELS;
     uint8_t *to = y;
@@ -351,9 +367,9 @@ void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
                 send_channels(&p->weights, c, count);
             const uint32_t *const weights = p->weights.words + c * p->weights.row_words;
             if (element == 4)
-                multiply_to_words(p, weights, count, positions, (int32_t *)(void *)to + c);
+                multiply_to_words(weights, p->weights.row_words, count, positions, (int32_t *)(void *)to + c, p->out_c);
             else
-                multiply_to_bytes(p, weights, count, positions, to + c);
+                multiply_to_bytes(weights, p->weights.row_words, count, positions, to + c, p->out_c);
         }
         to += positions * p->out_c * element;
         for (ox += positions; ox >= p->out_w; ox -= p->out_w)

@@ -14,7 +14,10 @@ enum {
     MICO_DOT_TILE,    /* begin a tile of `a` patches */
     MICO_DOT_BLOCK,   /* begin again with the first channel, whose constants follow */
     MICO_DOT_PUSH,    /* a, b: two aligned words of the input, into the window */
-    MICO_DOT_CUT,     /* a: offset | zeros << 2 | first << 3 | last << 6; b: run | step << 16: append bytes of the window to patches first .. last */
+    MICO_DOT_CUT,     /* append bytes of the window to patches first .. last: run to each, from step bytes further on to the next.
+                         a: offset | first << 2 | last << 5 | before << 8 | real << 19; b: run | step << 16
+                         Counted from the first patch's first, `before` bytes are zeros, then come `real` bytes of the window, which
+                         begin at `offset` of the word pushed first, then zeros again. */
     MICO_DOT_MAC,     /* a, b: the next 64 bits of weights; funct3 1: a alone */
     MICO_DOT_RESULT,  /* a channel of the group's four (funct3 & 3), one patch; funct3 & 4: then go to the next patch */
     MICO_DOT_RESULT4  /* the low bytes of the group's four channels; then go to the next patch */
@@ -26,7 +29,6 @@ enum {
     MICO_DOT_CHANNELS = 256, /* whose constants fit at a time */
     MICO_DOT_WINDOW = 2048,  /* bytes: a ring */
     MICO_DOT_SEGMENT = 1016, /* bytes for one cut, wherever they begin in a word: two such fit the window, one cut, one pushed */
-    MICO_DOT_ZEROS = 4,      /* in a of CUT */
     MICO_DOT_ONE = 1,        /* funct3 of MAC */
     MICO_DOT_NEXT = 4        /* funct3 of RESULT */
 };

@@ -52,38 +52,42 @@ module mico_dot (
     end
 
     // ---------------------------------------------------------------------------------------------- activations in
-    // Bytes of the input are pushed into a window, a ring of 64-bit words. A cut appends bytes of it to each of some patches: `run` bytes
-    // from `offset` on to the first, from `step` bytes further on to the next, and so on; as lanes. Stage A: which bytes of which word;
-    // stage B: they become lanes.
+    // Bytes of the input are pushed into a window, a ring of 64-bit words. A cut appends bytes to each of some patches, as lanes: `run`
+    // bytes to the first, to the next `run` bytes that begin `step` later, and so on. Counted over all of them, the first `before` are
+    // zeros, the next `real` are in the window, and what follows is zeros again. Stage A: which bytes of which word; stage B: their lanes.
     reg [63:0] window [0:(1 << WINDOW_BITS)-1];
     reg [WINDOW_BITS-1:0] window_write, segment;  // segment: where the words of the next cut begin
     reg [63:0] window_words;
 
     reg        cutting;
-    reg        cut_zeros;     // zeros instead of the window's bytes
     reg        cut_ends;      // the patches are complete with this cut
     reg        cut_pause;     // stage B writes the last word of a patch
     reg [2:0]  cut_position, cut_last;
     reg [9:0]  cut_run, cut_step, cut_left;
-    reg [WINDOW_BITS+2:0] cut_at, cut_begin;  // in bytes
+    reg [10:0] cut_begin, cut_at;  // bytes from the first patch's first: where this patch begins; the next one
+    reg [10:0] cut_before, cut_beyond;
+    reg [WINDOW_BITS+2:0] cut_origin;  // the window's address of byte 0, if it were there
+    wire [WINDOW_BITS+2:0] cut_address = cut_origin + cut_at;
     reg        cut_first;
     reg [15:0] taps_left;     // of the patches that are being cut
-    wire [2:0] offered = 3'd4 - {1'b0, cut_at[1:0]};
+    wire [2:0] offered = 3'd4 - {1'b0, cut_address[1:0]};
     wire [2:0] taken = cut_left < {7'd0, offered} ? cut_left[2:0] : offered;
     wire       run_ends = cut_left == {7'd0, taken};
     wire       cut_done = run_ends && cut_position == cut_last;
-    wire [WINDOW_BITS+2:0] next_begin = cut_begin + cut_step;
+    wire [10:0] next_begin = cut_begin + cut_step;
     wire step_a = cutting && !cut_pause;
 
-    reg        valid_b, zeros_b, first_b, last_b, done_b, ends_b, half_b, flush;
+    reg        valid_b, first_b, last_b, done_b, ends_b, half_b, flush;
     reg [1:0]  skip_b;
     reg [2:0]  position_b, taken_b;
+    reg [31:0] mask_b;
+    integer    lane_b;
     reg [31:0] partial;       // a word that is not full yet
     reg [4:0]  partial_bits, row_bits;
     reg [31:0] partials [0:7];
     reg [BUFFER_BITS-1:0] write_at, row_at;
     wire [31:0] word_b = half_b ? window_words[63:32] : window_words[31:0];
-    wire [31:0] at_skip = zeros_b ? 32'd0 : word_b >> {skip_b, 3'b000};
+    wire [31:0] at_skip = (word_b >> {skip_b, 3'b000}) & mask_b;
     reg  [31:0] packed_lanes;
     always @* begin
         case (lane)
@@ -115,7 +119,7 @@ module mico_dot (
         x_word <= buffer[read_at];
         if (fire && op == PUSH)
             window[window_write] <= {cmd_inputs_1, cmd_inputs_0};
-        window_words <= window[cut_at[WINDOW_BITS+2:3]];
+        window_words <= window[cut_address[WINDOW_BITS+2:3]];
     end
 
     always @(posedge clk) begin
@@ -140,8 +144,10 @@ module mico_dot (
                 end
             end
             valid_b <= step_a;
-            {zeros_b, first_b, last_b, done_b, ends_b} <= {cut_zeros, cut_first, run_ends, cut_done, cut_ends};
-            {position_b, skip_b, half_b, taken_b} <= {cut_position, cut_at[1:0], cut_at[2], taken};
+            {first_b, last_b, done_b, ends_b} <= {cut_first, run_ends, cut_done, cut_ends};
+            {position_b, skip_b, half_b, taken_b} <= {cut_position, cut_address[1:0], cut_address[2], taken};
+            for (lane_b = 0; lane_b < 4; lane_b = lane_b + 1)
+                mask_b[8*lane_b +: 8] <= {8{cut_at + lane_b >= cut_before && cut_at + lane_b < cut_beyond}};
 
             flush <= valid_b && last_b && ends_b && filled_bits != 6'd32;
             if (valid_b) begin
@@ -164,15 +170,17 @@ module mico_dot (
                 PUSH: window_write <= window_write + 1'b1;
                 CUT: begin
                     cutting <= 1;
-                    cut_zeros <= cmd_inputs_0[2];
-                    cut_position <= cmd_inputs_0[5:3];
-                    cut_last <= cmd_inputs_0[8:6];
+                    cut_position <= cmd_inputs_0[4:2];
+                    cut_last <= cmd_inputs_0[7:5];
+                    cut_before <= cmd_inputs_0[18:8];
+                    cut_beyond <= cmd_inputs_0[18:8] + cmd_inputs_0[29:19];
+                    cut_origin <= {segment, 1'b0, cmd_inputs_0[1:0]} - cmd_inputs_0[18:8];
                     cut_run <= cmd_inputs_1[9:0];
                     cut_left <= cmd_inputs_1[9:0];
                     cut_step <= cmd_inputs_1[25:16];
                     cut_first <= 1;
-                    cut_at <= {segment, 1'b0, cmd_inputs_0[1:0]};
-                    cut_begin <= {segment, 1'b0, cmd_inputs_0[1:0]};
+                    cut_at <= 0;
+                    cut_begin <= 0;
                     cut_ends <= taps_left == {6'd0, cmd_inputs_1[9:0]};
                     taps_left <= taps_left == {6'd0, cmd_inputs_1[9:0]} ? taps : taps_left - cmd_inputs_1[9:0];
                     segment <= window_write;
