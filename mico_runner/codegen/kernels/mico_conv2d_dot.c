@@ -39,28 +39,40 @@ typedef struct {
 
 #define WORD(address) word_at((const void *)(address), x->x, x->end)
 
+/* The words that hold the bytes from `at` (aligned) to `stop`, where the last pair reaches beyond the image. */
+static __attribute__((noinline)) void push_end(const image *x, uintptr_t at, uintptr_t stop)
+{
+    for (; at < stop; at += 8u)
+        MICO_DOT_DO(MICO_DOT_PUSH, WORD(at), at + 4u < (uintptr_t)x->end ? WORD(at + 4u) : 0u);
+}
+
 /* The words that hold the `count` bytes from address `from` on, at least one, all in the image. */
 MICO_INLINE void push_words(const image *x, uintptr_t from, int32_t count)
 {
     uintptr_t at = from & ~(uintptr_t)3;
-    const uintptr_t stop = from + (uintptr_t)count;
+    int32_t left = count + (int32_t)(from & 3u);
 
-    while ((int32_t)(stop - at) > 24) {
+    if (__builtin_expect(at + (((uint32_t)left + 7u) & ~7u) > (uintptr_t)x->end, 0)) {
+        push_end(x, at, from + (uintptr_t)count);
+        return;
+    }
+    while (__builtin_expect(left > 24, 0)) {
         const uint32_t a = WORD(at), b = WORD(at + 4u), c = WORD(at + 8u), d = WORD(at + 12u);
-        const uint32_t e = WORD(at + 16u), f = WORD(at + 20u), g = WORD(at + 24u);
-        const uint32_t h = __builtin_expect(at + 28u < (uintptr_t)x->end, 1) ? WORD(at + 28u) : 0u;
+        const uint32_t e = WORD(at + 16u), f = WORD(at + 20u), g = WORD(at + 24u), h = WORD(at + 28u);
         at += 32u;
+        left -= 32;
         MICO_ORDER(at);
         MICO_DOT_DO(MICO_DOT_PUSH, a, b);
         MICO_DOT_DO(MICO_DOT_PUSH, c, d);
         MICO_DOT_DO(MICO_DOT_PUSH, e, f);
         MICO_DOT_DO(MICO_DOT_PUSH, g, h);
     }
-    while ((int32_t)(stop - at) > 0) {
-        const uint32_t a = WORD(at);
-        const uint32_t b = __builtin_expect(at + 4u < (uintptr_t)x->end, 1) ? WORD(at + 4u) : 0u;
+    while (__builtin_expect(left > 0, 1)) {
+        const uint32_t a = WORD(at), b = WORD(at + 4u);
         at += 8u;
+        left -= 8;
         MICO_ORDER(at);
+        MICO_ORDER(left);
         MICO_DOT_DO(MICO_DOT_PUSH, a, b);
     }
 }
@@ -83,10 +95,10 @@ static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, c
     const int32_t left = (ox * p->stride_w - p->pad_w) * depth, rows = dilation * width;
     const uint32_t zeros = (uint32_t)first << 2 | (uint32_t)last << 5, what = (uint32_t)run | (uint32_t)step << 16;
     int32_t iy = oy * p->stride_h - p->pad_h, ky = p->kernel_h, real;
-    const uint32_t clipped = clip(left, span, width, &real), where = real == 0 ? zeros : zeros | clipped;
+    const uint32_t where = clip(left, span, width, &real) | zeros;
     uintptr_t from = (uintptr_t)x->x + (uintptr_t)(iy * width + (left < 0 ? 0 : left));
 
-    for (; iy < 0 && ky > 0; ky--, iy += dilation, from += (uintptr_t)rows)
+    for (; (iy < 0 || real == 0) && ky > 0; ky--, iy += dilation, from += (uintptr_t)rows)
         MICO_DOT_DO(MICO_DOT_CUT, zeros, what);
     for (; iy < height && ky > 0; ky--, iy += dilation, from += (uintptr_t)rows) {
         const uint32_t row = ((uint32_t)from & 3u) | where;
@@ -179,7 +191,7 @@ static __attribute__((noinline)) void send_channels(const mico_weights *w, int32
     const uint32_t name = word_at(w + (i), (const uint8_t *)w, (const uint8_t *)(w + (i) + 1))
 
 /* The next `words` words of weights past the patches; the unit knows where rows end. */
-MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
+static __attribute__((noinline)) const uint32_t *multiply(const uint32_t *w, int32_t words)
 {
     for (; words >= 8; words -= 8) {
         LOAD(a, 0);
@@ -219,10 +231,10 @@ MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
 #define RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, channel, 0, 0)
 #define LAST_RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, (channel) + MICO_DOT_NEXT, 0, 0)
 
-/* A group's four channels at `positions` positions `step` elements apart. */
-MICO_INLINE void store_words(int32_t *y, int32_t positions, int32_t step)
+/* `count` channels of a group at `positions` positions `step` elements apart. */
+static __attribute__((noinline)) void store_words(int32_t *y, int32_t positions, int32_t step, int32_t count)
 {
-    for (; __builtin_expect(positions >= 2, 1); positions -= 2) {
+    for (; positions >= 2 && count == 4; positions -= 2) {
         int32_t *const z = y + step;
         const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
         const int32_t e = RESULT(0), f = RESULT(1), g = RESULT(2), h = LAST_RESULT(3);
@@ -236,19 +248,7 @@ MICO_INLINE void store_words(int32_t *y, int32_t positions, int32_t step)
         z[3] = h;
         y = z + step;
     }
-    if (__builtin_expect(positions > 0, 0)) {
-        const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
-        y[0] = a;
-        y[1] = b;
-        y[2] = c;
-        y[3] = d;
-    }
-}
-
-/* The last group's `count` channels. */
-static __attribute__((noinline)) void store_last_words(int32_t *y, int32_t positions, int32_t step, int32_t count)
-{
-    for (; positions > 0; positions--, y += step) {
+    for (; __builtin_expect(positions > 0, 0); positions--, y += step) {
         const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
         y[0] = a;
         if (count > 1)
@@ -260,89 +260,81 @@ static __attribute__((noinline)) void store_last_words(int32_t *y, int32_t posit
     }
 }
 
-/* The bytes of one position. */
-MICO_INLINE void store_four(uint8_t *y, uint32_t four, int32_t count, int whole, int halves)
+/* A loop over the positions, four at a time: STORE writes the bytes of `four` to y. */
+#define STORE_ALL(STORE)                                                                                               \
+    for (; positions >= 4; positions -= 4) {                                                                           \
+        const uint32_t a = RESULT4, b = RESULT4, c = RESULT4, d = RESULT4;                                             \
+        STORE(a)                                                                                                       \
+        STORE(b)                                                                                                       \
+        STORE(c)                                                                                                       \
+        STORE(d)                                                                                                       \
+    }                                                                                                                  \
+    for (; __builtin_expect(positions > 0, 0); positions--) {                                                          \
+        const uint32_t a = RESULT4;                                                                                    \
+        STORE(a)                                                                                                       \
+    }
+#define RESULT4 MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0)
+#define WHOLE(four)                                                                                                    \
+    *(uint32_t *)(void *)y = four;                                                                                     \
+    y += step;
+#define HALVES(four)                                                                                                   \
+    *(uint16_t *)(void *)y = (uint16_t)(four);                                                                         \
+    *(uint16_t *)(void *)(y + 2) = (uint16_t)((four) >> 16);                                                           \
+    y += step;
+#define HALF(four)                                                                                                     \
+    *(uint16_t *)(void *)y = (uint16_t)(four);                                                                         \
+    y += step;
+
+static __attribute__((noinline)) void store_bytes(uint8_t *y, int32_t positions, int32_t step, int32_t count)
 {
-    if (whole) {
-        *(uint32_t *)(void *)y = four;
+    const uint32_t alignment = (uint32_t)(uintptr_t)y | (uint32_t)step;
+
+    if (count == 4 && (alignment & 3u) == 0u) {
+        STORE_ALL(WHOLE)
         return;
     }
-    if (halves && count != 3) {
-        *(uint16_t *)(void *)y = (uint16_t)four;
-        if (count == 4)
-            *(uint16_t *)(void *)(y + 2) = (uint16_t)(four >> 16);
+    if (count == 4 && (alignment & 1u) == 0u) {
+        STORE_ALL(HALVES)
         return;
     }
-    y[0] = (uint8_t)four;
-    if (count > 1)
-        y[1] = (uint8_t)(four >> 8);
-    if (count > 2)
-        y[2] = (uint8_t)(four >> 16);
-    if (count > 3)
-        y[3] = (uint8_t)(four >> 24);
-}
-
-MICO_INLINE void store_bytes_of(uint8_t *y, int32_t positions, int32_t step, int32_t count, int whole, int halves)
-{
-    for (; __builtin_expect(positions >= 4, 1); positions -= 4, y += step) {
-        const uint32_t a = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), b = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
-        const uint32_t c = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), d = MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0);
-        store_four(y, a, count, whole, halves);
-        y += step;
-        store_four(y, b, count, whole, halves);
-        y += step;
-        store_four(y, c, count, whole, halves);
-        y += step;
-        store_four(y, d, count, whole, halves);
+    if (count == 2 && (alignment & 1u) == 0u) {
+        STORE_ALL(HALF)
+        return;
     }
-    for (; __builtin_expect(positions > 0, 0); positions--, y += step)
-        store_four(y, MICO_DOT(MICO_DOT_RESULT4, 0, 0, 0), count, whole, halves);
-}
-
-static __attribute__((noinline)) void store_last_bytes(uint8_t *y, int32_t positions, int32_t step, int32_t count)
-{
-    const int halves = ((uint32_t)(uintptr_t)y & 1u) == 0u && (step & 1) == 0;
-    if (count == 2 && halves)
-        store_bytes_of(y, positions, step, 2, 0, 1);
-    else
-        store_bytes_of(y, positions, step, count, 0, 0);
-}
-
-MICO_INLINE void store_bytes(uint8_t *y, int32_t positions, int32_t step)
-{
-    const uint32_t alignment = ((uint32_t)(uintptr_t)y | (uint32_t)step) & 3u;
-    if (alignment == 0u)
-        store_bytes_of(y, positions, step, 4, 1, 0);
-    else if (alignment == 2u)
-        store_bytes_of(y, positions, step, 4, 0, 1);
-    else
-        store_bytes_of(y, positions, step, 4, 0, 0);
+    for (; positions > 0; positions--, y += step) {
+        uint32_t four = RESULT4;
+        for (int32_t i = 0; i < count; i++, four >>= 8) {
+            y[i] = (uint8_t)four;
+            MICO_ORDER(four);
+        }
+    }
 }
 
 /* `channels` channels, whose weights are at w, of the tile's positions, to y. While a group is multiplied, the one before is stored. */
-#define MULTIPLY_TILE(name, type, store, store_last)                                                                   \
-    static __attribute__((noinline)) void name(const uint32_t *w, int32_t words, int32_t channels, int32_t positions,  \
-                                               type *y, int32_t step)                                                  \
-    {                                                                                                                  \
-        const int32_t group = 4 * words;                                                                               \
-        int32_t left = channels;                                                                                       \
-        if (left >= 4) {                                                                                               \
-            w = multiply(w, group);                                                                                    \
-            for (left -= 4; left >= 4; left -= 4, y += 4) {                                                            \
-                w = multiply(w, group);                                                                                \
-                store(y, positions, step);                                                                             \
-            }                                                                                                          \
-            multiply(w, left * words);                                                                                 \
-            store(y, positions, step);                                                                                 \
-            y += 4;                                                                                                    \
-        } else {                                                                                                       \
-            multiply(w, left * words);                                                                                 \
-        }                                                                                                              \
-        if (left != 0)                                                                                                 \
-            store_last(y, positions, step, left);                                                                      \
-    }
-MULTIPLY_TILE(multiply_to_words, int32_t, store_words, store_last_words)
-MULTIPLY_TILE(multiply_to_bytes, uint8_t, store_bytes, store_last_bytes)
+static __attribute__((noinline)) void multiply_tile(const mico_conv2d_dot_t *p, const uint32_t *w, int32_t channels,
+                                                    int32_t positions, uint8_t *y)
+{
+    const int32_t words = p->weights.row_words, group = 4 * words, step = p->out_c;
+    const int in_words = p->output.type == MICO_S32;
+    int32_t count = channels < 4 ? channels : 4;
+
+    w = multiply(w, count * words);
+    do {
+        const int32_t now = count;
+        channels -= 4;
+        if (channels > 0) {
+            count = channels < 4 ? channels : 4;
+            w = multiply(w, channels < 4 ? channels * words : group);
+        }
+        if (in_words) {
+            store_words((int32_t *)(void *)y, positions, step, now);
+            y += 16;
+        } else {
+            store_bytes(y, positions, step, now);
+            y += 4;
+        }
+    } while (channels > 0);
+}
 
 void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
 {
@@ -366,10 +358,7 @@ void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
             if (!one_block)
                 send_channels(&p->weights, c, count);
             const uint32_t *const weights = p->weights.words + c * p->weights.row_words;
-            if (element == 4)
-                multiply_to_words(weights, p->weights.row_words, count, positions, (int32_t *)(void *)to + c, p->out_c);
-            else
-                multiply_to_bytes(weights, p->weights.row_words, count, positions, to + c, p->out_c);
+            multiply_tile(p, weights, count, positions, to + c * element);
         }
         to += positions * p->out_c * element;
         for (ox += positions; ox >= p->out_w; ox -= p->out_w)
