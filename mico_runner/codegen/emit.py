@@ -66,7 +66,7 @@ def baremetal_files(programs: Sequence[Program], name: str) -> dict[str, str]:
     """What runs networks on a bare RV32 core: `main.c`, `crt0.S`, `link.ld`, `Makefile`, `network.json`."""
     layers = max(len(p.calls) for p in programs)
     main = _TEMPLATES.get_template("baremetal.c.j2").render(programs=programs, most_layers=layers)
-    function_unit = any(call.kernel == "conv2d_dot" for p in programs for call in p.calls)
+    function_unit = any("mico_dot" in call.units for p in programs for call in p.calls)
     flags = {"cflags": RV32_CFLAGS, "target": RV32_TARGET, "warnings": WARNINGS}
     makefile = _TEMPLATES.get_template("baremetal.mk.j2").render(name=name, units=_units(programs), **flags)
     content = {"name": name, "networks": [description(p) for p in programs]}

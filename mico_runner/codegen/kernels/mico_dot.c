@@ -174,6 +174,12 @@ uint32_t mico_dot_model(uint32_t op, uint32_t funct3, uint32_t a, uint32_t b)
             result |= ((uint32_t)group[i][unit.position_read] & 255u) << 8u * i;
         next_position(0);
         break;
+    case MICO_DOT_MAX:
+        for (uint32_t i = 0; i < 32u; i += 8u) {
+            const uint32_t flip = funct3 != 0u ? 0x80u : 0u, x = a >> i & 255u, y = b >> i & 255u;
+            result |= ((x ^ flip) > (y ^ flip) ? x : y) << i;
+        }
+        break;
     default: break;
     }
     return result;

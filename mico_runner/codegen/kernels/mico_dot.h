@@ -20,7 +20,8 @@ enum {
                          begin at `offset` of the word pushed first, then zeros again. */
     MICO_DOT_MAC,     /* a, b: the next 64 bits of weights; funct3 1: a alone */
     MICO_DOT_RESULT,  /* a channel of the group's four (funct3 & 3), one patch; funct3 & 4: then go to the next patch */
-    MICO_DOT_RESULT4  /* the low bytes of the group's four channels; then go to the next patch */
+    MICO_DOT_RESULT4, /* the low bytes of the group's four channels; then go to the next patch */
+    MICO_DOT_MAX      /* the greater byte of a and b, four times; funct3 1: they are signed */
 };
 
 enum {

@@ -18,7 +18,7 @@ module mico_dot (
     output wire [31:0] rsp_outputs_0
 );
     localparam CONFIG = 4'd0, RANGE = 4'd1, CHANNEL = 4'd2, TILE = 4'd3, BLOCK = 4'd4;
-    localparam PUSH = 4'd5, CUT = 4'd6, MAC = 4'd7, RESULT = 4'd8, RESULT4 = 4'd9;
+    localparam PUSH = 4'd5, CUT = 4'd6, MAC = 4'd7, RESULT = 4'd8, RESULT4 = 4'd9, MAX = 4'd10;
 
     localparam BUFFER_BITS = 10;  // 1024 words of activations
     localparam CHANNEL_BITS = 8;  // 256 channels
@@ -358,11 +358,13 @@ module mico_dot (
     always @* any_group = group_write != group_read;
 
     // ---------------------------------------------------------------------------------------------- the port
-    reg ready, as_bytes;
+    reg ready, as_bytes, as_max;
+    reg [31:0] greater;
+    integer i;
     reg [1:0] channel;
     always @* begin
         case (op)
-            PUSH: ready = 1;
+            PUSH, MAX: ready = 1;
             CUT: ready = !cutting;
             MAC: ready = !gathering && !queue_full;
             RESULT, RESULT4: ready = any_group || idle;
@@ -380,10 +382,15 @@ module mico_dot (
             rsp_valid <= 0;
         if (fire) begin
             as_bytes <= op == RESULT4;
+            as_max <= op == MAX;
+            for (i = 0; i < 4; i = i + 1)  // funct3 1: the bytes are signed
+                greater[8*i +: 8] <= {cmd_inputs_0[8*i + 7] ^ cmd_function_id[0], cmd_inputs_0[8*i +: 7]} >
+                                     {cmd_inputs_1[8*i + 7] ^ cmd_function_id[0], cmd_inputs_1[8*i +: 7]}
+                                     ? cmd_inputs_0[8*i +: 8] : cmd_inputs_1[8*i +: 8];
             channel <= cmd_function_id[1:0];
         end
     end
 
     wire [15:0] got = channel[1] ? (channel[0] ? got3 : got2) : (channel[0] ? got1 : got0);
-    assign rsp_outputs_0 = as_bytes ? {got3[7:0], got2[7:0], got1[7:0], got0[7:0]} : {{16{got[15]}}, got};
+    assign rsp_outputs_0 = as_max ? greater : as_bytes ? {got3[7:0], got2[7:0], got1[7:0], got0[7:0]} : {{16{got[15]}}, got};
 endmodule
