@@ -40,7 +40,7 @@ typedef struct {
 #define WORD(address) word_at((const void *)(address), x->x, x->end)
 
 /* The words that hold the bytes from `at` (aligned) to `stop`, where the last pair reaches beyond the image. */
-static __attribute__((noinline)) void push_end(const image *x, uintptr_t at, uintptr_t stop)
+static __attribute__((noinline, cold)) void push_end(const image *x, uintptr_t at, uintptr_t stop)
 {
     for (; at < stop; at += 8u)
         MICO_DOT_DO(MICO_DOT_PUSH, WORD(at), at + 4u < (uintptr_t)x->end ? WORD(at + 4u) : 0u);
@@ -110,7 +110,7 @@ static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, c
 }
 
 /* One patch whose rows do not fit the window or have gaps: pieces of at most a segment. */
-static __attribute__((noinline)) void push_pieces(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
+static __attribute__((noinline, cold)) void push_pieces(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                   int32_t position)
 {
     const int32_t depth = p->in_c, width = p->in_w * depth, gap = p->dilation_w != 1;
@@ -162,7 +162,7 @@ static __attribute__((noinline)) void push_tile(const mico_conv2d_dot_t *p, cons
 }
 
 /* The constants of channels c .. c + count - 1. */
-static __attribute__((noinline)) void send_channels(const mico_weights *w, int32_t c, int32_t count)
+static __attribute__((noinline, cold)) void send_channels(const mico_weights *w, int32_t c, int32_t count)
 {
     const int32_t *bias = w->bias + c, *multiplier = w->multiplier + c;
     const uint8_t *shift = w->shift + c;
@@ -191,7 +191,7 @@ static __attribute__((noinline)) void send_channels(const mico_weights *w, int32
     const uint32_t name = word_at(w + (i), (const uint8_t *)w, (const uint8_t *)(w + (i) + 1))
 
 /* The next `words` words of weights past the patches; the unit knows where rows end. */
-static __attribute__((noinline)) const uint32_t *multiply(const uint32_t *w, int32_t words)
+MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
 {
     for (; words >= 8; words -= 8) {
         LOAD(a, 0);
@@ -231,22 +231,36 @@ static __attribute__((noinline)) const uint32_t *multiply(const uint32_t *w, int
 #define RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, channel, 0, 0)
 #define LAST_RESULT(channel) (int32_t) MICO_DOT(MICO_DOT_RESULT, (channel) + MICO_DOT_NEXT, 0, 0)
 
+/* Four channels at y and at z. */
+#define STORE_TWO_POSITIONS                                                                                            \
+    {                                                                                                                  \
+        const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);                                 \
+        const int32_t e = RESULT(0), f = RESULT(1), g = RESULT(2), h = LAST_RESULT(3);                                 \
+        y[0] = a;                                                                                                      \
+        y[1] = b;                                                                                                      \
+        y[2] = c;                                                                                                      \
+        y[3] = d;                                                                                                      \
+        z[0] = e;                                                                                                      \
+        z[1] = f;                                                                                                      \
+        z[2] = g;                                                                                                      \
+        z[3] = h;                                                                                                      \
+        y += two;                                                                                                      \
+        MICO_ORDER(y);                                                                                                 \
+        z += two;                                                                                                      \
+        MICO_ORDER(z);                                                                                                 \
+    }
+
 /* `count` channels of a group at `positions` positions `step` elements apart. */
-static __attribute__((noinline)) void store_words(int32_t *y, int32_t positions, int32_t step, int32_t count)
+static __attribute__((noinline)) void store_words(void *to, int32_t positions, int32_t step, int32_t count)
 {
-    for (; positions >= 2 && count == 4; positions -= 2) {
-        int32_t *const z = y + step;
-        const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
-        const int32_t e = RESULT(0), f = RESULT(1), g = RESULT(2), h = LAST_RESULT(3);
-        y[0] = a;
-        y[1] = b;
-        y[2] = c;
-        y[3] = d;
-        z[0] = e;
-        z[1] = f;
-        z[2] = g;
-        z[3] = h;
-        y = z + step;
+    const int32_t two = 2 * step;
+    int32_t *y = to, *z = y + step;
+
+    if (count == 4) {
+        for (; positions >= 4; positions -= 4) {
+            STORE_TWO_POSITIONS
+            STORE_TWO_POSITIONS
+        }
     }
     for (; __builtin_expect(positions > 0, 0); positions--, y += step) {
         const int32_t a = RESULT(0), b = RESULT(1), c = RESULT(2), d = LAST_RESULT(3);
@@ -285,8 +299,9 @@ static __attribute__((noinline)) void store_words(int32_t *y, int32_t positions,
     *(uint16_t *)(void *)y = (uint16_t)(four);                                                                         \
     y += step;
 
-static __attribute__((noinline)) void store_bytes(uint8_t *y, int32_t positions, int32_t step, int32_t count)
+static __attribute__((noinline)) void store_bytes(void *to, int32_t positions, int32_t step, int32_t count)
 {
+    uint8_t *y = to;
     const uint32_t alignment = (uint32_t)(uintptr_t)y | (uint32_t)step;
 
     if (count == 4 && (alignment & 3u) == 0u) {
@@ -310,30 +325,35 @@ static __attribute__((noinline)) void store_bytes(uint8_t *y, int32_t positions,
     }
 }
 
+static __attribute__((noinline)) const uint32_t *multiply_some(const uint32_t *w, int32_t words)
+{
+    return multiply(w, words);
+}
+
 /* `channels` channels, whose weights are at w, of the tile's positions, to y. While a group is multiplied, the one before is stored. */
 static __attribute__((noinline)) void multiply_tile(const mico_conv2d_dot_t *p, const uint32_t *w, int32_t channels,
                                                     int32_t positions, uint8_t *y)
 {
-    const int32_t words = p->weights.row_words, group = 4 * words, step = p->out_c;
-    const int in_words = p->output.type == MICO_S32;
-    int32_t count = channels < 4 ? channels : 4;
+    const int32_t words = p->weights.row_words, group = 4 * words, step = p->out_c, rest = channels & 3;
+    const int32_t bytes = p->output.type == MICO_S32 ? 16 : 4; /* of a group */
+    void (*const store)(void *, int32_t, int32_t, int32_t) = bytes == 16 ? store_words : store_bytes;
+    int32_t groups = channels >> 2;
 
-    w = multiply(w, count * words);
-    do {
-        const int32_t now = count;
-        channels -= 4;
-        if (channels > 0) {
-            count = channels < 4 ? channels : 4;
-            w = multiply(w, channels < 4 ? channels * words : group);
+    if (groups > 0) {
+        w = multiply_some(w, group);
+        while (--groups > 0) {
+            w = multiply(w, group);
+            store(y, positions, step, 4);
+            y += bytes;
         }
-        if (in_words) {
-            store_words((int32_t *)(void *)y, positions, step, now);
-            y += 16;
-        } else {
-            store_bytes(y, positions, step, now);
-            y += 4;
-        }
-    } while (channels > 0);
+        multiply_some(w, rest * words);
+        store(y, positions, step, 4);
+        y += bytes;
+    } else {
+        multiply_some(w, rest * words);
+    }
+    if (rest != 0)
+        store(y, positions, step, rest);
 }
 
 void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
