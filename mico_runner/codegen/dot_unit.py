@@ -13,7 +13,7 @@ from mico_runner.quant.qgraph import QNode, QType, storage_bits
 CORES = ("fullcfu-dot",)  # of `hardware.Hardware.core`: those that have the unit
 OPERANDS = (1, 2, 4, 8)  # bits of weights, and of lanes
 BUFFER_WORDS = 1024  # MICO_DOT_WORDS
-POSITIONS = 8  # MICO_DOT_POSITIONS
+POSITIONS = 16  # MICO_DOT_POSITIONS
 SEGMENT_BYTES = 1016  # MICO_DOT_SEGMENT
 
 

@@ -83,7 +83,7 @@ MICO_INLINE uint32_t clip(int32_t left, int32_t span, int32_t width, int32_t *re
     const int32_t before = left < 0 ? -left < span ? -left : span : 0, right = left + span;
     const int32_t inside = (right < width ? right : width) - (left + before);
     *real = inside < 0 ? 0 : inside;
-    return (uint32_t)before << 8 | (uint32_t)*real << 19;
+    return (uint32_t)before << 10 | (uint32_t)*real << 21;
 }
 
 /* Patches first .. last of the tile, whose outputs lie side by side from (oy, ox) on: rows of the image, each for all of them. */
@@ -93,7 +93,7 @@ static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, c
     const int32_t depth = p->in_c, width = p->in_w * depth, height = p->in_h, dilation = p->dilation_h;
     const int32_t run = p->kernel_w * depth, step = p->stride_w * depth, span = run + (last - first) * step;
     const int32_t left = (ox * p->stride_w - p->pad_w) * depth, rows = dilation * width;
-    const uint32_t zeros = (uint32_t)first << 2 | (uint32_t)last << 5, what = (uint32_t)run | (uint32_t)step << 16;
+    const uint32_t zeros = (uint32_t)first << 2 | (uint32_t)last << 6, what = (uint32_t)run | (uint32_t)step << 16;
     int32_t iy = oy * p->stride_h - p->pad_h, ky = p->kernel_h, real;
     const uint32_t where = clip(left, span, width, &real) | zeros;
     uintptr_t from = (uintptr_t)x->x + (uintptr_t)(iy * width + (left < 0 ? 0 : left));
@@ -115,7 +115,7 @@ static __attribute__((noinline, cold)) void push_pieces(const mico_conv2d_dot_t 
 {
     const int32_t depth = p->in_c, width = p->in_w * depth, gap = p->dilation_w != 1;
     const int32_t runs = gap ? p->kernel_w : 1, run = gap ? depth : p->kernel_w * depth;
-    const uint32_t which = (uint32_t)position << 2 | (uint32_t)position << 5;
+    const uint32_t which = (uint32_t)position << 2 | (uint32_t)position << 6;
     int32_t iy = oy * p->stride_h - p->pad_h;
 
     for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {

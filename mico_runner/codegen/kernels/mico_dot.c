@@ -44,10 +44,10 @@ static void append(uint32_t byte, uint32_t tap, uint32_t position)
 static void cut(uint32_t a, uint32_t b)
 {
     const uint32_t run = b & 0x3ffu, step = b >> 16 & 0x3ffu;
-    const uint32_t before = a >> 8 & 0x7ffu, beyond = before + (a >> 19 & 0x7ffu);
+    const uint32_t before = a >> 10 & 0x7ffu, beyond = before + (a >> 21 & 0x7ffu);
     uint32_t begin = 0;
 
-    for (uint32_t p = a >> 2 & 7u; p <= (a >> 5 & 7u); p++, begin += step) {
+    for (uint32_t p = a >> 2 & 15u; p <= (a >> 6 & 15u); p++, begin += step) {
         for (uint32_t i = begin; i < begin + run; i++) {
             const uint32_t at = unit.segment + (a & 3u) + i - before;
             append(i >= before && i < beyond ? unit.window[at % MICO_DOT_WINDOW] : 0u, unit.tap + i - begin, p);

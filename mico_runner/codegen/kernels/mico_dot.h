@@ -15,7 +15,7 @@ enum {
     MICO_DOT_BLOCK,   /* begin again with the first channel, whose constants follow */
     MICO_DOT_PUSH,    /* a, b: two aligned words of the input, into the window */
     MICO_DOT_CUT,     /* append bytes of the window to patches first .. last: run to each, from step bytes further on to the next.
-                         a: offset | first << 2 | last << 5 | before << 8 | real << 19; b: run | step << 16
+                         a: offset | first << 2 | last << 6 | before << 10 | real << 21; b: run | step << 16
                          Counted from the first patch's first, `before` bytes are zeros, then come `real` bytes of the window, which
                          begin at `offset` of the word pushed first, then zeros again. */
     MICO_DOT_MAC,     /* a, b: the next 64 bits of weights; funct3 1: a alone */
@@ -25,7 +25,7 @@ enum {
 };
 
 enum {
-    MICO_DOT_POSITIONS = 8,  /* most patches in a tile */
+    MICO_DOT_POSITIONS = 16, /* most patches in a tile */
     MICO_DOT_WORDS = 1024,   /* of all its patches */
     MICO_DOT_CHANNELS = 256, /* whose constants fit at a time */
     MICO_DOT_WINDOW = 2048,  /* bytes: a ring */

@@ -1,6 +1,6 @@
 // Mixed-precision dot products for a core with a port for a custom function unit (CFU): docs/dot_unit.md.
 //
-// A tile of up to eight patches (the activations under one output position each) lies in a buffer; an instruction brings 64 bits of
+// A tile of up to sixteen patches (the activations under one output position each) lies in a buffer; an instruction brings 64 bits of
 // packed weights of one output channel and multiplies them with all patches, in the background. When a channel is complete, its
 // accumulators are requantised. Each cycle takes 32 bits of activations: 4, 8, 16 or 32 products.
 //
@@ -36,7 +36,7 @@ module mico_dot (
     reg [15:0] taps;          // activations of a patch
     reg [15:0] words;         // words of a patch in the buffer
     reg signed [16:0] y_min, y_max;
-    reg [3:0]  positions;     // patches in the buffer, 1 .. 8
+    reg [4:0]  positions;     // patches in the buffer, 1 .. 16
 
     always @(posedge clk) begin
         if (fire && op == CONFIG) begin
@@ -48,7 +48,7 @@ module mico_dot (
             y_max <= cmd_inputs_1[16:0];
         end
         if (fire && op == TILE)
-            positions <= cmd_inputs_0[3:0];
+            positions <= cmd_inputs_0[4:0];
     end
 
     // ---------------------------------------------------------------------------------------------- activations in
@@ -62,7 +62,7 @@ module mico_dot (
     reg        cutting;
     reg        cut_ends;      // the patches are complete with this cut
     reg        cut_pause;     // stage B writes the last word of a patch
-    reg [2:0]  cut_position, cut_last;
+    reg [3:0]  cut_position, cut_last;
     reg [9:0]  cut_run, cut_step, cut_left;
     reg [10:0] cut_begin, cut_at;  // bytes from the first patch's first: where this patch begins; the next one
     reg [10:0] cut_before, cut_beyond;
@@ -79,12 +79,13 @@ module mico_dot (
 
     reg        valid_b, first_b, last_b, done_b, ends_b, half_b, flush;
     reg [1:0]  skip_b;
-    reg [2:0]  position_b, taken_b;
+    reg [3:0]  position_b;
+    reg [2:0]  taken_b;
     reg [31:0] mask_b;
     integer    lane_b;
     reg [31:0] partial;       // a word that is not full yet
     reg [4:0]  partial_bits, row_bits;
-    reg [31:0] partials [0:7];
+    reg [31:0] partials [0:15];
     reg [BUFFER_BITS-1:0] write_at, row_at;
     wire [31:0] word_b = half_b ? window_words[63:32] : window_words[31:0];
     wire [31:0] at_skip = (word_b >> {skip_b, 3'b000}) & mask_b;
@@ -138,7 +139,7 @@ module mico_dot (
                 cut_first <= run_ends;
                 if (run_ends) begin
                     cut_begin <= next_begin;
-                    cut_position <= cut_position + 3'd1;
+                    cut_position <= cut_position + 4'd1;
                     cut_pause <= cut_ends;
                     cutting <= !cut_done;
                 end
@@ -170,11 +171,11 @@ module mico_dot (
                 PUSH: window_write <= window_write + 1'b1;
                 CUT: begin
                     cutting <= 1;
-                    cut_position <= cmd_inputs_0[4:2];
-                    cut_last <= cmd_inputs_0[7:5];
-                    cut_before <= cmd_inputs_0[18:8];
-                    cut_beyond <= cmd_inputs_0[18:8] + cmd_inputs_0[29:19];
-                    cut_origin <= {segment, 1'b0, cmd_inputs_0[1:0]} - cmd_inputs_0[18:8];
+                    cut_position <= cmd_inputs_0[5:2];
+                    cut_last <= cmd_inputs_0[9:6];
+                    cut_before <= cmd_inputs_0[20:10];
+                    cut_beyond <= cmd_inputs_0[20:10] + cmd_inputs_0[31:21];
+                    cut_origin <= {segment, 1'b0, cmd_inputs_0[1:0]} - cmd_inputs_0[20:10];
                     cut_run <= cmd_inputs_1[9:0];
                     cut_left <= cmd_inputs_1[9:0];
                     cut_step <= cmd_inputs_1[25:16];
@@ -209,14 +210,14 @@ module mico_dot (
     reg [2:0]  queue_write, queue_read;
     reg        queue_half;
     reg [3:0]  steps_left;    // in `weights`: words of each patch that they are for
-    reg [2:0]  position;
+    reg [3:0]  position;
     reg [15:0] words_left;    // of the row
     reg        row_begins;
     wire any_queued = queue_write != queue_read;
     wire queue_full = queue_write == {!queue_read[2], queue_read[1:0]};
     wire multiplying = steps_left != 0;
     wire [1:0] ratio = lane - weight;
-    wire last_position = {1'b0, position} + 4'd1 == positions;
+    wire last_position = {1'b0, position} + 5'd1 == positions;
     wire row_ends = words_left == 16'd1;
     wire step_ends = multiplying && last_position;
     wire weights_end = !multiplying || (step_ends && (row_ends || steps_left == 4'd1));  // the rest of a row's last word is padding
@@ -232,7 +233,7 @@ module mico_dot (
             queue_half <= 0;
         end else begin
             if (multiplying) begin
-                position <= last_position ? 3'd0 : position + 3'd1;
+                position <= last_position ? 4'd0 : position + 4'd1;
                 read_at <= row_ends && last_position ? {BUFFER_BITS{1'b0}} : read_at + 1'b1;
             end
             if (step_ends) begin
@@ -273,7 +274,7 @@ module mico_dot (
     end
 
     reg        valid1, valid2, valid3, valid4, first1, first2, last1, last2;
-    reg [2:0]  position1, position2, position3, position4;
+    reg [3:0]  position1, position2, position3, position4;
     reg [1:0]  output1, output2, output3, output4;
     reg [31:0] lanes1;
     reg signed [19:0] dot2;
@@ -281,7 +282,7 @@ module mico_dot (
     reg [27:0] scale3;
     reg [5:0]  shift4;
     reg signed [31:0] accumulator3;
-    reg signed [31:0] accumulators [0:7];
+    reg signed [31:0] accumulators [0:15];
     wire signed [19:0] dot;
     mico_dot_lanes products (.lane(lane), .x_signed(x_signed), .x_signs(x_signs), .x(x_word), .w(lanes1), .dot(dot));
     wire signed [31:0] base2 = first2 ? constants2[31:0] : accumulators[position2];
@@ -319,15 +320,15 @@ module mico_dot (
 
     // ---------------------------------------------------------------------------------------------- results
     // Of two groups of four channels: one that is read, one that is computed.
-    reg [15:0] results0 [0:15], results1 [0:15], results2 [0:15], results3 [0:15];
+    reg [15:0] results0 [0:31], results1 [0:31], results2 [0:31], results3 [0:31];
     reg [15:0] got0, got1, got2, got3;
     reg        group_write, group_read;
     reg        any_group;     // the group to be read is complete
-    reg [2:0]  read_position;
-    wire [3:0] put = {group_write, position4}, get = {group_read, read_position};
-    wire group_ends = valid4 && output4 == 2'd3 && {1'b0, position4} + 4'd1 == positions;
+    reg [3:0]  read_position;
+    wire [4:0] put = {group_write, position4}, get = {group_read, read_position};
+    wire group_ends = valid4 && output4 == 2'd3 && {1'b0, position4} + 5'd1 == positions;
     wire advance = fire && (op == RESULT4 || (op == RESULT && cmd_function_id[2]));
-    wire group_read_ends = advance && {1'b0, read_position} + 4'd1 == positions;
+    wire group_read_ends = advance && {1'b0, read_position} + 5'd1 == positions;
     wire idle = !multiplying && !any_queued && !valid1 && !valid2 && !valid3 && !valid4;
 
     always @(posedge clk) begin
@@ -346,7 +347,7 @@ module mico_dot (
         if (group_ends)
             group_write <= !group_write;
         if (advance)
-            read_position <= group_read_ends ? 3'd0 : read_position + 3'd1;
+            read_position <= group_read_ends ? 4'd0 : read_position + 4'd1;
         if (group_read_ends)
             group_read <= !group_read;
         if (fire && (op == CONFIG || op == TILE || op == BLOCK)) begin
