@@ -6,7 +6,7 @@ SPEC ?= specs/quickstart.yaml
 SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench calibrate profiles proxies setup-rtl clean
+.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench calibrate profiles proxies setup-rtl setup-qemu clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,10 @@ bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 setup-rtl: $(INSTALLED)   ## what RTL simulation needs: verilator, a RISC-V gcc (Debian's packages), the cores' Verilog
 	command -v verilator riscv64-unknown-elf-gcc >/dev/null || $(SUDO) apt-get install -y verilator gcc-riscv64-unknown-elf g++ make
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[rtl]'
+
+setup-qemu:               ## what QEMU targets need: the emulators, gcc for RISC-V and Arm (Debian's packages)
+	command -v qemu-system-riscv32 qemu-system-arm riscv64-unknown-elf-gcc arm-none-eabi-gcc >/dev/null || \
+		$(SUDO) apt-get install -y qemu-system-misc qemu-system-arm gcc-riscv64-unknown-elf gcc-arm-none-eabi make
 
 clean:           ## remove the environment and caches; outputs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache

@@ -25,7 +25,7 @@ setup(
     package_dir={"mico_runner.share": "mico_runner/share", **room_packages()},
     package_data={
         "": ["*.yaml", "*.csv", "*.md"],
-        "mico_runner.codegen": ["kernels/*", "templates/*"],
+        "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],
         "mico_runner.simulate": ["rtl_bench/*", "dot_unit/*"],
     },

@@ -56,10 +56,9 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str
     program = lower(graph, tiles=runtime in TILED, dot_unit=core in dot_unit.CORES)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    bare = runtime == "baremetal"
-    files = emit.baremetal_files([program], program.name) if bare else emit.host_files(program, graph.name)
-    _write({**emit.network_files(program, graph.name), **files}, folder)
+    _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name)}, folder)
     emit.copy_kernels([program], folder)
+    emit.copy_boards(folder)
     tables = emit.sections(program)
     return CodegenResult(
         name=program.name,
@@ -99,14 +98,13 @@ def generate_networks(
     folder.mkdir(parents=True, exist_ok=True)
     for program, graph in zip(programs, graphs, strict=True):
         _write(emit.network_files(program, graph.name), folder)
-    if runtime == "baremetal":
-        _write(emit.baremetal_files(programs, emit.BUNDLE), folder)
-    else:
-        _write(emit.bundle_files(programs), folder)
+    _write(emit.bundle_files(programs), folder)
     emit.copy_kernels(programs, folder)
+    emit.copy_boards(folder)
     return programs
 
 
 def _write(files: dict[str, str], folder: Path) -> None:
     for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")

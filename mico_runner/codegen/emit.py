@@ -14,10 +14,13 @@ import numpy as np
 from mico_runner.codegen.program import Call, Program, shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
+BOARDS = Path(__file__).parent / "boards"  # one folder each: board.h, start.S, link.ld, toolchain.cmake
 CFLAGS = "-O3 -march=native"
 # The multilib's own name of the ISA: "_zicsr" in it would pick a libgcc of another ABI. Loops stay loops, not calls of memcpy.
 RV32_TARGET = "-march=rv32im -misa-spec=2.2 -mabi=ilp32"
 RV32_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -fno-schedule-insns -ffunction-sections"
+ARM_TARGET = "-mcpu=cortex-m3 -mthumb"
+ARM_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -ffunction-sections"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
 SHARED = {"max_pool2d": ["mico_pool"], "avg_pool2d": ["mico_pool"]}  # kernel -> further files that it includes
 BUNDLE = "networks"  # the program of `generate_networks`
@@ -45,38 +48,34 @@ def network_files(program: Program, title: str) -> dict[str, str]:
     return {name: _render(template, program, title) for name, template in templates.items()}
 
 
-def host_files(program: Program, title: str) -> dict[str, str]:
-    """What runs one network on the host: `main.c`, `Makefile`, `README.md`, `network.json`."""
+def single_files(program: Program, title: str) -> dict[str, str]:
+    """What one network needs to run: `main.c` for the host, `README.md`, and what `build_files` gives."""
     files = {name: _render(name, program, title) for name in ("main.c", "README.md")}
-    return {
-        **files,
-        "Makefile": _makefile(program.name, [program]),
-        "network.json": json.dumps(description(program), indent=1) + "\n",
-    }
+    return {**files, **build_files([program], program.name)}
 
 
 def bundle_files(programs: Sequence[Program]) -> dict[str, str]:
-    """What runs many networks in one program: `main.c`, `Makefile`, `network.json`."""
+    """What many networks in one program need to run: `main.c` for the host, and what `build_files` gives."""
     main = _TEMPLATES.get_template("bundle.c.j2").render(programs=programs)
-    content = {"name": BUNDLE, "networks": [description(p) for p in programs]}
-    return {"main.c": main, "Makefile": _makefile(BUNDLE, programs), "network.json": json.dumps(content) + "\n"}
+    return {"main.c": main, **build_files(programs, BUNDLE)}
 
 
-def baremetal_files(programs: Sequence[Program], name: str) -> dict[str, str]:
-    """What runs networks on a bare RV32 core: `main.c`, `crt0.S`, `link.ld`, `Makefile`, `network.json`."""
+def build_files(programs: Sequence[Program], name: str) -> dict[str, str]:
+    """`boards/bare.c`, the main function without an operating system; `Makefile`, `CMakeLists.txt`, `network.json`."""
     layers = max(len(p.calls) for p in programs)
-    main = _TEMPLATES.get_template("baremetal.c.j2").render(programs=programs, most_layers=layers)
-    function_unit = any("mico_dot" in call.units for p in programs for call in p.calls)
-    flags = {"cflags": RV32_CFLAGS, "target": RV32_TARGET, "warnings": WARNINGS}
-    makefile = _TEMPLATES.get_template("baremetal.mk.j2").render(name=name, units=_units(programs), **flags)
-    content = {"name": name, "networks": [description(p) for p in programs]}
-    return {
-        "main.c": main,
-        "crt0.S": _TEMPLATES.get_template("crt0.S.j2").render(function_unit=function_unit),
-        "link.ld": _TEMPLATES.get_template("link.ld.j2").render(),
-        "Makefile": makefile,
-        "network.json": json.dumps(content, indent=1) + "\n",
+    flags = {
+        "warnings": WARNINGS,
+        "cflags": CFLAGS,
+        "rv32": {"target": RV32_TARGET, "cflags": RV32_CFLAGS},
+        "arm": {"target": ARM_TARGET, "cflags": ARM_CFLAGS},
     }
+    content = {"name": name, "networks": [description(p) for p in programs]}
+    build = {
+        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=_units(programs), **flags)
+        for file in ("Makefile", "CMakeLists.txt")
+    }
+    bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, most_layers=layers)
+    return {**build, "boards/bare.c": bare, "network.json": json.dumps(content, indent=1) + "\n"}
 
 
 def copy_kernels(programs: Sequence[Program], folder: Path) -> None:
@@ -85,6 +84,11 @@ def copy_kernels(programs: Sequence[Program], folder: Path) -> None:
         for source in (KERNELS / f"{unit}.h", KERNELS / f"{unit}.c"):
             if source.is_file():  # mico_pool is a header alone
                 shutil.copyfile(source, folder / source.name)
+
+
+def copy_boards(folder: Path) -> None:
+    """Copy what each board needs besides `boards/bare.c`."""
+    shutil.copytree(BOARDS, folder / "boards", dirs_exist_ok=True)
 
 
 def sections(program: Program) -> dict[str, int]:
@@ -121,14 +125,9 @@ def _kernel_units(programs: Sequence[Program]) -> list[str]:
 
 
 def _units(programs: Sequence[Program]) -> list[str]:
-    """Names of all C files without suffix."""
+    """Names of all C files without suffix, `main` left out: networks, tables, kernels."""
     networks = [unit for p in programs for unit in (p.name, f"{p.name}_weights")]
-    return ["main", *networks, *(u for u in _kernel_units(programs) if (KERNELS / f"{u}.c").is_file())]
-
-
-def _makefile(name: str, programs: Sequence[Program]) -> str:
-    units = _units(programs)
-    return _TEMPLATES.get_template("Makefile.j2").render(name=name, units=units, cflags=CFLAGS, warnings=WARNINGS)
+    return [*networks, *(u for u in _kernel_units(programs) if (KERNELS / f"{u}.c").is_file())]
 
 
 def _render(template: str, program: Program, title: str) -> str:
@@ -152,15 +151,22 @@ def _render(template: str, program: Program, title: str) -> str:
 
 
 def _members(call: Call, prefix: str) -> Iterator[str]:
-    """Lines of the call's struct: its own members share lines, those of a nested struct have lines of their own."""
-    yield from _wrapped([f".{k} = {v}" for k, v in call.fields.items() if not isinstance(v, dict)])
+    """Lines of the call's struct: its own members share lines, those of a nested struct have lines of their own.
+
+    What is absent is 0 in C; members that are 0 are left out.
+    """
+    yield from _wrapped([f".{k} = {v}" for k, v in call.fields.items() if not isinstance(v, dict) and not _is_zero(v)])
     for key, value in call.fields.items():
         if isinstance(value, dict):
-            yield from _wrapped([f".{key}.{k} = {v}" for k, v in value.items()])
+            yield from _wrapped([f".{key}.{k} = {v}" for k, v in value.items() if not _is_zero(v)])
     if w := call.weights:
         for key, table in (("words", "weight"), ("bias", "bias"), ("multiplier", "multiplier"), ("shift", "shift")):
             yield f".weights.{key} = {prefix}_{call.name}_{table}"
         yield f".weights.row_words = {w.words.shape[1]}, .weights.taps = {w.taps}, .weights.bits = {w.bits}"
+
+
+def _is_zero(value: Any) -> bool:
+    return value in (0, "0x00000000u")
 
 
 def _wrapped(items: list[str], width: int = 100) -> Iterator[str]:

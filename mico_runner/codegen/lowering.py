@@ -19,7 +19,7 @@ from mico_runner.quant.qgraph import QGraph, QNode
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
-_TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena"}
+_TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "rtl", "rv32"}
 
 
 def lower(graph: QGraph, tiles: bool = False, dot_unit: bool = False) -> Program:

@@ -1,7 +1,7 @@
 """Kernel-latency profiles: CSV files brought to the kernel table's named columns.
 
 A profile is a name of the catalog, or the path of a CSV file with the kernel table's own column names whose latency column says its
-unit: `latency_cycles`, `latency_ns`, `latency_us` or `latency_ms`.
+unit: `latency_cycles`, `latency_instructions`, `latency_ns`, `latency_us` or `latency_ms`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mico_runner.data import catalog
 from mico_runner.errors import UsageError
 from mico_runner.kernel_table import BITS, KINDS, SHAPE, kernel_table
 
-UNITS = ("cycles", "ns", "us", "ms")
+UNITS = ("cycles", "instructions", "ns", "us", "ms")
 
 
 def load_profile(names: str | list[str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.proxy import AUTO
 from mico_runner.proxy.model import make
-from mico_runner.proxy.strategies import Strategy
+from mico_runner.proxy.strategies import Strategy, for_unseen_shapes
 from mico_runner.validation.metrics import error_metrics
 from mico_runner.validation.protocols import Splits, group_ids, splits
 
@@ -89,8 +89,11 @@ def _held_out(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tested positions, their predictions and the number of their fold; in the order of the rows where each is tested once."""
     tested, predicted, fold_of = [], [], []
+    shapes = group_ids(rows)
     for fold, (train, test) in enumerate(folds):
-        fitted = clone(estimator).fit(rows.iloc[train], measured[train])
+        known = np.isin(shapes[test], shapes[train]).any()
+        fitted = clone(estimator) if known else for_unseen_shapes(estimator)
+        fitted.fit(rows.iloc[train], measured[train])
         tested.append(test)
         predicted.append(fitted.predict(rows.iloc[test]))
         fold_of.append(np.full(len(test), fold))

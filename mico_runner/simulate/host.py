@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import platform
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -18,15 +14,13 @@ import numpy as np
 
 from mico_runner.errors import StepError, StepSkipped
 from mico_runner.quant.qgraph import QType
+from mico_runner.simulate import program
 
 CFLAGS = "-O3 -march=native"
 SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 TIMING = "-DMICO_TIMING"
 INSTALL = "apt-get install gcc make"
-BUILD_TIMEOUT_S = 1800.0
 RUN_TIMEOUT_S = 1800.0
-SANITIZER_LINES = ("SUMMARY: AddressSanitizer", "SUMMARY: UndefinedBehaviorSanitizer", "SUMMARY: LeakSanitizer")
-_LAST_LINES = 15  # of a failed tool's output, in the message
 
 
 class LayerTime(NamedTuple):
@@ -52,8 +46,7 @@ def build(
         timing: compile in the clock around each layer, for `time_layers`.
 
     Returns:
-        The binary. It lies in a folder named by the content of the sources, the flags and the compiler, so that a stale one is
-        never run and an unchanged one is never built again.
+        The binary, in a folder of its own (`program.make`).
 
     Raises:
         StepSkipped: gcc or make is missing.
@@ -62,28 +55,9 @@ def build(
     folder = Path(folder)
     _needs("gcc")
     _needs("make")
-    name = describe(folder)["name"]
     flags = " ".join([SANITIZE if sanitize else cflags, *([TIMING] if timing else [])])
-    sources = sorted([*folder.glob("*.c"), *folder.glob("*.h"), folder / "Makefile", folder / "network.json"])
-    store = Path(into) if into else folder / "build"
-    home = store / _fingerprint(sources, flags)
-    binary = home / name
-    if binary.is_file():
-        return binary
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=store) as scratch:
-        work = Path(scratch) / "work"
-        work.mkdir()
-        for source in sources:
-            shutil.copyfile(source, work / source.name)
-        command = ["make", "--no-print-directory", f"-j{os.cpu_count() or 1}", f"CFLAGS={flags}", "BUILD=."]
-        checked(command, "the C compiler", BUILD_TIMEOUT_S, cwd=work)
-        try:
-            work.rename(home)
-        except OSError:  # another process has built the same meanwhile
-            if not binary.is_file():
-                raise
-    return binary
+    name = program.describe(folder)["name"]
+    return program.make(folder, into, name, compiler="the C compiler", key=_machine(), settings=[f"CFLAGS={flags}"])
 
 
 def run(binary: Path | str, images: np.ndarray, timeout_s: float = RUN_TIMEOUT_S) -> np.ndarray:
@@ -116,13 +90,13 @@ def compiler_version() -> str:
 
 
 def _run(binary: Path, images: np.ndarray, repeats: int | None, timeout_s: float) -> tuple[np.ndarray, list[LayerTime]]:
-    network = describe(binary.parent)
+    network = program.describe(binary.parent)["networks"][0]
     shape = tuple(network["output"]["shape"])
     with tempfile.TemporaryDirectory(prefix="mico-host-") as scratch:
         paths = [Path(scratch) / name for name in ("images.bin", "logits.bin", "times.bin")]
         paths[0].write_bytes(to_memory(images, network["input"]).tobytes())
         timed = [] if repeats is None else [str(paths[2]), str(repeats)]
-        checked([str(binary.resolve()), *map(str, paths[:2]), *timed], binary.name, timeout_s)
+        program.checked([str(binary.resolve()), *map(str, paths[:2]), *timed], binary.name, timeout_s)
         values = read_exactly(paths[1], np.int32, len(images) * math.prod(shape), binary.name)
         times = [] if repeats is None else _layer_times(paths[2], network["layers"], len(images) * repeats)
     return from_memory(values, shape), times
@@ -149,19 +123,19 @@ def from_memory(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(values.reshape(-1, height, width, channels).transpose(0, 3, 1, 2))
 
 
-def read_exactly(path: Path, dtype: type, count: int, program: str) -> np.ndarray:
+def read_exactly(path: Path, dtype: type, count: int, writer: str) -> np.ndarray:
     """`count` numbers from a file that holds nothing else; raises StepError."""
     values = np.fromfile(path, dtype=dtype) if path.is_file() else np.zeros(0, dtype)
     expected = count * np.dtype(dtype).itemsize
     if path.is_file() and path.stat().st_size == expected:
         return values
     found = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
-    raise StepError(f"{program} ended normally but wrote {found} as {path.name} instead of {expected} bytes")
+    raise StepError(f"{writer} ended normally but wrote {found} as {path.name} instead of {expected} bytes")
 
 
 def run_program(command: list[str], timeout_s: float = RUN_TIMEOUT_S) -> None:
     """Run a program that `build` made; raises StepError when it crashes or hangs."""
-    checked(command, Path(command[0]).name, timeout_s)
+    program.checked(command, Path(command[0]).name, timeout_s)
 
 
 def _layer_times(path: Path, calls: list[dict[str, str]], passes: int) -> list[LayerTime]:
@@ -173,49 +147,18 @@ def _layer_times(path: Path, calls: list[dict[str, str]], passes: int) -> list[L
     return [LayerTime(*item) for item in total.items()]
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """The network.json that `codegen` wrote; raises StepError when there is none."""
-    path = folder / "network.json"
-    if not path.is_file():
-        raise StepError(f"{folder} holds no generated network (no network.json); run codegen first")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def _needs(tool: str) -> None:
     if shutil.which(tool) is None:
         raise StepSkipped(f"simulating on the host needs {tool}, which is not installed: {INSTALL}")
 
 
-def _fingerprint(sources: list[Path], flags: str) -> str:
-    """Names the content of the sources, the flags, the compiler and the CPU that `-march=native` means."""
+def _machine() -> str:
+    """The compiler and the CPU that `-march=native` means."""
     compiler = subprocess.run(
-        ["gcc", "-march=native", "-dM", "-E", "-"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ["gcc", "-march=native", "-dM", "-E", "-"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    digest = hashlib.sha256(f"{flags}\n{platform.machine()}\n".encode() + compiler.stdout)
-    for source in sources:
-        content = source.read_bytes()
-        digest.update(f"{source.name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:16]
-
-
-def checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> None:
-    """Run a command; raises StepError with its last lines when it fails or takes longer than `timeout_s`."""
-    try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        output = (error.stderr or error.stdout or b"").decode(errors="replace")
-        raise StepError(f"{what} did not end within {timeout_s:g} s and was stopped{_tail(output)}") from None
-    except OSError as error:
-        raise StepError(f"{what} cannot be run: {error}") from None
-    if done.returncode < 0:
-        raise StepError(f"{what} was ended by {signal.Signals(-done.returncode).name}{_tail(done.stderr)}")
-    if done.returncode:
-        raise StepError(f"{what} failed with exit code {done.returncode}{_tail(done.stderr or done.stdout)}")
-
-
-def _tail(output: str) -> str:
-    """The last lines; of a sanitizer's report, its summary (the rest is a map of the memory)."""
-    every = output.strip().splitlines()
-    lines = [line for line in every if line.startswith(SANITIZER_LINES) or ": runtime error: " in line] or every
-    lines = lines[-_LAST_LINES:]
-    return ":\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+    return f"{platform.machine()}\n{compiler.stdout}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from mico_runner import codegen
 from mico_runner.quant.qgraph import TERNARY, QGraph, QNode, QTensor, QType
-from mico_runner.simulate import host
+from mico_runner.simulate import host, program, protocol
 
 SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thousand times the clock's resolution
 KINDS = ("conv2d", "linear", "max_pool2d", "avg_pool2d", "add")
@@ -123,12 +123,10 @@ def build_networks(
 
 def run_networks(binary: Path, graphs: Sequence[QGraph], images: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Outputs of each network on its images (N, *input shape): int32 (N, *output shape). Raises as `host.run`."""
-    networks = host.describe(binary.parent)["networks"]
+    networks = program.describe(binary.parent)["networks"]
     with tempfile.TemporaryDirectory(prefix="mico-host-") as scratch:
         source, target = Path(scratch) / "inputs.bin", Path(scratch) / "outputs.bin"
-        with source.open("wb") as file:
-            for network, batch in zip(networks, images, strict=True):
-                file.write(np.uint32(len(batch)).tobytes() + host.to_memory(batch, network["input"]).tobytes())
+        source.write_bytes(protocol.encode(networks, images))
         host.run_program([str(binary), "check", str(source), str(target)])
         counts = [len(x) * int(np.prod(g.tensors[g.output].shape)) for g, x in zip(graphs, images, strict=True)]
         values = host.read_exactly(target, np.int32, sum(counts), binary.name)

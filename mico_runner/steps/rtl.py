@@ -12,8 +12,9 @@ from mico_runner import codegen, hardware, quant
 from mico_runner.graph.ir import Graph
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import LayerBits, QGraph
-from mico_runner.simulate import host, rtl
+from mico_runner.simulate import program, rtl
 from mico_runner.steps.base import StepContext
+from mico_runner.steps.codegen import target_core
 from mico_runner.steps.network import Latency, quantiser, uniform
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may differ
 
 
-def program(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
+def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
     """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
     if ctx.spec["codegen"]["runtime"] == runtime:
         return ctx.upstream("codegen") / "c"
-    codegen.generate(deployed, ctx.work / runtime, runtime=runtime)
+    codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=target_core(ctx.spec, runtime))
     return ctx.work / runtime
 
 
@@ -40,7 +41,7 @@ class RtlBench:
 
     def network(self, deployed: QGraph) -> pd.DataFrame:
         """Run the deployed network, and the same at 8 bits. Returns columns layer, measured (cycles of each node)."""
-        table, wrong = self._run(deployed, program(self._ctx, deployed, "baremetal"))
+        table, wrong = self._run(deployed, program_for(self._ctx, deployed, "baremetal"))
         self._ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
         total = float(table["measured"].sum())
         self._ctx.metric("simulate.network_cycles", total, "cycles", "lower", tolerance=TOLERANCE)
@@ -94,13 +95,13 @@ class RtlBench:
         """Cycles of each node (columns layer, measured) and the images with other outputs than the reference's."""
         if sources is None:
             sources = self._ctx.work / "rtl"
-            codegen.generate(deployed, sources, runtime="baremetal")
+            codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core)
         image = rtl.build(sources, self._ctx.work / "rtl-builds")
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))
         run = rtl.run(image, [integers], on=self._device.core, wait_states=wait_states)[0]
         expected = reference.run(deployed, integers)
         wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
-        nodes = [layer["node"] for layer in host.describe(image.parent)["networks"][0]["layers"]]
+        nodes = [layer["node"] for layer in program.describe(image.parent.parent)["networks"][0]["layers"]]
         table = pd.DataFrame({"layer": nodes, "measured": np.median(run.cycles, axis=0)})
         return table.groupby("layer", sort=False, as_index=False).sum(), wrong

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 3
+    VERSION = 4
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs, task_inputs
@@ -36,6 +36,7 @@ class Simulate(Step):
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.simulate import host
+        from mico_runner.steps import qemu
         from mico_runner.steps.network import load_task, trained_graph
         from mico_runner.steps.rtl import RtlBench
 
@@ -74,6 +75,8 @@ class Simulate(Step):
             measured["rtl"] = bench.network(deployed)
             if section["rtl_assignments"] and ctx.has("fit"):
                 bench.predictions(section["rtl_assignments"])
+        if "qemu" in targets:
+            measured["qemu"] = qemu.check(ctx, deployed, _first(images, section["qemu_images"]))
         if ctx.has("fit"):
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -86,7 +89,8 @@ class Simulate(Step):
 
         device = hardware.load(ctx.spec["hardware"])
         target = "host" if device.name == "host" else device.kind if device.kind in accelerators.KINDS else None
-        target = "rtl" if device.core else target
+        if device.core:
+            target = "qemu" if device.latency_unit == "instructions" else "rtl"
         latency = Latency(ctx, network)
         predicted = latency.by_layer(assignment).rename(columns={"latency": "predicted"})
         predicted["unit"] = latency.unit
@@ -120,9 +124,9 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
     from mico_runner import quant
     from mico_runner.quant import reference
     from mico_runner.simulate import host
-    from mico_runner.steps.rtl import program
+    from mico_runner.steps.rtl import program_for
 
-    sources = program(ctx, deployed, "host")
+    sources = program_for(ctx, deployed, "host")
     integers = quant.quantize_input(deployed, images.floats())
     logits = host.run(host.build(sources, ctx.work), integers)
     if sanitize:
@@ -147,4 +151,6 @@ def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str)
     ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
     if "energy_pj" in trace:
         ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")
+    if device.architecture is not None and device.architecture.area_um2 is not None:
+        ctx.metric("simulate.area", device.architecture.area_um2, "um2", "lower")
     return trace[["layer", "cycles"]].rename(columns={"cycles": "measured"})

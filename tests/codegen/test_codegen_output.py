@@ -49,7 +49,7 @@ def test_the_header_states_the_sizes(written):
         "OUTPUTS": 10,
         "LAYERS": 9,
     }
-    described = json.loads((written.folder / "network.json").read_text())
+    (described,) = json.loads((written.folder / "network.json").read_text())["networks"]
     assert (described["arena_bytes"], described["flash_bytes"]) == (written.arena_bytes, written.flash_bytes)
 
 
@@ -90,8 +90,10 @@ def test_nodes_that_the_output_does_not_need_are_left_out(tmp_path):
 
 def test_generation_is_repeatable(written, tmp_path):
     codegen.generate(small_network(), tmp_path)
-    for path in tmp_path.iterdir():
-        assert path.read_bytes() == (written.folder / path.name).read_bytes()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert tmp_path / "boards" / "bare.c" in files
+    for path in files:
+        assert path.read_bytes() == (written.folder / path.relative_to(tmp_path)).read_bytes()
 
 
 @needs_gcc

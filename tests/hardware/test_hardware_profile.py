@@ -14,7 +14,8 @@ def test_shipped_devices(name):
     device = hardware.load(name)
     assert device.name == name
     assert device == hardware.load(paths.shipped("hardware") / f"{name}.yaml")
-    given = {"batch", "weight_bits", "activation_bits"} | ({"clock_hz"} if device.clock_hz else set())
+    optional = ("clock_hz", "flash_bytes", "ram_bytes")
+    given = {"batch", "weight_bits", "activation_bits", *(key for key in optional if getattr(device, key))}
     assert set(device.sources) == given, "every figure has a source"
     assert {8} <= set(device.weight_bits) & set(device.activation_bits), "INT8 is what relative limits refer to"
 
@@ -51,7 +52,7 @@ def test_unknown_names_have_neighbours():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("kind: gpu", "chip.yaml:1:7: kind: found 'gpu'; allowed: one of bitfusion, cpu, systolic"),
+        ("kind: gpu", "chip.yaml:1:7: kind: found 'gpu'; allowed: one of bitfusion, cpu, spatial, systolic"),
         ("clock_hz: 0", "chip.yaml:1:11: clock_hz: found 0; allowed: a number above 0 or null"),
         ("clock_hz: .inf", "chip.yaml:1:11: clock_hz: found inf; allowed: a finite number"),
         ("batch: true", "chip.yaml:1:8: batch: found true; allowed: a whole number from 1 to 65536"),

@@ -12,7 +12,7 @@ import pytest
 from mico_runner import codegen
 from mico_runner.errors import StepError, StepSkipped, UnknownName
 from mico_runner.quant import reference
-from mico_runner.simulate import host, rtl
+from mico_runner.simulate import program, rtl
 from mico_runner.simulate.host_kernels import single_layer
 
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
@@ -43,7 +43,7 @@ def replace_main(folder, body: str) -> None:
     out = "#define OUT (*(volatile unsigned *)0xf0000000u)"
     hook = "void mico_layer_hook(int layer); void mico_layer_hook(int layer) { (void)layer; }"
     memory = "void *memset(void *t, int v, unsigned long n); void *memcpy(void *t, const void *f, unsigned long n);"
-    (folder / "main.c").write_text(f"{out}\n{hook}\n{memory}\nint main(void);\n{body}\n")
+    (folder / "boards" / "bare.c").write_text(f"{out}\n{hook}\n{memory}\nint main(void);\n{body}\n")
 
 
 @needs_rtl
@@ -145,5 +145,5 @@ def test_an_unknown_core():
 
 
 def test_the_program_describes_its_networks(folder):
-    (network,) = host.describe(folder)["networks"]
+    (network,) = program.describe(folder)["networks"]
     assert network["layers"] == [{"node": "conv2d", "call": "conv2d", "kernel": "conv2d_tiled"}]

@@ -12,7 +12,7 @@
 MICO_INLINE uint32_t word_at(const void *at, const uint8_t *begin, const uint8_t *end)
 {
     uint32_t word = 0;
-#ifdef __riscv
+#ifdef MICO_DOT_UNIT
     (void)begin;
     (void)end;
     __asm__ volatile("lw %0, %1" : "=r"(word) : "m"(*(const uint32_t *)at));
@@ -27,7 +27,7 @@ MICO_INLINE uint32_t word_at(const void *at, const uint8_t *begin, const uint8_t
 }
 
 /* Keeps the compiler from moving what comes after before what comes before. */
-#ifdef __riscv
+#ifdef MICO_DOT_UNIT
 #define MICO_ORDER(value) __asm__ volatile("" : "+r"(value))
 #else
 #define MICO_ORDER(value) ((void)(value))

@@ -1,6 +1,6 @@
 /* The dot-product unit (docs/dot_unit.md): one custom instruction, whose funct7 says what to do.
  *
- * On a machine without the unit the same calls go to a model of it, mico_dot.c. The unit has a state: kernels that use it must not
+ * Without MICO_DOT_UNIT the same calls go to a model of it, mico_dot.c. The unit has a state: kernels that use it must not
  * interrupt each other. */
 #ifndef MICO_DOT_H
 #define MICO_DOT_H
@@ -34,7 +34,7 @@ enum {
     MICO_DOT_NEXT = 4        /* funct3 of RESULT */
 };
 
-#ifdef __riscv
+#ifdef MICO_DOT_UNIT
 #define MICO_DOT(op, funct3, a, b)                                                                                     \
     __extension__({                                                                                                    \
         uint32_t mico_dot_result;                                                                                      \

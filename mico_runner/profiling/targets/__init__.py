@@ -33,7 +33,7 @@ class Measurement:
 
 
 class Target(ABC):
-    """Times kernels. `unit` is that of its latencies: "cycles" or "ns"."""
+    """Times kernels. `unit` is that of its latencies: "cycles", "instructions" or "ns"."""
 
     unit: str
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,20 +38,36 @@ class Rtl(Target):
         }
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
-        if hardware.core is None:
+        if hardware.core not in rtl.CORES:
             raise UsageError(f"profile.target is rtl, but hardware {hardware.name!r} names no core")
-        rng = np.random.default_rng(0)
-        calls = table[["kind", *SHAPE, *BITS]].to_dict("records")
-        cycles: list[int] = []
-        for start in range(0, len(calls), KERNELS_PER_PROGRAM):
-            graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
-            graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
-            folder = work / f"{table['kind'].iloc[0]}-{start}"
-            codegen.generate_networks(graphs, folder, runtime="baremetal")
-            tensors = [graph.tensors[graph.input] for graph in graphs]
-            images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
-            wait_states = int(hardware.value("wait_states"))
+        wait_states = int(hardware.value("wait_states"))
+
+        def run(folder: Path, images: list[np.ndarray]) -> list[int]:
             runs = rtl.run(rtl.build(folder), images, on=hardware.core, wait_states=wait_states)
-            cycles += [int(run.cycles.sum()) for run in runs]
-            shutil.rmtree(folder)
-        return Measurement(np.array(cycles, "int64"))
+            return [int(run.cycles.sum()) for run in runs]
+
+        return Measurement(in_programs(table, work, run, hardware.core))
+
+
+def in_programs(
+    table: pd.DataFrame, work: Path, run: Callable[[Path, list[np.ndarray]], list[int]], core: str | None = None
+) -> np.ndarray:
+    """Latency of every row of a kernel table, in batches: int64 (rows,).
+
+    Args:
+        run: folder of a bare-metal program of several networks, one image for each -> latency of each.
+        core: whose function unit the kernels use, if it has one.
+    """
+    rng = np.random.default_rng(0)
+    calls = table[["kind", *SHAPE, *BITS]].to_dict("records")
+    latencies: list[int] = []
+    for start in range(0, len(calls), KERNELS_PER_PROGRAM):
+        graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
+        graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
+        folder = work / f"{table['kind'].iloc[0]}-{start}"
+        codegen.generate_networks(graphs, folder, runtime="baremetal", core=core)
+        tensors = [graph.tensors[graph.input] for graph in graphs]
+        images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
+        latencies += run(folder, images)
+        shutil.rmtree(folder)
+    return np.array(latencies, "int64")

@@ -1,0 +1,58 @@
+"""What the simulate step does on QEMU: every chosen image through the program of the device's instruction set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mico_runner import hardware, quant
+from mico_runner.errors import StepError
+from mico_runner.quant import reference
+from mico_runner.quant.qgraph import QGraph
+from mico_runner.simulate import cores, program, qemu
+from mico_runner.steps.base import StepContext
+from mico_runner.steps.rtl import program_for
+
+if TYPE_CHECKING:
+    from mico_runner.data.tasks import Split
+
+TOLERANCE = "1%"  # counts repeat exactly; the compiler's version may differ
+_SHOWN = 10  # outputs of an image in a message
+
+
+def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
+    """Run the images on the device's machine. Returns columns layer, measured (instructions of each node, medians over the images).
+
+    Raises:
+        StepError: other outputs than the integer reference's; a program that traps, hangs or breaks its protocol.
+        StepSkipped: QEMU or the compiler is missing.
+    """
+    machine = cores.QEMU[hardware.load(ctx.spec["hardware"]).core]
+    elf = qemu.build(program_for(ctx, deployed, "baremetal"), machine, ctx.work / "qemu-builds")
+    integers = quant.quantize_input(deployed, images.floats())
+    result = qemu.run(elf, [integers], machine)
+    (run,) = result.networks
+    expected = reference.run(deployed, integers)
+    wrong = np.flatnonzero((run.outputs != expected).reshape(len(expected), -1).any(axis=1))
+    if len(wrong):
+        first = int(wrong[0])
+        found, right = (np.array2string(x[first].ravel()[:_SHOWN]) for x in (run.outputs, expected))
+        raise StepError(
+            f"on QEMU ({machine}) {len(wrong)} of {len(expected)} images have other outputs than the integer reference; "
+            f"image {first}: {found} instead of {right}"
+        )
+    nodes = [layer["node"] for layer in program.describe(elf.parent.parent)["networks"][0]["layers"]]
+    table = pd.DataFrame({"layer": nodes, "measured": np.median(run.instructions, axis=0)})
+    table = table.groupby("layer", sort=False, as_index=False).sum()
+    table.to_csv(ctx.dir / "qemu.csv", index=False)
+    total = float(table["measured"].sum())
+    ctx.metric("simulate.qemu_mismatches", 0, "images", "lower")
+    ctx.metric("simulate.qemu_instructions", total, "instructions", "lower", tolerance=TOLERANCE)
+    ctx.metric("simulate.stack_bytes", result.stack_bytes, "bytes", "lower", tolerance=TOLERANCE)
+    ctx.log(
+        f"QEMU {machine}: {len(expected)} images, all outputs equal to the integer reference; {total:.0f} instructions an image "
+        f"(no cycles), {result.stack_bytes} bytes of stack at most"
+    )
+    return table
