@@ -1,7 +1,7 @@
 """RISC-V cores as a target: generated C on cycle-accurate RTL. See docs/rtl.md.
 
 The Verilog of the cores comes from the PyPI package pythondata-cpu-vexriscv; verilator makes a program of a core and the test bench
-(`rtl_bench/bench.cpp`), for some with a function unit of our own (`dot_unit/`), on first use, kept in the user's cache under the content of both.
+(`rtl_bench/bench.cpp`) on first use, for some with a function unit of our own (`dot_unit/`), kept in the user's cache under its content.
 """
 
 from __future__ import annotations

@@ -43,8 +43,7 @@ module mico_dot_lanes (
     wire bytes = lane == 2'd3;
     reg signed [8:0]  a;
     reg signed [4:0]  b;
-    reg signed [2:0]  a2;
-    reg signed [1:0]  b2;
+    reg signed [4:0]  a2;
     reg signed [13:0] product;
     reg signed [4:0]  product2;
     reg signed [15:0] even, odd;
@@ -65,9 +64,13 @@ module mico_dot_lanes (
         end
         pairs = 0;
         for (i = 0; i < 16; i = i + 1) begin
-            a2 = {x_signed & x[2*i + 1], x[2*i +: 2]};
-            b2 = w[2*i +: 2];
-            product2 = a2 * b2;
+            a2 = {{3{x_signed & x[2*i + 1]}}, x[2*i +: 2]};
+            case (w[2*i +: 2])  // no multiplier: a weight is 0, 1, -2 or -1
+                2'd0: product2 = 0;
+                2'd1: product2 = a2;
+                2'd2: product2 = -(a2 <<< 1);
+                2'd3: product2 = -a2;
+            endcase
             pairs = pairs + product2;
         end
         both = 0;
