@@ -47,7 +47,7 @@ def test_a_device_without_a_core_is_an_error(tmp_path):
         profiling.make(SECTION, hardware.load("host"), 0, tmp_path)
 
 
-@pytest.mark.parametrize("core", ["full", "fullcfu", "lite"])
+@pytest.mark.parametrize("core", ["full", "fullcfu", "fullcfu-dot", "lite"])
 def test_the_shipped_profiles_cover_every_pair_of_bits(core):
     for kind in ("conv2d", "linear"):
         table = data.load_profile([f"vexriscv-{core}/{kind}"])
