@@ -110,12 +110,13 @@ class Lowering:
         if not self.tiles:
             return False
         positions = fields["out_h"] * fields["out_w"]
-        layer = tiled(node, rows, source.type, positions, padded)
+        layer = tiled(node, rows, source.type, output.type, positions, padded)
         if layer is None:
             return False
         codes = {
             "flip": f"0x{layer.flip:08x}u",
             "less": f"0x{layer.less:08x}u",
+            "code_words": layer.code_words,
             "in_place": int(layer.whole_words(fields)),
         }
         units = ("mico_tile", layer.scheme.unit)

@@ -243,7 +243,9 @@ class Report:
         protocols, layers = self.csv("fit", "protocols.csv"), self.csv("simulate", "layers.csv")
         if protocols is None and layers is None:
             return None
-        section: dict[str, Any] = dict.fromkeys(("errors", "points", "details", "learning", "layers", "layer_table"))
+        section: dict[str, Any] = dict.fromkeys(
+            ("errors", "points", "details", "learning", "layers", "layer_table", "networks")
+        )
         if protocols is not None:
             protocols["protocol"] = protocols["protocol"].replace("in_sample", "in-sample (training rows)")
             errors = [name for name in ("mape", "p90_ape", "max_ape") if name in protocols]
@@ -262,6 +264,9 @@ class Report:
                 layers["error_percent"] = 100 * (layers["predicted"] / layers["measured"] - 1)
                 layers = layers.rename(columns={"measured": "simulated"} if simulated else {})
             section["layer_table"] = table(layers)
+        networks = self.csv("simulate", "rtl_predictions.csv")
+        if networks is not None:
+            section["networks"] = Markup(predictor.networks(networks, self.unit))
         return section
 
     def accuracy(self) -> dict[str, Any] | None:
