@@ -11,8 +11,8 @@ module mico_dot_scale (
     output reg  signed [15:0] result
 );
     reg  signed [54:0] product;
-    wire signed [54:0] half = 55'sd1 <<< (shift - 6'd1);
-    wire signed [54:0] rounded = (product + half) >>> shift;
+    wire signed [54:0] doubled = product >>> (shift - 6'd1);
+    wire signed [54:0] rounded = (doubled + 55'sd1) >>> 1;  // half up
 
     always @(posedge clk)
         product <= accumulator * $signed({1'b0, multiplier});
