@@ -14,7 +14,8 @@ CORES = ("fullcfu-dot",)  # of `hardware.Hardware.core`: those that have the uni
 OPERANDS = (1, 2, 4, 8)  # bits of weights, and of lanes
 BUFFER_WORDS = 1024  # MICO_DOT_WORDS
 POSITIONS = 16  # MICO_DOT_POSITIONS
-SEGMENT_BYTES = 1016  # MICO_DOT_SEGMENT
+RUN_BYTES = 1016  # MICO_DOT_RUN
+SEGMENT_BYTES = 2040  # MICO_DOT_SEGMENT
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ def in_one_row(fields: dict[str, int]) -> dict[str, int]:
 
 
 def together(fields: dict[str, int]) -> int:
-    """Patches side by side whose rows fit a segment of the unit's window; 0 if not one does, or if they have gaps."""
+    """Patches side by side whose rows fit a segment of the unit's window; 0 if a row is longer than a cut, or has gaps."""
     run, step = fields["kernel_w"] * fields["in_c"], fields["stride_w"] * fields["in_c"]
-    return 0 if fields["dilation_w"] != 1 or run > SEGMENT_BYTES else (SEGMENT_BYTES - run) // step + 1
+    return 0 if fields["dilation_w"] != 1 or run > RUN_BYTES else (SEGMENT_BYTES - run) // step + 1
 
 
 def output_mode(sign: bool) -> int:

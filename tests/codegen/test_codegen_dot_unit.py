@@ -14,13 +14,13 @@ from test_codegen_differential import random_networks, special_networks
 from test_codegen_tiling import PAIRS, layers
 
 from mico_runner import codegen
-from mico_runner.codegen.dot_unit import BUFFER_WORDS, POSITIONS, SEGMENT_BYTES, dot_layer, together
+from mico_runner.codegen.dot_unit import BUFFER_WORDS, POSITIONS, RUN_BYTES, SEGMENT_BYTES, dot_layer, together
 from mico_runner.codegen.emit import KERNELS
 from mico_runner.codegen.lowering import lower
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
 from mico_runner.simulate import rtl
-from mico_runner.simulate.host_kernels import build_networks, run_networks
+from mico_runner.simulate.host_kernels import build_networks, run_networks, single_layer
 
 CORE = "fullcfu-dot"
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
@@ -50,8 +50,8 @@ def limits(rng: np.random.Generator) -> list[QGraph]:
         return net
 
     outputs = []
-    n = network((3, SEGMENT_BYTES + 5))
-    outputs.append(n.linear("x", 5, 8, to=U8))  # a row longer than a segment
+    n = network((3, RUN_BYTES + 5))
+    outputs.append(n.linear("x", 5, 8, to=U8))  # a row longer than a cut
     n = network((BUFFER_WORDS * 4,))
     outputs.append(n.linear("x", 3, 8, to=OUTPUT))  # one patch fills the buffer
     n = network((BUFFER_WORDS * 4 + 1,))
@@ -65,7 +65,7 @@ def limits(rng: np.random.Generator) -> list[QGraph]:
     n = network((300, 3, 4))
     outputs.append(n.conv("x", 7, (2, 3), 2, (1, 2), (1, 1), (1, 2), to=U8))  # gaps, in pieces
     n = network((400, 2, 4))
-    outputs.append(n.conv("x", 2, (1, 3), 1, padding=(1, 2), to=U8))  # a padded row longer than a segment
+    outputs.append(n.conv("x", 2, (1, 3), 1, padding=(1, 2), to=U8))  # a padded row longer than a cut
     n = network((5, 4, 23))
     outputs.append(n.conv("x", 3, (3, 3), 4, (1, 3), (2, 2), to=OUTPUT))  # tiles that go on in the next row
     n = network((3, 2, 2), 1, True)
@@ -105,6 +105,22 @@ def test_outputs_on_rtl_are_those_of_the_reference(tmp_path):
 
 
 @needs_rtl
+def test_cycles_per_product(tmp_path):
+    """The matrix product 16 x 64 x 32 with everything counted; simulated cycles repeat exactly."""
+    most = {8: 0.60, 4: 0.32, 2: 0.20, 1: 0.12}
+    shape = {"in_channels": 64, "out_channels": 32, "batch": 16}
+    graphs = [
+        replace(single_layer("linear", **shape, weight_bits=b, act_bits=b, rng=np.random.default_rng(0)), name=f"n{b}")
+        for b in most
+    ]
+    codegen.generate_networks(graphs, tmp_path, runtime="baremetal", core=CORE)
+    inputs = [images(graph, np.random.default_rng(1), count=1) for graph in graphs]
+    runs = rtl.run(rtl.build(tmp_path), inputs, on=CORE)
+    cycles = {bits: run.cycles.sum(axis=1).max() / (16 * 64 * 32) for bits, run in zip(most, runs, strict=True)}
+    assert all(cycles[bits] < most[bits] for bits in most), cycles
+
+
+@needs_rtl
 def test_wait_states_change_cycles_alone(tmp_path):
     graph = layers(4, 4, False, np.random.default_rng(0))
     codegen.generate(graph, tmp_path, runtime="baremetal", core=CORE)
@@ -137,11 +153,11 @@ def test_operands_are_as_wide_as_the_wider_of_both():
 
 def test_patches_side_by_side():
     size = {"kernel_w": 3, "in_c": 100, "stride_w": 2, "dilation_w": 1}
-    assert together(size) == (SEGMENT_BYTES - 300) // 200 + 1
-    assert together({**size, "dilation_w": 2}) == together({**size, "in_c": 500}) == 0
+    assert together(size) == (SEGMENT_BYTES - 300) // 200 + 1 == 9
+    assert together({**size, "dilation_w": 2}) == together({**size, "in_c": 339}) == 0
 
 
 def test_the_limits_are_those_of_the_c():
     text = (KERNELS / "mico_dot.h").read_text()
-    for name, value in (("POSITIONS", POSITIONS), ("WORDS", BUFFER_WORDS), ("SEGMENT", SEGMENT_BYTES)):
+    for name, value in (("POSITIONS", POSITIONS), ("WORDS", BUFFER_WORDS), ("SEGMENT", SEGMENT_BYTES), ("RUN", RUN_BYTES)):
         assert f"MICO_DOT_{name} = {value}," in text

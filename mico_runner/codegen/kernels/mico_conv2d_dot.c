@@ -109,7 +109,7 @@ static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, c
         MICO_DOT_DO(MICO_DOT_CUT, zeros, what);
 }
 
-/* One patch whose rows do not fit the window or have gaps: pieces of at most a segment. */
+/* One patch whose rows do not fit the window or have gaps: pieces of at most MICO_DOT_RUN bytes. */
 static __attribute__((noinline, cold)) void push_pieces(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                   int32_t position)
 {
@@ -122,8 +122,8 @@ static __attribute__((noinline, cold)) void push_pieces(const mico_conv2d_dot_t 
         const uintptr_t row = (uintptr_t)x->x + (uintptr_t)(iy * width);
         for (int32_t kx = 0; kx < runs; kx++) {
             int32_t left = (ox * p->stride_w - p->pad_w + kx * p->dilation_w) * depth;
-            for (int32_t rest = run; rest > 0; rest -= MICO_DOT_SEGMENT, left += MICO_DOT_SEGMENT) {
-                const int32_t piece = rest < MICO_DOT_SEGMENT ? rest : MICO_DOT_SEGMENT;
+            for (int32_t rest = run; rest > 0; rest -= MICO_DOT_RUN, left += MICO_DOT_RUN) {
+                const int32_t piece = rest < MICO_DOT_RUN ? rest : MICO_DOT_RUN;
                 const uintptr_t from = row + (uintptr_t)(left < 0 ? 0 : left);
                 int32_t real;
                 uint32_t where = clip(left, piece, width, &real) | ((uint32_t)from & 3u);

@@ -28,8 +28,9 @@ enum {
     MICO_DOT_POSITIONS = 16, /* most patches in a tile */
     MICO_DOT_WORDS = 1024,   /* of all its patches */
     MICO_DOT_CHANNELS = 256, /* whose constants fit at a time */
-    MICO_DOT_WINDOW = 2048,  /* bytes: a ring */
-    MICO_DOT_SEGMENT = 1016, /* bytes for one cut, wherever they begin in a word: two such fit the window, one cut, one pushed */
+    MICO_DOT_WINDOW = 4096,  /* bytes: a ring */
+    MICO_DOT_RUN = 1016,     /* most bytes of one cut to one patch */
+    MICO_DOT_SEGMENT = 2040, /* bytes for one cut, wherever they begin in a word: two such fit the window, one cut, one pushed */
     MICO_DOT_ONE = 1,        /* funct3 of MAC */
     MICO_DOT_NEXT = 4        /* funct3 of RESULT */
 };

@@ -22,7 +22,7 @@ module mico_dot (
 
     localparam BUFFER_BITS = 10;  // 1024 words of activations
     localparam CHANNEL_BITS = 8;  // 256 channels
-    localparam WINDOW_BITS = 8;   // 256 times 64 bits of input
+    localparam WINDOW_BITS = 9;   // 512 times 64 bits of input
 
     wire [3:0] op = cmd_function_id[6:3];
     wire fire = cmd_valid && cmd_ready;
