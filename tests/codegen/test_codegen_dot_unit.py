@@ -159,5 +159,10 @@ def test_patches_side_by_side():
 
 def test_the_limits_are_those_of_the_c():
     text = (KERNELS / "mico_dot.h").read_text()
-    for name, value in (("POSITIONS", POSITIONS), ("WORDS", BUFFER_WORDS), ("SEGMENT", SEGMENT_BYTES), ("RUN", RUN_BYTES)):
+    for name, value in (
+        ("POSITIONS", POSITIONS),
+        ("WORDS", BUFFER_WORDS),
+        ("SEGMENT", SEGMENT_BYTES),
+        ("RUN", RUN_BYTES),
+    ):
         assert f"MICO_DOT_{name} = {value}," in text

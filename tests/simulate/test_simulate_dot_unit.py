@@ -263,4 +263,4 @@ def test_it_can_be_synthesised_and_keeps_within_its_area(family):
 
 
 LUT = {"ecp5": "LUT4", "ice40": "SB_LUT4"}
-LUTS = {"ecp5": 4476, "ice40": 6874}
+LUTS = {"ecp5": 4202, "ice40": 6875}
