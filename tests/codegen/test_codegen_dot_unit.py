@@ -19,7 +19,7 @@ from mico_runner.codegen.emit import KERNELS
 from mico_runner.codegen.lowering import lower
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
-from mico_runner.simulate import rtl
+from mico_runner.simulate import qemu, rtl
 from mico_runner.simulate.host_kernels import build_networks, run_networks, single_layer
 
 CORE = "fullcfu-dot"
@@ -129,6 +129,18 @@ def test_wait_states_change_cycles_alone(tmp_path):
     fast, slow = (rtl.run(image, [x], on=CORE, wait_states=w)[0] for w in (0, 3))
     np.testing.assert_array_equal(fast.outputs, slow.outputs)
     assert (slow.cycles > fast.cycles).all()
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("qemu-system-riscv32", "riscv64-unknown-elf-gcc", "make"))),
+    reason="needs QEMU and a RISC-V gcc (make setup-qemu)",
+)
+def test_boards_without_the_unit_run_the_model(tmp_path):
+    graph = layers(2, 4, True, np.random.default_rng(0))
+    codegen.generate(graph, tmp_path, runtime="baremetal", core=CORE)
+    x = images(graph, np.random.default_rng(1))
+    (run,) = qemu.run(qemu.build(tmp_path, "rv32"), [x], "rv32").networks
+    np.testing.assert_array_equal(run.outputs, reference.run(graph, x))
 
 
 def test_which_layers_it_takes():
