@@ -68,6 +68,8 @@ def limits(rng: np.random.Generator) -> list[QGraph]:
     outputs.append(n.conv("x", 2, (1, 3), 1, padding=(1, 2), to=U8))  # a padded row longer than a cut
     n = network((5, 4, 23))
     outputs.append(n.conv("x", 3, (3, 3), 4, (1, 3), (2, 2), to=OUTPUT))  # tiles that go on in the next row
+    n = network((127, 5, 18), 4)
+    outputs.append(n.conv("x", 5, (3, 1), 4, to=U8))  # segments that fill the window, one after another
     n = network((3, 2, 2), 1, True)
     outputs.append(n.conv("x", 5, (3, 3), 1, padding=(2, 2), to=S1))  # zeros among -1 and +1
     return [n.done(y) for n, y in zip(graphs, outputs, strict=True)]
@@ -146,7 +148,7 @@ def test_boards_without_the_unit_run_the_model(tmp_path):
 def test_which_layers_it_takes():
     graphs = limits(np.random.default_rng(0))
     kernels = [lower(graph, tiles=True, dot_unit=True).calls[0].kernel for graph in graphs]
-    assert kernels == ["conv2d_dot"] * 2 + ["conv2d_tiled"] + ["conv2d_dot"] * 7
+    assert kernels == ["conv2d_dot"] * 2 + ["conv2d_tiled"] + ["conv2d_dot"] * 8
     net = Network(np.random.default_rng(0), (3, 4, 4))
     pooled = net.pool("max_pool2d", "x", (2, 2), (2, 2))
     graph = net.done(net.conv(net.conv(pooled, 4, (1, 1), 5), 4, (1, 1), 4, groups=2))
