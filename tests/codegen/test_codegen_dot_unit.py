@@ -19,7 +19,7 @@ from mico_runner.codegen.emit import KERNELS
 from mico_runner.codegen.lowering import lower
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
-from mico_runner.simulate import rtl
+from mico_runner.simulate import qemu, rtl
 from mico_runner.simulate.host_kernels import build_networks, run_networks, single_layer
 
 CORE = "fullcfu-dot"
@@ -68,6 +68,8 @@ def limits(rng: np.random.Generator) -> list[QGraph]:
     outputs.append(n.conv("x", 2, (1, 3), 1, padding=(1, 2), to=U8))  # a padded row longer than a cut
     n = network((5, 4, 23))
     outputs.append(n.conv("x", 3, (3, 3), 4, (1, 3), (2, 2), to=OUTPUT))  # tiles that go on in the next row
+    n = network((127, 5, 18), 4)
+    outputs.append(n.conv("x", 5, (3, 1), 4, to=U8))  # segments that fill the window, one after another
     n = network((3, 2, 2), 1, True)
     outputs.append(n.conv("x", 5, (3, 3), 1, padding=(2, 2), to=S1))  # zeros among -1 and +1
     return [n.done(y) for n, y in zip(graphs, outputs, strict=True)]
@@ -131,10 +133,22 @@ def test_wait_states_change_cycles_alone(tmp_path):
     assert (slow.cycles > fast.cycles).all()
 
 
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("qemu-system-riscv32", "riscv64-unknown-elf-gcc", "make"))),
+    reason="needs QEMU and a RISC-V gcc (make setup-qemu)",
+)
+def test_boards_without_the_unit_run_the_model(tmp_path):
+    graph = layers(2, 4, True, np.random.default_rng(0))
+    codegen.generate(graph, tmp_path, runtime="baremetal", core=CORE)
+    x = images(graph, np.random.default_rng(1))
+    (run,) = qemu.run(qemu.build(tmp_path, "rv32"), [x], "rv32").networks
+    np.testing.assert_array_equal(run.outputs, reference.run(graph, x))
+
+
 def test_which_layers_it_takes():
     graphs = limits(np.random.default_rng(0))
     kernels = [lower(graph, tiles=True, dot_unit=True).calls[0].kernel for graph in graphs]
-    assert kernels == ["conv2d_dot"] * 2 + ["conv2d_tiled"] + ["conv2d_dot"] * 7
+    assert kernels == ["conv2d_dot"] * 2 + ["conv2d_tiled"] + ["conv2d_dot"] * 8
     net = Network(np.random.default_rng(0), (3, 4, 4))
     pooled = net.pool("max_pool2d", "x", (2, 2), (2, 2))
     graph = net.done(net.conv(net.conv(pooled, 4, (1, 1), 5), 4, (1, 1), 4, groups=2))
