@@ -70,10 +70,8 @@ def physical_terms(table: pd.DataFrame) -> pd.DataFrame:
     act_brick, weight_brick = _brick(act), _brick(weight)
     products = act_brick * weight_brick
     passes = np.ceil(K * products / BRICK_BITS)  # of a row of fused units over the reduction
-    runs = np.where(table["in_h"] * table["in_w"] > 1, N * table["kernel_h"].to_numpy(float), 0)
     terms |= {
         "channels": M,
-        "patch_runs": runs,  # im2col, a row of the kernel at a time
         "weights": M * K,
         "padded_macs": N * M * np.ceil(K / WORD),
         "row_words": N * np.ceil(K / WORD),
