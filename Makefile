@@ -6,10 +6,10 @@ SPEC ?= specs/quickstart.yaml
 SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench calibrate profiles proxies setup-rtl setup-qemu clean
+.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu clean
 
 help:            ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 quickstart: $(INSTALLED)  ## install into .venv, then run specs/quickstart.yaml
 	$(BIN)/mico-run specs/quickstart.yaml
@@ -55,6 +55,12 @@ proxies: $(INSTALLED)     ## evaluate the latency predictors on the mirror's pro
 
 calibrate: $(INSTALLED)   ## efficiency curves of this machine, verified on twelve networks
 	$(BIN)/mico-run specs/calibrate-host.yaml
+
+calibrate-full: $(INSTALLED)  ## the same with more sizes and repeats: under 20 minutes
+	$(BIN)/mico-run specs/calibrate-host.yaml --set calibrate.budget=full
+
+verify-graphs: $(INSTALLED)  ## error of calibrated latencies on measured networks that were left out (needs MICO_DATA_MIRROR)
+	$(BIN)/mico-run specs/validate-graphs.yaml
 
 bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 	$(BIN)/python -m tests.bench

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,9 @@ def leave_one_model_out(
     """Predict the latency of each network (sum of its subgraphs at `batch`), fitted on the other networks at all batches given.
 
     The settings are chosen anew for each network left out: those with the least mean error when each of the *other* networks is left
-    out in turn. Fitted to means without the longest sample, compared with the published means.
+    out in turn. They include whether measurements at other batches are learned from (left aside only when that is
+    better by more than a standard error). Fitted to means without the longest sample, compared
+    with the published means.
 
     Args:
         subgraphs: rows of one device and one precision.
@@ -55,6 +57,8 @@ def leave_one_model_out(
         raise UsageError(
             f"calibration: {len(networks)} networks, {tested.sum()} rows at batch {batch}; at least 3 and 1 are needed"
         )
+    if not tested.all():  # what larger batches tell of this one depends on the device
+        candidates += tuple(replace(c, own_batch=True) for c in candidates)
     target, measured = robust_mean_ms(table.subgraphs), table.subgraphs["lat_mean_ms"].to_numpy(float)
     predictions: dict[frozenset[str], dict[str, np.ndarray]] = {}
 
@@ -64,11 +68,14 @@ def leave_one_model_out(
         if key not in predictions:
             rows = np.flatnonzero(~np.isin(names, left_out))
             ridges = tuple(sorted({c.ridge for c in candidates}))
-            model = SubgraphLatency().fit(table.take(rows), target[rows], ridges)
+            models = {}
+            for own in {c.own_batch for c in candidates}:
+                some = rows[tested[rows]] if own else rows
+                models[own] = SubgraphLatency().fit(table.take(some), target[some], ridges)
             predictions[key] = {}
             for name in left_out:
                 test = table.take(np.flatnonzero((names == name) & tested))
-                predictions[key][name] = np.array([model.predict(test, c) for c in candidates])
+                predictions[key][name] = np.array([models[c.own_batch].predict(test, c) for c in candidates])
         return predictions[key]
 
     total = {n: measured[(names == n) & tested].sum() for n in networks}
@@ -77,13 +84,28 @@ def leave_one_model_out(
     for name in networks:
         others = [n for n in networks if n != name]
         errors = np.array([[p.sum() / total[n] - 1 for p in without(name, n)[n]] for n in others])
-        best = int(np.abs(errors).mean(axis=0).argmin())
+        best = _best(np.abs(errors), [c.own_batch for c in candidates])
         values = without(name)[name][best]
         predicted[(names == name) & tested] = values
         records.append((name, total[name], values.sum(), values.sum() / total[name] - 1, str(candidates[best])))
     models = pd.DataFrame(records, columns=["model", "measured_ms", "predicted_ms", "error", "settings"])
     parts = table.subgraphs.assign(regime=table.regime, predicted_ms=predicted)[tested]
     return LeaveOneOut(models, parts.reset_index(drop=True))
+
+
+def _best(ape: np.ndarray, own_batch: list[bool]) -> int:
+    """The candidate with the least mean error; fewer measurements only where that is better by more than a standard error.
+
+    `ape`: absolute errors, float64 (networks, candidates).
+    """
+    mean, own = ape.mean(axis=0), np.array(own_batch)
+    best = int(np.where(own, np.inf, mean).argmin())
+    if own.any():
+        other = int(np.where(own, mean, np.inf).argmin())
+        gain = ape[:, best] - ape[:, other]
+        if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
+            return other
+    return best
 
 
 def select(subgraphs: pd.DataFrame, device: str, precision: str, batches: list[int]) -> pd.DataFrame:

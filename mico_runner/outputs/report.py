@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mico_runner.outputs import report_allocation, store
+from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
 from mico_runner.outputs.files import write_text
@@ -69,6 +70,8 @@ class Report:
             "bits": self.bits(),
             "allocation": self.allocation(),
             "latency": self.latency(),
+            "calibration": self.calibration(),
+            "verified": self.verified(),
             "accuracy": self.accuracy(),
             "memory": self.memory(),
             "metrics": self.metrics,
@@ -268,6 +271,18 @@ class Report:
         if networks is not None:
             section["networks"] = Markup(predictor.networks(networks, self.unit))
         return section
+
+    def calibration(self) -> dict[str, Any] | None:
+        profile = self.json("calibrate", "profile.json")
+        if not profile:
+            return None
+        return calibration.section(
+            profile, self.csv("calibrate", "networks.csv"), self.csv("calibrate", "comparison.csv")
+        )
+
+    def verified(self) -> list[dict[str, Any]]:
+        networks, operations = self.csv("verify", "networks.csv"), self.csv("verify", "operations.csv")
+        return [] if networks is None or operations is None else calibration.verified(networks, operations)
 
     def accuracy(self) -> dict[str, Any] | None:
         stages = [

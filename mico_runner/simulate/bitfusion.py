@@ -121,6 +121,7 @@ def non_monotone(table: pd.DataFrame, latency: str = "latency") -> pd.DataFrame:
 
     Args:
         table: kernel table with a latency column, of any target.
+        latency: its name; any other cost will do ("dram_bits").
 
     Returns:
         One row per case: the shape, `act_bits`, `weight_bits`, the latency there; `faster_act_bits`, `faster_weight_bits`
