@@ -10,16 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def conv(
-    ins: int, outs: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
-) -> nn.Sequential:
-    """Convolution without bias, batch norm, activation."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(ins, outs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outs),
-    ]
-    return nn.Sequential(*layers, *([act()] if act else []))
+from mico_runner.models.imagenet import Residual, conv, inverted, mobilenet_v2, resnet18, resnet34, resnet50
 
 
 def vgg(plan: str) -> nn.Module:
@@ -35,37 +26,6 @@ def vgg(plan: str) -> nn.Module:
     return nn.Sequential(*layers, *head)
 
 
-class Residual(nn.Module):
-    """x + body(x), through a projection where the shape changes."""
-
-    def __init__(self, body: nn.Module, shortcut: nn.Module | None = None, act: bool = False) -> None:
-        super().__init__()
-        self.body, self.shortcut, self.act = body, shortcut or nn.Identity(), act
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.body(x) + self.shortcut(x)
-        return F.relu(y) if self.act else y
-
-
-def resnet(depths: tuple[int, ...], bottleneck: bool) -> nn.Module:
-    """He et al. 2015, the stride on the 3 x 3 convolution."""
-    layers: list[nn.Module] = [conv(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1)]
-    ins = 64
-    for stage, depth in enumerate(depths):
-        width = 64 * 2**stage
-        outs = 4 * width if bottleneck else width
-        for i in range(depth):
-            stride = 2 if stage and not i else 1
-            if bottleneck:
-                body = nn.Sequential(conv(ins, width, 1), conv(width, width, 3, stride), conv(width, outs, 1, act=None))
-            else:
-                body = nn.Sequential(conv(ins, width, 3, stride), conv(width, outs, 3, act=None))
-            changes = stride > 1 or ins != outs
-            layers.append(Residual(body, conv(ins, outs, 1, stride, act=None) if changes else None, act=True))
-            ins = outs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(ins, 1000))
-
-
 class SqueezeExcite(nn.Module):
     """Hu et al. 2017."""
 
@@ -76,36 +36,6 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(x)
-
-
-def inverted(
-    ins: int, middle: int, outs: int, kernel: int, stride: int, act: type[nn.Module], squeeze: nn.Module | None
-) -> nn.Module:
-    """Expand, depthwise, squeeze-and-excite, project (Sandler et al. 2018)."""
-    expand = [conv(ins, middle, 1, act=act)] if middle != ins else []
-    depthwise = conv(middle, middle, kernel, stride, groups=middle, act=act)
-    body = nn.Sequential(*expand, depthwise, *([squeeze] if squeeze else []), conv(middle, outs, 1, act=None))
-    return Residual(body) if stride == 1 and ins == outs else body
-
-
-def mobilenet_v2() -> nn.Module:
-    layers: list[nn.Module] = [conv(3, 32, 3, 2, act=nn.ReLU6)]
-    ins = 32
-    for ratio, outs, depth, stride in (
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    ):
-        for i in range(depth):
-            layers.append(inverted(ins, ratio * ins, outs, 3, 1 if i else stride, nn.ReLU6, None))
-            ins = outs
-    return nn.Sequential(
-        *layers, conv(320, 1280, 1, act=nn.ReLU6), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000)
-    )
 
 
 def mobilenet_v3_small() -> nn.Module:
@@ -254,13 +184,15 @@ class Llama(nn.Module):
         return self.head(self.blocks(self.embed(tokens)))
 
 
+IMAGE, CLASSES = (3, 224, 224), 1000
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "vgg11": partial(vgg, "1M2M44M88M88M"),
     "vgg16": partial(vgg, "11M22M444M888M888M"),
-    "resnet18": partial(resnet, (2, 2, 2, 2), False),
-    "resnet34": partial(resnet, (3, 4, 6, 3), False),
-    "resnet50": partial(resnet, (3, 4, 6, 3), True),
-    "mobilenet_v2": mobilenet_v2,
+    "resnet18": partial(resnet18, IMAGE, CLASSES),
+    "resnet34": partial(resnet34, IMAGE, CLASSES),
+    "resnet50": partial(resnet50, IMAGE, CLASSES),
+    "mobilenet_v2": partial(mobilenet_v2, IMAGE, CLASSES),
     "mobilenet_v3_small": mobilenet_v3_small,
     "efficientnet_b0": efficientnet_b0,
     "squeezenet": squeezenet,

@@ -4,7 +4,8 @@ device = hardware.load("bitfusion")         # or a path to a YAML file, or a map
 device.batch, device.value("input_rows")
 """
 
-from mico_runner.hardware.profile import Hardware, Parameter, is_path, load, names, read
+from mico_runner.hardware.architecture import Architecture
+from mico_runner.hardware.profile import Hardware, Parameter, is_path, load, names, problems, read
 from mico_runner.hardware.schema import SCHEMA
 
-__all__ = ["SCHEMA", "Hardware", "Parameter", "is_path", "load", "names", "read"]
+__all__ = ["SCHEMA", "Architecture", "Hardware", "Parameter", "is_path", "load", "names", "problems", "read"]

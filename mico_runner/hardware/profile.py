@@ -11,8 +11,11 @@ from typing import Any
 
 from mico_runner import paths, yaml_schema, yaml_source
 from mico_runner.errors import UnknownName
+from mico_runner.hardware import architecture
+from mico_runner.hardware.architecture import Architecture
 from mico_runner.hardware.schema import SCHEMA
-from mico_runner.yaml_source import Place, Source
+from mico_runner.yaml_schema import Problem, SchemaErrors
+from mico_runner.yaml_source import Keys, Place, Source
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Hardware:
     """A device profile.
 
     Attributes:
-        kind: "bitfusion", "systolic" or "cpu": which simulators and checks apply.
+        kind: "bitfusion", "spatial", "systolic" or "cpu": which simulators and checks apply.
         core: processor that the targets `rtl` (VexRiscv variants) and `qemu` run; None for devices without.
         clock_hz: None where the device has no single or no published clock.
         batch: samples per kernel call, which latencies are counted for.
@@ -37,7 +40,8 @@ class Hardware:
         latency_unit: "cycles", "ns", or "instructions" for devices known by an emulator alone.
         weight_bits, activation_bits: what the device computes with; 1.5 is ternary.
         parameters: the figures that its simulator reads, by name.
-        sources: where the figures outside `parameters` come from, by field.
+        architecture: array and memories of a device of kind "spatial"; None for others.
+        sources: where the figures outside `parameters` and `architecture` come from, by field.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Hardware:
     weight_bits: tuple[float, ...]
     activation_bits: tuple[int, ...]
     parameters: Mapping[str, Parameter]
+    architecture: Architecture | None
     sources: Mapping[str, str]
     sha256: str
 
@@ -71,16 +76,47 @@ def load(device: str | Path | Mapping[str, Any]) -> Hardware:
         UnknownName: with the nearest names.
         UsageError: the file cannot be read or is no device profile; all problems at once, each with its line.
     """
-    data = yaml_schema.check(_source(device), SCHEMA)
-    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    data = _checked(_source(device))
+    said = {key: value for key, value in data.items() if key != "architecture" or value is not None}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     parameters = {name: Parameter(**figure) for name, figure in data.pop("parameters").items()}
     bits = {key: tuple(data.pop(key)) for key in ("weight_bits", "activation_bits")}
-    return Hardware(**data, **bits, parameters=parameters, sha256=digest)
+    described = data.pop("architecture")
+    array = None if described is None else architecture.parse(described)
+    return Hardware(**data, **bits, parameters=parameters, architecture=array, sha256=digest)
 
 
 def read(path: Path) -> dict[str, Any]:
     """What a device's YAML file says, checked, defaults filled in. Raises as `load` does."""
-    return yaml_schema.check(yaml_source.read(path), SCHEMA)
+    return _checked(yaml_source.read(path))
+
+
+def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[Problem]:
+    """What is wrong with a profile whose form is right; `path` leads to it in its document."""
+    if data["kind"] != "spatial":
+        if data["architecture"] is None:
+            return []
+        text = f"found one; allowed: null, as {data['name']} is of kind {data['kind']}"
+        return [Problem(source.place((*path, "architecture"), of_key=True), (*path, "architecture"), text)]
+    if data["architecture"] is None:
+        where = (*path, "architecture")
+        text = f"missing, needed by kind spatial; allowed: a mapping of {', '.join(architecture.SCHEMA)}"
+        return [Problem(source.place(where), where, text)]
+    found = list(architecture.problems(source, data["architecture"], (*path, "architecture")))
+    widest = data["architecture"]["mac"]["bits"]["value"]
+    for key in ("weight_bits", "activation_bits"):
+        for i, bits in enumerate(data[key]):
+            if bits > widest or bits % 1:
+                text = f"found {bits:g}; allowed: whole numbers up to architecture.mac.bits, which is {widest}"
+                found.append(Problem(source.place((*path, key, i)), (*path, key, i), text))
+    return found
+
+
+def _checked(source: Source) -> dict[str, Any]:
+    data = yaml_schema.check(source, SCHEMA)
+    if found := problems(source, data):
+        raise SchemaErrors(found)
+    return data
 
 
 def names() -> list[str]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from mico_runner.hardware import architecture
+
 _TEXT = {"type": "string", "minlength": 1, "meta": {"text": "text, not empty"}}
 
 SCHEMA: dict[str, dict[str, Any]] = {
@@ -12,7 +14,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "meta": {"text": "lower-case letters, digits, '.', '_', '-'"},
     },
     "description": {"type": "string", "default": ""},
-    "kind": {"type": "string", "allowed": ["bitfusion", "cpu", "systolic"], "required": True},
+    "kind": {"type": "string", "allowed": ["bitfusion", "cpu", "spatial", "systolic"], "required": True},
     "core": {"type": "string", "allowed": ["lite", "full", "fullcfu", "cortex-m3"], "nullable": True, "default": None},
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
@@ -47,6 +49,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         },
         "meta": {"text": "a mapping of name: {value, unit, source}"},
     },
+    "architecture": {"type": "dict", "schema": architecture.SCHEMA, "nullable": True, "default": None},
     "sources": {
         "type": "dict",
         "default": {},

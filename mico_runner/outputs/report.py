@@ -11,13 +11,20 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mico_runner.outputs import report_allocation, store
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
-from mico_runner.outputs import store
 from mico_runner.outputs.files import write_text
 from mico_runner.outputs.report_tables import Table, bytes_text, number, table
 
-_COSTS = {"latency": "latency", "flash_bytes": "flash, bytes", "ram_bytes": "RAM, bytes", "bops": "bit operations"}
+_COSTS = {
+    "latency": "latency",
+    "energy": "energy, pJ",
+    "edp": "energy x latency",
+    "flash_bytes": "flash, bytes",
+    "ram_bytes": "RAM, bytes",
+    "bops": "bit operations",
+}
 
 
 def write_report(version: Path, path: Path | None = None) -> Path:
@@ -60,6 +67,7 @@ class Report:
             "front": self.front(),
             "regret": self.regret(),
             "bits": self.bits(),
+            "allocation": self.allocation(),
             "latency": self.latency(),
             "accuracy": self.accuracy(),
             "memory": self.memory(),
@@ -202,6 +210,15 @@ class Report:
 
     def regret(self) -> Table | None:
         return table(self.csv("search", "regret.csv"))
+
+    def allocation(self) -> dict[str, Any] | None:
+        points, layers = self.csv("allocate", "front.csv"), self.csv("allocate", "layers.csv")
+        if points is None or layers is None:
+            return None
+        asked = self.spec["allocate"]
+        bound = asked["constraints"].get(asked["over"])
+        limit = bound["max"] if bound and bound["relative_to"] else None
+        return report_allocation.section(points, layers, asked["over"], limit)
 
     def bits(self) -> dict[str, Any] | None:
         assignment = self.json("search", "choice.json").get("assignment")

@@ -14,6 +14,8 @@ _HEADS = {
     "max_ape": "largest, %",
     "macs": "MACs",
     "bops": "bit operations",
+    "energy": "energy, pJ",
+    "edp": "energy x latency",
     "flash_bytes": "flash, bytes",
     "ram_bytes": "RAM, bytes",
     "validation_accuracy": "validation accuracy, %",

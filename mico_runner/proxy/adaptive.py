@@ -29,7 +29,7 @@ def next_rows(table: pd.DataFrame, rows: np.ndarray, latency: np.ndarray, count:
     count = min(count, len(table) - len(rows))
     if len(rows) < FIRST:
         return _reducing(_spread(table), residual.DEFAULT["noise"] ** 2, rows, count)
-    model = Hybrid(bit_penalty=1e-1, tune=False).fit(table.iloc[rows], latency)
+    model = Hybrid(bit_penalty=1e-1, tune=False, complete=False).fit(table.iloc[rows], latency)
     terms, shared = model.structure_.relative_terms(table, model.predict(table))
     prior = terms * np.where(shared, SHARED, DEVIATION) / np.sqrt(shared.sum())
     noise = residual.DEFAULT["noise"] ** 2

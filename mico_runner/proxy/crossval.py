@@ -89,8 +89,12 @@ def _held_out(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tested positions, their predictions and the number of their fold; in the order of the rows where each is tested once."""
     tested, predicted, fold_of = [], [], []
+    shapes = group_ids(rows)
     for fold, (train, test) in enumerate(folds):
-        fitted = clone(estimator).fit(rows.iloc[train], measured[train])
+        fitted = clone(estimator)
+        if "complete" in fitted.get_params() and not np.isin(shapes[test], shapes[train]).any():
+            fitted.set_params(complete=False)  # it would be for nothing: no shape is in both halves
+        fitted.fit(rows.iloc[train], measured[train])
         tested.append(test)
         predicted.append(fitted.predict(rows.iloc[test]))
         fold_of.append(np.full(len(test), fold))

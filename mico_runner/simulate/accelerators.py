@@ -14,7 +14,11 @@ from mico_runner.errors import UsageError
 if TYPE_CHECKING:
     from mico_runner.hardware import Hardware
 
-KINDS = ("bitfusion", "systolic")  # kind of hardware = name of its module = name of the simulate and profile targets
+KINDS = (
+    "bitfusion",
+    "spatial",
+    "systolic",
+)  # kind of hardware = name of its module = name of the simulate and profile targets
 
 
 def simulator(device: Hardware) -> ModuleType:

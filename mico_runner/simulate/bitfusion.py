@@ -1,7 +1,8 @@
 """BitFusion: cycles of convolutions and matrix products at mixed precision, with the trace that explains them.
 
 The model is the one behind the published MiCo profiles (docs/bitfusion.md has the formulas); the mapping search is in
-`bitfusion_search`. Grouped convolutions run one group after another: the array has no way to share its rows among groups.
+`bitfusion_search`. The array cannot share its rows among the groups of a convolution: groups run one after another, or some together as
+one dense product with zero weights between them, whichever is faster.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def accelerator(hardware: Hardware) -> Accelerator:
         sram={tensor: 8 * fraction * value(f"{tensor}_sram_bytes") for tensor in mapping.INDEXED_BY},
         bandwidth=value("dram_bits_per_cycle"),
         output_bits=value("output_bits"),
+        **{name: value(name) for name in ("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit")},
     )
 
 
@@ -64,27 +66,49 @@ def simulate(table: pd.DataFrame, hardware: Hardware | Accelerator) -> pd.DataFr
         hardware: a device profile with BitFusion's parameters, e.g. `hardware.load("bitfusion")`, or the parameters.
 
     Returns:
-        One row per row of `table`, same index, whole numbers but for `utilisation`:
+        One row per row of `table`, same index, whole numbers but for energies and `utilisation`:
         cycles = compute_cycles + stall_cycles + fill_cycles + drain_cycles;
         dram_bits = weight_read_bits + act_read_bits + output_read_bits + output_write_bits;
+        sram_bits = weight_sram_bits + act_sram_bits + output_sram_bits + dram_bits: the array's accesses, and each bit of
+        DRAM traffic once more;
+        energy_pj = mac_pj + sram_pj + dram_pj;
         tile_<loop> and `loop_order` (outermost first): the chosen mapping;
+        groups_together: groups of a convolution that run as one dense product, zero weights between them;
         utilisation: MACs done per MAC that the array could have done in `cycles` at these bit-widths.
 
     Raises:
         UsageError: a kind of kernel or a bit-width that BitFusion does not run, or no tile that fits its memories.
     """
     machine = hardware if isinstance(hardware, Accelerator) else accelerator(hardware)
-    layers, groups = _layers(table, machine)
+    merged, row_of = _merged(table)
+    layers, groups = _layers(merged, machine)
     tiling, orders = mapping.search(layers, machine)
-    if (orders < 0).any():
-        raise UsageError(_no_mapping(table.iloc[int(np.argmax(orders < 0))], machine))
+    without = ~np.isin(np.arange(len(table)), row_of[orders >= 0])
+    if without.any():
+        raise UsageError(_no_mapping(table.iloc[int(np.argmax(without))], machine))
     parts = [_explain(tiling.take(slice(0)), mapping.LOOPS, groups[:0], machine)]  # the columns, when there are no rows
-    for order in np.unique(orders):
+    for order in np.unique(orders[orders >= 0]):
         rows = np.flatnonzero(orders == order)
         parts.append(_explain(tiling.take(rows), mapping.ORDERS[order], groups[rows], machine).set_index(rows))
-    trace = pd.concat(parts).sort_index().set_axis(table.index)
-    peak = machine.rows * machine.columns * machine.products(layers.act_bits, layers.weight_bits)
-    return trace.assign(utilisation=table["macs"].to_numpy() / (trace["cycles"].to_numpy() * peak))
+    trace = pd.concat(parts).sort_index()
+    # Of each row the fastest way, then the one of least traffic, then of fewest groups together; lexsort's last key counts first.
+    ranked = trace.index.to_numpy()[np.lexsort((trace["dram_bits"], trace["cycles"], row_of[trace.index]))]
+    best = ranked[np.unique(row_of[ranked], return_index=True)[1]]
+    trace, layers = trace.loc[best].set_axis(table.index), layers.take(best)
+    trace["groups_together"] = table["groups"].to_numpy() // groups[best]
+    lanes = machine.products(layers.act_bits, layers.weight_bits)
+    # Each cycle of computing takes new weights into all units, and new activations into all rows.
+    trace["weight_sram_bits"] = trace["compute_cycles"] * machine.rows * machine.columns * lanes * layers.weight_bits
+    trace["act_sram_bits"] = trace["compute_cycles"] * machine.rows * lanes * layers.act_bits
+    trace["sram_bits"] = (
+        trace[[f"{tensor}_sram_bits" for tensor in mapping.INDEXED_BY]].sum(axis=1) + trace["dram_bits"]
+    )
+    macs = table["macs"].to_numpy()
+    trace["mac_pj"] = macs * machine.mac_pj / lanes
+    trace["sram_pj"] = trace["sram_bits"] * machine.sram_pj_per_bit
+    trace["dram_pj"] = trace["dram_bits"] * machine.dram_pj_per_bit
+    trace["energy_pj"] = trace["mac_pj"] + trace["sram_pj"] + trace["dram_pj"]
+    return trace.assign(utilisation=macs / (trace["cycles"].to_numpy() * machine.rows * machine.columns * lanes))
 
 
 def _explain(
@@ -101,6 +125,8 @@ def _explain(
         "act_read_bits": moved["act"].moved,
         "output_read_bits": moved["output"].moved,
         "output_write_bits": moved["output"].moved,
+        # A column keeps its sums while a tile is computed: each tile reads and writes them once.
+        "output_sram_bits": 2 * tiling.bits["output"] * np.prod(list(tiling.trips.values()), axis=0),
     }
     tiles = {f"tile_{loop}": tiling.tile[loop] for loop in mapping.LOOPS}
     trace = pd.DataFrame({name: (values * groups).astype("int64") for name, values in counts.items()} | tiles)
@@ -142,6 +168,14 @@ def _layers(table: pd.DataFrame, machine: Accelerator) -> tuple[mapping.Layers, 
     step = np.where(table["kind"] == "linear", machine.columns, 1)
     taps = column["kernel_h"] * column["kernel_w"]
     return mapping.Layers(extent, taps, column["act_bits"], column["weight_bits"], step), groups
+
+
+def _merged(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The ways to run each row's groups: 1, 2, 4, ... of them together -> (rows with that many fewer groups, row that each stands for)."""
+    groups = table["groups"].to_numpy("int64")
+    ways = [[g // 2**k for k in range(int(g).bit_length()) if g % 2**k == 0] for g in groups]
+    row_of = np.repeat(np.arange(len(table)), [len(w) for w in ways])
+    return table.iloc[row_of].assign(groups=np.array([g for w in ways for g in w], dtype="int64")), row_of
 
 
 def _refuse(table: pd.DataFrame, bad: pd.Series, column: str, allowed: str) -> None:

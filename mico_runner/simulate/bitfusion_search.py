@@ -37,6 +37,8 @@ class Accelerator:
         sram: tensor -> bits usable by one tensor (half of the memory: the other half is being filled).
         bandwidth: DRAM bits per cycle.
         output_bits: width of an accumulator in memory.
+        mac_pj: energy of one product of `unit_bits` x `unit_bits` with its addition; a unit that is split shares it.
+        sram_pj_per_bit, dram_pj_per_bit: energy of moving one bit.
     """
 
     rows: int
@@ -46,6 +48,9 @@ class Accelerator:
     sram: dict[str, float]
     bandwidth: float
     output_bits: int
+    mac_pj: float
+    sram_pj_per_bit: float
+    dram_pj_per_bit: float
 
     def products(self, act_bits: np.ndarray, weight_bits: np.ndarray) -> np.ndarray:
         """Multiplications per cycle of one fusion unit at these operand widths."""

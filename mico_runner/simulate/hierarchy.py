@@ -33,15 +33,39 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class Network:
+    """What carries one operand between a memory and the instances of the next one inside.
+
+    Attributes:
+        words: per cycle and instance of the outer memory, each way; what many instances receive alike is sent once.
+        overlapped: whether it works beside the multipliers; otherwise they wait while it loads.
+        element_pj: energy of bringing one element to, or from, one instance of the inner memory.
+        shared: whether windows of neighbours that overlap are sent once; otherwise each instance's tile is sent by itself.
+    """
+
+    words: float = inf
+    overlapped: bool = True
+    element_pj: float = 0.0
+    shared: bool = False
+
+
+@dataclass(frozen=True)
 class Memory:
     """One level of storage.
 
+    A word is the unit of size and bandwidth; an element of an operand takes one unless `element_words` says otherwise.
+
     Attributes:
         keeps: the operands that have a home here; the others pass by.
-        access_pj: energy of reading or writing one word, by operand.
+        access_pj: energy of reading or writing one element, by operand.
+        write_pj: energy of writing one, where it differs.
         size_words: of one instance, shared by its operands.
         read_words, write_words, shared_words: bandwidth of one instance, words per cycle: each way, and both together.
         leak_pj: of all instances, per cycle.
+        element_words: words of one element, by operand; with words of one bit, its bits.
+        final_words: words of a finished result in the outermost memory, where they are fewer than a partial sum's.
+        networks: what feeds this memory, by operand.
+        beside: whether it holds the same tiles as the memory before it: no loops lie between.
     """
 
     name: str
@@ -52,6 +76,15 @@ class Memory:
     write_words: float = inf
     shared_words: float = inf
     leak_pj: float = 0.0
+    element_words: Map[str, float] = field(default_factory=dict)
+    final_words: float | None = None
+    write_pj: Map[str, float] = field(default_factory=dict)
+    networks: Map[str, Network] = field(default_factory=dict)
+    beside: bool = False
+
+    def words(self, operand: str) -> float:
+        """Words of one element."""
+        return self.element_words.get(operand, 1)
 
 
 @dataclass(frozen=True)
@@ -65,20 +98,33 @@ class Loop:
 
 @dataclass(frozen=True)
 class Machine:
-    """Memories, outermost first, around `macs` multipliers of `mac_pj` each."""
+    """Memories, outermost first, around `macs` multipliers of `mac_pj` a product.
+
+    Attributes:
+        lanes: products that one multiplier does side by side, all of one sum inside the innermost memory's loops.
+        serial: cycles that it takes for them.
+        word: what messages call the unit of size.
+    """
 
     memories: tuple[Memory, ...]
     macs: int
     mac_pj: float = 0.0
+    lanes: int = 1
+    serial: int = 1
+    word: str = "words"
 
 
 @dataclass(frozen=True)
 class Accesses:
-    """Words of one operand in one instance of a memory: read, filled from further out, updated from further in."""
+    """Elements of one operand in one instance of a memory: read, filled from further out, updated from further in.
+
+    `final`: of the updates, those that finish a result and leave it in the outermost memory.
+    """
 
     reads: np.ndarray
     fills: np.ndarray
     updates: np.ndarray
+    final: np.ndarray | int = 0
 
     @property
     def total(self) -> np.ndarray:
@@ -90,20 +136,26 @@ class Cost:
     """What mappings cost; arrays over the mappings.
 
     Attributes:
-        cycles: the compute cycles, stretched to the slowest memory's bandwidth.
+        cycles: the compute cycles, stretched to the slowest memory or network, and what computing waits for to be loaded.
+        compute_cycles, load_cycles: the first and the last of these.
+        needed: cycles that each memory and network is busy, by name; "NAME network" feeds the memory NAME.
         utilisation: MACs done per MAC that the array could have done in `cycles`.
         instances: in use, by memory.
         accesses: by (memory, operand), of one instance.
-        energy_pj: by memory, and "mac"; their sum is the energy.
-        slowest: the memory that sets the cycles, "mac" where computing does; one per mapping.
+        words: moved in all instances of a memory, by (memory, operand): reads, and writes.
+        energy_pj: by memory, "mac", and "network" where there are any; their sum is the energy.
+        slowest: the memory or network that sets the cycles, "mac" where computing does; one per mapping.
         fits: whether every memory holds its tiles.
     """
 
     cycles: np.ndarray
     compute_cycles: np.ndarray
+    load_cycles: np.ndarray
+    needed: dict[str, np.ndarray]
     utilisation: np.ndarray
     instances: dict[str, np.ndarray]
     accesses: dict[tuple[str, str], Accesses]
+    words: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
     energy_pj: dict[str, np.ndarray]
     slowest: np.ndarray
     fits: np.ndarray
@@ -113,13 +165,16 @@ class Cost:
         return sum(self.energy_pj.values())
 
 
-def evaluate(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> Cost:
+def evaluate(
+    nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine, products: int | None = None
+) -> Cost:
     """Counts mappings of one loop order.
 
     Args:
         nest: for each memory of `machine` the loops that walk over its tiles, outermost first, spatial ones included.
         operands: of the workload; exactly one is written.
         machine: where it runs.
+        products: of the workload, where the bounds are padded beyond it; padding computes nothing, but is moved.
 
     Raises:
         UsageError: an operand without a home, a memory without loops, a bandwidth or energy that is not there.
@@ -128,56 +183,111 @@ def evaluate(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Mac
     loops = [loop for level in nest for loop in level]
     starts = np.cumsum([0, *map(len, nest)]).tolist()  # loops outside memory i: those before starts[i]
     one = np.ones(np.broadcast_shapes(*(np.shape(loop.bound) for loop in loops)) or (1,), dtype=np.int64)
-    compute = one * prod(loop.bound for loop in loops if not loop.spatial)
-    macs = compute * prod(loop.bound for loop in loops if loop.spatial)
+    steps = one * prod(loop.bound for loop in loops if not loop.spatial)
+    macs = steps * prod(loop.bound for loop in loops if loop.spatial) if products is None else products * one
+    compute = _compute(steps, nest[-1], operands, machine)
     instances = {
         m.name: one * prod(x.bound for x in loops[:at] if x.spatial)
         for m, at in zip(machine.memories, starts, strict=False)
     }
+    inner = {memory.name: memory for memory in machine.memories}
 
     accesses: dict[tuple[str, str], Accesses] = {}
+    needed: dict[str, np.ndarray] = {}
+    load, network_pj = 0.0 * one, 0.0 * one
     for operand in operands:
         homes = [(m.name, at) for m, at in zip(machine.memories, starts, strict=False) if operand.name in m.keeps]
+        own, distinct = 0 * one, _distinct(loops, homes[0][1], operand, one)
         for number, (name, at) in enumerate(homes):
-            inner_at = homes[number + 1][1] if number + 1 < len(homes) else len(loops)
             last = number + 1 == len(homes)
-            child = (
-                one * prod(x.bound for x in loops if not x.spatial) if last else _moved(loops, inner_at, operand, one)
-            )
-            asked = child * prod(x.bound for x in loops[at:inner_at] if x.spatial and operand.indexed_by(x.dimension))
-            own = _moved(loops, at, operand, one) if number else 0 * one
-            accesses[name, operand.name] = _accesses(operand, asked, own, _distinct(loops, at, operand, one))
+            child_name, inner_at = ("", len(loops)) if last else homes[number + 1]
+            child = steps if last else _moved(loops, inner_at, operand, one)
+            network = None if last else inner[child_name].networks.get(operand.name)
+            beside = [x for x in loops[at:inner_at] if x.spatial]
+            if network is not None and network.shared:
+                tile = prod(_extents(loops[inner_at:], operand))
+                asked = -(-child * prod(_extents(beside + loops[inner_at:], operand)) // tile)
+            else:
+                asked = child * prod(x.bound for x in beside if operand.indexed_by(x.dimension))
+            accesses[name, operand.name] = here = _accesses(operand, asked, own, distinct, outermost=not number)
+            distinct = 0 * one if last else _distinct(loops, inner_at, operand, one)
+            if network is not None:
+                busy = np.maximum(here.reads, here.updates) * inner[child_name].words(operand.name) / network.words
+                if network.overlapped:
+                    key = f"{child_name} network"
+                    needed[key] = np.maximum(needed.get(key, 0.0), busy)  # each operand has its own
+                else:
+                    load = load + busy
+                back = np.maximum(0, child - distinct) if operand.written else 0
+                network_pj = network_pj + network.element_pj * instances[child_name] * (child + back)
+            own = child
 
-    stretch, slowest = np.ones(one.shape), np.full(one.shape, "mac", dtype=object)
     energy = {"mac": machine.mac_pj * macs}
     fits = np.ones(one.shape, dtype=bool)
     tensor = {operand.name: operand for operand in operands}
+    words: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     for memory, at in zip(machine.memories, starts, strict=False):
-        here = {name: accesses[memory.name, name] for name in memory.keeps if name in tensor}
-        reads = sum((a.reads for a in here.values()), 0 * one)
-        writes = sum((a.fills + a.updates for a in here.values()), 0 * one)
+        kept = [name for name in memory.keeps if name in tensor]
+        reads, writes, spent, held = 0.0 * one, 0.0 * one, 0.0 * one, 0.0 * one
+        for name in kept:
+            here, element = accesses[memory.name, name], memory.words(name)
+            read_pj = memory.access_pj.get(name, 0.0)
+            write_pj = memory.write_pj.get(name, read_pj)
+            saved = 0.0 if memory.final_words is None else here.final * (1 - memory.final_words / element)
+            into = here.fills + here.updates - saved
+            reads, writes = reads + here.reads * element, writes + into * element
+            spent = spent + here.reads * read_pj + into * write_pj
+            held = held + prod(_extents(loops[at:], tensor[name])) * element
+            words[memory.name, name] = (
+                instances[memory.name] * here.reads * element,
+                instances[memory.name] * into * element,
+            )
         each_way = np.maximum(reads / memory.read_words, writes / memory.write_words)
-        needed = np.maximum(each_way, (reads + writes) / memory.shared_words) / compute
-        slowest = np.where(needed > stretch, memory.name, slowest)
-        stretch = np.maximum(stretch, needed)
-        energy[memory.name] = instances[memory.name] * sum(
-            (a.total * memory.access_pj.get(name, 0.0) for name, a in here.items()), 0.0 * one
-        )
-        held = sum((prod(_extents(loops[at:], tensor[name])) for name in here), 0 * one)
+        needed[memory.name] = np.maximum(each_way, (reads + writes) / memory.shared_words)
+        energy[memory.name] = instances[memory.name] * spent
         fits &= held <= memory.size_words
-    cycles = np.ceil(compute * stretch - 1e-9).astype(np.int64)
+    if any(memory.networks for memory in machine.memories):
+        energy["network"] = network_pj
+    longest, slowest = compute.astype(float), np.full(one.shape, "mac", dtype=object)
+    for name, busy in needed.items():
+        slowest = np.where(busy > longest, name, slowest)
+        longest = np.maximum(longest, busy)
+    load = np.ceil(load - 1e-9).astype(np.int64)
+    cycles = np.ceil(longest - 1e-9).astype(np.int64) + load
     for memory in machine.memories:
         energy[memory.name] = energy[memory.name] + memory.leak_pj * cycles
-    return Cost(cycles, compute, macs / (cycles * machine.macs), instances, accesses, energy, slowest, fits)
+    utilisation = macs * machine.serial / (cycles * machine.macs * machine.lanes)
+    return Cost(cycles, compute, load, needed, utilisation, instances, accesses, words, energy, slowest, fits)
 
 
-def _accesses(operand: Operand, asked: np.ndarray, own: np.ndarray, distinct: np.ndarray) -> Accesses:
-    """`asked`: words to and from further in; `own`: words that this memory exchanges with further out."""
+def held_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> list[np.ndarray]:
+    """Words that the tiles of each memory take in one instance; arrays over the mappings."""
+    loops = [loop for level in nest for loop in level]
+    starts = np.cumsum([0, *map(len, nest)]).tolist()
+    none = np.zeros(np.broadcast_shapes(*(np.shape(loop.bound) for loop in loops)) or (1,))
+    held = []
+    for memory, at in zip(machine.memories, starts, strict=False):
+        kept = [operand for operand in operands if operand.name in memory.keeps]
+        held.append(sum(prod(_extents(loops[at:], o)) * memory.words(o.name) for o in kept) + none)
+    return held
+
+
+def _compute(steps: np.ndarray, innermost: list[Loop], operands: tuple[Operand, ...], machine: Machine) -> np.ndarray:
+    """Cycles of the multipliers: sums inside the innermost memory are done `lanes` products at a time."""
+    if machine.lanes == machine.serial == 1:
+        return steps
+    result = next(operand for operand in operands if operand.written)
+    taps = prod(x.bound for x in innermost if not x.spatial and not result.indexed_by(x.dimension))
+    return steps // taps * -(-taps // machine.lanes) * machine.serial
+
+
+def _accesses(operand: Operand, asked: np.ndarray, own: np.ndarray, distinct: np.ndarray, outermost: bool) -> Accesses:
+    """`asked`: elements to and from further in; `own`: elements that this memory exchanges with further out."""
     nothing = 0 * asked
     if not operand.written:
         return Accesses(asked, own, nothing)
     partial = np.maximum(0, own - distinct)  # sums that come back; the first visit of each starts from nothing
-    return Accesses(asked - distinct, partial, asked)
+    return Accesses(asked - distinct, partial, asked, distinct if outermost else 0)
 
 
 def _extents(loops: list[Loop], operand: Operand) -> list[np.ndarray]:

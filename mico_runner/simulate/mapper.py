@@ -7,7 +7,7 @@ tilings; the result says which.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -17,10 +17,11 @@ from time import monotonic
 import numpy as np
 
 from mico_runner.errors import UsageError
-from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate
+from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, held_words
 
 OBJECTIVES = ("cycles", "energy", "edp")
 _BATCH = 8192
+_UNROLLINGS = 64  # of those given, the first ones are seen: each needs some tilings to show what it is worth
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,15 @@ def search(
     dimensions: Mapping[str, int],
     operands: tuple[Operand, ...],
     machine: Machine,
-    spatial: Mapping[str, int],
+    spatial: Mapping[str, int] | Sequence[Mapping[str, int]],
     spatial_at: int = -2,
     objective: str = "edp",
     budget: int = 20_000,
     seconds: float = 60.0,
     seed: int = 0,
+    held: Mapping[str, int] | None = None,
+    stationary: str = "",
+    products: int | None = None,
 ) -> Best:
     """The best mapping seen within a budget.
 
@@ -61,70 +65,112 @@ def search(
         dimensions: extent of each dimension of the workload.
         operands: its tensors.
         machine: where it runs.
-        spatial: the dimensions that may run side by side and each one's widest extent, e.g. {"K": 32, "C": 32}. Each is unrolled
-            by its largest divisor within that extent, the machine's multipliers permitting.
+        spatial: the dimensions that may run side by side and each one's widest extent, e.g. {"K": 32, "C": 32}: each is unrolled
+            by its largest divisor within that extent. Or the unrollings, best first, as `dataflow.unrollings` finds them: a
+            dimension that one of their factors does not divide is padded. All count as the space, the first 64 are seen.
         spatial_at: the memory under which the array lies, as an index into `machine.memories`.
         objective: "cycles" (least energy among equals), "energy" (least cycles among equals) or "edp", cycles times energy.
-        budget: mappings to evaluate at most.
+        budget: mappings to see at most. Which ones are seen depends on it and on the seed, never on the memories' sizes or speeds.
         seconds: no batch starts after this time; results depend on the machine's speed only when this limit is what ends the search.
         seed: of the sample.
+        held: dimensions whose turns all happen in one memory, as an index into `machine.memories`.
+        stationary: operand that stays inside the array while the memory around it walks over the others' tiles; "": any.
+        products: of the workload; those of `dimensions` unless padding is among them.
 
     Raises:
         UsageError: unknown objective or dimension, or no mapping seen fits: names the memories that were too small.
     """
     if objective not in OBJECTIVES:
         raise UsageError(f"objective is {objective!r}; allowed: {', '.join(OBJECTIVES)}")
-    unknown = sorted(set(spatial) - set(dimensions))
-    if unknown:
-        raise UsageError(f"spatial dimension {unknown[0]!r}; allowed: {', '.join(dimensions)}")
+    sides = _sides(dimensions, spatial, machine)
     start = monotonic()
-    side = {d: _widest(dimensions[d], extent) for d, extent in spatial.items()}
-    if prod(side.values()) > machine.macs:
-        raise UsageError(
-            f"{prod(side.values())} multipliers side by side; allowed: {machine.macs}, those of the machine"
-        )
-    levels = len(machine.memories)
-    names = [d for d, extent in dimensions.items() if extent // side.get(d, 1) > 1] or list(dimensions)[:1]
-    splits = [_splits(dimensions[d] // side.get(d, 1), levels) for d in names]
-    orders = _orders(names, operands, levels)
-    tilings = prod(map(len, splits))
-    best, seen, valid = None, 0, 0
-    per_order = max(1, budget // len(orders))
-    for chosen in _indices(tilings, per_order, seed):
-        factors = _factors(splits, chosen)
+    slots = [i for i, _ in enumerate(machine.memories) if not _follows(machine, i)]
+    array = slots.index(spatial_at % len(machine.memories))
+    held = {d: slots.index(at % len(machine.memories)) for d, at in (held or {}).items()}
+    turns = [{d: -(-extent // side.get(d, 1)) for d, extent in dimensions.items()} for side in sides]
+    names = [d for d in dimensions if any(turn[d] > 1 for turn in turns)] or list(dimensions)[:1]
+    orders = _orders(names, operands, len(slots), array, stationary)
+    splits = [[_splits(turn[d], len(slots), held.get(d)) for d in names] for turn in turns]
+    tilings = [prod(map(len, split)) for split in splits]
+    space = sum(tilings) * len(orders)
+    splits, tilings, sides = splits[:_UNROLLINGS], tilings[:_UNROLLINGS], sides[:_UNROLLINGS]
+    total = prod(dimensions.values()) if products is None else products
+    best, seen, valid, least = None, 0, 0, None
+    for factors, unrolled in _batches(splits, sides, _shares(tilings, max(1, budget // len(orders))), seed):
+        if seen and monotonic() - start > seconds:
+            break
+        nest = _nest(names, factors, orders[0], unrolled, array, slots, machine)
+        words = held_words(nest, operands, machine)
+        fits = np.logical_and.reduce([w <= m.size_words for w, m in zip(words, machine.memories, strict=True)])
+        fits = np.broadcast_to(fits, (len(factors[0]),))
+        seen += len(fits) * len(orders)
+        valid += int(fits.sum()) * len(orders)
+        if not fits.any():
+            smallest = [float(np.min(w)) for w in words]
+            least = smallest if least is None else [min(pair) for pair in zip(least, smallest, strict=True)]
+            continue
+        kept, beside = [f[fits] for f in factors], {d: n[fits] for d, n in unrolled.items()}
         for order in orders:
-            if seen and (monotonic() - start > seconds or seen + len(chosen) > max(budget, len(chosen))):
-                break
-            nest = _nest(names, factors, order, side, spatial_at % levels)
-            cost = evaluate(nest, operands, machine)
-            seen += len(chosen)
-            valid += int(cost.fits.sum())
-            if cost.fits.any():
-                energy = cost.total_pj
-                ranked = {
-                    "cycles": (energy, cost.cycles),
-                    "energy": (cost.cycles, energy),
-                    "edp": (energy, energy * cost.cycles),
-                }
-                second, first = (np.where(cost.fits, score, np.inf) for score in ranked[objective])
-                at = np.lexsort((second, first))[0]
-                score = (first[at], second[at])
-                if best is None or score < best[0]:
-                    best = (score, int(cost.cycles[at]), float(energy[at]), _single(nest, at))
-    space = tilings * len(orders)
+            nest = _nest(names, kept, order, beside, array, slots, machine)
+            cost = evaluate(nest, operands, machine, total)
+            energy = cost.total_pj
+            second, first = {
+                "cycles": (energy, cost.cycles),
+                "energy": (cost.cycles, energy),
+                "edp": (energy, energy * cost.cycles),
+            }[objective]
+            at = np.lexsort((second, first))[0]
+            score = (first[at], second[at])
+            if best is None or score < best[0]:
+                best = (score, int(cost.cycles[at]), float(energy[at]), _single(nest, at))
     if best is None:
-        small = ", ".join(f"{m.name} ({m.size_words:g} words)" for m in machine.memories if m.size_words < np.inf)
-        raise UsageError(f"no valid mapping among the {seen} of {space} seen: their tiles do not fit {small}")
+        raise UsageError(f"no valid mapping among the {seen} of {space} seen: {_too_small(machine, least)}")
     return Best(*best[1:], seen=seen, space=space, valid=valid, seconds=monotonic() - start)
+
+
+def _sides(dimensions, spatial, machine: Machine) -> list[dict[str, int]]:
+    """The unrollings to try. Raises UsageError."""
+    given = [spatial] if isinstance(spatial, Mapping) else list(spatial)
+    for side in given:
+        unknown = sorted(set(side) - set(dimensions))
+        if unknown:
+            raise UsageError(f"spatial dimension {unknown[0]!r}; allowed: {', '.join(dimensions)}")
+    if isinstance(spatial, Mapping):
+        given = [{d: _widest(dimensions[d], extent) for d, extent in spatial.items()}]
+    for side in given:
+        if prod(side.values()) > machine.macs:
+            raise UsageError(
+                f"{prod(side.values())} multipliers side by side; allowed: {machine.macs}, those of the machine"
+            )
+    return [dict(side) for side in given]
+
+
+def _follows(machine: Machine, at: int) -> bool:
+    """Whether the memory after this one lies beside it."""
+    return at + 1 < len(machine.memories) and machine.memories[at + 1].beside
+
+
+def _too_small(machine: Machine, least: list[float] | None) -> str:
+    """Names the memories that not even the smallest tiles seen fit; all bounded ones where each alone would do."""
+    sized = [(m, n) for m, n in zip(machine.memories, least or [], strict=True) if m.size_words < np.inf]
+    small = [
+        f"{m.name} has {m.size_words:g} {machine.word}, the smallest tiles take {n:g}"
+        for m, n in sized
+        if n > m.size_words
+    ]
+    whole = ", ".join(f"{m.name} ({m.size_words:g} {machine.word})" for m, _ in sized)
+    return "; ".join(small) or f"their tiles do not fit {whole}"
 
 
 def _widest(extent: int, limit: int) -> int:
     return max(n for n in range(1, min(extent, limit) + 1) if extent % n == 0)
 
 
-@lru_cache(maxsize=1024)
-def _splits(extent: int, slots: int) -> np.ndarray:
-    """Every way to write `extent` as an ordered product of `slots` factors, (ways, slots)."""
+@lru_cache(maxsize=4096)
+def _splits(extent: int, slots: int, held: int | None = None) -> np.ndarray:
+    """Every way to write `extent` as an ordered product of `slots` factors, (ways, slots); all of it in one slot where it is held."""
+    if held is not None:
+        return np.array([[extent if slot == held else 1 for slot in range(slots)]])
     if slots == 1:
         return np.array([[extent]])
     parts = []
@@ -135,30 +181,64 @@ def _splits(extent: int, slots: int) -> np.ndarray:
     return np.vstack(parts)
 
 
-def _orders(names: list[str], operands: tuple[Operand, ...], levels: int) -> list[tuple[tuple[str, ...], ...]]:
+def _orders(
+    names: list[str], operands: tuple[Operand, ...], levels: int, array: int, stationary: str
+) -> list[tuple[tuple[str, ...], ...]]:
     """Loop orders: at each level, one operand is stationary (the loops that do not index it run innermost).
 
     Inside a level only what turns between an operand's own loops matters to traffic, so that one order per operand stands for many.
     The innermost level keeps its first order: its loops touch the multipliers' operands at every step.
     """
 
-    def stationary(operand: Operand) -> tuple[str, ...]:
+    def order(operand: Operand) -> tuple[str, ...]:
         return tuple(sorted(names, key=lambda d: (not operand.indexed_by(d), names.index(d))))
 
-    each = list(dict.fromkeys(stationary(operand) for operand in operands))
-    return [(*outer, each[0]) for outer in product(each, repeat=levels - 1)]
+    each = list(dict.fromkeys(order(operand) for operand in operands))
+    levels_orders = [each] * (levels - 1) + [each[:1]]
+    if stationary and array < levels - 1:
+        levels_orders[array] = [order(operand) for operand in operands if operand.name == stationary]
+    return list(product(*levels_orders))
 
 
-def _indices(space: int, wanted: int, seed: int) -> Iterator[np.ndarray]:
-    """Batches of tilings: all of them, or `wanted` different ones."""
+def _shares(tilings: list[int], wanted: int) -> list[int]:
+    """Tilings to see of each unrolling: `wanted` in all, shared alike; what a small space leaves goes to the larger ones."""
+    shares = [0] * len(tilings)
+    for left, at in enumerate(sorted(range(len(tilings)), key=lambda i: tilings[i])):
+        shares[at] = min(tilings[at], max(1, wanted // (len(tilings) - left)))
+        wanted = max(0, wanted - shares[at])
+    return shares
+
+
+def _batches(
+    splits: list[list[np.ndarray]], sides: list[dict[str, int]], shares: list[int], seed: int
+) -> Iterator[tuple[list[np.ndarray], dict[str, np.ndarray]]]:
+    """Factors of each dimension, (tilings, slots), and of each unrolled one, (tilings,), for tilings of all unrollings."""
+    unrolled = list(dict.fromkeys(d for side in sides for d in side))
+    waiting: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
+    for split, side, share in zip(splits, sides, shares, strict=True):
+        chosen = _sample(prod(map(len, split)), share, seed)
+        for at in range(0, len(chosen), _BATCH):
+            part = chosen[at : at + _BATCH]
+            waiting.append((_factors(split, part), [np.full(len(part), side.get(d, 1)) for d in unrolled]))
+            if sum(len(factors[0]) for factors, _ in waiting) >= _BATCH:
+                yield _joined(waiting, unrolled)
+                waiting = []
+    if waiting:
+        yield _joined(waiting, unrolled)
+
+
+def _joined(parts, unrolled: list[str]) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    factors = [np.concatenate(each) for each in zip(*(part[0] for part in parts), strict=True)]
+    sides = [np.concatenate(each) for each in zip(*(part[1] for part in parts), strict=True)]
+    return factors, dict(zip(unrolled, sides, strict=True))
+
+
+def _sample(space: int, wanted: int, seed: int) -> np.ndarray:
+    """All tilings, or `wanted` different ones, by number; always the last, whose tiles are the smallest."""
     if space <= wanted:
-        chosen = np.arange(space)
-    else:
-        rng = np.random.default_rng(seed)
-        chosen = np.unique(rng.integers(0, space, size=2 * wanted))
-        chosen = np.sort(rng.permutation(chosen)[:wanted])
-    for at in range(0, len(chosen), _BATCH):
-        yield chosen[at : at + _BATCH]
+        return np.arange(space)
+    chosen = np.unique(np.random.default_rng(seed).integers(0, space - 1, size=2 * wanted))
+    return np.sort(np.append(np.random.default_rng(seed + 1).permutation(chosen)[: wanted - 1], space - 1))
 
 
 def _factors(splits: list[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
@@ -170,12 +250,12 @@ def _factors(splits: list[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
     return factors
 
 
-def _nest(names, factors, order, side, spatial_at) -> list[list[Loop]]:
-    nest = []
-    for level, loops in enumerate(order):
-        nest.append([Loop(d, factors[names.index(d)][:, level]) for d in loops])
-        if level == spatial_at:
-            nest[-1] += [Loop(d, np.array([n]), spatial=True) for d, n in side.items()]
+def _nest(names, factors, order, unrolled, array: int, slots: list[int], machine: Machine) -> list[list[Loop]]:
+    nest: list[list[Loop]] = [[] for _ in machine.memories]
+    for slot, (memory, loops) in enumerate(zip(slots, order, strict=True)):
+        nest[memory] = [Loop(d, factors[names.index(d)][:, slot]) for d in loops]
+        if slot == array:
+            nest[memory] += [Loop(d, n, spatial=True) for d, n in unrolled.items()]
     return nest
 
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from mico_runner.data.catalog import cache_folder
 from mico_runner.errors import StepSkipped, UnknownName
-from mico_runner.simulate import cores, program, protocol
+from mico_runner.simulate import program, protocol
 from mico_runner.simulate.protocol import NetworkRun
 
-CORES = cores.RTL
+CORES = {"lite": "VexRiscv_Lite", "full": "VexRiscv_Full", "fullcfu": "VexRiscv_FullCfu"}
 GCC, VERILATOR = "riscv64-unknown-elf-gcc", "verilator"
 INSTALL = "make setup-rtl"
 MAX_CYCLES = 2_000_000_000  # a program that takes longer hangs

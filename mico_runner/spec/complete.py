@@ -22,7 +22,7 @@ from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source
 
 UNIFORM = [[8, 8], [4, 4], [2, 2]]  # evaluated by default, as far as the hardware has them
-NEED_HARDWARE = ("model", "profile", "search", "simulate")
+NEED_HARDWARE = ("model", "profile", "search", "allocate", "simulate")
 
 
 class Draft:
@@ -83,6 +83,7 @@ def _hardware(draft: Draft) -> Hardware | None:
     try:
         if isinstance(wanted, dict):
             completed, problems = check_part(draft.source, ("hardware",), wanted, hardware.SCHEMA)
+            problems = problems or hardware.problems(draft.source, completed, ("hardware",))
             draft.problems += problems
             if problems:
                 return None
@@ -167,6 +168,8 @@ def _parameters(draft: Draft) -> None:
     data = draft.data
     if data["model"]:
         _params(draft, ("model",), data["model"], MODELS, data["model"]["name"])
+    if data["allocate"]:
+        _params(draft, ("allocate",), data["allocate"], MODELS, data["allocate"]["network"])
     if data["search"]:
         _params(draft, ("search",), data["search"], ALGORITHMS, data["search"]["algorithm"])
     if data["proxy"]:

@@ -30,6 +30,8 @@ def check_consistency(draft: Draft, device: Hardware | None) -> None:
         _check_targets(draft, device)
     if data["search"] is not None:
         _check_search(draft)
+        if device is not None:
+            _check_energy(draft, device)
     if data["profile"] is not None:
         _check_ranges(draft)
     _check_gates(draft)
@@ -49,12 +51,14 @@ def _check_bits(draft: Draft, device: Hardware) -> None:
         for i, value in enumerate(values):
             check((*path, i), value, allowed, what)
 
-    if data["search"] is not None:
-        space = data["search"]["space"]
-        each(("search", "space", "weight_bits"), space["weight_bits"], of_weights, "weight")
-        each(("search", "space", "activation_bits"), space["activation_bits"], of_activations, "activation")
+    for section in ("search", "allocate"):
+        if data[section] is None:
+            continue
+        space = data[section]["space"]
+        each((section, "space", "weight_bits"), space["weight_bits"], of_weights, "weight")
+        each((section, "space", "activation_bits"), space["activation_bits"], of_activations, "activation")
         for layer, bits in space["pinned"].items():
-            path = ("search", "space", "pinned", layer)
+            path = (section, "space", "pinned", layer)
             if "weight_bits" in bits:
                 check((*path, "weight_bits"), bits["weight_bits"], of_weights, "weight")
             if "activation_bits" in bits:
@@ -81,6 +85,10 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
         if draft.data["profile"]["target"] == "qemu" and device.latency_unit != "instructions":
             text = f"found 'qemu', which counts instructions; allowed: a target that counts {device.latency_unit}, as {device.name} does"
             draft.fail(("profile", "target"), text)
+    if draft.data["allocate"] is not None and device.kind not in accelerators.KINDS:
+        simulated = ", ".join(accelerators.KINDS)
+        why = f"allocate needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
+        draft.fail(("allocate",), why, of_key=True)
     for path, target in places:
         if target in accelerators.KINDS and device.kind != target:
             own = f"host, {device.kind}" if device.kind in accelerators.KINDS else "host"
@@ -110,6 +118,24 @@ def _check_search(draft: Draft) -> None:
         draft.fail(("search", "objectives", search["objectives"].index("latency")), why)
     if "latency" in constraints:
         draft.fail(("search", "constraints", "latency"), why, of_key=True)
+
+
+def _check_energy(draft: Draft, device: Hardware) -> None:
+    """Energy comes from an accelerator's simulator; the energy-delay product needs a latency besides."""
+    search = draft.data["search"]
+    wanted: list[tuple[Keys, str]] = [
+        (("search", "objectives", i), name) for i, name in enumerate(search["objectives"]) if name in ("energy", "edp")
+    ]
+    wanted += [(("search", "constraints", name), name) for name in search["constraints"] if name in ("energy", "edp")]
+    for path, name in wanted:
+        of_key = path[1] == "constraints"
+        if device.kind not in accelerators.KINDS:
+            simulated = ", ".join(accelerators.KINDS)
+            why = f"{name} needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
+            draft.fail(path, why, of_key=of_key)
+        elif name == "edp" and "search" in draft.data["steps"] and "fit" not in draft.data["steps"]:
+            why = "edp needs the predictor of step 'fit', which does not take part; add the section 'proxy'"
+            draft.fail(path, why, of_key=of_key)
 
 
 def _check_ranges(draft: Draft) -> None:

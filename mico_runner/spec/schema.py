@@ -24,7 +24,7 @@ from mico_runner.validation import PROTOCOLS
 SPEC_VERSION = 1
 WEIGHT_BITS = [1, 1.5, 2, 3, 4, 5, 6, 7, 8]  # 1.5 is ternary
 ACTIVATION_BITS = [1, 2, 3, 4, 5, 6, 7, 8]
-COSTS = ["latency", "flash_bytes", "ram_bytes", "bops"]
+COSTS = ["latency", "energy", "edp", "flash_bytes", "ram_bytes", "bops"]
 MAX_SEED = 2**32 - 1  # what torch and numpy both take
 FILE_NAME = r"[^/\\\0][^\\\0]*"
 CURVES_TEXT = r"auto|.+\.ya?ml"
@@ -85,6 +85,7 @@ def sections() -> dict[str, Rules]:
         "proxy": optional("latency predictor", _proxy()),
         "quantization": optional("post-training quantisation", _quantization()),
         "search": optional("search over bits per layer", _search()),
+        "allocate": optional("bits of a network that is known by its layers alone", _allocate()),
         "codegen": optional(
             "generated code",
             {
@@ -210,12 +211,12 @@ def _quantization() -> dict[str, Rules]:
     return {"weights": section("", weights, default={}), "activations": section("", activations, default={})}
 
 
-def _search() -> dict[str, Rules]:
+def _space() -> dict[str, Rules]:
     pinned = {
         "weight_bits": width(WEIGHT_BITS),
         "activation_bits": width(ACTIVATION_BITS),
     }
-    space = {
+    return {
         "weight_bits": bits("tried for every layer", WEIGHT_BITS, default=[2, 4, 8]),
         "activation_bits": bits("tried for every layer", ACTIVATION_BITS, default=[8]),
         "pinned": {
@@ -230,19 +231,31 @@ def _search() -> dict[str, Rules]:
             },
         },
     }
+
+
+def _limit(**more: Rules) -> Rules:
     relative = choice("", ["int8"], nullable=True, default=None)
-    limit = section(
-        "a share of INT8's when relative_to is given",
-        {"max": number("", above=0, required=True), "relative_to": relative},
-    )
-    latency = section(
-        "a share of INT8's when relative_to is given",
-        {
-            "max": number("", above=0, required=True),
-            "relative_to": relative,
-            "risk": number("probability that the limit is kept", min=0.5, max=0.99, nullable=True, default=None),
-        },
-    )
+    largest = {"max": number("", above=0, required=True), "relative_to": relative}
+    return section("a share of INT8's when relative_to is given", largest | more)
+
+
+def _allocate() -> dict[str, Rules]:
+    size = {"type": "integer", "min": 1, "max": 10**5}
+    costs = ["energy", "latency", "flash_bytes"]
+    return {
+        "network": choice("network", MODELS.names(), required=True),
+        "params": free("of the network"),
+        "input": items("[channels, height, width]", size, minlength=3, maxlength=3, required=True),
+        "classes": number("", "integer", min=1, max=10**6, default=1000),
+        "space": section("", _space(), default={}),
+        "constraints": section("", dict.fromkeys(costs, _limit()), default={}, meta={"removable": True}),
+        "over": choice("cost that the front runs over", costs, default="energy"),
+        "points": number("of the front", "integer", min=2, max=1000, default=20),
+    }
+
+
+def _search() -> dict[str, Rules]:
+    risk = number("probability that the limit is kept", min=0.5, max=0.99, nullable=True, default=None)
     accuracy = {
         "max_drop": number("points below relative_to", min=0, max=100),
         "min": number("percent", min=0, max=100),
@@ -252,11 +265,12 @@ def _search() -> dict[str, Rules]:
         "evaluations": number("networks evaluated", "integer", min=1, max=10**7, default=200),
         "seconds": number("", above=0, nullable=True, default=None),
     }
-    constraints = {"accuracy": section("", accuracy, minlength=1), **dict.fromkeys(COSTS, limit), "latency": latency}
+    limits = {**dict.fromkeys(COSTS, _limit()), "latency": _limit(risk=risk)}
+    constraints = {"accuracy": section("", accuracy, minlength=1), **limits}
     objective = {"type": "string", "allowed": ["accuracy", *COSTS]}
     algorithm = {"type": "string", "allowed": ALGORITHMS.names()}
     return {
-        "space": section("", space, default={}),
+        "space": section("", _space(), default={}),
         "algorithm": choice("", ALGORITHMS.names(), default="nsga2"),
         "params": free("of the algorithm"),
         "objectives": items(

@@ -27,7 +27,7 @@ model:
 
 # What is wanted of the bits per layer. A share of the INT8 network's cost when relative_to says so, else an absolute limit.
 search:
-  objectives: [accuracy, latency]     # also flash_bytes, ram_bytes, bops
+  objectives: [accuracy, latency]     # also flash_bytes, ram_bytes, bops; energy, edp on accelerators
   constraints:
     flash_bytes: {{max: 0.7, relative_to: int8}}
     accuracy: {{max_drop: 2.0, relative_to: float}}   # points

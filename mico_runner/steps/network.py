@@ -12,10 +12,12 @@ import torch
 from mico_runner import data, graph, hardware, proxy, quant
 from mico_runner.data.tasks import Split, Task
 from mico_runner.graph.ir import Graph
+from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
 from mico_runner.models.training import accuracy
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
+from mico_runner.simulate import accelerators
 from mico_runner.steps.base import StepContext
 
 STORED_BITS = 8  # kernels without weights read and write whole bytes, whatever their values' range
@@ -87,6 +89,14 @@ def kernels(network: Graph, assignment: Assignment, batch: int) -> pd.DataFrame:
             for row, b in zip(rows, bits, strict=True)
         ]
     )
+
+
+def simulated(network: Graph, device: Hardware, choices: list[LayerBits]) -> dict[str, np.ndarray]:
+    """Cycles and energy (pJ) of every weighted layer at every choice of bits, float64 (layers, choices) each, by the device's simulator."""
+    tables = [kernels(network, uniform(network, *bits), device.batch) for bits in choices]
+    trace = accelerators.simulator(device).simulate(pd.concat(tables, ignore_index=True), device)
+    shape = (len(choices), len(network.weighted))
+    return {name: trace[name].to_numpy(float).reshape(shape).T for name in ("cycles", "energy_pj")}
 
 
 class Latency:

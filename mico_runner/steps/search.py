@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mico_runner.graph.ir import Graph
+    from mico_runner.hardware import Hardware
     from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
     from mico_runner.steps.network import Latency
 
@@ -22,7 +23,7 @@ AT_RISK = "latency_at_risk"  # the latency that is kept with the probability `ri
 class Search(Step):
     """Search per-layer bit-widths under the spec's constraints."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs
@@ -35,7 +36,7 @@ class Search(Step):
 
         import pandas as pd
 
-        from mico_runner import search
+        from mico_runner import hardware, search
         from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
 
         section = ctx.spec["search"]
@@ -48,9 +49,15 @@ class Search(Step):
         at_risk = Latency(ctx, network, risk) if risk else None
         space = search.Space.grid([node.name for node in network.weighted], **section["space"])
         int8 = uniform(network, 8, 8)
-        costs = _costs(network, space, latency, at_risk)
+        device = hardware.load(ctx.spec["hardware"])
+        costs = _costs(network, device, space, latency, at_risk)
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
-        reference = {n: cost.fixed + float(cost.table.sum()) for n, cost in _costs(network, only_int8, latency).items()}
+        int8_costs = _costs(network, device, only_int8, latency)
+        reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
+        others = {"ram_bytes": lambda population: _arena_bytes(ptq, space, population, _tiles(ctx))}
+        if "energy" in costs and latency:
+            others["edp"] = lambda population: problem.cost("energy", population) * problem.cost("latency", population)
+            reference["edp"] = reference["energy"] * reference["latency"]
         accuracy = {"float": ctx.upstream_metric("train.validation_accuracy"), "int8": score(int8)["accuracy"]}
 
         def evaluate(population: np.ndarray) -> dict[str, np.ndarray]:
@@ -62,7 +69,7 @@ class Search(Step):
             evaluate=evaluate,
             objectives=[search.Objective(name) for name in section["objectives"]],
             costs=costs,
-            others={"ram_bytes": lambda population: _arena_bytes(ptq, space, population, _tiles(ctx))},
+            others=others,
             constraints=_constraints(section["constraints"], reference, accuracy),
             budget=search.Budget(**section["budget"]),
             journal=ctx.work / "evaluations.jsonl",
@@ -95,6 +102,9 @@ class Search(Step):
         if latency:
             ctx.metric("search.latency", best["latency"], latency.unit, "lower", tolerance="2%")
             ctx.metric("search.latency_ratio", best["latency_ratio"], "ratio", "lower", tolerance=0.02)
+        if "energy" in costs:
+            ctx.metric("search.energy", best["energy"], "pJ", "lower", tolerance="2%")
+            ctx.metric("search.energy_ratio", best["energy_ratio"], "ratio", "lower", tolerance=0.02)
         if section["compare"] or section["enumerate"]:
             self._compare(ctx, problem, result)
 
@@ -106,8 +116,9 @@ class Search(Step):
         table["loss"] = result.metrics["loss"]
         for name in [key for key in result.metrics if key not in ("accuracy", "loss")]:
             table[name] = result.metrics[name]
-        if "latency" in reference:
-            table["latency_ratio"] = table["latency"] / reference["latency"]
+        for name in ("latency", "energy"):
+            if name in reference:
+                table[f"{name}_ratio"] = table[name] / reference[name]
         table["feasible"] = result.feasible.astype(int)
         table["chosen"] = 0
         table.loc[result.chosen, "chosen"] = 1
@@ -141,12 +152,16 @@ class Search(Step):
         pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
 
 
-def _costs(network: Graph, space: Space, latency: Latency | None, at_risk: Latency | None = None) -> dict[str, Cost]:
+def _costs(
+    network: Graph, device: Hardware, space: Space, latency: Latency | None, at_risk: Latency | None = None
+) -> dict[str, Cost]:
     """Tables over layers and choices of every cost that adds up over the layers."""
     import numpy as np
 
     from mico_runner.graph import costs
     from mico_runner.search import Cost
+    from mico_runner.simulate import accelerators
+    from mico_runner.steps.network import simulated
 
     nodes = network.weighted
     flash = np.array([[costs.node_bytes(node, bits.weight) for bits in space.choices] for node in nodes], dtype=float)
@@ -156,6 +171,8 @@ def _costs(network: Graph, space: Space, latency: Latency | None, at_risk: Laten
     for name, predictor in (("latency", latency), (AT_RISK, at_risk)):
         if predictor:
             tables[name] = Cost(predictor.table(list(space.choices)), predictor.fixed, predictor.unit)
+    if device.kind in accelerators.KINDS:
+        tables["energy"] = Cost(simulated(network, device, list(space.choices))["energy_pj"], unit="pJ")
     return tables
 
 

@@ -54,5 +54,7 @@ def test_a_profile_of_a_simulated_device_holds_its_cycles(name, tmp_path):
 
 
 def test_a_device_without_a_simulator_is_refused():
-    with pytest.raises(UsageError, match="'host' is of kind 'cpu'; allowed: a simulated kind: bitfusion, systolic"):
+    with pytest.raises(
+        UsageError, match="'host' is of kind 'cpu'; allowed: a simulated kind: bitfusion, spatial, systolic"
+    ):
         accelerators.simulator(hardware.load("host"))

@@ -257,12 +257,32 @@ def test_more_sram_can_be_slower_because_all_that_is_resident_is_filled_first(de
     assert bitfusion.cycles(table, quadrupled)[0] > bitfusion.cycles(table, doubled)[0]
 
 
-def test_groups_run_one_after_another(device):
-    whole = kernel_table([conv(channels=32, filters=48, groups=4), conv(channels=16, filters=16, groups=16)])
-    single = kernel_table([conv(channels=8, filters=12), conv(channels=1, filters=1)])
-    np.testing.assert_array_equal(bitfusion.cycles(whole, device), bitfusion.cycles(single, device) * [4, 16])
-    trace = bitfusion.simulate(whole, device)
-    assert (trace["dram_bits"] == bitfusion.simulate(single, device)["dram_bits"] * [4, 16]).all()
+@pytest.mark.parametrize(("channels", "filters", "groups"), [(32, 48, 4), (16, 16, 16), (10, 20, 5), (24, 24, 24)])
+def test_as_many_groups_run_together_as_is_fastest(device, channels, filters, groups):
+    whole = bitfusion.simulate(kernel_table([conv(channels=channels, filters=filters, groups=groups)]), device).iloc[0]
+    ways = {}
+    for together in [2**k for k in range(6) if groups % 2**k == 0]:
+        part = conv(channels=channels * together // groups, filters=filters * together // groups)
+        trace = bitfusion.simulate(kernel_table([part]), device).iloc[0]
+        ways[together] = (trace["cycles"] * groups // together, trace["dram_bits"] * groups // together)
+    assert (whole["cycles"], whole["dram_bits"]) == min(ways.values())
+    assert ways[whole["groups_together"]] == min(ways.values())
+
+
+def test_energy_is_that_of_products_memories_and_dram(device):
+    rows = [conv(a=a, w=w, groups=g) for a in (2, 4, 8) for w in (2, 3, 8) for g in (1, 2)]
+    table = kernel_table([*rows, linear(), linear(a=2, w=2)])
+    trace = bitfusion.simulate(table, device)
+    lanes = bitfusion.accelerator(device).products(table["act_bits"].to_numpy(), table["weight_bits"].to_numpy())
+    np.testing.assert_allclose(trace["energy_pj"], trace[["mac_pj", "sram_pj", "dram_pj"]].sum(axis=1))
+    np.testing.assert_allclose(trace["mac_pj"], table["macs"] * device.value("mac_pj") / lanes)
+    np.testing.assert_allclose(trace["dram_pj"], trace["dram_bits"] * device.value("dram_pj_per_bit"))
+    inner = trace[["weight_sram_bits", "act_sram_bits", "output_sram_bits"]].sum(axis=1)
+    assert (trace["sram_bits"] == inner + trace["dram_bits"]).all()
+    # Every product needs its weight and, once per row of columns, its activation; every output is read and written.
+    outputs = table["batch"] * table["out_h"] * table["out_w"] * table["out_channels"]
+    assert (trace["weight_sram_bits"] >= table["macs"] * table["weight_bits"]).all()
+    assert (trace["output_sram_bits"] >= 2 * 32 * outputs).all()
 
 
 def test_a_map_that_is_not_square(device):

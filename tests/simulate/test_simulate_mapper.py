@@ -79,7 +79,7 @@ def test_a_budget_ends_the_search_and_the_result_repeats():
 
 def test_what_it_cannot_do_is_named():
     with pytest.raises(
-        UsageError, match=r"no valid mapping among the \d+ of \d+ seen: their tiles do not fit RF \(2 words\)"
+        UsageError, match=r"no valid mapping among the \d+ of \d+ seen: RF has 2 words, the smallest tiles take 3"
     ):
         run(rf_words=2)
     with pytest.raises(UsageError, match="objective is 'speed'; allowed: cycles, energy, edp"):

@@ -25,8 +25,8 @@ class Ensemble(Strategy):
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Ensemble:
         members = [
             Structural(),
-            Hybrid(bit_penalty=1e-4, tune=False, seed=self.seed),
-            Hybrid(bit_penalty=1e-1, tune=False, seed=self.seed),
+            Hybrid(bit_penalty=1e-4, tune=False, complete=False, seed=self.seed),
+            Hybrid(bit_penalty=1e-1, tune=False, complete=False, seed=self.seed),
             Single(seed=self.seed),
         ]
         logs = held_out_logs(members, table, latency, self.seed)

@@ -1,0 +1,302 @@
+"""The part of a device profile that describes an array of elements and its memories; docs/hierarchy.md explains the keys.
+
+Every figure is {value, unit, source}. Inside, sizes are bits, bandwidths bits per cycle, energies pJ, areas square micrometres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from mico_runner.yaml_schema import Problem
+from mico_runner.yaml_source import Keys, Source
+
+OPERANDS = ("weights", "inputs", "outputs")
+DATAFLOW_NAMES = ("weight_stationary", "output_stationary", "input_stationary", "row_stationary", "free")
+MAC_KINDS = ("bit_parallel", "bit_serial", "fused")
+OBJECTIVES = ("cycles", "energy", "edp")
+NARROWEST = 2  # bits of the bricks that a fused multiplier splits into (H. Sharma et al., Bit Fusion, ISCA 2018)
+
+_SIZES = {"bits": 1, "bytes": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
+_SPEEDS = {"bits per cycle": 1, "bytes per cycle": 8}
+_TEXT = {"type": "string", "minlength": 1, "required": True, "meta": {"text": "text, not empty"}}
+
+
+def _figure(units: tuple[str, ...], whole: bool = False, **rules: Any) -> dict[str, Any]:
+    value: dict[str, Any] = {"type": "integer", "min": 1} if whole else {"type": "number", **(rules or {"above": 0})}
+    schema = {
+        "value": {**value, "required": True},
+        "unit": {"type": "string", "allowed": list(units), "required": True},
+    }
+    return {"type": "dict", "schema": {**schema, "source": _TEXT}}
+
+
+_COUNT, _BITS = _figure(("elements",), whole=True), _figure(("bits",), whole=True)
+_SIZE, _SPEED = _figure(tuple(_SIZES)), _figure(tuple(_SPEEDS))
+_ACCESS = _figure(("pJ per access", "pJ per bit"), min=0)
+_AREA = _figure(("um2",))
+_WAYS = {"read": _SPEED, "write": _SPEED, "shared": _SPEED}
+_FEED = {
+    "bandwidth": _SPEED,
+    "overlapped": {"type": "boolean", "default": True},
+    "shared": {"type": "boolean", "default": False},
+    "energy": _figure(("pJ per bit",), min=0),
+}
+_MEMORY = {
+    "name": {
+        "type": "string",
+        "regex": "(?!(mac|network|energy)$)[a-z][a-z0-9_]*",  # these are columns of the trace
+        "required": True,
+        "meta": {"text": "a lower_case name, not mac, network or energy"},
+    },
+    "per": {"type": "string", "allowed": ["chip", "element"], "required": True},
+    "beside": {"type": "boolean", "default": False},
+    "keeps": {
+        "type": "list",
+        "schema": {"type": "string", "allowed": list(OPERANDS)},
+        "minlength": 1,
+        "distinct": True,
+        "required": True,
+    },
+    "size": _SIZE,
+    "double_buffered": {"type": "boolean", "default": False},
+    "width": _BITS,
+    "bandwidth": {"type": "dict", "schema": _WAYS, "minlength": 1, "default": {}},
+    "energy": {**_ACCESS, "required": True},
+    "write_energy": _ACCESS,
+    "area": _AREA,
+    "network": {
+        "type": "dict",
+        "keysrules": {"type": "string", "allowed": list(OPERANDS)},
+        "valuesrules": {"type": "dict", "schema": _FEED},
+        "default": {},
+    },
+}
+SCHEMA: dict[str, dict[str, Any]] = {
+    "rows": {**_COUNT, "required": True},
+    "columns": {**_COUNT, "required": True},
+    "dataflow": {"type": "string", "allowed": list(DATAFLOW_NAMES), "required": True},
+    "objective": {"type": "string", "allowed": list(OBJECTIVES), "required": True},
+    "mappings": {"type": "integer", "min": 1, "max": 10**8, "default": 100_000},
+    "mac": {
+        "type": "dict",
+        "schema": {
+            "kind": {"type": "string", "allowed": list(MAC_KINDS), "required": True},
+            "bits": {**_BITS, "required": True},
+            "energy": {**_figure(("pJ",), min=0), "required": True},
+            "area": _AREA,
+        },
+        "required": True,
+    },
+    "accumulator_bits": {**_BITS, "required": True},
+    "output_bits": {**_BITS, "required": True},
+    "memories": {"type": "list", "schema": {"type": "dict", "schema": _MEMORY}, "minlength": 2, "required": True},
+}
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How one operand reaches a memory; energy is per bit and instance. See `simulate.hierarchy.Network`."""
+
+    bandwidth: float = inf
+    overlapped: bool = True
+    shared: bool = False
+    pj_per_bit: float = 0.0
+
+
+@dataclass(frozen=True)
+class Store:
+    """A memory; see `_MEMORY` for the keys.
+
+    Attributes:
+        size: usable bits of one instance.
+        width: bits of one access, None: any number.
+        read, write, shared: bits per cycle of one instance.
+        read_pj, write_pj: of an access where there is a width and the profile says so, else of a bit (`per_bit`).
+        area_um2: of one instance, None where it is not known.
+    """
+
+    name: str
+    per_element: bool
+    beside: bool
+    keeps: tuple[str, ...]
+    size: float
+    width: int | None
+    read: float
+    write: float
+    shared: float
+    read_pj: float
+    write_pj: float
+    area_um2: float | None
+    feeds: tuple[tuple[str, Feed], ...] = ()
+
+    def element_bits(self, bits: int) -> float:
+        """Bits that an element of `bits` takes: accesses are whole, and hold as many elements as fit."""
+        if self.width is None:
+            return bits
+        return self.width / (self.width // bits) if bits <= self.width else -(-bits // self.width) * self.width
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An array of `rows` x `columns` elements, one multiplier each, and its memories, outermost first."""
+
+    rows: int
+    columns: int
+    dataflow: str
+    objective: str
+    mappings: int
+    mac_kind: str
+    mac_bits: int
+    mac_pj: float
+    mac_area_um2: float | None
+    accumulator_bits: int
+    output_bits: int
+    stores: tuple[Store, ...]
+
+    @property
+    def area_um2(self) -> float | None:
+        """Multipliers and memories on the chip; None unless the area of each is known. The outermost memory lies outside."""
+        elements = self.rows * self.columns
+        parts = [(elements, self.mac_area_um2)]
+        parts += [(elements if store.per_element else 1, store.area_um2) for store in self.stores[1:]]
+        return None if any(area is None for _, area in parts) else sum(count * area for count, area in parts)
+
+
+def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Problem]:
+    """What is wrong with a description whose form is right: no home, no room, no order."""
+
+    def fail(keys: Keys, text: str, of_key: bool = False) -> Problem:
+        where = (*path, *keys)
+        return Problem(source.place(where, of_key), where, text)
+
+    memories = data["memories"]
+    mac_bits = data["mac"]["bits"]["value"]
+    if data["mac"]["kind"] == "fused" and mac_bits % NARROWEST:
+        yield fail(
+            ("mac", "bits", "value"), f"found {mac_bits}; allowed: a multiple of {NARROWEST}, as the units are fused"
+        )
+    homeless = [name for name in OPERANDS if name not in memories[0]["keeps"]]
+    if homeless:
+        text = f"operand {homeless[0]} has no home: the outermost memory is where every layer's data lies; allowed: {', '.join(OPERANDS)}"
+        yield fail(("memories", 0, "keeps"), text)
+    if "size" in memories[0]:
+        yield fail(("memories", 0, "size"), "the outermost memory holds whole layers; allowed: no size", of_key=True)
+    names: set[str] = set()
+    for i, memory in enumerate(memories):
+        at: Keys = ("memories", i)
+        if memory["name"] in names:
+            yield fail((*at, "name"), f"found {memory['name']!r} twice; allowed: a name of its own for each memory")
+        names.add(memory["name"])
+        if i and "size" not in memory:
+            yield fail(
+                (*at, "size"),
+                "missing; allowed: a mapping of value, unit, source; only the outermost memory needs none",
+            )
+        if i and memories[i - 1]["per"] == "element" and memory["per"] == "chip":
+            yield fail((*at, "per"), "found 'chip' inside 'element'; allowed: element; memories stand outermost first")
+        if memory.get("beside") and (i == 0 or memories[i - 1]["per"] != memory["per"]):
+            yield fail(
+                (*at, "beside"), "found true; allowed: false, as no memory per " + memory["per"] + " comes before it"
+            )
+        if "width" not in memory:
+            for key in ("energy", "write_energy"):
+                if key in memory and memory[key]["unit"] == "pJ per access":
+                    yield fail(
+                        (*at, key, "unit"), "found 'pJ per access' without a width; allowed: pJ per bit, or add width"
+                    )
+        for name in memory.get("network", {}):
+            if name not in memory["keeps"] or i == 0:
+                kept = ", ".join(memory["keeps"]) if i else "none: nothing feeds the outermost memory"
+                yield fail(
+                    (*at, "network", name),
+                    f"found {name}, which {memory['name']} does not keep; allowed: {kept}",
+                    of_key=True,
+                )
+        yield from _room(data, memory, at, fail)
+    if memories[-1]["per"] != "element":
+        yield fail(
+            ("memories", len(memories) - 1, "per"),
+            "found 'chip'; allowed: element: the innermost memory lies in the elements",
+        )
+    if memories[0]["per"] != "chip":
+        yield fail(
+            ("memories", 0, "per"), "found 'element'; allowed: chip: the outermost memory lies outside the array"
+        )
+
+
+def _room(data: Mapping[str, Any], memory: Mapping[str, Any], at: Keys, fail) -> Iterator[Problem]:
+    """Whether one element of everything that a memory keeps fits: no tile is smaller."""
+    if "size" not in memory:
+        return
+    bits = {"weights": data["mac"]["bits"]["value"], "inputs": data["mac"]["bits"]["value"]}
+    bits["outputs"] = data["accumulator_bits"]["value"]
+    store = _store(memory)
+    least = sum(store.element_bits(bits[name]) for name in memory["keeps"])
+    if store.size < least:
+        buffered = ", of which half is being filled" if memory.get("double_buffered") else ""
+        size = f"{memory['size']['value']:g} {memory['size']['unit']}{buffered}"
+        kept = " and ".join(memory["keeps"])
+        need = least * (2 if memory.get("double_buffered") else 1) / _SIZES[memory["size"]["unit"]]
+        yield fail(
+            (*at, "size", "value"),
+            f"found {size}, smaller than one tile; allowed: at least {need:g} {memory['size']['unit']}, one element of {kept}",
+        )
+
+
+def parse(data: Mapping[str, Any]) -> Architecture:
+    """The description as numbers; `data` has passed the schema and has no `problems`."""
+    mac = data["mac"]
+    return Architecture(
+        rows=data["rows"]["value"],
+        columns=data["columns"]["value"],
+        dataflow=data["dataflow"],
+        objective=data["objective"],
+        mappings=data.get("mappings", SCHEMA["mappings"]["default"]),
+        mac_kind=mac["kind"],
+        mac_bits=mac["bits"]["value"],
+        mac_pj=float(mac["energy"]["value"]),
+        mac_area_um2=mac["area"]["value"] if "area" in mac else None,
+        accumulator_bits=data["accumulator_bits"]["value"],
+        output_bits=data["output_bits"]["value"],
+        stores=tuple(map(_store, data["memories"])),
+    )
+
+
+def _store(memory: Mapping[str, Any]) -> Store:
+    def scaled(figure: Mapping[str, Any] | None, units: Mapping[str, int]) -> float:
+        return inf if figure is None else float(figure["value"] * units[figure["unit"]])
+
+    width = memory["width"]["value"] if "width" in memory else None
+
+    def per_bit(figure: Mapping[str, Any]) -> float:
+        return figure["value"] / width if figure["unit"] == "pJ per access" and width else float(figure["value"])
+
+    ways = {way: scaled(memory.get("bandwidth", {}).get(way), _SPEEDS) for way in _WAYS}
+    feeds = tuple(
+        (
+            name,
+            Feed(
+                scaled(feed.get("bandwidth"), _SPEEDS),
+                feed.get("overlapped", True),
+                feed.get("shared", False),
+                float(feed["energy"]["value"]) if "energy" in feed else 0.0,
+            ),
+        )
+        for name, feed in memory.get("network", {}).items()
+    )
+    return Store(
+        name=memory["name"],
+        per_element=memory["per"] == "element",
+        beside=memory.get("beside", False),
+        keeps=tuple(memory["keeps"]),
+        size=scaled(memory.get("size"), _SIZES) / (2 if memory.get("double_buffered") else 1),
+        width=width,
+        **ways,
+        read_pj=per_bit(memory["energy"]),
+        write_pj=per_bit(memory.get("write_energy", memory["energy"])),
+        area_um2=memory["area"]["value"] if "area" in memory else None,
+        feeds=feeds,
+    )

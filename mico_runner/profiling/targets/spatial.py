@@ -1,0 +1,21 @@
+"""Kernels on the model of spatial arrays with a hierarchy of memories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mico_runner.hardware import Hardware
+from mico_runner.profiling.targets import Measurement, Target, register
+from mico_runner.simulate import spatial
+
+
+@register("spatial")
+class Spatial(Target):
+    """Cycles on a spatial array under the best mapping found; deterministic, so that nothing is repeated."""
+
+    unit = "cycles"
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        return Measurement(spatial.cycles(table, hardware))

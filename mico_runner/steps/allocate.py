@@ -1,0 +1,102 @@
+"""allocate: bits of a network that is known by its layers alone, within an accelerator's energy, latency or memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mico_runner.steps import register
+from mico_runner.steps.base import Step, StepContext
+
+UNITS = {"energy": "pJ", "latency": "cycles", "flash_bytes": "bytes"}
+
+
+@register("allocate", section="allocate", order=45)
+class Allocate(Step):
+    """The highest signal-to-quantisation-noise ratio within cost limits; no data, no training."""
+
+    VERSION = 1
+
+    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        from mico_runner import hardware
+
+        return {"allocate": spec["allocate"], "hardware": hardware.load(spec["hardware"]).sha256}
+
+    def run(self, ctx: StepContext) -> None:
+        import numpy as np
+        import pandas as pd
+
+        from mico_runner import graph, hardware
+        from mico_runner.graph import costs
+        from mico_runner.models import MODELS
+        from mico_runner.search import Space, allocation
+        from mico_runner.steps.network import simulated
+
+        section = ctx.spec["allocate"]
+        device = hardware.load(ctx.spec["hardware"])
+        shape = tuple(section["input"])
+        model = MODELS.get(section["network"])(shape, section["classes"], **section["params"])
+        network = graph.capture(model, shape, section["network"])
+        layers = [node.name for node in network.weighted]
+
+        def tables(space: Space) -> dict[str, np.ndarray]:
+            by_simulator = simulated(network, device, list(space.choices))
+            flash = [[costs.node_bytes(node, bits.weight) for bits in space.choices] for node in network.weighted]
+            return {
+                "energy": by_simulator["energy_pj"],
+                "latency": by_simulator["cycles"],
+                "flash_bytes": np.array(flash, dtype=float),
+            }
+
+        space = Space.grid(layers, **section["space"])
+        cost = tables(space)
+        int8 = {name: float(t.sum()) for name, t in tables(Space.of({layer: [(8, 8)] for layer in layers})).items()}
+        limits = {
+            name: (cost[name], rule["max"] * (int8[name] if rule["relative_to"] else 1.0))
+            for name, rule in section["constraints"].items()
+        }
+        over = section["over"]
+        chosen = allocation.best(space, limits)
+        uniform = allocation.best_uniform(space, limits)
+        front = allocation.front(space, cost[over], {k: v for k, v in limits.items() if k != over}, section["points"])
+        everywhere = [np.full(len(layers), i) for i in np.flatnonzero(space.mask.all(axis=0))]
+        named = {"front": front, "uniform": everywhere, "chosen": [chosen]}
+        rows = [
+            {"which": which, **row}
+            for which, configs in named.items()
+            for row in allocation.describe(space, configs, cost)
+        ]
+        points = pd.DataFrame(rows)
+        alike = points["which"] == "uniform"
+        pairs = [space.choices[int(config[0])] for config in everywhere]
+        points.loc[alike, ["weight_bits", "act_bits"]] = np.array(pairs, dtype=float).reshape(-1, 2)
+        for name, reference in int8.items():
+            points[f"{name}_ratio"] = points[name] / reference
+        points.to_csv(ctx.dir / "front.csv", index=False)
+        bits = space.decode(chosen)
+        per_layer = pd.DataFrame({"layer": layers, "macs": [costs.macs(network, node) for node in network.weighted]})
+        per_layer["weight_bits"] = [bits[layer].weight for layer in layers]
+        per_layer["act_bits"] = [bits[layer].activation for layer in layers]
+        for name, table in cost.items():
+            per_layer[name] = np.take_along_axis(table, chosen[:, None], axis=1)[:, 0]
+        per_layer.to_csv(ctx.dir / "layers.csv", index=False)
+
+        best = points[points["which"] == "chosen"].iloc[0]
+        ctx.metric("allocate.sqnr", best["sqnr_db"], "dB", "higher", tolerance="1%")
+        for name, unit in UNITS.items():
+            ctx.metric(f"allocate.{name}", best[name], unit, "lower", tolerance="1%")
+            ctx.metric(f"allocate.{name}_ratio", best[f"{name}_ratio"], "ratio", "lower", tolerance=0.01)
+        ctx.log(f"{len(layers)} layers: {best['sqnr_db']:.2f} dB at {_shares(best)} of INT8's")
+        uncounted = sorted(
+            {node.op for node in network.nodes if node.weight is None} & {"max_pool2d", "avg_pool2d", "add"}
+        )
+        if uncounted:
+            ctx.log(f"not counted, the simulator has none: {', '.join(uncounted)}")
+        if uniform is not None:
+            gain = best["sqnr_db"] - allocation.sqnr(space, uniform)
+            pair = space.choices[int(uniform[0])]
+            ctx.metric("allocate.gain_over_uniform", gain, "dB", "higher", tolerance="1%")
+            ctx.log(f"{gain:.2f} dB above the best uniform bits within the limits, {pair.weight:g} x {pair.activation}")
+
+
+def _shares(row: Any) -> str:
+    return ", ".join(f"{100 * row[f'{name}_ratio']:.1f} % {name.replace('_', ' ')}" for name in UNITS)
