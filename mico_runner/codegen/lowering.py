@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mico_runner.codegen import simd
 from mico_runner.codegen.checks import check
 from mico_runner.codegen.operators import OPERATORS
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
@@ -21,17 +22,18 @@ register restrict return short signed sizeof static struct switch typedef union 
 _TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "rtl", "rv32"}
 
 
-def lower(graph: QGraph, tiles: bool = False) -> Program:
+def lower(graph: QGraph, tiles: bool = False, simd: bool = False) -> Program:
     """Lower and plan a graph.
 
     Args:
         tiles: use the tiled kernels for the layers that they take.
+        simd: use the kernel for wide registers for the layers that it takes.
 
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
     graph = replace(graph, nodes=_needed(graph))
-    lowering = Lowering(graph, tiles)
+    lowering = Lowering(graph, tiles, simd)
     for node in graph.nodes:
         check(graph, node)
         lowering.add(node)
@@ -52,9 +54,10 @@ def lower(graph: QGraph, tiles: bool = False) -> Program:
 class Lowering:
     """The state while nodes are lowered one by one; operators call `buffer_of`, `target`, `emit` and `row_major`."""
 
-    def __init__(self, graph: QGraph, tiles: bool = False) -> None:
+    def __init__(self, graph: QGraph, tiles: bool = False, simd: bool = False) -> None:
         self.graph = graph
         self.tiles = tiles
+        self.simd = simd
         self.calls: list[Call] = []
         self._names: set[str] = set()
         tensor = graph.tensors[graph.input]
@@ -97,7 +100,12 @@ class Lowering:
         self.calls.append(Call(kernel, self.unique(node), node, tuple(inputs), output, fields, weights, **more))
 
     def emit_tiled(self, node: QNode, source: Buffer, output: Buffer, fields: dict, rows: np.ndarray) -> bool:
-        """Emit a convolution (its struct's geometry and output in `fields`) as a tiled kernel; False: it takes no such."""
+        """Emit a convolution (its struct's geometry and output in `fields`) as a tiled or SIMD kernel; False: it takes no such."""
+        if self.simd and (weights := simd.weights_of(node, rows, source.type)) is not None:
+            how = {"flip": int(source.type.signed)}
+            scratch = simd.scratch_words(weights)
+            self.emit(node.name, "conv2d_simd", [source], output, {**fields, **how}, weights, scratch_words=scratch)
+            return True
         if not self.tiles:
             return False
         positions = fields["out_h"] * fields["out_w"]

@@ -16,7 +16,7 @@ from tests.fuzz.__main__ import fuzz, main
 from tests.fuzz.cases import Setting, random_case
 
 TOOLS = {
-    "host": ("gcc",),
+    **dict.fromkeys(driver.HOSTS, ("gcc",)),
     **{name: (board.gcc, board.qemu) for name, board in qemu.MACHINES.items()},
     "full": ("verilator", "riscv64-unknown-elf-gcc", "g++", "make"),
 }
@@ -31,7 +31,9 @@ def needs(target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "cases"), [("host", 60), ("rv32", 10), ("cortex-m3", 10), ("full", 3)])
+@pytest.mark.parametrize(
+    ("target", "cases"), [("host", 60), ("avx2", 30), ("native", 30), ("rv32", 10), ("cortex-m3", 10), ("full", 3)]
+)
 def test_random_calls_of_every_kernel(target, cases, tmp_path):
     needs(target)
     done, failures = fuzz(target, cases, seed=7, folder=tmp_path)
@@ -42,7 +44,7 @@ def test_random_calls_of_every_kernel(target, cases, tmp_path):
 
 def some_cases(count: int = 60):
     rng = np.random.default_rng(3)
-    settings = [Setting(kind, 4, 8, False, True, False) for kind in ("conv2d", "linear", "max_pool2d")]
+    settings = [Setting(kind, 4, 8, False, True, False, False) for kind in ("conv2d", "linear", "max_pool2d")]
     return [random_case(settings[i % 3], rng) for i in range(count)]
 
 
@@ -77,7 +79,7 @@ def test_a_read_beyond_a_tensor_is_found(tmp_path, monkeypatch):
 def test_a_mismatch_ends_the_command_with_1(monkeypatch, capsys):
     from collections import Counter
 
-    monkeypatch.setattr(sys, "argv", ["fuzz", "--host", "5", "--qemu", "0", "--rtl", "0"])
+    monkeypatch.setattr(sys, "argv", ["fuzz", "--host", "5", "--simd", "0", "--qemu", "0", "--rtl", "0"])
     monkeypatch.setattr("tests.fuzz.__main__.fuzz", lambda *_: (Counter({"mico_add": 5}), ["mico_add: it differs"]))
     assert main() == 1
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz [--host 10000] [--qemu 500] [--rtl 100] [--seed 0]`: cases per kernel and target, a table, exit 1 at a mismatch."""
+"""Cases per kernel and target, a table, exit 1 at a mismatch: `python -m tests.fuzz --help`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def survey(rng: np.random.Generator) -> tuple[list[Function], dict[str, list[Set
     return sorted(functions), settings
 
 
-def fuzz(target: str, per_kernel: int, seed: int, folder: Path) -> tuple[Counter, list[str]]:
+def fuzz(target: str, per_kernel: int, seed: int, folder: Path, only: str = "") -> tuple[Counter, list[str]]:
     """Cases run by kernel (that of a case's last call), and a line for each case that differs."""
     rng = np.random.default_rng([seed, sum(target.encode())])
     functions, settings = survey(rng)
     done: Counter = Counter()
     failures: list[str] = []
-    plan = [name for name in sorted(settings) for _ in range(per_kernel)]
+    plan = [name for name in sorted(settings) if only in name for _ in range(per_kernel)]
     cases: list[Case] = []
     while plan or cases:
         while plan and len(cases) < BATCH:
@@ -66,18 +66,29 @@ def fuzz(target: str, per_kernel: int, seed: int, folder: Path) -> tuple[Counter
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", type=int, default=10000, help="cases per kernel on the host, under sanitizers")
+    parser.add_argument("--simd", type=int, default=2000, help="the same, compiled for AVX2 and for this processor")
     parser.add_argument("--qemu", type=int, default=500, help="on each machine of QEMU")
     parser.add_argument("--rtl", type=int, default=100, help="on the RTL of VexRiscv Full")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="kernels whose name contains this")
     options = parser.parse_args()
     counts: dict[str, Counter] = {}
     failures: list[str] = []
-    wanted = {"host": options.host, "rv32": options.qemu, "cortex-m3": options.qemu, "full": options.rtl}
+    wanted = {
+        "host": options.host,
+        "avx2": options.simd,
+        "native": options.simd,
+        "rv32": options.qemu,
+        "cortex-m3": options.qemu,
+        "full": options.rtl,
+    }
     with tempfile.TemporaryDirectory(prefix="mico-fuzz-") as folder:
         for target, per_kernel in wanted.items():
             started = time.monotonic()
             try:
-                counts[target], found = fuzz(target, per_kernel, options.seed, Path(folder)) if per_kernel else ({}, [])
+                counts[target], found = (
+                    fuzz(target, per_kernel, options.seed, Path(folder), options.only) if per_kernel else ({}, [])
+                )
             except StepSkipped as missing:
                 print(f"{target}: skipped, {missing}", file=sys.stderr)
                 continue

@@ -50,6 +50,7 @@ class Setting:
     signed: bool
     padded: bool
     tiles: bool
+    simd: bool
 
 
 def random_setting(rng: np.random.Generator) -> Setting:
@@ -60,6 +61,7 @@ def random_setting(rng: np.random.Generator) -> Setting:
         signed=bool(rng.integers(2)),
         padded=bool(rng.integers(2)),
         tiles=bool(rng.integers(2)),
+        simd=bool(rng.integers(3) == 0),
     )
 
 
@@ -71,7 +73,7 @@ def random_case(setting: Setting, rng: np.random.Generator) -> Case:
     target = net.nodes[-1]
     inside = bool(rng.integers(2))  # read by a further node, so that it is stored in its own type
     whole = net.done(net.requant(tensor)) if inside else net.done(tensor)
-    calls = lower(whole, setting.tiles).calls
+    calls = lower(whole, setting.tiles, setting.simd).calls
     calls = tuple(call for call in calls if not inside or call.node != whole.nodes[-1].name)
     x = _data(net.tensors["x"].type, net.tensors["x"].shape, rng)
     nodes = whole.nodes[:-1] if inside else whole.nodes

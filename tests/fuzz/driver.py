@@ -14,13 +14,15 @@ import numpy as np
 
 from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGET, BOARDS, KERNELS, RV32_CFLAGS, RV32_TARGET, SHARED
 from mico_runner.codegen.program import Call
+from mico_runner.errors import StepSkipped
 from mico_runner.simulate import host, program, qemu, rtl
 from tests.fuzz.cases import Case
 
 HERE = Path(__file__).parent
 TYPES = {"MICO_U8": 0, "MICO_S8": 1, "MICO_S32": 2}
 TIMEOUT_S = 3600.0
-TARGETS = ("host", "rv32", "cortex-m3", *rtl.CORES)
+HOSTS = {"host": "", "avx2": "-O2 -march=haswell", "native": "-O3 -march=native"}  # under sanitizers, all of them
+TARGETS = (*HOSTS, *qemu.MACHINES, *rtl.CORES)
 
 
 class Function(NamedTuple):
@@ -54,7 +56,7 @@ def run(cases: Sequence[Case], functions: Sequence[Function], target: str, folde
     """
     binary = _build(functions, target, folder)
     words = np.concatenate([_encode(case, functions) for case in cases])
-    if target == "host":
+    if target in HOSTS:
         found = _on_host(binary, words)
     elif target in qemu.MACHINES:
         found = _on_qemu(binary, words, target)
@@ -80,8 +82,10 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
     (home / "driver.c").write_text(text, encoding="utf-8")
     sources = [str(home / "driver.c"), *(str(KERNELS / f"{u}.c") for u in units if (KERNELS / f"{u}.c").is_file())]
     include, out = f"-I{KERNELS}", ["-o", str(home / "binary")]
-    if target == "host":
-        command = ["gcc", *host.SANITIZE.split(), include, f"-I{HERE / 'host'}", *sources, *out]
+    if target in HOSTS:
+        if target == "avx2" and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+            raise StepSkipped("this processor has no AVX2")
+        command = ["gcc", *host.SANITIZE.split(), *HOSTS[target].split(), include, f"-I{HERE / 'host'}", *sources, *out]
     else:
         board = "rtl" if target in rtl.CORES else qemu.MACHINES[target].folder
         arm = board == "cortex-m"
