@@ -28,7 +28,7 @@ def build(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
     run, source = _operator(case)
     other, kernel = torch.randn(1, 32, 28, 28), torch.randn(32, 32, 3, 3)
-    held = [source * 1.0]
+    held = [source.clone()]
     layer = torch.nn.Module()
     layer.forward = run
     if case.op in FUNCTIONS:
@@ -36,7 +36,7 @@ def build(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
     def prepare() -> None:
         F.conv2d(other, kernel) + 1.0
-        held[0] = source * 1.0
+        held[0] = source.clone()
 
     return lambda: layer(held[0]), prepare
 
@@ -46,14 +46,15 @@ def _operator(case: Case) -> tuple[Callable[[Any], Any], Any]:
     import torch
     from torch.nn import functional as F
 
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[case.precision]
+    if case.precision == "int8":
+        return _quantised(case)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[case.precision]
     generator = torch.Generator().manual_seed(0)
 
     def tensor(*sizes: int) -> Any:
         return torch.randn(*sizes, generator=generator).to(dtype)
 
-    s, n = case.shape, case.batch
-    copies = int(min(MAX_COPIES, max(1, ROTATED_BYTES // max(case.weights * BYTES[case.precision], 1))))
+    s, n, copies = case.shape, case.batch, _copies(case)
     if case.op.startswith("conv_"):
         groups = s["ins"] if case.op == "conv_dw" else 1
         padding = 0 if s["kernel"] == s["stride"] else s["kernel"] // 2
@@ -94,3 +95,43 @@ def _operator(case: Case) -> tuple[Callable[[Any], Any], Any]:
         "copy": lambda x: x.clone(),
     }
     return functions[case.op], x
+
+
+def _copies(case: Case) -> int:
+    return int(min(MAX_COPIES, max(1, ROTATED_BYTES // max(case.weights * BYTES[case.precision], 1))))
+
+
+def _quantised(case: Case) -> tuple[Callable[[Any], Any], Any]:
+    """A convolution or linear layer of 8-bit integers, requantised as it writes; weights packed beforehand, as in a deployed network."""
+    import warnings
+
+    import torch
+
+    generator, s, n = torch.Generator().manual_seed(0), case.shape, case.batch
+
+    def tensor(dtype: Any, *sizes: int) -> Any:
+        zero = 128 if dtype == torch.quint8 else 0
+        return torch.quantize_per_tensor(torch.randn(*sizes, generator=generator), 0.03, zero, dtype)
+
+    operators = torch.ops.quantized
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch announces another form of these tensors for later versions
+        if case.op == "linear":
+            x = tensor(torch.quint8, n * s["tokens"], s["ins"])
+            packed = [
+                operators.linear_prepack(tensor(torch.qint8, s["outs"], s["ins"]), None) for _ in range(_copies(case))
+            ]
+            layer = operators.linear
+        else:
+            groups = s["ins"] if case.op == "conv_dw" else 1
+            padding = 0 if s["kernel"] == s["stride"] else s["kernel"] // 2
+            strides, paddings = [s["stride"]] * 2, [padding] * 2
+            x = tensor(torch.quint8, n, s["ins"], s["size"], s["size"])
+            sizes = s["outs"], s["ins"] // groups, s["kernel"], s["kernel"]
+            packed = [
+                operators.conv2d_prepack(tensor(torch.qint8, *sizes), None, strides, paddings, [1, 1], groups)
+                for _ in range(_copies(case))
+            ]
+            layer = operators.conv2d
+    weights = cycle(packed)
+    return (lambda x: layer(x, next(weights), 0.1, 128)), x

@@ -23,7 +23,16 @@ NETWORK_NAMES = (
     ),
     *("vit_b_16", "vit_s_16", "llama_15m"),
 )  # of `calibration.networks`
-BYTES = {"fp32": 4, "bf16": 2}
+COMPUTING = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "attention")  # operations with FLOPs
+CURVE_SHAPES = ("constant", "linear", "log_linear", "sigmoid", "piecewise", "spline")  # of `calibration.curves`
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+INT8_OPERATIONS = (
+    "conv_k3",
+    "conv_std",
+    "conv_pw",
+    "conv_dw",
+    "linear",
+)  # the others compute in floating point between them
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,10 @@ class Plan:
     quick: bool = True
 
     def cases(self) -> list[Case]:
-        made = [c for p in self.precisions for b in self.batches for op in self.operations for c in _cases(op, p, b)]
+        made = []
+        for p in self.precisions:
+            operations = [op for op in self.operations if p != "int8" or op in INT8_OPERATIONS]
+            made += [c for b in self.batches for op in operations for c in _cases(op, p, b)]
         large = 4e9 if self.quick else 2e10  # FLOPs of one call
         kept = [c for c in made if c.flops <= large and c.bytes <= 5e8]
         return kept if not self.quick else [c for i, c in enumerate(kept) if c.batch == 1 or i % 2 == 0]

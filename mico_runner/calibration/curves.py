@@ -6,11 +6,9 @@ The shape is chosen by cross-validated error in log y; equal within a standard e
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from scipy.optimize import curve_fit, isotonic_regression
 from mico_runner.errors import UsageError
 
 EXTRAPOLATION = ("clamp", "slope")
+INTERPOLATION = ("spline", "log_linear", "linear")  # between knots: monotone in log-log, straight in log-log, straight
 SPLINE_KNOTS = 5
 BAND = 1.96  # standard errors of a 95 % band
 MEASURED, ASSUMED = "measured", "assumed"
@@ -95,7 +94,7 @@ class Curve:
         goes_on = self.extrapolation == "slope"
         if self.shape != SPLINE:
             return np.exp(SHAPES[self.shape].value(there if goes_on else inside, *self.parameters.values()))
-        value, slope = _spline(self.parameters["log_x"], self.parameters["log_y"])
+        value, slope = _between_knots(**self.parameters)
         return np.exp(value(inside) + (slope(inside) * (there - inside) if goes_on else 0.0))
 
     def extrapolates(self, x: np.ndarray) -> np.ndarray:
@@ -123,19 +122,24 @@ class Curve:
             raise UsageError(f"curve: {error}") from None
 
 
-def fit(x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp") -> Curve:
+def fit(
+    x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp", weight: np.ndarray | None = None
+) -> Curve:
     """The curve of one shape through the points, least squares in log y; `cv_error` is left nan.
+
+    `weight` of each residual, positive; all alike when None.
 
     Raises UsageError when the shape is unknown, the points are too few for it, or it cannot be fitted.
     """
-    t, v = _logs(x, y)
+    t, v = logs(x, y)
+    weight = np.ones(len(t)) if weight is None else np.asarray(weight, dtype=float)
     if shape not in NAMES or extrapolation not in EXTRAPOLATION:
         raise UsageError(
             f"curve: {shape!r}, {extrapolation!r}; allowed: {', '.join(NAMES)}; {', '.join(EXTRAPOLATION)}"
         )
     ends = float(np.exp(t.min())), float(np.exp(t.max())), len(t)
     if shape == SPLINE:
-        knots = _knots(t, v)
+        knots = _knots(t, v, weight**2)
         return Curve(shape, knots, {}, *ends, float("nan"), extrapolation)
     family = SHAPES[shape]
     if len(np.unique(t)) < len(family.parameters):
@@ -146,7 +150,7 @@ def fit(x: np.ndarray, y: np.ndarray, shape: str, extrapolation: str = "clamp") 
                 warnings.simplefilter(
                     "ignore"
                 )  # a covariance that cannot be estimated comes back as inf and is reported as nan
-                values, covariance = curve_fit(family.value, t, v, p0=family.guess(t, v), maxfev=5000)
+                values, covariance = curve_fit(family.value, t, v, p0=family.guess(t, v), sigma=1 / weight, maxfev=5000)
         except RuntimeError as error:
             raise UsageError(f"curve: {shape} cannot be fitted: {error}") from None
         errors = np.sqrt(np.diag(covariance))
@@ -162,28 +166,36 @@ def choose(
     folds: int = 5,
     extrapolation: str = "clamp",
     seed: int = 0,
+    fixed: np.ndarray | None = None,
 ) -> Curve:
     """The best shape by `folds`-fold cross-validation over distinct sizes: repeats of one size never straddle a fold.
 
+    Args:
+        fixed: share of each point's latency that the curve does not explain (its overhead), 0 to 1. With it y is an efficiency, points
+            count by the rest of their latency, and `cv_error` is that of the whole latency.
+
     Raises UsageError when no shape can be fitted.
     """
-    t, _ = _logs(x, y)
+    t, _ = logs(x, y)
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    fixed = np.zeros(len(x)) if fixed is None else np.asarray(fixed, dtype=float)
+    weight = 1 - fixed
     sizes, which = np.unique(t, return_inverse=True)
     folds = min(folds, len(sizes))
     order = np.random.default_rng(seed).permutation(len(sizes))
     scores = {}
     for shape in shapes:
         try:
-            fitted = fit(x, y, shape, extrapolation)
+            fitted = fit(x, y, shape, extrapolation, weight)
             if folds < 2:
                 squares = np.zeros(len(x)) if shape == "constant" else None
             else:
                 squares = np.empty(len(x))
                 for part in np.array_split(order, folds):
                     test = np.isin(which, part)
-                    part_fit = fit(x[~test], y[~test], shape, "slope")
-                    squares[test] = np.log(part_fit.predict(x[test]) / y[test]) ** 2
+                    part_fit = fit(x[~test], y[~test], shape, "slope", weight[~test])
+                    latency = fixed[test] + weight[test] * y[test] / part_fit.predict(x[test])
+                    squares[test] = np.log(latency) ** 2  # of predicted over measured
         except UsageError:
             continue  # too few points for this shape
         if squares is not None:
@@ -196,59 +208,8 @@ def choose(
     return Curve(**{**vars(fitted), "cv_error": float(np.sqrt(squares.mean()))})
 
 
-def assumed(
-    flops: list[float], efficiency: list[float], extrapolation: str = "clamp", std_dev: list[float] | None = None
-) -> Curve:
-    """A curve from figures that somebody wrote down: interpolated as they are and marked "assumed".
-
-    `std_dev` (of the efficiency, as large) gives its band; without it the band is nan. Raises UsageError as `fit` does.
-    """
-    t, v = _logs(np.asarray(flops), np.asarray(efficiency))
-    if len(np.unique(t)) < len(t):
-        raise UsageError("curve: a size occurs twice")
-    error = float("nan")
-    if std_dev is not None:
-        relative = np.asarray(std_dev, dtype=float) / np.exp(v)
-        if relative.shape != v.shape or not (np.isfinite(relative) & (relative >= 0)).all():
-            raise UsageError(f"curve: std_dev must be {len(v)} numbers, none negative")
-        error = float(np.sqrt((relative**2).mean()))
-    order = np.argsort(t)
-    knots = {"log_x": t[order].tolist(), "log_y": v[order].tolist()}
-    ends = float(np.exp(t.min())), float(np.exp(t.max())), len(t)
-    return Curve(SPLINE, knots, {}, *ends, error, extrapolation, ASSUMED)
-
-
-def read_assumed(path: Path) -> dict[str, Curve]:
-    """Hard-coded curves of other tools: a JSON mapping of operation to `flops`, `measured_efficiency`, `std_dev`, `interpolation`,
-    `extrapolation`; all but the first two may be absent. Interpolation is monotone in log-log, whatever the file asks for: see `assumed`.
-
-    Raises UsageError naming the file and the operation.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: a mapping of operation to curve is needed")
-    known = {"flops", "measured_efficiency", "std_dev", "interpolation", "extrapolation"}
-    found = {}
-    for name, entry in data.items():
-        if not isinstance(entry, dict) or not {"flops", "measured_efficiency"} <= set(entry) <= known:
-            keys = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
-            raise UsageError(
-                f"{path}: {name}: found {keys}; needed: flops, measured_efficiency; allowed: {', '.join(sorted(known))}"
-            )
-        beyond = entry.get("extrapolation", "clamp")
-        if beyond not in EXTRAPOLATION:
-            raise UsageError(f"{path}: {name}: extrapolation is {beyond!r}; allowed: {', '.join(EXTRAPOLATION)}")
-        try:
-            found[name] = assumed(entry["flops"], entry["measured_efficiency"], beyond, entry.get("std_dev"))
-        except (UsageError, ValueError, TypeError) as error:
-            raise UsageError(f"{path}: {name}: {error}") from None
-    return found
-
-
-def _logs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def logs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of sizes and values. Raises UsageError unless both are one-dimensional, as long, positive and finite."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if x.ndim != 1 or x.shape != y.shape or len(x) == 0:
         raise UsageError(f"curve: {x.shape} sizes and {y.shape} values")
@@ -257,21 +218,37 @@ def _logs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.log(x), np.log(y)
 
 
-def _knots(t: np.ndarray, v: np.ndarray) -> dict[str, list[float]]:
+def _knots(t: np.ndarray, v: np.ndarray, weight: np.ndarray) -> dict[str, list[float]]:
     """At most SPLINE_KNOTS knots at quantiles of the sizes; between neighbours monotone, over all in the direction of the trend."""
     sizes, which = np.unique(t, return_inverse=True)
     if len(sizes) < 3:
         raise UsageError(f"curve: {len(sizes)} sizes; {SPLINE} needs 3")
-    means = np.bincount(which, v) / np.bincount(which)
-    rising = np.polyfit(sizes, means, 1)[0] >= 0
-    smooth = isotonic_regression(means, weights=np.bincount(which), increasing=bool(rising)).x
+    total = np.bincount(which, weight)
+    means = np.bincount(which, weight * v) / total
+    rising = np.polyfit(sizes, means, 1, w=np.sqrt(total))[0] >= 0
+    smooth = isotonic_regression(means, weights=total, increasing=bool(rising)).x
     at = np.unique(np.quantile(sizes, np.linspace(0, 1, min(SPLINE_KNOTS, len(sizes)))))
     return {"log_x": at.tolist(), "log_y": np.interp(at, sizes, smooth).tolist()}
 
 
-def _spline(log_x: list[float], log_y: list[float]) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
-    """The curve through the knots, and its slope."""
+def _between_knots(log_x: list[float], log_y: list[float], between: str = "spline") -> tuple[Callable, Callable]:
+    """The curve through the knots as functions of log x: its value in log y, and its slope."""
     if len(log_x) == 1:
         return (lambda t: np.full_like(t, log_y[0])), np.zeros_like
-    curve = PchipInterpolator(log_x, log_y)
-    return curve, curve.derivative()
+    if between == "spline":
+        curve = PchipInterpolator(log_x, log_y)
+        return curve, curve.derivative()
+    if between == "log_linear":
+        slopes = np.diff(log_y) / np.diff(log_x)
+        return (lambda t: np.interp(t, log_x, log_y)), lambda t: slopes[_piece(t, log_x)]
+    x, y = np.exp(log_x), np.exp(log_y)
+    slopes = np.diff(y) / np.diff(x)
+
+    def value(t: np.ndarray) -> np.ndarray:
+        return np.log(np.interp(np.exp(t), x, y))
+
+    return value, lambda t: slopes[_piece(t, log_x)] * np.exp(t - value(t))  # d log y / d log x
+
+
+def _piece(t: np.ndarray, log_x: list[float]) -> np.ndarray:
+    return np.clip(np.searchsorted(log_x, t) - 1, 0, len(log_x) - 2)

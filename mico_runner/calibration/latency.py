@@ -1,12 +1,14 @@
 """Latency of subgraphs on one device at one precision, fitted to measured ones of other networks.
 
-Structure first: non-negative least squares of the relative error on physical terms (`terms`). Then, per regime (the operator classes of a
+Structure first: non-negative least squares of the relative error on physical terms (`terms`), weighted by shares of the time, launches of
+similar classes drawn together, networks measured on a disturbed machine found and corrected. Then, per regime (the operator classes of a
 subgraph), a log-linear curve over its sizes that shrinks to its mean; it is trusted where it was measured, and the structure elsewhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,15 @@ from mico_runner.calibration.operators import operator_table, regimes
 
 MIN_ROWS = 3  # a class or regime with fewer measurements has no parameter of its own
 RIDGE = 2e-4  # of the structure, per row and unit of a term's root mean square
+FAMILY_RIDGE = (
+    3.0  # of the difference between a class's launch and its family's, in units of the shortest tenth of the latencies
+)
+SHARE_POWER = 0.5  # a row counts by this power of its share of its network's time: whole networks are what is predicted
 ROBUST_PASSES = 4
+SPEED_PASSES = 4
+GROSS = 3.5  # robust standard deviations from which a value is an outlier (Iglewicz and Hoaglin 1993)
+MIN_REGIMES = 5  # of a network that is called disturbed as a whole
+AGREE = 0.9  # share of a network's regimes that must be slower (or faster) than fitted to call the whole network so
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ class SubgraphLatency:
     family_launch: np.ndarray = field(default_factory=lambda: np.empty(0))
     work_names: list[str] = field(default_factory=list)
     work: np.ndarray = field(default_factory=lambda: np.empty(0))
+    speeds: dict[str, float] = field(default_factory=dict)
     curves: dict[str, dict[float, Curve]] = field(default_factory=dict)
 
     def fit(self, table: Table, latency: np.ndarray, ridges: tuple[float, ...] = (0.3,)) -> SubgraphLatency:
@@ -104,12 +115,20 @@ class SubgraphLatency:
         self.classes = sorted(counts.index[counts >= MIN_ROWS])
         launched = terms.launches(table.operators, self.classes, len(table))
         worked, self.work_names = terms.work(table.operators, len(table))
-        fitted = _relative_nnls(np.hstack([launched, worked]), latency)
+        networks = table.subgraphs["model"].to_numpy()
+        matrix, families = np.hstack([launched, worked]), _families(self.classes)
+        measured, self.speeds = latency, {}
+        for _ in range(SPEED_PASSES):
+            fitted = _relative_nnls(matrix, latency, families, networks)
+            speeds = _speeds(measured, matrix @ fitted, networks, table.regime)
+            if speeds == self.speeds:
+                break
+            self.speeds = speeds
+            latency = measured / np.array([speeds.get(n, 1.0) for n in networks])
         self.launch, self.work = fitted[: len(self.classes)], fitted[len(self.classes) :]
         groups = pd.Series(self.launch).groupby([terms.family(c) for c in self.classes]).median()
         groups.loc["any"] = float(np.median(self.launch))
         self.families, self.family_launch = list(groups.index), groups.to_numpy()
-        networks = table.subgraphs["model"].to_numpy()
         self.curves = {}
         for regime in np.unique(table.regime):
             rows = table.regime == regime
@@ -171,22 +190,93 @@ class SubgraphLatency:
         return "\n".join(lines)
 
 
-def _relative_nnls(matrix: np.ndarray, latency: np.ndarray) -> np.ndarray:
-    """argmin over c >= 0 of Σ ρ((matrix c) / latency - 1) + ridge, ρ growing linearly beyond two robust standard deviations."""
-    scaled = matrix / latency[:, None]
-    size = np.sqrt((scaled**2).mean(axis=0))
-    used = size > 0
-    scaled, rows = scaled[:, used] / size[used], len(latency)
-    weight, ridge = np.ones(rows), np.sqrt(RIDGE * rows) * np.eye(int(used.sum()))
+def _families(classes: list[str]) -> list[list[int]]:
+    """Positions of the classes whose launches are variants of one kind (the same prefix), so that they inform each other."""
+    names = [terms.family(c) for c in classes]
+    return [
+        [i for i, n in enumerate(names) if n == family] for family in dict.fromkeys(names) if family in terms.PREFIXES
+    ]
+
+
+def _relative_nnls(
+    matrix: np.ndarray, latency: np.ndarray, families: list[list[int]], networks: np.ndarray
+) -> np.ndarray:
+    """argmin over c >= 0 of Σ share · ρ((matrix c) / latency - 1) + ridge + differences within families.
+
+    ρ grows linearly beyond two robust standard deviations, of a row and of its network's total: a network that was measured while
+    the machine was slow, all its rows alike, is an outlier of which no single row tells.
+    """
+    sums = pd.Series(latency).groupby(networks)
+    share = (latency / sums.transform("sum").to_numpy()) ** SHARE_POWER
+    share /= np.sqrt((share**2).mean())
+    relative = matrix / latency[:, None]
+    size = np.sqrt(((relative * share[:, None]) ** 2).mean(axis=0))
+    used = np.flatnonzero(size > 0)
+    rows, columns = len(latency), len(used)
+    scaled = np.zeros((rows, columns + len(families)))  # the families' launches have no rows of their own
+    scaled[:, :columns] = relative[:, used] / size[used]
+    ridge = np.sqrt(RIDGE * rows) * np.eye(columns, columns + len(families))
+    alike = _family_rows(used, size, families, np.quantile(latency, 0.1))
+    weight = network_weight = np.ones(rows)
+    alone = sums.transform("size").to_numpy() == 1  # its row's weight says it already
     for _ in range(ROBUST_PASSES):
-        target = np.concatenate([weight, np.zeros(len(ridge))])
-        solution, _ = nnls(np.vstack([scaled * weight[:, None], ridge]), target, maxiter=100 * len(ridge))
+        whole = share * weight * network_weight
+        target = np.concatenate([whole, np.zeros(len(ridge) + len(alike))])
+        stacked = np.vstack([scaled * whole[:, None], ridge, alike])
+        rotation, triangle = np.linalg.qr(stacked)  # the same least squares with as many rows as columns
+        solution, _ = nnls(triangle, rotation.T @ target, maxiter=100 * stacked.shape[1])
         residual = scaled @ solution - 1
-        spread = 1.48 * np.median(np.abs(residual)) + 0.02
-        weight = (1 + (residual / (2 * spread)) ** 2) ** -0.25
+        weight = _robust(residual) ** 0.5
+        total = pd.Series((residual + 1) * latency).groupby(networks).sum() / sums.sum()
+        network_weight = np.where(
+            alone, 1.0, _robust(np.log(np.maximum(total, np.finfo(float).tiny))).loc[networks].to_numpy()
+        )
     result = np.zeros(matrix.shape[1])
-    result[used] = solution / size[used]
+    result[used] = solution[:columns] / size[used]
     return result
+
+
+def _speeds(latency: np.ndarray, fitted: np.ndarray, networks: np.ndarray, regime: np.ndarray) -> dict[str, float]:
+    """How many times too long the networks took that were measured while the machine was disturbed; most often {}.
+
+    Such a network is an outlier among all (its time-weighted median of latency over fit), and nearly all of its regimes agree.
+    """
+    rows = pd.DataFrame({"network": networks, "regime": regime, "latency": latency})
+    rows["off"] = np.log(latency / np.maximum(fitted, np.finfo(float).tiny))
+    medians = rows.groupby("network")[["off", "latency"]].apply(_weighted_median)
+    centre = medians.median()
+    limit = GROSS * 1.48 * (medians - centre).abs().median()
+    cells = rows.groupby(["network", "regime"])["off"].median() - centre
+    found = {}
+    for network, median in (medians - centre).items():
+        agree = (np.sign(cells[network]) == np.sign(median)).mean()
+        if abs(median) > limit and agree >= AGREE and len(cells[network]) >= MIN_REGIMES:
+            found[network] = float(np.exp(median))
+    return found
+
+
+def _weighted_median(rows: pd.DataFrame) -> float:
+    ordered = rows.sort_values("off")
+    reached = ordered["latency"].cumsum() >= ordered["latency"].sum() / 2
+    return float(ordered["off"][reached].iloc[0])
+
+
+def _robust(residual: Any) -> Any:
+    """Weights that fall with a residual's distance beyond two robust standard deviations."""
+    spread = 1.48 * np.median(np.abs(residual)) + 0.02
+    return (1 + (residual / (2 * spread)) ** 2) ** -0.5
+
+
+def _family_rows(used: np.ndarray, size: np.ndarray, families: list[list[int]], unit: float) -> np.ndarray:
+    """Rows that draw each class's launch to one of its family, a further parameter; (classes in families, columns)."""
+    place = {int(column): i for i, column in enumerate(used)}
+    rows = []
+    for number, members in enumerate(families):
+        for column in (c for c in members if c in place):
+            row = np.zeros(len(used) + len(families))
+            row[place[column]], row[len(used) + number] = 1 / size[column] / unit, -1.0
+            rows.append(np.sqrt(FAMILY_RIDGE) * row)
+    return np.array(rows).reshape(-1, len(used) + len(families))
 
 
 def _curve(size: np.ndarray, level: np.ndarray, networks: np.ndarray, ridge: float) -> Curve:

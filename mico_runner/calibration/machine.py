@@ -1,9 +1,8 @@
-"""Calibration of the machine one sits at: micro-benchmarks in, a profile with its curves and an estimator for networks out."""
+"""Calibration of the machine one sits at: micro-benchmarks in, an estimator for networks out, and networks measured to judge it."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mico_runner.calibration import benchmarks, curves, terms, timing
+from mico_runner.calibration import benchmarks, terms, timing
 from mico_runner.calibration.cases import Case, Plan
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
+from mico_runner.calibration.roofline import Roofline
 from mico_runner.errors import UsageError
 
 SECONDS_PER_CASE = {"quick": 0.25, "full": 2.0}
+SECONDS = {"quick": 90.0, "full": 1000.0}  # of all cases together, set-up apart: many precisions and batches share them
 TOLERANCE = {"quick": 0.03, "full": 0.01}
 FOLDS = 5
-MIN_SIZES = 4  # distinct sizes from which an operation gets a curve
 
 
 def measure(section: dict[str, Any], journal: Path, progress: Any = None, seed: int = 0) -> list[dict[str, Any]]:
@@ -46,13 +46,12 @@ def measure(section: dict[str, Any], journal: Path, progress: Any = None, seed: 
     before = torch.get_num_threads()
     torch.set_num_threads(section["threads"])
     budget = section["budget"]
+    limit = min(SECONDS_PER_CASE[budget], SECONDS[budget] / max(len(cases), 1))
     try:
         with torch.inference_mode(), journal.open("a", encoding="utf-8") as out:
             wrapped: Iterable[Case] = progress(waiting, desc="calibrate") if progress else waiting
             for case in wrapped:
-                timed = timing.measure(
-                    *benchmarks.build(case), TOLERANCE[budget], SECONDS_PER_CASE[budget], section["threads"]
-                )
+                timed = timing.measure(*benchmarks.build(case), TOLERANCE[budget], limit, section["threads"])
                 done[case.key] = _point(case, timed)
                 out.write(json.dumps(done[case.key]) + "\n")
                 out.flush()
@@ -71,50 +70,6 @@ def _point(case: Case, timed: timing.Timing) -> dict[str, Any]:
         "samples": timed.samples,
     }
     return about | counts | {"flops": case.flops, "bytes": case.bytes} | measured
-
-
-def profile(points: list[dict[str, Any]], restlessness: float) -> dict[str, Any]:
-    """Peaks, bandwidths, per-operation points and curves of the measurements; JSON-able.
-
-    Efficiency is FLOP/s over the highest measured FLOP/s of that precision; of operators without FLOPs, bytes/s over the highest.
-    """
-    table = pd.DataFrame(points)
-    result: dict[str, Any] = {
-        "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "restlessness": restlessness,
-        "quiet": restlessness <= timing.QUIET_SPREAD,
-        "peaks": {},
-        "operations": {},
-    }
-    for precision, rows in table.groupby("precision"):
-        flops, moved = rows[rows["flops"] > 0], rows[rows["op"] == "copy"]
-        peak = float((flops["flops"] / flops["seconds"]).max()) if len(flops) else None
-        sets = (moved["bytes"] / moved["seconds"]).groupby(moved["bytes"]).median()
-        bandwidth = {"by_working_set_bytes": {str(int(k)): float(v) for k, v in sets.items()}}
-        result["peaks"][precision] = {"flops_per_s": peak, "bytes_per_s": bandwidth}
-        best_moved = float((rows["bytes"] / rows["seconds"]).max())
-        for op, some in rows.groupby("op"):
-            computes = some["flops"].max() > 0
-            size = some["flops"] if computes else some["bytes"]
-            if (size <= 0).any():
-                continue  # an operator that only looks at its input: a launch, no curve
-            efficiency = size / some["seconds"] / (peak if computes else best_moved)
-            entry = {
-                "of": "flops" if computes else "bytes",
-                "points": [
-                    {"flops": f, "bytes": b, "shape": s, "batch": n, "efficiency": e, "std": w / t * e, "n": len(raw)}
-                    for f, b, s, n, e, w, t, raw in zip(
-                        *(some[c] for c in ("flops", "bytes", "shape", "batch")),
-                        efficiency,
-                        *(some[c] for c in ("spread", "seconds", "samples")),
-                        strict=True,
-                    )
-                ],
-            }
-            if size.nunique() >= MIN_SIZES:
-                entry["curve"] = curves.choose(size.to_numpy(), efficiency.to_numpy()).to_json()
-            result["operations"][f"{op}/{precision}"] = entry
-    return result
 
 
 def table_of(operators: pd.DataFrame, names: Iterable[str]) -> Table:
@@ -178,68 +133,40 @@ def estimator(points: list[dict[str, Any]], precision: str = "fp32", seed: int =
     return Estimator(SubgraphLatency().fit(table, seconds, ridges), chosen, errors)
 
 
-def environment(threads: int) -> dict[str, Any]:
-    """Processor, cores, threads used, versions: what a profile belongs to."""
-    import os
-    import platform
-
-    import torch
-
-    import mico_runner
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return {
-        "mico_runner": mico_runner.__version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": next(named, platform.machine()),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-    }
-
-
 def verify(
     model: Estimator,
-    points: list[dict[str, Any]],
     names: list[str],
     threads: int,
+    rooflines: dict[str, Roofline],
     progress: Any = None,
     rounds: int = 9,
-) -> pd.DataFrame:
-    """Predict whole networks, then measure them end to end, in turns, so that a slow minute hits all alike.
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Predict whole networks at fp32, then measure them end to end, in turns, so that a slow minute hits all alike.
 
     Returns:
-        per network: network, predicted_s, datasheet_s (MACs at the measured peak, the roofline without curves), measured_s (median),
-        spread_s (between the quartiles), operators, error (signed fraction of the measured time).
+        per network: network, operators, predicted_s, `<name>_s` of each of `rooflines`, measured_s (median), spread_s (between the
+        quartiles), error (signed fraction of the measured time);
+        and by network, per operator the sentence in which the first of `rooflines` explains its figure.
     """
     import torch
 
     from mico_runner.calibration import networks
     from mico_runner.calibration.capture import capture
 
-    peak = max(p["flops"] / p["seconds"] for p in points)
-    moved = max(p["bytes"] / p["seconds"] for p in points)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    ready, records = {}, []
+    ready, records, traces = {}, [], {}
     now = timing.clock(threads)
     try:
         for name in names:
             network, inputs = networks.NETWORKS[name]().eval(), networks.example(name)
             operators = capture(network, inputs)
-            predicted = model.predict(operators).sum()
-            traffic = 4 * (operators["weights"] + operators["elements"])
-            datasheet = np.maximum(2 * operators["macs"] / peak, traffic / moved).sum()
             ready[name] = network, inputs, []
-            records.append(
-                {"network": name, "predicted_s": predicted, "datasheet_s": datasheet, "operators": len(operators)}
-            )
+            record = {"network": name, "operators": len(operators), "predicted_s": model.predict(operators).sum()}
+            record |= {f"{which}_s": roofline.predict(operators).sum() for which, roofline in rooflines.items()}
+            records.append(record)
+            for roofline in list(rooflines.values())[:1]:
+                traces[name] = [roofline.explain(operators.iloc[[i]]) for i in range(len(operators))]
         with torch.inference_mode():
             for turn in progress(range(rounds + 1), desc="networks") if progress else range(rounds + 1):
                 for network, inputs, times in ready.values():
@@ -253,17 +180,4 @@ def verify(
     table = pd.DataFrame(records)
     table["measured_s"] = [measured[n].median for n in table["network"]]
     table["spread_s"] = [measured[n].spread for n in table["network"]]
-    return table.assign(error=table["predicted_s"] / table["measured_s"] - 1)
-
-
-def grades(outcome: pd.DataFrame) -> dict[str, Any]:
-    """Errors of `verify`'s table in a few numbers, and how many networks are excellent (within 10 %), good (20), fair (30), poor."""
-    ape, rough = outcome["error"].abs(), (outcome["datasheet_s"] / outcome["measured_s"] - 1).abs()
-    grade = pd.cut(ape, [-1, 0.1, 0.2, 0.3, np.inf], labels=["excellent", "good", "fair", "poor"])
-    return {
-        "networks": outcome["network"].tolist(),
-        "mape": float(ape.mean()),
-        "max_ape": float(ape.max()),
-        "datasheet_mape": float(rough.mean()),
-        "grades": {str(k): int(v) for k, v in grade.value_counts(sort=False).items()},
-    }
+    return table.assign(error=table["predicted_s"] / table["measured_s"] - 1), traces

@@ -180,7 +180,7 @@ class _Parts:
             self.add("dropout")
 
     def _alone(self) -> None:
-        name = re.sub(r"_\d+$", "", self.subgraph.node_names)
+        name = _function(self.subgraph.node_names)
         if self.macs > 0 and self.weights > 0:
             self._linear(*self._widths())
         elif self.weights > 0 or name == "softmax":
@@ -197,6 +197,11 @@ class _Parts:
             self.add("pool" if "avg" in name else "maxpool", elements=self.elements)
         else:
             self.add("module", elements=self.elements)
+
+
+def _function(node_name: str) -> str:
+    """Name of a graph node without its number."""
+    return re.sub(r"_\d+$", "", node_name)
 
 
 def _convolutions(subgraph: Any) -> tuple[Convolution, ...]:
@@ -230,6 +235,7 @@ def _pools(subgraphs: pd.DataFrame) -> dict[tuple[str, int], float]:
                 before = found[-1].outputs
                 continue
             plain = subgraph.fusion_pattern == "Unfused" and subgraph.weights == 0 and subgraph.flops == 0
+            plain = plain and _function(subgraph.node_names) not in VIEWS
             if not plain:
                 before = None
             elif before:

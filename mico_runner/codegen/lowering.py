@@ -110,12 +110,13 @@ class Lowering:
             return False
         positions = fields["out_h"] * fields["out_w"]
         padded = fields["pad_h"] + fields["pad_w"] > 0
-        layer = tiled(node, rows, source.type, positions, padded)
+        layer = tiled(node, rows, source.type, output.type, positions, padded)
         if layer is None:
             return False
         codes = {
             "flip": f"0x{layer.flip:08x}u",
             "less": f"0x{layer.less:08x}u",
+            "code_words": layer.code_words,
             "in_place": int(layer.whole_words(fields)),
         }
         units = ("mico_tile", layer.scheme.unit)

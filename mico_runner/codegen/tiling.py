@@ -16,6 +16,8 @@ from mico_runner.quant.qgraph import QNode, QType, storage_bits
 
 POSITIONS = 4  # MICO_WIDE
 OUTPUTS = 4  # MICO_NARROW
+CODES = 4  # in a word, as bytes
+HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
 _BYTE = 0x01010101
 
 
@@ -25,7 +27,7 @@ class Scheme:
 
     Attributes:
         name, unit: its name and the file that defines it.
-        lanes: codes in a word of a patch: 4 bytes, 2 or 4 lanes, or 32 bits.
+        lanes: codes in a word of a patch: 2 or 4 lanes, or 32 bits.
         offset: of the weights' codes (`ow`); their scale is 2 with one bit, else 1.
         half: signed one-bit activations are 0 and 1 instead of 0 and 2.
     """
@@ -42,10 +44,18 @@ class Scheme:
         return 2 if self.bits == 1 and self.offset else 1
 
     @property
+    def group(self) -> int:
+        """Words of four codes that the kernel takes at a time (GROUP in mico_lanes.c)."""
+        if self.unit != "mico_lanes":
+            return 1
+        steps = WORD // self.bits // self.lanes
+        return min(steps, 4 if steps < 16 else 8) * self.lanes // CODES
+
+    @property
     def order(self) -> np.ndarray:
         """(weights per word,) the tap, counted within the word, of each code from the lowest bits on."""
         count = WORD // self.bits
-        if self.lanes == 2:  # patch word j holds taps low, low + 2
+        if self.unit == "mico_lanes" and self.lanes == 2:  # patch word j holds taps low, low + 2
             step = np.arange(count // 2)
             low = 4 * (step // 2) + step % 2
             return np.concatenate([low + 2, low])
@@ -63,12 +73,13 @@ class Tiled:
     weights: Weights
     flip: int
     less: int
+    code_words: int
     scratch_words: int
 
     def whole_words(self, geometry: dict[str, int]) -> bool:
         """Whether each patch lies in the input in one piece of whole words."""
         one = geometry["kernel_h"] * geometry["kernel_w"] == 1 and geometry["pad_h"] + geometry["pad_w"] == 0
-        return one and geometry["in_c"] * self.scheme.bits % WORD == 0
+        return one and geometry["in_c"] == CODES * self.code_words
 
 
 def scheme_of(weight_bits: int, activation: QType, padded: bool) -> Scheme | None:
@@ -91,10 +102,12 @@ def scheme_of(weight_bits: int, activation: QType, padded: bool) -> Scheme | Non
     if bits <= 4 or weight_bits <= 4:
         top = 4 if bits <= 4 and weight_bits >= 4 else 8
         return Scheme(f"lanes16_{top}x{weight_bits}", "mico_lanes", weight_bits, 2, offset)
-    return Scheme("bytes", "mico_bytes", 8, 4, 0)
+    return Scheme("bytes", "mico_bytes", 8, 2, offset)
 
 
-def tiled(node: QNode, rows: np.ndarray, activation: QType, positions: int, padded: bool) -> Tiled | None:
+def tiled(
+    node: QNode, rows: np.ndarray, activation: QType, output: QType, positions: int, padded: bool
+) -> Tiled | None:
     """The layer in the form of the tiled kernels, or None when they do not take it.
 
     Args:
@@ -104,26 +117,55 @@ def tiled(node: QNode, rows: np.ndarray, activation: QType, positions: int, padd
     scheme = scheme_of(storage_bits(node.weight_bits), activation, padded)
     if scheme is None or len(rows) < OUTPUTS:
         return None
+    rows = rows.astype(np.int64)
+    scales = requantisation(node, output, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
+    if scales is None:
+        return None
     count, taps = rows.shape
-    words = row_words(taps, scheme.bits)
-    padding = words * WORD // scheme.bits - taps
-    codes = (rows.astype(np.int64) + scheme.offset) // scheme.scale
-    codes = np.pad(codes, ((0, 0), (0, padding))).reshape(count, words, -1)[:, :, scheme.order].reshape(count, -1)
-    if not scheme.offset:
-        codes &= 0xFF
-    # x = sx * c - ox; the padding's activations are 0, so that their codes are ox in S unless they are halved to 0
+    words, code_words = row_words(taps, scheme.bits), -(-taps // (CODES * scheme.group)) * scheme.group
+    codes = (rows + scheme.offset) // scheme.scale
+    codes = np.pad(codes, ((0, 0), (0, words * WORD // scheme.bits - taps)))
+    codes = codes.reshape(count, words, -1)[:, :, scheme.order].reshape(count, -1)
+    # x = sx * c - ox; beyond the taps activations are 0, so that their codes are ox in S unless they are halved to 0
     factor = 2 if scheme.half else 1
     shift = 0 if not activation.signed else -activation.qmin
-    beyond = padding * (0 if scheme.half else shift)
-    bias = node.bias.astype(np.int64) - shift * rows.astype(np.int64).sum(1) + factor * scheme.offset * beyond
-    weights = Weights.of(node, rows)
-    weights = replace(weights, words=pack_rows(codes, scheme.bits), bias=bias.astype(np.uint32).view(np.int32))
-    patch_words = words * WORD // scheme.bits // scheme.lanes
-    code_words = words * WORD // scheme.bits // 4
+    beyond = (code_words * CODES - taps) * (0 if scheme.half else shift)
+    bias = node.bias.astype(np.int64) - shift * rows.sum(1) + factor * scheme.offset * beyond
+    weights = replace(
+        Weights.of(node, rows),
+        words=pack_rows(codes, scheme.bits),
+        bias=bias.astype(np.uint32).view(np.int32),
+        multiplier=scales[0].astype(np.int32),
+        shift=scales[1].astype(np.uint8),
+    )
+    patch_words = words if scheme.lanes == WORD else code_words * CODES // scheme.lanes
     return Tiled(
         scheme=scheme,
         weights=weights,
         flip=0x80 * _BYTE if activation.signed else 0,
         less=(0x80 - shift) * _BYTE if activation.signed else 0,
+        code_words=code_words,
         scratch_words=code_words + patch_words * (POSITIONS if positions >= POSITIONS else 1),
     )
+
+
+def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Multipliers and shifts with which 32 bits of the product are enough; None when a channel's numbers are too large for it.
+
+    With M = m * 2^e and acc' = acc * 2^k, floor(acc' * M / 2^32) is the high word of one multiplication, and
+    r = (high + 2^(t-1)) >> t with t = e + k + s - 32 >= 1 is exactly (acc * m + 2^(s-1)) >> s. M < 2^31; its low five bits hold k.
+    To signed bits r = acc, within -1 .. 1, of which the kernel sets the lowest bit.
+
+    Args:
+        products: int64 (outputs,), the largest absolute sum of products of each channel.
+    """
+    multiplier, shift = (np.broadcast_to(v, len(products)).astype(np.int64) for v in (node.multiplier, node.shift))
+    if output.is_sign:
+        multiplier, shift = np.ones_like(multiplier), np.zeros_like(shift)
+    up = np.minimum(HIGH_BITS - 1 - np.floor(np.log2(multiplier)).astype(np.int64), 2 * HIGH_BITS - shift)
+    left = np.maximum(0, 1 - (up + shift - WORD))
+    shift = up + left + shift - WORD
+    largest = (products + np.abs(node.bias.astype(np.int64))) << left
+    if np.any(largest >= 1 << HIGH_BITS) or np.any(-output.qmin << shift >= 1 << HIGH_BITS - 2):
+        return None
+    return (multiplier << up) + left, shift

@@ -11,7 +11,7 @@ from typing import Any
 
 from mico_runner import paths, yaml_schema, yaml_source
 from mico_runner.errors import UnknownName
-from mico_runner.hardware import architecture
+from mico_runner.hardware import architecture, parameters
 from mico_runner.hardware.architecture import Architecture
 from mico_runner.hardware.schema import SCHEMA
 from mico_runner.yaml_schema import Problem, SchemaErrors
@@ -79,11 +79,11 @@ def load(device: str | Path | Mapping[str, Any]) -> Hardware:
     data = _checked(_source(device))
     said = {key: value for key, value in data.items() if key != "architecture" or value is not None}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    parameters = {name: Parameter(**figure) for name, figure in data.pop("parameters").items()}
+    figures = {name: Parameter(**figure) for name, figure in data.pop("parameters").items()}
     bits = {key: tuple(data.pop(key)) for key in ("weight_bits", "activation_bits")}
     described = data.pop("architecture")
     array = None if described is None else architecture.parse(described)
-    return Hardware(**data, **bits, parameters=parameters, architecture=array, sha256=digest)
+    return Hardware(**data, **bits, parameters=figures, architecture=array, sha256=digest)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -94,10 +94,11 @@ def read(path: Path) -> dict[str, Any]:
 def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[Problem]:
     """What is wrong with a profile whose form is right; `path` leads to it in its document."""
     if data["kind"] != "spatial":
+        found = list(parameters.problems(source, data["kind"], data["parameters"], (*path, "parameters")))
         if data["architecture"] is None:
-            return []
+            return found
         text = f"found one; allowed: null, as {data['name']} is of kind {data['kind']}"
-        return [Problem(source.place((*path, "architecture"), of_key=True), (*path, "architecture"), text)]
+        return [*found, Problem(source.place((*path, "architecture"), of_key=True), (*path, "architecture"), text)]
     if data["architecture"] is None:
         where = (*path, "architecture")
         text = f"missing, needed by kind spatial; allowed: a mapping of {', '.join(architecture.SCHEMA)}"

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mico_runner.outputs import report_allocation, store
+from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
 from mico_runner.outputs.files import write_text
@@ -69,6 +70,8 @@ class Report:
             "bits": self.bits(),
             "allocation": self.allocation(),
             "latency": self.latency(),
+            "calibration": self.calibration(),
+            "verified": self.verified(),
             "accuracy": self.accuracy(),
             "memory": self.memory(),
             "metrics": self.metrics,
@@ -243,7 +246,9 @@ class Report:
         protocols, layers = self.csv("fit", "protocols.csv"), self.csv("simulate", "layers.csv")
         if protocols is None and layers is None:
             return None
-        section: dict[str, Any] = dict.fromkeys(("errors", "points", "details", "learning", "layers", "layer_table"))
+        section: dict[str, Any] = dict.fromkeys(
+            ("errors", "points", "details", "learning", "layers", "layer_table", "networks")
+        )
         if protocols is not None:
             protocols["protocol"] = protocols["protocol"].replace("in_sample", "in-sample (training rows)")
             errors = [name for name in ("mape", "p90_ape", "max_ape") if name in protocols]
@@ -262,7 +267,22 @@ class Report:
                 layers["error_percent"] = 100 * (layers["predicted"] / layers["measured"] - 1)
                 layers = layers.rename(columns={"measured": "simulated"} if simulated else {})
             section["layer_table"] = table(layers)
+        networks = self.csv("simulate", "rtl_predictions.csv")
+        if networks is not None:
+            section["networks"] = Markup(predictor.networks(networks, self.unit))
         return section
+
+    def calibration(self) -> dict[str, Any] | None:
+        profile = self.json("calibrate", "profile.json")
+        if not profile:
+            return None
+        return calibration.section(
+            profile, self.csv("calibrate", "networks.csv"), self.csv("calibrate", "comparison.csv")
+        )
+
+    def verified(self) -> list[dict[str, Any]]:
+        networks, operations = self.csv("verify", "networks.csv"), self.csv("verify", "operations.csv")
+        return [] if networks is None or operations is None else calibration.verified(networks, operations)
 
     def accuracy(self) -> dict[str, Any] | None:
         stages = [

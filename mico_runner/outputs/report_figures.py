@@ -211,12 +211,12 @@ def grouped(value: float, _: int) -> str:
     return f"{value:,.10g}".replace(",", "\u2009")
 
 
-def svg(name: str, size: tuple[float, float], draw: Callable, panels: int = 1) -> str:
+def svg(name: str, size: tuple[float, float], draw: Callable, panels: int = 1, rows: int = 1) -> str:
     """An <svg> element that shrinks with the window, to a point; `draw` gets the axes, an array of them for several panels."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
-        draw(figure.subplots(1, panels))
+        draw(figure.subplots(rows, panels))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=130, transparent=True)
     text = buffer.getvalue()

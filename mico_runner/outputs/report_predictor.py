@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from mico_runner.outputs.report_figures import BLUE, INK, MUTED, ORANGE, PALETTE, grouped, svg
 
 _WORST = 10
+_BAND = 0.05  # of the figure of whole networks
 _SHOWN_SHAPES = 60  # bars that can still be told apart
 
 
@@ -44,6 +45,25 @@ def predicted_measured(points: dict[str, pd.DataFrame], unit: str) -> str:
             first.legend(title="wider bits", fontsize=7.5, title_fontsize=7.5, markerscale=2.5, loc="upper left")
 
     return svg("predicted", (3.3 * len(points), 3.5), draw, panels=len(points))
+
+
+def networks(table: pd.DataFrame, unit: str) -> str:
+    """Whole networks of random bits: measured and predicted (columns of `table`), and a band of 5 % around equality."""
+    low, high = 0.95 * table[["measured", "predicted"]].min().min(), 1.05 * table[["measured", "predicted"]].max().max()
+
+    def draw(ax: Axes) -> None:
+        ends = np.array([low, high])
+        ax.fill_between(ends, (1 - _BAND) * ends, (1 + _BAND) * ends, color=MUTED, alpha=0.25, lw=0, label="within 5 %")
+        ax.plot(ends, ends, color=MUTED, lw=0.9)
+        ax.scatter(table["measured"], table["predicted"], s=14, color=BLUE, lw=0)
+        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        ax.set(xlabel=f"measured, {unit}", ylabel=f"predicted, {unit}")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4))
+            axis.set_major_formatter(grouped)
+        ax.legend(fontsize=7.5, loc="upper left")
+
+    return svg("networks", (4.2, 4.0), draw)
 
 
 def errors(kind: str, points: pd.DataFrame) -> str:

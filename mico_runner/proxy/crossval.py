@@ -11,7 +11,7 @@ from sklearn.base import clone
 from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.proxy import AUTO
 from mico_runner.proxy.model import make
-from mico_runner.proxy.strategies import Strategy
+from mico_runner.proxy.strategies import Strategy, for_unseen_shapes
 from mico_runner.validation.metrics import error_metrics
 from mico_runner.validation.protocols import Splits, group_ids, splits
 
@@ -91,9 +91,8 @@ def _held_out(
     tested, predicted, fold_of = [], [], []
     shapes = group_ids(rows)
     for fold, (train, test) in enumerate(folds):
-        fitted = clone(estimator)
-        if "complete" in fitted.get_params() and not np.isin(shapes[test], shapes[train]).any():
-            fitted.set_params(complete=False)  # it would be for nothing: no shape is in both halves
+        known = np.isin(shapes[test], shapes[train]).any()
+        fitted = clone(estimator) if known else for_unseen_shapes(estimator)
         fitted.fit(rows.iloc[train], measured[train])
         tested.append(test)
         predicted.append(fitted.predict(rows.iloc[test]))

@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.proxy.adaptive import FIRST, next_rows
-from mico_runner.proxy.strategies import Strategy
+from mico_runner.proxy.strategies import Strategy, for_unseen_shapes
 from mico_runner.validation.metrics import absolute_percentage_errors
 from mico_runner.validation.protocols import splits
 
@@ -45,7 +44,7 @@ def learning_curve(
             order = sampler(pool, measured, counts[-1], np.random.default_rng([seed, repeat]))
             for count in counts:
                 rows = order[:count]
-                fitted = clone(estimator).fit(pool.iloc[rows], measured[rows])
+                fitted = for_unseen_shapes(estimator).fit(pool.iloc[rows], measured[rows])
                 errors = absolute_percentage_errors(latency[test], fitted.predict(table.iloc[test]))
                 points.append({"sampler": name, "rows": count, "repeat": repeat, "mape": float(errors.mean())})
     return pd.DataFrame(points)

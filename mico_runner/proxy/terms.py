@@ -68,8 +68,12 @@ def physical_terms(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(terms, index=table.index)
     act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)
     act_brick, weight_brick = _brick(act), _brick(weight)
+    products = act_brick * weight_brick
+    passes = np.ceil(K * products / BRICK_BITS)  # of a row of fused units over the reduction
+    runs = np.where(table["in_h"] * table["in_w"] > 1, N * table["kernel_h"].to_numpy(float), 0)
     terms |= {
         "channels": M,
+        "patch_runs": runs,  # im2col, a row of the kernel at a time
         "weights": M * K,
         "padded_macs": N * M * np.ceil(K / WORD),
         "row_words": N * np.ceil(K / WORD),
@@ -82,8 +86,9 @@ def physical_terms(table: pd.DataFrame) -> pd.DataFrame:
         "mac_act_bits": N * M * K * act,
         "mac_weight_bits": N * M * K * weight,
         "mac_wider_bits": N * M * K * np.maximum(act_brick, weight_brick),
-        "mac_bit_products": N * M * K * act_brick * weight_brick,
-        "array_steps": N * np.ceil(M / WORD) * np.ceil(K * act_brick * weight_brick / BRICK_BITS),
+        "mac_bit_products": N * M * K * products,
+        "array_steps": N * np.ceil(M / WORD) * passes,
+        "padded_weight_bits": M * passes * BRICK_BITS / products * weight,  # stored in whole passes
     }
     return pd.DataFrame(terms, index=table.index)
 

@@ -17,38 +17,21 @@ from mico_runner.simulate import bitfusion_search as mapping
 from mico_runner.simulate.bitfusion_search import Accelerator
 
 KINDS = ("conv2d", "linear")
-_WHOLE = ("input_rows", "output_columns", "unit_bits", "brick_bits", "output_bits")
 
 
 def accelerator(hardware: Hardware) -> Accelerator:
-    """BitFusion's parameters from a device profile.
-
-    Raises:
-        UnknownName: the profile lacks one of them.
-        UsageError: the device is of another kind, or a value is impossible.
-    """
+    """BitFusion's parameters from a device profile. Raises UsageError: the device is of another kind."""
     if hardware.kind != "bitfusion":
         raise UsageError(f"hardware {hardware.name!r} is of kind {hardware.kind!r}; BitFusion needs kind 'bitfusion'")
-
-    def value(name: str) -> float:
-        found = hardware.value(name)
-        whole = name in _WHOLE
-        if not 0 < found < float("inf") or (whole and found != int(found)):
-            allowed = "a whole number from 1" if whole else "a number above 0"
-            raise UsageError(f"hardware {hardware.name!r}: parameter {name} is {found}; allowed: {allowed}")
-        return int(found) if whole else found
-
-    fraction = value("usable_fraction")
-    if fraction > 1:
-        raise UsageError(f"hardware {hardware.name!r}: parameter usable_fraction is {fraction}; allowed: at most 1")
+    value = hardware.value
     return Accelerator(
-        rows=value("input_rows"),
-        columns=value("output_columns"),
-        unit_bits=value("unit_bits"),
-        brick_bits=value("brick_bits"),
-        sram={tensor: 8 * fraction * value(f"{tensor}_sram_bytes") for tensor in mapping.INDEXED_BY},
+        rows=int(value("input_rows")),
+        columns=int(value("output_columns")),
+        unit_bits=int(value("unit_bits")),
+        brick_bits=int(value("brick_bits")),
+        sram={tensor: 8 * value("usable_fraction") * value(f"{tensor}_sram_bytes") for tensor in mapping.INDEXED_BY},
         bandwidth=value("dram_bits_per_cycle"),
-        output_bits=value("output_bits"),
+        output_bits=int(value("output_bits")),
         **{name: value(name) for name in ("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit")},
     )
 
@@ -138,6 +121,7 @@ def non_monotone(table: pd.DataFrame, latency: str = "latency") -> pd.DataFrame:
 
     Args:
         table: kernel table with a latency column, of any target.
+        latency: its name; any other cost will do ("dram_bits").
 
     Returns:
         One row per case: the shape, `act_bits`, `weight_bits`, the latency there; `faster_act_bits`, `faster_weight_bits`

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from math import prod
+
+import numpy as np
 
 from mico_runner.errors import UsageError
 
@@ -35,6 +36,7 @@ class Dataflow:
     unrolled: tuple[str, ...] = ()
 
 
+_WAYS = 300
 _ALL = DIMENSIONS
 DATAFLOWS: Mapping[str, Dataflow] = {
     "weight_stationary": Dataflow(("C", "R", "S", "G"), ("M", "G"), "weights"),
@@ -50,10 +52,26 @@ DATAFLOWS: Mapping[str, Dataflow] = {
 }
 
 
-def unrollings(dimensions: Mapping[str, int], dataflow: Dataflow, rows: int, columns: int) -> list[dict[str, int]]:
-    """Every way to lay a layer on the array, as {dimension: factor}: fewest steps first, padding included, then fewest elements.
+@dataclass(frozen=True)
+class Unrollings:
+    """Ways to lay a layer on the array.
 
-    A dimension that does not divide is padded to whole turns. Only factors that save a turn count.
+    Attributes:
+        best: the first ones as {dimension: factor}, fewest steps first, padding included, then fewest elements.
+        turns: of each dimension that remain, for all ways, (ways, dimensions), in the same order.
+    """
+
+    best: list[dict[str, int]]
+    turns: np.ndarray
+
+
+def unrollings(
+    dimensions: Mapping[str, int], dataflow: Dataflow, rows: int, columns: int, most: int = 64
+) -> Unrollings:
+    """Every way to lay a layer on the array that a dataflow allows, the `most` best ones in full.
+
+    A dimension that does not divide is padded to whole turns. Only factors that save a turn count. Of the ways to fill one axis, the
+    300 fullest are combined with those of the other.
 
     Raises:
         UsageError: a dimension that the dataflow lays along the rows whole is longer than they are.
@@ -66,37 +84,29 @@ def unrollings(dimensions: Mapping[str, int], dataflow: Dataflow, rows: int, col
             )
     along_rows = _along(dimensions, dataflow.rows, rows, dataflow.unrolled)
     along_columns = _along(dimensions, dataflow.columns, columns, ())
-    found: dict[tuple[int, ...], tuple[int, int]] = {}
-    for down, across in product(along_rows, along_columns):
-        pairs = [(down.get(d, 1), across.get(d, 1), extent) for d, extent in dimensions.items()]
-        if any(a * b - extent >= min(a, b) for a, b, extent in pairs):
-            continue  # a whole row or column of the array would see padding only
-        side = tuple(a * b for a, b, _ in pairs)
-        turns = [-(-extent // factor) for factor, (_, _, extent) in zip(side, pairs, strict=True)]
-        found.setdefault(side, (prod(turns), prod(side)))
-    ranked = sorted(found, key=lambda side: (*found[side], side))
-    return [{d: n for d, n in zip(dimensions, side, strict=True) if n > 1} for side in ranked]
+    extents = np.array(list(dimensions.values()))
+    sides = []
+    for down in along_rows:
+        side = down * along_columns
+        # a whole row or column of the array would see padding only
+        sides.append(side[(side - extents < np.minimum(down, along_columns)).all(axis=1)])
+    side = np.unique(np.concatenate(sides), axis=0)
+    turns = -(-extents // side)
+    order = np.lexsort((*side.T[::-1], side.prod(axis=1), turns.prod(axis=1)))
+    best = [{d: int(n) for d, n in zip(dimensions, way, strict=True) if n > 1} for way in side[order[:most]]]
+    return Unrollings(best, turns[order])
 
 
-def _along(
-    dimensions: Mapping[str, int], allowed: tuple[str, ...], limit: int, whole: tuple[str, ...]
-) -> list[dict[str, int]]:
-    """Factors along one axis of the array."""
-    names = [d for d in allowed if dimensions.get(d, 1) > 1]
-    choices = [
-        [dimensions[d]] if d in whole else sorted({-(-dimensions[d] // turns) for turns in range(1, dimensions[d] + 1)})
-        for d in names
-    ]
-    found = []
-
-    def extend(at: int, room: int, side: dict[str, int]) -> None:
-        if at == len(names):
-            found.append(side)
-            return
-        for factor in choices[at]:
-            if factor > room:
-                break
-            extend(at + 1, room // factor, {**side, names[at]: factor})
-
-    extend(0, limit, {})
-    return found
+def _along(dimensions: Mapping[str, int], allowed: tuple[str, ...], limit: int, whole: tuple[str, ...]) -> np.ndarray:
+    """Factors of every dimension along one axis of the array, (ways, dimensions), the fullest ones."""
+    names = list(dimensions)
+    found = [(1,) * len(names)]
+    for at, name in enumerate(names):
+        if name not in allowed:
+            continue
+        extent = dimensions[name]
+        factors = [extent] if name in whole else sorted({-(-extent // turns) for turns in range(1, extent + 1)})
+        found = [
+            (*way[:at], factor, *way[at + 1 :]) for way in found for factor in factors if prod(way) * factor <= limit
+        ]
+    return np.array(sorted(found, key=lambda way: (-prod(way), way))[:_WAYS])

@@ -38,7 +38,8 @@ class Network:
 
     Attributes:
         words: per cycle and instance of the outer memory, each way; what many instances receive alike is sent once.
-        overlapped: whether it works beside the multipliers; otherwise they wait while it loads.
+        overlapped: whether it works beside the multipliers; otherwise they wait while it loads, and then for the first tile of
+            the operands that come by overlapped networks to the same place.
         element_pj: energy of bringing one element to, or from, one instance of the inner memory.
         shared: whether windows of neighbours that overlap are sent once; otherwise each instance's tile is sent by itself.
     """
@@ -195,6 +196,8 @@ def evaluate(
     accesses: dict[tuple[str, str], Accesses] = {}
     needed: dict[str, np.ndarray] = {}
     load, network_pj = 0.0 * one, 0.0 * one
+    restarts: dict[int, np.ndarray] = {}  # how often computing stops for a load, by where it is loaded to
+    first: dict[int, np.ndarray] = {}  # cycles until the other operands are there to start
     for operand in operands:
         homes = [(m.name, at) for m, at in zip(machine.memories, starts, strict=False) if operand.name in m.keeps]
         own, distinct = 0 * one, _distinct(loops, homes[0][1], operand, one)
@@ -204,31 +207,42 @@ def evaluate(
             child = steps if last else _moved(loops, inner_at, operand, one)
             network = None if last else inner[child_name].networks.get(operand.name)
             beside = [x for x in loops[at:inner_at] if x.spatial]
+            tile = prod(_extents(loops[inner_at:], operand))
+            apart = prod(x.bound for x in beside if operand.indexed_by(x.dimension))
+            sent, asked = tile * apart, child * apart  # one tile of each instance, and over the whole run
             if network is not None and network.shared:
-                tile = prod(_extents(loops[inner_at:], operand))
-                asked = -(-child * prod(_extents(beside + loops[inner_at:], operand)) // tile)
-            else:
-                asked = child * prod(x.bound for x in beside if operand.indexed_by(x.dimension))
+                sent = prod(_extents(beside + loops[inner_at:], operand))
+                loads, rest = np.divmod(child, tile)
+                asked = loads * sent + -(-rest * sent // tile)
             accesses[name, operand.name] = here = _accesses(operand, asked, own, distinct, outermost=not number)
             distinct = 0 * one if last else _distinct(loops, inner_at, operand, one)
             if network is not None:
-                busy = np.maximum(here.reads, here.updates) * inner[child_name].words(operand.name) / network.words
-                if network.overlapped:
+                pace = inner[child_name].words(operand.name) / network.words
+                busy = np.maximum(here.reads, here.updates) * pace
+                if not network.overlapped:
+                    load = load + busy
+                    restarts[inner_at] = np.maximum(restarts.get(inner_at, 0), child // tile)
+                else:
                     key = f"{child_name} network"
                     needed[key] = np.maximum(needed.get(key, 0.0), busy)  # each operand has its own
-                else:
-                    load = load + busy
+                    if not operand.written:
+                        first[inner_at] = np.maximum(first.get(inner_at, 0.0), sent * pace)
                 back = np.maximum(0, child - distinct) if operand.written else 0
                 network_pj = network_pj + network.element_pj * instances[child_name] * (child + back)
             own = child
+    for inner_at, times in restarts.items():
+        load = load + times * first.get(inner_at, 0.0)
 
     energy = {"mac": machine.mac_pj * macs}
-    fits = np.ones(one.shape, dtype=bool)
+    tiles = tile_words(nest, operands, machine)
+    fits = np.logical_and.reduce(
+        [sum(t.values(), 0.0 * one) <= m.size_words for t, m in zip(tiles, machine.memories, strict=True)]
+    )
     tensor = {operand.name: operand for operand in operands}
     words: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
-    for memory, at in zip(machine.memories, starts, strict=False):
+    for memory in machine.memories:
         kept = [name for name in memory.keeps if name in tensor]
-        reads, writes, spent, held = 0.0 * one, 0.0 * one, 0.0 * one, 0.0 * one
+        reads, writes, spent = 0.0 * one, 0.0 * one, 0.0 * one
         for name in kept:
             here, element = accesses[memory.name, name], memory.words(name)
             read_pj = memory.access_pj.get(name, 0.0)
@@ -237,7 +251,6 @@ def evaluate(
             into = here.fills + here.updates - saved
             reads, writes = reads + here.reads * element, writes + into * element
             spent = spent + here.reads * read_pj + into * write_pj
-            held = held + prod(_extents(loops[at:], tensor[name])) * element
             words[memory.name, name] = (
                 instances[memory.name] * here.reads * element,
                 instances[memory.name] * into * element,
@@ -245,7 +258,6 @@ def evaluate(
         each_way = np.maximum(reads / memory.read_words, writes / memory.write_words)
         needed[memory.name] = np.maximum(each_way, (reads + writes) / memory.shared_words)
         energy[memory.name] = instances[memory.name] * spent
-        fits &= held <= memory.size_words
     if any(memory.networks for memory in machine.memories):
         energy["network"] = network_pj
     longest, slowest = compute.astype(float), np.full(one.shape, "mac", dtype=object)
@@ -260,16 +272,19 @@ def evaluate(
     return Cost(cycles, compute, load, needed, utilisation, instances, accesses, words, energy, slowest, fits)
 
 
-def held_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> list[np.ndarray]:
-    """Words that the tiles of each memory take in one instance; arrays over the mappings."""
+def tile_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> list[dict[str, np.ndarray]]:
+    """Words that each operand's tile takes in one instance of each memory that keeps it; arrays over the mappings."""
     loops = [loop for level in nest for loop in level]
     starts = np.cumsum([0, *map(len, nest)]).tolist()
     none = np.zeros(np.broadcast_shapes(*(np.shape(loop.bound) for loop in loops)) or (1,))
-    held = []
-    for memory, at in zip(machine.memories, starts, strict=False):
-        kept = [operand for operand in operands if operand.name in memory.keeps]
-        held.append(sum(prod(_extents(loops[at:], o)) * memory.words(o.name) for o in kept) + none)
-    return held
+    return [
+        {
+            o.name: prod(_extents(loops[at:], o)) * memory.words(o.name) + none
+            for o in operands
+            if o.name in memory.keeps
+        }
+        for memory, at in zip(machine.memories, starts, strict=False)
+    ]
 
 
 def _compute(steps: np.ndarray, innermost: list[Loop], operands: tuple[Operand, ...], machine: Machine) -> np.ndarray:

@@ -17,11 +17,10 @@ from time import monotonic
 import numpy as np
 
 from mico_runner.errors import UsageError
-from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, held_words
+from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, tile_words
 
 OBJECTIVES = ("cycles", "energy", "edp")
 _BATCH = 8192
-_UNROLLINGS = 64  # of those given, the first ones are seen: each needs some tilings to show what it is worth
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ def search(
     held: Mapping[str, int] | None = None,
     stationary: str = "",
     products: int | None = None,
+    turns: np.ndarray | None = None,
 ) -> Best:
     """The best mapping seen within a budget.
 
@@ -66,8 +66,8 @@ def search(
         operands: its tensors.
         machine: where it runs.
         spatial: the dimensions that may run side by side and each one's widest extent, e.g. {"K": 32, "C": 32}: each is unrolled
-            by its largest divisor within that extent. Or the unrollings, best first, as `dataflow.unrollings` finds them: a
-            dimension that one of their factors does not divide is padded. All count as the space, the first 64 are seen.
+            by its largest divisor within that extent. Or the unrollings to see, as `dataflow.unrollings` finds them: a
+            dimension that one of their factors does not divide is padded.
         spatial_at: the memory under which the array lies, as an index into `machine.memories`.
         objective: "cycles" (least energy among equals), "energy" (least cycles among equals) or "edp", cycles times energy.
         budget: mappings to see at most. Which ones are seen depends on it and on the seed, never on the memories' sizes or speeds.
@@ -76,6 +76,7 @@ def search(
         held: dimensions whose turns all happen in one memory, as an index into `machine.memories`.
         stationary: operand that stays inside the array while the memory around it walks over the others' tiles; "": any.
         products: of the workload; those of `dimensions` unless padding is among them.
+        turns: that remain of each dimension, (unrollings, dimensions), of all unrollings that count as the space; those seen by default.
 
     Raises:
         UsageError: unknown objective or dimension, or no mapping seen fits: names the memories that were too small.
@@ -87,20 +88,22 @@ def search(
     slots = [i for i, _ in enumerate(machine.memories) if not _follows(machine, i)]
     array = slots.index(spatial_at % len(machine.memories))
     held = {d: slots.index(at % len(machine.memories)) for d, at in (held or {}).items()}
-    turns = [{d: -(-extent // side.get(d, 1)) for d, extent in dimensions.items()} for side in sides]
-    names = [d for d in dimensions if any(turn[d] > 1 for turn in turns)] or list(dimensions)[:1]
+    remaining = np.array([[-(-extent // side.get(d, 1)) for d, extent in dimensions.items()] for side in sides])
+    names = [d for d, most in zip(dimensions, remaining.max(axis=0), strict=True) if most > 1] or list(dimensions)[:1]
     orders = _orders(names, operands, len(slots), array, stationary)
-    splits = [[_splits(turn[d], len(slots), held.get(d)) for d in names] for turn in turns]
+    splits = [
+        [_splits(int(n), len(slots), held.get(d)) for d, n in zip(dimensions, each, strict=True) if d in names]
+        for each in remaining
+    ]
     tilings = [prod(map(len, split)) for split in splits]
-    space = sum(tilings) * len(orders)
-    splits, tilings, sides = splits[:_UNROLLINGS], tilings[:_UNROLLINGS], sides[:_UNROLLINGS]
+    space = _tilings(remaining if turns is None else turns, list(dimensions), len(slots), held) * len(orders)
     total = prod(dimensions.values()) if products is None else products
     best, seen, valid, least = None, 0, 0, None
     for factors, unrolled in _batches(splits, sides, _shares(tilings, max(1, budget // len(orders))), seed):
         if seen and monotonic() - start > seconds:
             break
         nest = _nest(names, factors, orders[0], unrolled, array, slots, machine)
-        words = held_words(nest, operands, machine)
+        words = [sum(tiles.values()) for tiles in tile_words(nest, operands, machine)]
         fits = np.logical_and.reduce([w <= m.size_words for w, m in zip(words, machine.memories, strict=True)])
         fits = np.broadcast_to(fits, (len(factors[0]),))
         seen += len(fits) * len(orders)
@@ -179,6 +182,15 @@ def _splits(extent: int, slots: int, held: int | None = None) -> np.ndarray:
             rest = _splits(extent // first, slots - 1)
             parts.append(np.hstack([np.full((len(rest), 1), first), rest]))
     return np.vstack(parts)
+
+
+def _tilings(turns: np.ndarray, dimensions: list[str], slots: int, held: Mapping[str, int]) -> int:
+    """How many tilings there are over all unrollings."""
+    total = np.ones(len(turns))
+    for d, column in zip(dimensions, turns.T, strict=True):
+        values, inverse = np.unique(column, return_inverse=True)
+        total *= np.array([len(_splits(int(n), slots, held.get(d))) for n in values])[inverse]
+    return int(total.sum())
 
 
 def _orders(

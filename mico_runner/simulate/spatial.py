@@ -162,17 +162,19 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
     outside = sum(not store.per_element for store in array.stores) - 1
     held = dict.fromkeys(flow.outside, outside) | dict.fromkeys(flow.inside, len(array.stores) - 1)
     try:
+        ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
         return mapper.search(
             layer.dimensions,
             layer.operands,
             machine(array, layer),
-            unrollings(layer.dimensions, flow, array.rows, array.columns),
+            ways.best,
             outside,
             array.objective,
             array.mappings,
             held=held,
             stationary=flow.stationary,
             products=_macs(layer),
+            turns=ways.turns,
         )
     except UsageError as error:
         raise UsageError(f"{array.dataflow}: {error}") from None

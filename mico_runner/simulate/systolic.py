@@ -17,10 +17,10 @@ import pandas as pd
 
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
+from mico_runner.hardware.parameters import DATAFLOWS
 from mico_runner.kernel_table import BITS
 
 KINDS = ("conv2d", "linear")
-DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
 TENSORS = ("weight", "act", "output")
 _WHOLE = ("rows", "columns", "mac_bits", "brick_bits", "serial_bits", "output_bits", "accumulator_bits")
 
@@ -82,64 +82,19 @@ class _Products:
 
 
 def array(hardware: Hardware) -> Array:
-    """A systolic array's parameters from a device profile.
-
-    Raises:
-        UnknownName: the profile lacks one of them.
-        UsageError: the device is of another kind, a value is impossible, or a memory is smaller than one tile.
-    """
+    """A systolic array's parameters from a device profile. Raises UsageError: the device is of another kind."""
     if hardware.kind != "systolic":
         raise UsageError(
             f"hardware {hardware.name!r} is of kind {hardware.kind!r}; a systolic array needs kind 'systolic'"
         )
-
-    def fail(name: str, allowed: str) -> UsageError:
-        return UsageError(f"hardware {hardware.name!r}: parameter {name} is {hardware.value(name)}; allowed: {allowed}")
-
-    def value(name: str) -> float:
-        found = hardware.value(name)
-        whole = name in _WHOLE
-        if not 0 < found < float("inf") or (whole and found != int(found)):
-            raise fail(name, "a whole number from 1" if whole else "a number above 0")
-        return int(found) if whole else found
-
-    for name in DATAFLOWS:
-        if hardware.value(name) not in (0, 1):
-            raise fail(name, "0 or 1")
-    dataflows = tuple(name for name in DATAFLOWS if hardware.value(name))
-    if not dataflows:
-        raise UsageError(f"hardware {hardware.name!r}: no dataflow; at least one of {', '.join(DATAFLOWS)} must be 1")
-    fraction = value("usable_fraction")
-    if fraction > 1:
-        raise fail("usable_fraction", "at most 1")
-    figures = {name: value(name) for name in _WHOLE}
-    if figures["rows"] * figures["columns"] < 2:
-        raise fail("rows", "at least two units in the array")
-    for name in ("brick_bits", "serial_bits"):
-        if figures["mac_bits"] % figures[name]:
-            raise fail(name, f"a divisor of mac_bits, which is {figures['mac_bits']}")
-    if figures["brick_bits"] < figures["mac_bits"] and figures["serial_bits"] < figures["mac_bits"]:
-        raise fail(
-            "serial_bits", "mac_bits, because brick_bits splits the units: they are bit-serial or fused, not both"
-        )
-    machine = Array(
-        **figures,
-        dataflows=dataflows,
-        sram={tensor: 8 * fraction * value(f"{tensor}_sram_bytes") for tensor in TENSORS},
+    value = hardware.value
+    return Array(
+        **{name: int(value(name)) for name in _WHOLE},
+        dataflows=tuple(name for name in DATAFLOWS if value(name)),
+        sram={tensor: 8 * value("usable_fraction") * value(f"{tensor}_sram_bytes") for tensor in TENSORS},
         bandwidth=value("dram_bits_per_cycle"),
         **{name: value(name) for name in ("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit")},
     )
-    side = max(machine.rows, machine.columns)
-    smallest = {
-        "weight": machine.rows * machine.columns * machine.mac_bits,
-        "act": machine.rows * machine.columns * machine.mac_bits,
-        "output": side * machine.accumulator_bits,
-    }
-    for tensor, bits in smallest.items():
-        if bits > machine.sram[tensor]:
-            need = f"usable bytes for one tile of the array, {bits / 8:g}; {machine.sram[tensor] / 8:g} are usable"
-            raise fail(f"{tensor}_sram_bytes", need)
-    return machine
 
 
 def cycles(table: pd.DataFrame, hardware: Hardware | Array) -> np.ndarray:

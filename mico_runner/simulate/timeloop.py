@@ -16,6 +16,7 @@ from mico_runner.simulate.hierarchy import Loop, Machine, Memory, Operand
 _LOOP = re.compile(r"^[| ]*for (\w+) in \[0:(\d+)(?:,(\d+))?\)( \(Spatial-\w\))?$")
 _LEVEL = re.compile(r"^(\w+) \[ ?(.*?) ?\] *$")
 COUNTS = {"reads": "Scalar reads", "fills": "Scalar fills", "updates": "Scalar updates"}
+SPARSE_COUNTS = {kind: f"Actual s{label[1:]}" for kind, label in COUNTS.items()}  # as Sparseloop prints them
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Design:
 
 
 def read(folder: Path, problem: Map[str, int]) -> Design:
-    """A dense design from its folder.
+    """A design from its folder. What sparsity saves is in the printed accesses, not in the machine (`simulate.sparsity`).
 
     An access costs what Timeloop printed for it: the printed energy of an operand in a level over its printed accesses (the
     printed energy per access is rounded to 0.01 pJ).
@@ -69,7 +70,7 @@ def read(folder: Path, problem: Map[str, int]) -> Design:
         accesses |= {(name, operand): words for operand, words in counted.items()}
         nest.append(loops)
     mac = next(block for block in printed.values() if "Computes (total)" in block)
-    computes = _number(mac, "Computes (total)")
+    computes = _number(mac, "Actual Computes (total)" if "Actual Computes" in mac else "Computes (total)")
     machine = Machine(tuple(memories), int(_number(mac, "Instances")), _number(mac, "Energy (total)") / computes)
     energy = 1e-3 * computes * float(re.findall(r"^ +Total +=\s*(\S+)", text, re.MULTILINE)[-1])
     return Design(nest, operands(problem, levels[0][1]), machine, cycles, utilisation, energy, accesses)
@@ -113,11 +114,12 @@ def _memory(name: str, keeps: tuple[str, ...], block: str, cycles: int) -> tuple
     counted, cost = {}, {}
     for part in re.split(r"\n    (?=[A-Z]\w*:\n)", block.split("STATS")[1])[1:]:
         operand = part.split(":")[0]
-        words = {key: int(_number(part, label)) for key, label in COUNTS.items()}
+        labels = SPARSE_COUNTS if "Actual scalar reads" in part else COUNTS
+        words = {key: int(_number(part, label)) for key, label in labels.items()}
         counted[operand] = words
         cost[operand] = _number(part, "Energy (per-instance)") / max(1, sum(words.values()))
     speed = {f"{way.lower()}_words": _number(block, f"{way} bandwidth", absent=inf) for way in ("Read", "Write")}
-    size = _number(block, "Size", absent=inf)
+    size = _number(block, "Data storage size" if "Data storage size" in block else "Size", absent=inf)
     leak = _number(block, "Leakage energy (total)") / cycles
     return Memory(name, keeps, cost, size_words=size, leak_pj=leak, **speed), counted
 

@@ -60,6 +60,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, An
     draft.data["extends"] = None  # merged in already: the resolved spec runs without it
     device = _hardware(draft)
     _efficiency_curves(draft)
+    _calibrate(draft)
     _datasets(draft, device)
     _parameters(draft)
     _uniform_bits(draft, device)
@@ -115,6 +116,27 @@ def _efficiency_curves(draft: Draft) -> None:
             draft.fail(path, f"found {show(wanted)}; no such file: {file}")
             return
         draft.data["efficiency_curves"] = str(file.resolve())
+
+
+def _calibrate(draft: Draft) -> None:
+    section = draft.data["calibrate"]
+    if section is None:
+        wrong = any(problem.path[:1] == ("efficiency_curves",) for problem in draft.problems)
+        if draft.data["efficiency_curves"] is not None and not wrong:
+            draft.fail(
+                ("efficiency_curves",),
+                "read by calibrate, which this spec lacks; allowed: null, or a calibrate section",
+            )
+        return
+    for key in ("compare", "write_to"):
+        path: Keys = ("calibrate", key)
+        if section[key] is None or draft.fail_if_escapes(path, section[key]):
+            continue
+        file = draft.folder / section[key]
+        if key == "compare" and not is_file(file):
+            draft.fail(path, f"found {show(section[key])}; no such file: {file}")
+            continue
+        section[key] = str(file.resolve())
 
 
 def _datasets(draft: Draft, device: Hardware | None) -> None:

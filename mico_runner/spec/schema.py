@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from mico_runner import hardware
-from mico_runner.calibration.cases import BYTES, NETWORK_NAMES, OPERATIONS
+from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS
 from mico_runner.data import catalog
 from mico_runner.models import MODELS
 from mico_runner.profiling.samplers import SAMPLERS
@@ -27,19 +27,26 @@ ACTIVATION_BITS = [1, 2, 3, 4, 5, 6, 7, 8]
 COSTS = ["latency", "energy", "edp", "flash_bytes", "ram_bytes", "bops"]
 MAX_SEED = 2**32 - 1  # what torch and numpy both take
 FILE_NAME = r"[^/\\\0][^\\\0]*"
-CURVES_TEXT = r"auto|.+\.ya?ml"
+CURVES_TEXT = r"auto|.+\.(ya?ml|json)"
 CURVES: dict[str, Rules] = {
     "fit": section(
         "fitted to measurements, the best of the shapes by cross-validation",
         {
             "shapes": items(
                 "shapes of the curve that are tried",
-                {"type": "string", "allowed": ["linear", "log_linear", "piecewise", "sigmoid"]},
+                {"type": "string", "allowed": list(CURVE_SHAPES)},
                 minlength=1,
                 distinct=True,
-                default=["linear", "log_linear", "piecewise", "sigmoid"],
+                default=list(CURVE_SHAPES),
             ),
             "folds": number("of the cross-validation", "integer", min=2, max=1000, default=5),
+            "smooth": number(
+                "p of the p-norm of compute and memory time; null: the larger of both",
+                min=1,
+                max=100,
+                nullable=True,
+                default=None,
+            ),
         },
         required=True,
     )
@@ -75,8 +82,8 @@ def sections() -> dict[str, Rules]:
             "nullable": True,
             "default": None,
             "meta": {
-                "help": "measured derates of the roofline; no step reads them yet",
-                "text": "auto, a path to a YAML file, a mapping of fit",
+                "help": "of the roofline that calibrate sets beside its estimate: fitted to the measurements, or from a file",
+                "text": "auto, a path to a YAML or JSON file, a mapping of fit",
             },
         },
         "datasets": section("what is learned from", _datasets(), default={}),
@@ -368,6 +375,17 @@ def _calibrate() -> dict[str, Rules]:
         ),
         "batches": items("", {"type": "integer", "min": 1, "max": 1024}, minlength=1, distinct=True, default=[1]),
         "threads": number("of torch", "integer", min=1, max=1024, default=1),
+        "write_to": {
+            **text("", minlength=1, nullable=True, default=None),
+            "meta": {
+                "help": "folder for a copy of the profile",
+                "text": "a path below the spec's folder, or an absolute one",
+            },
+        },
+        "compare": {
+            **text("", regex=r".+\.(ya?ml|json)", nullable=True, default=None),
+            "meta": {"help": "previous profile", "text": "a path to profile.json or profile.yaml"},
+        },
         "networks": items(
             "predicted, then measured end to end",
             {"type": "string", "allowed": list(NETWORK_NAMES)},

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
+
+if TYPE_CHECKING:
+    from mico_runner.calibration.machine import Estimator
+    from mico_runner.calibration.roofline import Roofline
+
+
+REPEATS_MAPE, REPEATS_MAX = 0.03, 0.10  # by how much the errors of repeated calibrations of one machine differ
 
 
 @register("calibrate", section="calibrate", order=5)
 class Calibrate(Step):
     """Measure this machine's operators and fit efficiency curves; optionally predict whole networks and measure them."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         import platform
         from importlib import metadata
 
+        from mico_runner.data import catalog
+
         try:
             torch = metadata.version("torch")
         except metadata.PackageNotFoundError:
             torch = None
-        return {"seed": spec["seed"], "calibrate": spec["calibrate"], "machine": platform.node(), "torch": torch}
+        files = (spec["calibrate"]["compare"], spec["efficiency_curves"])
+        return {
+            "seed": spec["seed"],
+            "calibrate": spec["calibrate"],
+            "efficiency_curves": spec["efficiency_curves"],
+            "files": [catalog.sha256(Path(f)) for f in files if isinstance(f, str) and f != "auto"],
+            "machine": platform.node(),
+            "torch": torch,
+        }
 
     def run(self, ctx: StepContext) -> None:
-        import json
         import time
 
-        import yaml
-
-        from mico_runner.calibration import machine, timing
+        from mico_runner.calibration import machine, processor, profile, timing
         from mico_runner.errors import StepSkipped
 
         try:
@@ -39,6 +55,10 @@ class Calibrate(Step):
             raise StepSkipped("calibrate needs torch: pip install torch") from None
 
         section = ctx.spec["calibrate"]
+        before = profile.read(Path(section["compare"])) if section["compare"] else None
+        wanted = ctx.spec["efficiency_curves"]
+        given = _given(section, wanted)  # a file that does not do is said before the measurement, not after it
+        section = section | {"precisions": _supported(ctx, section["precisions"])}
         started = time.perf_counter()
         restlessness = timing.restlessness()
         if restlessness > timing.QUIET_SPREAD:
@@ -49,23 +69,138 @@ class Calibrate(Step):
         ctx.metric("calibrate.seconds", time.perf_counter() - started, "s", volatile=True)
         ctx.metric("calibrate.restlessness", restlessness, "ratio", volatile=True)
         ctx.metric("calibrate.points", len(points), "count")
-        profile = {"environment": machine.environment(section["threads"]), **machine.profile(points, restlessness)}
-        for precision in section["precisions"]:
-            model = machine.estimator(points, precision, ctx.seed)
-            profile["peaks"][precision]["cv_error"] = model.errors
+        models = {precision: machine.estimator(points, precision, ctx.seed) for precision in section["precisions"]}
+        fit = dict(wanted["fit"]) if isinstance(wanted, dict) else {}
+        smooth = fit.pop("smooth", None)
+        options = {"shapes": tuple(fit["shapes"]), "folds": fit["folds"]} if fit else {}
+        result = {
+            "environment": processor.environment(section["threads"]),
+            **profile.of_points(points, restlessness, **options),
+        }
+        for precision, model in models.items():
+            result["peaks"][precision]["cv_error"] = model.errors
             worst = max(model.errors.values())
             ctx.metric(f"calibrate.{precision}.worst_cv_error", worst, "log", "lower", volatile=True)
-            if precision == "fp32" and section["networks"]:
-                outcome = machine.verify(model, points, section["networks"], section["threads"], ctx.progress)
-                outcome.to_csv(ctx.dir / "networks.csv", index=False, float_format="%.6g")
-                profile["validation"] = machine.grades(outcome)
-                for name in ("mape", "max_ape", "datasheet_mape"):
-                    ctx.metric(
-                        f"calibrate.networks.{name}", profile["validation"][name], "ratio", "lower", volatile=True
-                    )
+        if given is not None:
+            result["given"] = _described(given, wanted, result)
+        if section["networks"]:
+            _networks(ctx, models["fp32"], result, _rooflines(given, result, smooth))
+        if before is not None:
+            _compare(ctx, before, result)
         samples = {p["key"]: p["samples"] for p in points}
-        (ctx.dir / "profile.yaml").write_text(yaml.safe_dump(profile, sort_keys=False), encoding="utf-8")
-        (ctx.dir / "profile.json").write_text(
-            json.dumps(profile | {"samples_s": samples}, indent=1) + "\n", encoding="utf-8"
-        )
+        for folder in (ctx.dir, *([Path(section["write_to"])] if section["write_to"] else [])):
+            profile.write(result, folder, samples)
         ctx.log(f"calibrate: {len(points)} points with torch {torch.__version__}")
+
+
+def _supported(ctx: StepContext, precisions: list[str]) -> list[str]:
+    """Those that the processor has instructions for; the others are said."""
+    from mico_runner.calibration import processor
+    from mico_runner.errors import StepSkipped
+
+    kept = [p for p in precisions if processor.has(p)]
+    for precision in precisions:
+        if precision not in kept:
+            ctx.log(f"calibrate: {precision} is not measured: this processor has no instructions for it")
+    if not kept:
+        raise StepSkipped(
+            f"calibrate: this processor has no instructions for {', '.join(precisions)}; add fp32 to precisions"
+        )
+    return kept
+
+
+def _given(section: dict[str, Any], wanted: Any) -> dict[str, Any] | None:
+    """A profile, or curves by operation, from the file that the spec names; None when it names none."""
+    from mico_runner.calibration import assumed, cases, profile
+    from mico_runner.calibration.roofline import curve_name
+
+    if not isinstance(wanted, str) or wanted == "auto":
+        return None
+    path = Path(wanted)
+    if path.suffix != ".json" or profile.is_profile(assumed.load(path)):
+        found = {"profile": profile.read(path)}
+        names = {n.partition("/")[0] for n, e in found["profile"]["operations"].items() if "curve" in e}
+    else:
+        found = {"curves": assumed.read(path)}
+        names = set(found["curves"])
+    for op in cases.COMPUTING if section["networks"] else ():
+        curve_name(op, names)
+    return found
+
+
+def _described(given: dict[str, Any], file: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The file's curves as the profile keeps them; the operations that they are compared with get their names."""
+    from mico_runner.calibration import profile
+    from mico_runner.calibration.roofline import curve_name
+    from mico_runner.errors import UnknownName
+
+    found = given["curves"] if "curves" in given else profile.roofline(given["profile"], "fp32").compute
+    for name, entry in result["operations"].items():
+        op, _, precision = name.partition("/")
+        with suppress(UnknownName):
+            if precision == "fp32" and entry["of"] == "flops":
+                entry["given_name"] = curve_name(op, found)
+    return {"file": Path(file).name, "curves": {name: curve.to_json() for name, curve in found.items()}}
+
+
+def _rooflines(given: dict[str, Any] | None, result: dict[str, Any], smooth: float | None) -> dict[str, Roofline]:
+    """Estimators that stand beside the calibrated one: through this calibration's curves, without curves, through a file's."""
+    from mico_runner.calibration import cases, profile
+    from mico_runner.calibration.roofline import Roofline
+
+    own = profile.roofline(result, "fp32", smooth)
+    rates = own.precision, own.flops_per_s, own.bytes_per_s
+    found = {"roofline": own} if set(cases.COMPUTING) <= set(own.compute) else {}  # else too little was measured
+    found["datasheet"] = Roofline(*rates, None, {}, {})
+    if given and "profile" in given:
+        found["given"] = profile.roofline(given["profile"], "fp32", smooth)
+    elif given:
+        found["given"] = Roofline(*rates, given["curves"], {}, {}, smooth)
+    return found
+
+
+def _networks(ctx: StepContext, model: Estimator, result: dict[str, Any], rooflines: dict[str, Roofline]) -> None:
+    """Whole networks predicted, measured and judged; the judgement becomes part of the profile."""
+    from mico_runner.calibration import machine, profile
+
+    section = ctx.spec["calibrate"]
+    outcome, traces = machine.verify(model, section["networks"], section["threads"], rooflines, ctx.progress)
+    outcome.to_csv(ctx.dir / "networks.csv", index=False, float_format="%.6g")
+    text = "".join(f"{name}\n" + "".join(f"  {line}\n" for line in lines) for name, lines in traces.items())
+    (ctx.dir / "trace.txt").write_text(text, encoding="utf-8")
+    result["validation"] = judged = profile.grades(outcome, model.errors)
+    for which in rooflines:
+        judged[f"{which}_mape"] = float((outcome[f"{which}_s"] / outcome["measured_s"] - 1).abs().mean())
+        ctx.metric(f"calibrate.networks.{which}_mape", judged[f"{which}_mape"], "ratio", "lower", volatile=True)
+    # Measured, but these two are what a calibration is for: one that is worse by more than its repeats differ is a regression.
+    ctx.metric("calibrate.networks.mape", judged["mape"], "ratio", "lower", REPEATS_MAPE)
+    ctx.metric("calibrate.networks.max_ape", judged["max_ape"], "ratio", "lower", REPEATS_MAX)
+
+
+def _compare(ctx: StepContext, before: dict[str, Any], result: dict[str, Any]) -> None:
+    """What changed since a previous profile, in a table, in metrics and in the profile itself."""
+    from mico_runner.calibration import profile
+
+    changes = profile.compare(before, result)
+    changes.to_csv(ctx.dir / "comparison.csv", index=False, float_format="%.6g")
+    was = before["environment"]
+    if was != result["environment"]:
+        other = [f"{k} {was.get(k)} -> {v}" for k, v in result["environment"].items() if was.get(k) != v]
+        ctx.log(f"calibrate: the previous profile is of another environment: {', '.join(other)}")
+    if changes.empty:
+        ctx.log("calibrate: the previous profile has no operation at the same sizes: nothing to compare")
+        return
+    slower = changes[changes["ratio"] > 1 + profile.CHANGED]
+    result["previous"] = {
+        "measured": before.get("measured"),
+        "median_ratio": float(changes["ratio"].median()),
+        "slower": {row.operation: float(row.ratio) for row in slower.itertuples()},
+        "validation": before.get("validation"),
+    }
+    ctx.metric("calibrate.compare.median_ratio", result["previous"]["median_ratio"], "ratio", "lower", volatile=True)
+    ctx.metric("calibrate.compare.slower_operations", len(slower), "count", "lower", volatile=True)
+    if "validation" in before and "validation" in result:
+        change = result["validation"]["mape"] - before["validation"]["mape"]
+        ctx.metric("calibrate.compare.mape_change", change, "ratio", "lower", REPEATS_MAPE)
+    for row in slower.itertuples():
+        ctx.log(f"calibrate: {row.operation} takes {row.ratio:.2f} times what it took, over {row.points} sizes")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mico_runner import codegen, hardware, quant
 from mico_runner.graph.ir import Graph
+from mico_runner.models.training import accuracy
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import LayerBits, QGraph
 from mico_runner.simulate import program, rtl
@@ -19,6 +20,7 @@ from mico_runner.steps.network import Latency, quantiser, uniform
 if TYPE_CHECKING:
     from mico_runner.data.tasks import Split, Task
 
+TIMED_IMAGES = 4  # where only cycles matter: they hardly depend on the image
 TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may differ
 
 
@@ -34,17 +36,19 @@ class RtlBench:
     """Networks of one spec on the core of its hardware; the cycles of a layer are medians over `images`."""
 
     def __init__(self, ctx: StepContext, network: Graph, task: Task, images: Split) -> None:
-        self._ctx, self._graph, self._images = ctx, network, images.floats()
+        self._ctx, self._graph, self._images, self._labels = ctx, network, images.floats(), images.labels
         self._ptq = quantiser(ctx, network, task)
         self._device = hardware.load(ctx.spec["hardware"])
 
     def network(self, deployed: QGraph) -> pd.DataFrame:
         """Run the deployed network, and the same at 8 bits. Returns columns layer, measured (cycles of each node)."""
-        table, wrong = self._run(deployed, program_for(self._ctx, deployed, "baremetal"))
+        table, outputs, wrong = self._run(deployed, program_for(self._ctx, deployed, "baremetal"))
         self._ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
+        score = accuracy(outputs.reshape(len(outputs), -1), self._labels)
+        self._ctx.metric("simulate.rtl_accuracy", score, "%", "higher", tolerance=0.3)
         total = float(table["measured"].sum())
         self._ctx.metric("simulate.network_cycles", total, "cycles", "lower", tolerance=TOLERANCE)
-        int8, _ = self._run(self._ptq.quantize(uniform(self._graph, 8, 8)))
+        int8, _, _ = self._run(self._ptq.quantize(uniform(self._graph, 8, 8)), images=TIMED_IMAGES)
         ratio = total / float(int8["measured"].sum())
         self._ctx.metric("simulate.rtl_ratio", ratio, "ratio", "lower", tolerance=0.02)
         layers = [node.name for node in self._graph.weighted]
@@ -55,29 +59,36 @@ class RtlBench:
         table.to_csv(self._ctx.dir / "rtl.csv", index=False)
         count = len(self._images)
         self._ctx.log(
-            f"{self._device.name}: {total:.0f} cycles an image, {ratio:.1%} of 8 bits; {wrong} of {count} images differ"
+            f"{self._device.name}: {total:.0f} cycles an image, {ratio:.1%} of 8 bits; {wrong} of {count} images differ, "
+            f"accuracy {score:.2f} %"
         )
         return table
 
     def predictions(self, count: int) -> None:
-        """Predicted against measured cycles of the weighted layers for `count` random assignments: rtl_predictions.csv."""
+        """Predicted against measured cycles of the weighted layers for `count` random assignments.
+
+        Writes rtl_predictions.csv, a row per assignment, and rtl_prediction_layers.csv, a row per layer of each.
+        """
         latency = Latency(self._ctx, self._graph)
         space = self._ctx.spec["search"]["space"]
         rng = np.random.default_rng(self._ctx.seed)
-        rows = []
-        for _ in range(count):
+        rows, layers = [], []
+        for number in range(count):
             bits = (
                 rng.choice(space["weight_bits"], len(latency.layers)),
                 rng.choice(space["activation_bits"], len(latency.layers)),
             )
             assignment = {n: LayerBits(float(w), int(a)) for n, w, a in zip(latency.layers, *bits, strict=True)}
-            table, wrong = self._run(self._ptq.quantize(assignment), images=1)
+            table, _, wrong = self._run(self._ptq.quantize(assignment), images=1)
             measured = table.set_index("layer")["measured"]
+            parts = latency.by_layer(assignment).rename(columns={"latency": "predicted"}).merge(table, on="layer")
+            layers.append(parts.assign(assignment=number))
             text = " ".join(f"{b.weight:g}x{b.activation}" for b in assignment.values())
             totals = {"predicted": latency(assignment), "measured": measured[latency.layers].sum()}
             rows.append({"bits": text, **totals, "network": measured.sum(), "mismatches": wrong})
         table = pd.DataFrame(rows)
         table.to_csv(self._ctx.dir / "rtl_predictions.csv", index=False)
+        pd.concat(layers).to_csv(self._ctx.dir / "rtl_prediction_layers.csv", index=False)
         error = (table["predicted"] / table["measured"] - 1).abs()
         self._ctx.metric("simulate.rtl_prediction_mape", float(error.mean()), "ratio", "lower", tolerance=0.01)
         self._ctx.metric("simulate.rtl_prediction_worst", float(error.max()), "ratio", "lower", tolerance=0.02)
@@ -90,8 +101,8 @@ class RtlBench:
 
     def _run(
         self, deployed: QGraph, sources: Path | None = None, images: int | None = None
-    ) -> tuple[pd.DataFrame, int]:
-        """Cycles of each node (columns layer, measured) and the images with other outputs than the reference's."""
+    ) -> tuple[pd.DataFrame, np.ndarray, int]:
+        """Cycles of each node (columns layer, measured), the outputs, and how many images' differ from the reference's."""
         if sources is None:
             sources = self._ctx.work / "rtl"
             codegen.generate(deployed, sources, runtime="baremetal")
@@ -103,4 +114,4 @@ class RtlBench:
         wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
         nodes = [layer["node"] for layer in program.describe(image.parent.parent)["networks"][0]["layers"]]
         table = pd.DataFrame({"layer": nodes, "measured": np.median(run.cycles, axis=0)})
-        return table.groupby("layer", sort=False, as_index=False).sum(), wrong
+        return table.groupby("layer", sort=False, as_index=False).sum(), run.outputs, wrong

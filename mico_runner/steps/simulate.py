@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 4
+    VERSION = 5
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs, task_inputs
@@ -151,4 +151,6 @@ def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str)
     ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
     if "energy_pj" in trace:
         ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")
+    if device.architecture is not None and device.architecture.area_um2 is not None:
+        ctx.metric("simulate.area", device.architecture.area_um2, "um2", "lower")
     return trace[["layer", "cycles"]].rename(columns={"cycles": "measured"})

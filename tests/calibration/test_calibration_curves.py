@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mico_runner.calibration import curves
+from mico_runner.calibration import assumed, curves
+from mico_runner.calibration.cases import CURVE_SHAPES
 from mico_runner.errors import UsageError
 
 X = np.geomspace(1e4, 1e10, 25)
@@ -64,7 +65,7 @@ def test_beyond_the_measurements_is_flagged_and_clamped_or_goes_on():
 
 
 def test_a_spline_goes_on_with_the_slope_of_its_end():
-    spline = curves.assumed([1e3, 1e6], [0.01, 0.1], "slope")
+    spline = assumed.curve([1e3, 1e6], [0.01, 0.1], "slope")
     np.testing.assert_allclose(spline.predict(np.array([1.0, 1e4, 1e9])), [1e-3, 0.01 * 10 ** (1 / 3), 1.0])
 
 
@@ -84,7 +85,7 @@ def test_a_curve_survives_json(shape):
 
 
 def test_figures_that_were_written_down_are_kept_and_called_assumed():
-    curve = curves.assumed([1e6, 1e9, 1e7], [0.1, 0.9, 0.5])
+    curve = assumed.curve([1e6, 1e9, 1e7], [0.1, 0.9, 0.5])
     np.testing.assert_allclose(curve.predict(np.array([1e6, 1e7, 1e9])), [0.1, 0.5, 0.9])
     assert curve.provenance == "assumed" and np.isnan(curve.band(np.array([1e7]))[0]).all()
 
@@ -106,7 +107,7 @@ def test_points_that_make_no_curve_are_refused(x, y, shape, message):
 def test_hard_coded_curves_of_other_tools_are_read_and_called_assumed(tmp_path):
     old = {"flops": [1e6, 1e9], "measured_efficiency": [0.1, 0.6], "std_dev": [0.01, 0.06], "interpolation": "linear"}
     (tmp_path / "old.json").write_text(json.dumps({"conv2d": old | {"extrapolation": "clamp"}, "matmul": old}))
-    found = curves.read_assumed(tmp_path / "old.json")
+    found = assumed.read(tmp_path / "old.json")
     assert set(found) == {"conv2d", "matmul"} and found["conv2d"].provenance == "assumed"
     low, high = found["conv2d"].band(np.array([1e6]))
     assert low == pytest.approx([0.1 / np.exp(0.196)]) and high == pytest.approx([0.1 * np.exp(0.196)])
@@ -122,9 +123,37 @@ def test_hard_coded_curves_of_other_tools_are_read_and_called_assumed(tmp_path):
         ('{"a": {"flops": [1, 1], "measured_efficiency": [1, 2]}}', "a: curve: a size occurs twice"),
         ('{"a": {"flops": ["x"], "measured_efficiency": [1]}}', "a: could not convert"),
         ('{"a": {"flops": [1], "measured_efficiency": [1], "extrapolation": "wild"}}', "extrapolation is 'wild'"),
+        ('{"a": {"flops": [1], "measured_efficiency": [1], "interpolation": "cubic"}}', "interpolation is 'cubic'"),
+        ('{"a": {"flops": [1, 2], "measured_efficiency": [1, 2], "std_dev": [1]}}', "std_dev must be one or 2 numbers"),
     ],
 )
 def test_a_damaged_file_of_curves_is_refused(tmp_path, text, message):
     (tmp_path / "old.json").write_text(text)
     with pytest.raises(UsageError, match=message):
-        curves.read_assumed(tmp_path / "old.json")
+        assumed.read(tmp_path / "old.json")
+
+
+@pytest.mark.parametrize(
+    ("between", "middle"), [("linear", 0.4), ("log_linear", 0.1 * 7 ** (np.log(5.5) / np.log(10)))]
+)
+def test_figures_are_joined_as_their_author_says(between, middle):
+    curve = assumed.curve([1e6, 1e7], [0.1, 0.7], "slope", interpolation=between)
+    assert curve.predict(np.array([1e6, 5.5e6, 1e7])) == pytest.approx([0.1, middle, 0.7])
+    near, far = curve.predict(np.array([0.99e7, 1.02e7]))
+    assert near < 0.7 < far and curve.extrapolates(np.array([1.02e7]))
+    assert curves.Curve.from_json(json.loads(json.dumps(curve.to_json()))).predict(np.array([5.5e6])) == pytest.approx(
+        middle
+    )
+
+
+def test_the_spec_names_the_shapes_that_there_are():
+    assert set(CURVE_SHAPES) == set(curves.NAMES)
+
+
+def test_with_an_overhead_points_count_by_what_the_curve_explains():
+    seconds = 1e-5 + X / (1e13 * TRUTHS["sigmoid"])
+    seconds[:8] *= np.exp(np.random.default_rng(5).normal(0, 0.02, 8))  # noise of calls that are nearly all overhead
+    net = np.maximum(seconds - 1e-5, 1e-8)
+    plain, aware = (curves.choose(X, X / net / 1e13, ("sigmoid",), fixed=f) for f in (None, 1 - net / seconds))
+    assert aware.cv_error < 0.05 < plain.cv_error
+    np.testing.assert_allclose(aware.predict(X[10:]), TRUTHS["sigmoid"][10:], rtol=0.05)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mico_runner.calibration import latency as latency_module
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
 from mico_runner.calibration.leave_one_out import by_operation, leave_one_model_out, noise_floor, select
 from mico_runner.errors import UnknownName, UsageError
@@ -96,6 +97,51 @@ def test_the_choice_of_settings_does_not_see_the_network_left_out():
     noisy["lat_max_ms"] = noisy["lat_mean_ms"]
     assert leave_one_model_out(noisy).models.set_index("model").loc["net0", "settings"] == chosen["net0"]
     assert set(chosen) <= {str(c) for c in CANDIDATES}
+
+
+def varied(slow: float = 1.0) -> pd.DataFrame:
+    """The toy networks with five more kinds of operators, so that a network has seven regimes; the first one `slow` times as long."""
+    rows, parts = networks(7), []
+    for i, name in enumerate(("mul", "softmax", "einsum", "permute_3", "eq")):
+        extra = rows[rows["node_names"] == "add"].assign(node_names=name)
+        parts.append(extra.assign(subgraph_id=extra["subgraph_id"] + 1000 * (i + 1), lat_mean_ms=0.004 * (i + 1)))
+    rows = pd.concat([rows, *parts], ignore_index=True)
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.02, len(rows)))
+    rows["lat_mean_ms"] *= noise * np.where(rows["model"] == "net0", slow, 1)
+    return rows.assign(lat_max_ms=rows["lat_mean_ms"])
+
+
+def test_a_network_measured_on_a_disturbed_machine_is_found_and_corrected():
+    clean, disturbed = varied(), varied(1.8)
+    table = Table.of(clean)
+    assert SubgraphLatency().fit(table, clean["lat_mean_ms"].to_numpy()).speeds == {}
+    model = SubgraphLatency().fit(table, disturbed["lat_mean_ms"].to_numpy())
+    assert model.speeds == pytest.approx({"net0": 1.8}, rel=0.1)
+    np.testing.assert_allclose(model.structure(table).sum(), clean["lat_mean_ms"].sum(), rtol=0.02)
+
+
+def test_one_slow_kind_of_operator_is_not_a_disturbed_machine():
+    rows = varied()
+    slow = (rows["model"] == "net0") & (rows["node_names"] == "fc")  # most of its time, but one regime of seven
+    rows.loc[slow, "lat_mean_ms"] *= 1.8
+    assert SubgraphLatency().fit(Table.of(rows), rows["lat_mean_ms"].to_numpy()).speeds == {}
+
+
+def test_launches_of_one_family_inform_each_other(monkeypatch):
+    ops = pd.DataFrame({"op": ["act_ReLU"] * 30 + ["act_SiLU"] * 3, "row": range(33)})
+    zeros = ("macs", "weights", "reduction", "in_channels", "out_channels", "elements")
+    ops = ops.assign(launches=1).assign(**dict.fromkeys(zeros, 0.0))
+    latency = np.r_[np.full(30, 1.0), np.full(3, 1.05)]
+    subgraphs = pd.DataFrame({"model": [f"net{i}" for i in range(33)], "fusion_pattern": ops["op"]})
+    table = Table(subgraphs, ops, ops["op"].to_numpy(str), np.zeros((33, 3)))
+    launch = {}
+    for strength in (0.0, 3.0, 1e4):
+        monkeypatch.setattr(latency_module, "FAMILY_RIDGE", strength)
+        model = SubgraphLatency().fit(table, latency)
+        launch[strength] = dict(zip(model.classes, model.launch, strict=True))
+        assert launch[strength]["act_ReLU"] == pytest.approx(1, rel=0.01)  # what was measured often stays
+    assert launch[0.0]["act_SiLU"] == pytest.approx(1.05, rel=0.001)
+    assert 1.0 < launch[1e4]["act_SiLU"] < launch[3.0]["act_SiLU"] < launch[0.0]["act_SiLU"]
 
 
 def test_too_few_networks_are_refused():

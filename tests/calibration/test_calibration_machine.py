@@ -10,7 +10,7 @@ from mico_runner.calibration.cases import Plan
 
 torch = pytest.importorskip("torch")
 
-from mico_runner.calibration import benchmarks, networks  # noqa: E402
+from mico_runner.calibration import benchmarks, curves, networks, processor, profile  # noqa: E402
 from mico_runner.calibration.capture import capture  # noqa: E402
 from mico_runner.errors import UsageError  # noqa: E402
 
@@ -109,6 +109,18 @@ def test_an_interrupted_calibration_goes_on_where_it_stopped(tmp_path, monkeypat
     assert len((tmp_path / "points.jsonl").read_text().splitlines()) == len(both)
 
 
+def test_many_cases_share_the_budget(tmp_path, monkeypatch):
+    limits = []
+    monkeypatch.setitem(machine.SECONDS, "quick", 1.0)
+    timed = timing.Timing(1.0, 0.0, 0.0, [1.0])
+    monkeypatch.setattr(
+        timing, "measure", lambda call, prepare, tolerance, limit, threads: limits.append(limit) or timed
+    )
+    machine.measure(section(operations=["act_ReLU"]), tmp_path / "few.jsonl")
+    machine.measure(section(operations=["act_ReLU", "bn"], batches=[1, 4]), tmp_path / "many.jsonl")
+    assert limits[0] == pytest.approx(1 / 9) and limits[-1] < limits[0] / 2
+
+
 @pytest.fixture(scope="module")
 def points():
     """Every case of the quick plan on a machine of 100 GFLOP/s, 20 GB/s and 5 us a launch."""
@@ -137,18 +149,90 @@ def test_an_estimate_explains_itself(points):
 
 
 def test_a_profile_holds_peaks_points_and_curves_and_is_json(points):
-    profile = json.loads(json.dumps(machine.profile(points, 0.02)))
-    assert profile["quiet"] and profile["peaks"]["fp32"]["flops_per_s"] <= 1e11
-    entry = profile["operations"]["conv_k3/fp32"]
+    found = json.loads(json.dumps(profile.of_points(points, 0.02)))
+    assert found["quiet"] and found["peaks"]["fp32"]["flops_per_s"] <= 1e11
+    entry = found["operations"]["conv_k3/fp32"]
     assert {"flops", "bytes", "shape", "efficiency", "std", "n"} <= set(entry["points"][0])
-    assert max(p["efficiency"] for p in entry["points"]) <= 1
-    assert machine.curves.Curve.from_json(entry["curve"]).cv_error < 0.3
+    assert 0.5 < max(p["efficiency"] for p in entry["points"]) <= profile.BEYOND
+    assert curves.Curve.from_json(entry["curve"]).cv_error < 0.3
+
+
+def test_a_curve_is_of_the_time_without_overhead(points):
+    entry = profile.of_points(points, 0.02)["operations"]["act_ReLU/fp32"]
+    shortest = min(p["seconds"] for p in entry["points"])  # 5 us and a little for its bytes
+    assert 0.7 * shortest < entry["overhead_s"] <= 5e-6
+    highest = profile.of_points(points, 0.02)["peaks"]["fp32"]["bytes_per_s"]["highest"]
+    for p in entry["points"]:
+        assert p["efficiency"] == pytest.approx(p["bytes"] / (p["seconds"] - entry["overhead_s"]) / highest)
+    assert entry["curve"]["cv_error"] < 0.02
+
+
+def test_the_roofline_of_a_simple_machine_is_right_on_networks_it_never_saw(points):
+    fitted = profile.roofline(profile.of_points(points, 0.02), "fp32", smooth=1)
+    rows = capture(networks.NETWORKS["resnet18"]().eval(), networks.example("resnet18"))
+    truth = (5e-6 + 2 * rows["macs"] / 1e11 + 4 * (rows["weights"] + rows["elements"]) / 2e10).sum()
+    hard = profile.roofline(profile.of_points(points, 0.02), "fp32")
+    assert hard.predict(rows).sum() == pytest.approx(truth, rel=0.1)
+    assert fitted.predict(rows).sum() > hard.predict(rows).sum()
+    with pytest.raises(UsageError, match="no precision int8; measured: fp32"):
+        profile.roofline(profile.of_points(points, 0.02), "int8")
+
+
+def test_the_curves_that_are_tried_can_be_chosen(points):
+    found = profile.of_points(points, 0.02, shapes=("log_linear",), folds=3)
+    assert {e["curve"]["shape"] for e in found["operations"].values() if "curve" in e} == {"log_linear"}
+
+
+def test_a_profile_comes_back_from_its_files(points, tmp_path):
+    found = {"environment": {}, **profile.of_points(points, 0.02)}
+    profile.write(found, tmp_path / "new", {"a": [1.0]})
+    assert profile.read(tmp_path / "new" / "profile.yaml") == json.loads(json.dumps(found))
+    assert profile.read(tmp_path / "new" / "profile.json") == json.loads(
+        json.dumps(found | {"samples_s": {"a": [1.0]}})
+    )
+    for text, message in (("{", "cannot be read as a profile"), ("a: 1", "not a profile of mico-run calibrate")):
+        (tmp_path / "broken.yaml").write_text(text)
+        with pytest.raises(UsageError, match=message):
+            profile.read(tmp_path / "broken.yaml")
+
+
+def test_a_profile_is_compared_with_the_previous_one_at_equal_sizes(points):
+    slower = [p | {"seconds": p["seconds"] * (1.5 if p["op"] == "bn" else 1.0)} for p in points if p["op"] != "add"]
+    before, after = (profile.of_points(some, 0.02) for some in (points, slower))
+    changes = profile.compare(before, after).set_index("operation")["ratio"]
+    assert changes["bn/fp32"] == pytest.approx(1.5) and changes["linear/fp32"] == 1
+    assert "add/fp32" not in changes
+
+
+def test_precisions_are_those_that_the_processor_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    assert processor.has("fp32") and not processor.has("bf16")  # a system that does not say
+    (tmp_path / "cpuinfo").write_text("model name\t: Some CPU\nflags\t\t: fpu avx2 avx512_bf16\n")
+    assert processor.has("bf16") and processor.has("int8") and not processor.has("fp16")
+    assert processor.environment(2)["processor"] == "Some CPU"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
+def test_cases_of_other_precisions_run(precision):
+    operations = list(cases.INT8_OPERATIONS if precision == "int8" else ("linear", "conv_k3", "add"))
+    for case in small(precisions=[precision], operations=operations):
+        call, prepare = benchmarks.build(case)
+        prepare()
+        assert call().dtype == {"bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.quint8}[precision]
+
+
+def test_int8_is_planned_for_what_computes_in_it():
+    planned = Plan(precisions=["fp32", "int8"]).cases()
+    assert {c.op for c in planned if c.precision == "int8"} == set(cases.INT8_OPERATIONS)
+    assert {c.op for c in planned if c.precision == "fp32"} == set(cases.OPERATIONS)
+    assert set(cases.COMPUTING) == {c.op for c in planned if c.flops > 0}
 
 
 def test_grades_count_networks_by_error():
     table = machine.pd.DataFrame(
         {"network": list("abcd"), "measured_s": 1.0, "datasheet_s": 0.5, "error": [0.05, -0.15, 0.25, -0.4]}
     )
-    found = machine.grades(table)
+    found = profile.grades(table, {"add": 0.2, "linear": 0.1, "bn": 0.4})
+    assert found["best_operation"]["name"] == "linear" and found["worst_operation"] == {"name": "bn", "error": 0.4}
     assert found["grades"] == {"excellent": 1, "good": 1, "fair": 1, "poor": 1}
     assert found["mape"] == pytest.approx(0.2125) and found["datasheet_mape"] == pytest.approx(0.5)

@@ -8,7 +8,10 @@ import pytest
 import yaml
 
 from mico_runner import cli
-from mico_runner.calibration import machine
+from mico_runner.calibration import cases, machine, processor
+from mico_runner.outputs.diff import compare
+from mico_runner.steps.base import Metric
+from mico_runner.steps.calibrate import REPEATS_MAPE
 
 needs_mirror = pytest.mark.skipif(not os.environ.get("MICO_DATA_MIRROR"), reason="MICO_DATA_MIRROR is not set")
 
@@ -33,6 +36,77 @@ def test_calibrate_writes_a_profile_with_samples_and_curves(tmp_path, monkeypatc
     assert short == {k: v for k, v in profile.items() if k != "samples_s"}
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setitem(machine.SECONDS_PER_CASE, "quick", 0.002)
+    small = [c for c in cases.Plan().cases() if c.flops < 3e8 and c.bytes < 8e6]  # enough of each for a curve
+    monkeypatch.setattr(cases.Plan, "cases", lambda plan: [c for c in small if c.op in plan.operations])
+
+
+def metrics_of(version):
+    return {name: entry["value"] for name, entry in json.loads((version / "metrics.json").read_text()).items()}
+
+
+def test_networks_are_judged_beside_rooflines_and_a_file_of_assumed_curves(tmp_path, quick):
+    old = {"flops": [1e6, 1e9], "measured_efficiency": [0.1, 0.6], "std_dev": 0.05, "interpolation": "linear"}
+    (tmp_path / "old.json").write_text(json.dumps(dict.fromkeys(("conv2d", "depthwise", "matmul"), old)))
+    code, version = run(tmp_path, calibrate={"networks": ["mobilenet_v3_small"]}, efficiency_curves="old.json")
+    assert code == 0
+    folder = version / "steps" / "calibrate"
+    row = pd.read_csv(folder / "networks.csv").iloc[0]
+    for name in ("predicted_s", "roofline_s", "datasheet_s", "given_s", "measured_s"):
+        assert row[name] > 0
+    assert row["datasheet_s"] < row["given_s"]
+    judged = json.loads((folder / "profile.json").read_text())["validation"]
+    assert judged["networks"] == ["mobilenet_v3_small"] and sum(judged["grades"].values()) == 1
+    assert {"best_operation", "worst_operation", "roofline_mape", "given_mape"} <= set(judged)
+    trace = (folder / "trace.txt").read_text()
+    assert "curve conv_pw/fp32" in trace and "FLOP at " in trace and "±" in trace
+    assert metrics_of(version)["calibrate.networks.given_mape"] == pytest.approx(judged["given_mape"])
+    assert "assumed" in (version / "report.html").read_text()
+
+
+def test_a_calibration_is_compared_with_the_previous_one(tmp_path, quick):
+    few = {"operations": ["add", "act_ReLU"], "write_to": "first"}
+    assert run(tmp_path, calibrate=few)[0] == 0
+    kept = tmp_path / "first" / "profile.json"
+    before = json.loads(kept.read_text())
+    for point in before["operations"]["add/fp32"]["points"]:
+        point["seconds"] /= 100
+    kept.write_text(json.dumps(before))
+    code, version = run(tmp_path, calibrate=few | {"compare": "first/profile.json", "write_to": None})
+    assert code == 0
+    changes = pd.read_csv(version / "steps" / "calibrate" / "comparison.csv").set_index("operation")
+    assert changes.loc["add/fp32", "ratio"] > 10
+    after = json.loads((version / "steps" / "calibrate" / "profile.json").read_text())
+    assert "add/fp32" in after["previous"]["slower"] and after["previous"]["measured"] == before["measured"]
+
+
+def test_a_worse_error_of_the_networks_fails_the_diff():
+    before, after, little = (
+        {"calibrate.networks.mape": Metric(v, "ratio", "lower", REPEATS_MAPE)} for v in (0.08, 0.15, 0.1)
+    )
+    assert compare(before, after, []).regressed
+    assert not compare(before, little, []).regressed
+
+
+def test_a_file_of_curves_that_does_not_do_is_said_before_measuring(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(machine, "measure", lambda *a: pytest.fail("measured"))
+    (tmp_path / "old.json").write_text(json.dumps({"conv2d": {"flops": [1e6], "measured_efficiency": [0.1]}}))
+    code, _ = run(tmp_path, calibrate={"networks": ["resnet18"]}, efficiency_curves="old.json")
+    assert code != 0 and "unknown efficiency curve 'conv_dw'" in capsys.readouterr().err
+
+
+def test_a_precision_that_the_processor_lacks_is_said(tmp_path, quick, monkeypatch, capsys):
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
+    code, version = run(tmp_path, calibrate={"operations": ["add", "act_ReLU"], "precisions": ["fp32", "bf16"]})
+    assert code == 0 and "bf16 is not measured" in (version / "log.jsonl").read_text()
+    profile = json.loads((version / "steps" / "calibrate" / "profile.json").read_text())
+    assert set(profile["peaks"]) == {"fp32"}
+
+
 def test_too_little_to_estimate_from_is_said(tmp_path, capsys):
     pytest.importorskip("torch")
     assert run(tmp_path, calibrate={"operations": ["view"]})[0] == 4
@@ -53,7 +127,13 @@ def test_verify_meets_the_bars_that_it_met(tmp_path):
     assert found["verify.jetson_orin_agx_maxn_fp16.max_ape"] < 0.28
     assert found["verify.noise_i7_12700K.mape"] == pytest.approx(0.064, abs=0.001)  # as published with the data
     assert found["verify.noise_i7_12700K.max_ape"] == pytest.approx(0.395, abs=0.001)
-    assert len(pd.read_csv(version / "steps" / "verify" / "networks.csv")) == 15
+    folder = version / "steps" / "verify"
+    assert len(pd.read_csv(folder / "networks.csv")) == 15
+    judged = json.loads((folder / "validation.json").read_text())["jetson_orin_agx_maxn_fp16"]
+    assert sum(judged["grades"].values()) == 15 and judged["mape"] == found["verify.jetson_orin_agx_maxn_fp16.mape"]
+    assert judged["best_operation"]["error"] < judged["worst_operation"]["error"]
+    page = (version / "report.html").read_text()
+    assert "Networks left out" in page and "jetson_orin_agx_maxn fp16" in page
 
 
 @needs_mirror

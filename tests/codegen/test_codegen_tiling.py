@@ -68,7 +68,7 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
     weight = Network(rng, (1,)).weights((6, 53), weight_bits)
     scales = {"multiplier": np.ones(6, np.int32), "shift": np.ones(6, np.int32), "bias": np.zeros(6, np.int32)}
     node = QNode("l", "linear", ("x",), "y", {}, weight=weight, weight_bits=weight_bits, **scales)
-    layer = tiled(node, weight, QType(act_bits, False, 1.0), positions=1, padded=False)
+    layer = tiled(node, weight, QType(act_bits, False, 1.0), QType(8, False, 1.0), positions=1, padded=False)
     assert layer.weights.words.shape == (6, -(-53 * weight_bits // 32))
     scheme, count = layer.scheme, 32 // weight_bits
     assert sorted(scheme.order) == list(range(count))

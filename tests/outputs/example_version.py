@@ -190,6 +190,9 @@ def _simulate(folder):
     rng = np.random.default_rng(2)
     rows = [(name, macs / 5.2, macs / 5.2 * rng.uniform(0.9, 1.1), "cycles") for name, (macs, _) in LAYERS.items()]
     pd.DataFrame(rows, columns=["layer", "predicted", "measured", "unit"]).to_csv(folder / "layers.csv", index=False)
+    networks = rng.uniform(1e6, 2e6, 32)
+    networks = pd.DataFrame({"measured": networks, "predicted": networks * rng.uniform(0.95, 1.05, 32)})
+    networks.to_csv(folder / "rtl_predictions.csv", index=False)
     pairs = [(t, p, 985 if t == p else int(rng.poisson(1.6))) for t in range(10) for p in range(10)]
     counts = pd.DataFrame(pairs, columns=["true", "predicted", "count"])
     counts[counts["count"] > 0].to_csv(folder / "confusion.csv", index=False)

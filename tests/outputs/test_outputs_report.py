@@ -90,6 +90,8 @@ def test_figures_that_matter_are_in_words(whole):
         "latency ≤ 0.5 × int8; accuracy at most 0.5 points below float",
         "6 128 B",
         "0 differ",
+        "The same network at random bits",
+        "within 5 %",
         "gcc is missing; apt-get install gcc",
     ):
         assert words in text, words

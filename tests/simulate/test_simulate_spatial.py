@@ -186,13 +186,14 @@ def test_unrollings_fit_the_array_and_come_best_first(name, sizes, rows, columns
     dimensions = dict(zip(spatial.DIMENSIONS, sizes, strict=True))
     dimensions["R"] = min(dimensions["R"], rows)
     ways = unrollings(dimensions, DATAFLOWS[name], rows, columns)
-    steps = [np.prod([ceil(n / side.get(d, 1)) for d, n in dimensions.items()]) for side in ways]
-    assert ways and steps == sorted(steps)
-    for side in ways:
+    steps = [np.prod([ceil(n / side.get(d, 1)) for d, n in dimensions.items()]) for side in ways.best]
+    assert ways.best and steps == sorted(steps)
+    assert ways.turns.prod(axis=1).tolist()[: len(steps)] == steps
+    for side in ways.best:
         assert np.prod(list(side.values()), dtype=int) <= rows * columns
         assert set(side) <= {*DATAFLOWS[name].rows, *DATAFLOWS[name].columns}
     if name == "row_stationary":
-        assert all(side.get("R", 1) == dimensions["R"] for side in ways)
+        assert all(side.get("R", 1) == dimensions["R"] for side in ways.best)
 
 
 def test_operands_are_named_as_the_architecture_names_them():

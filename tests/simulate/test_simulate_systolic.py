@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mico_runner import hardware
-from mico_runner.errors import UnknownName, UsageError
+from mico_runner.errors import UsageError
 from mico_runner.kernel_table import kernel_table
 from mico_runner.simulate import systolic
 
@@ -218,32 +218,6 @@ def test_what_it_cannot_run_is_an_error():
         systolic.cycles(kernel_table([linear(w=16)]), array())
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"dram_bits_per_cycle": 0}, "parameter dram_bits_per_cycle is 0; allowed: a number above 0"),
-        ({"rows": 2.5}, "parameter rows is 2.5; allowed: a whole number from 1"),
-        ({"usable_fraction": 1.5}, "parameter usable_fraction is 1.5; allowed: at most 1"),
-        ({"weight_stationary": 2}, "parameter weight_stationary is 2; allowed: 0 or 1"),
-        ({"weight_stationary": 0, "output_stationary": 0}, "no dataflow; at least one of"),
-        ({"brick_bits": 3}, "parameter brick_bits is 3; allowed: a divisor of mac_bits, which is 8"),
-        ({"brick_bits": 2, "serial_bits": 1}, "parameter serial_bits is 1; allowed: mac_bits"),
-        (
-            {"weight_sram_bytes": 300},
-            "parameter weight_sram_bytes is 300; allowed: usable bytes for one tile .* 256; 150 are",
-        ),
-        ({"rows": 1, "columns": 1}, "at least two units"),
-    ],
-)
-def test_impossible_hardware_is_named(changes, message):
-    device = hardware.load("gemmini-16x16")
-    figures = {name: replace(p, value=changes.get(name, p.value)) for name, p in device.parameters.items()}
-    with pytest.raises(UsageError, match=message):
-        systolic.array(replace(device, parameters=figures))
-
-
 def test_hardware_of_another_kind_is_refused():
     with pytest.raises(UsageError, match="'host' is of kind 'cpu'"):
         systolic.array(hardware.load("host"))
-    with pytest.raises(UnknownName, match="weight_stationary"):
-        systolic.array(replace(hardware.load("gemmini-16x16"), parameters={}))

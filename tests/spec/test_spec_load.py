@@ -235,12 +235,30 @@ def test_what_does_not_fit_the_device_is_no_result(net):
 
 
 def test_forms_of_efficiency_curves(net):
-    assert spec.load(net, ["efficiency_curves=auto"]).data["efficiency_curves"] == "auto"
-    fit = spec.load(net, ["efficiency_curves={fit: {folds: 3}}"]).data["efficiency_curves"]["fit"]
-    assert fit == {"folds": 3, "shapes": ["linear", "log_linear", "piecewise", "sigmoid"]}
-    curves = net.with_name("curves.yaml")
-    curves.write_text("", encoding="utf-8")
-    assert spec.load(net, ["efficiency_curves=curves.yaml"]).data["efficiency_curves"] == str(curves.resolve())
+    def load(*changes):
+        return spec.load(net, ["calibrate={}", *changes]).data
+
+    assert load("efficiency_curves=auto")["efficiency_curves"] == "auto"
+    fit = load("efficiency_curves={fit: {folds: 3}}")["efficiency_curves"]["fit"]
+    shapes = ["constant", "linear", "log_linear", "sigmoid", "piecewise", "spline"]
+    assert fit == {"folds": 3, "shapes": shapes, "smooth": None}
+    for name in ("curves.yaml", "curves.json"):
+        curves = net.with_name(name)
+        curves.write_text("", encoding="utf-8")
+        assert load(f"efficiency_curves={name}")["efficiency_curves"] == str(curves.resolve())
+    with pytest.raises(spec.SpecErrors, match="read by calibrate, which this spec lacks"):
+        spec.load(net, ["efficiency_curves=auto"])
+
+
+def test_paths_of_calibrate(net):
+    net.with_name("old.json").write_text("", encoding="utf-8")
+    section = spec.load(net, ["calibrate={compare: old.json, write_to: kept}"]).data["calibrate"]
+    assert section["compare"] == str(net.with_name("old.json").resolve())
+    assert section["write_to"] == str(net.with_name("kept").resolve())
+    with pytest.raises(spec.SpecErrors, match="no such file"):
+        spec.load(net, ["calibrate={compare: new.json}"])
+    with pytest.raises(spec.SpecErrors, match="allowed: a path below the spec's folder"):
+        spec.load(net, ["calibrate={write_to: ../kept}"])
 
 
 def test_thousands_of_errors_are_all_said(net):

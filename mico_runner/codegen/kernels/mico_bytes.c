@@ -1,81 +1,118 @@
-/* 8-bit weights and activations of any bits: a multiplication for each product, loads shared by a tile in registers. */
+/* 8-bit weights and activations of any bits: a multiplication for two products.
+ *
+ * A word holds the codes of one tap at two positions, x0 + x1 << 16. Times a code u it is x0 * u + x1 * u << 16: two products that do
+ * not meet, as each is below 2^16. The sum of such words, and the sum of their high halves, give both sums. */
 #include "mico_tile.h"
 
-MICO_INLINE uint32_t pack(const uint32_t *codes, int32_t words, int32_t positions, uint32_t *patch)
+/* Wide: halves of words, tap by tap the four positions. Narrow: bytes. */
+MICO_INLINE uint32_t pack(const uint32_t *codes, int32_t words, int32_t positions, void *patch)
 {
-    for (int32_t i = 0; i < words; i++)
-        patch[i * positions] = codes[i];
-    return 0; /* weights have no offset here */
+    const uint32_t *end = codes + words;
+    uint32_t sum = 0;
+
+    if (positions == 1) {
+        uint32_t *to = patch;
+        for (; codes != end; codes++) {
+            const uint32_t word = *codes;
+            *to++ = word;
+            const uint32_t pairs = (word & 0x00ff00ffu) + (word >> 8 & 0x00ff00ffu);
+            sum += (pairs & 0xffffu) + (pairs >> 16);
+        }
+        return sum;
+    }
+    uint16_t *to = patch;
+    for (; codes != end; codes++, to += 4 * positions) {
+        const uint8_t *from = (const uint8_t *)codes;
+        uint32_t x0 = from[0], x1 = from[1], x2 = from[2], x3 = from[3];
+        MICO_ORDER(x0);
+        MICO_ORDER(x1);
+        MICO_ORDER(x2);
+        MICO_ORDER(x3);
+        to[0] = (uint16_t)x0;
+        to[positions] = (uint16_t)x1;
+        to[2 * positions] = (uint16_t)x2;
+        to[3 * positions] = (uint16_t)x3;
+        sum += x0 + x1 + (x2 + x3);
+    }
+    return sum;
 }
 
 /* Two rows, four positions. */
-MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d)
+MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d)
 {
-    const uint8_t *x = (const uint8_t *)patch;
-    const int8_t *a = (const int8_t *)rows, *b = (const int8_t *)(rows + row_words);
-    const int8_t *end = a + 4 * row_words;
-    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+    const uint32_t *x = patch;
+    const uint8_t *a = (const uint8_t *)rows, *b = (const uint8_t *)(rows + row_words);
+    const uint8_t *end = a + 4 * code_words;
+    /* Sums of high halves, ah0 .., and of words, whose low halves begin with the terms. */
+    uint32_t ah0 = terms[1], ah1 = terms[3], bh0 = ah0, bh1 = ah1;
+    uint32_t a0 = terms[0] + (ah0 << 16), a1 = terms[2] + (ah1 << 16), b0 = a0, b1 = a1;
 
-    for (; a != end; a += 4, b += 4, x += 16) {
-#define MICO_PRODUCTS(u, s0, s1, s2, s3)                                                                               \
-    {                                                                                                                  \
-        int32_t p0 = x0 * u;                                                                                           \
-        MICO_ORDER(p0);                                                                                                \
-        int32_t p1 = x1 * u;                                                                                           \
-        MICO_ORDER(p1);                                                                                                \
-        int32_t p2 = x2 * u;                                                                                           \
-        MICO_ORDER(p2);                                                                                                \
-        int32_t p3 = x3 * u;                                                                                           \
-        MICO_ORDER(p3);                                                                                                \
-        s0 += p0;                                                                                                      \
-        MICO_ORDER(s0);                                                                                                \
-        s1 += p1;                                                                                                      \
-        MICO_ORDER(s1);                                                                                                \
-        s2 += p2;                                                                                                      \
-        MICO_ORDER(s2);                                                                                                \
-        s3 += p3;                                                                                                      \
-        MICO_ORDER(s3);                                                                                                \
-    }
+    do {
 #define MICO_TAP(i)                                                                                                    \
     {                                                                                                                  \
-        int32_t u = a[i], v = b[i], x0 = x[i], x1 = x[4 + i], x2 = x[8 + i], x3 = x[12 + i];                           \
-        MICO_ORDER(u);                                                                                                 \
+        uint32_t x0 = x[2 * i];                                                                                        \
         MICO_ORDER(x0);                                                                                                \
+        uint32_t u = a[i];                                                                                             \
+        MICO_ORDER(u);                                                                                                 \
+        uint32_t x1 = x[2 * i + 1];                                                                                    \
         MICO_ORDER(x1);                                                                                                \
-        MICO_ORDER(x2);                                                                                                \
-        MICO_ORDER(x3);                                                                                                \
+        uint32_t v = b[i];                                                                                             \
         MICO_ORDER(v);                                                                                                 \
-        MICO_PRODUCTS(u, a0, a1, a2, a3)                                                                               \
-        MICO_PRODUCTS(v, b0, b1, b2, b3)                                                                               \
+        uint32_t p0 = x0 * u;                                                                                          \
+        MICO_ORDER(p0);                                                                                                \
+        uint32_t p1 = x1 * u;                                                                                          \
+        MICO_ORDER(p1);                                                                                                \
+        uint32_t q0 = x0 * v;                                                                                          \
+        MICO_ORDER(q0);                                                                                                \
+        uint32_t q1 = x1 * v;                                                                                          \
+        MICO_ORDER(q1);                                                                                                \
+        MICO_ADD(a0, p0);                                                                                              \
+        p0 >>= 16;                                                                                                     \
+        MICO_ORDER(p0);                                                                                                \
+        MICO_ADD(a1, p1);                                                                                              \
+        p1 >>= 16;                                                                                                     \
+        MICO_ORDER(p1);                                                                                                \
+        MICO_ADD(b0, q0);                                                                                              \
+        q0 >>= 16;                                                                                                     \
+        MICO_ORDER(q0);                                                                                                \
+        MICO_ADD(b1, q1);                                                                                              \
+        q1 >>= 16;                                                                                                     \
+        MICO_ORDER(q1);                                                                                                \
+        MICO_ADD(ah0, p0);                                                                                             \
+        MICO_ADD(ah1, p1);                                                                                             \
+        MICO_ADD(bh0, q0);                                                                                             \
+        MICO_ADD(bh1, q1);                                                                                             \
     }
         MICO_TAP(0)
         MICO_TAP(1)
         MICO_TAP(2)
         MICO_TAP(3)
-#undef MICO_PRODUCTS
 #undef MICO_TAP
-    }
-    d[0] = (uint32_t)a0;
-    d[1] = (uint32_t)a1;
-    d[2] = (uint32_t)a2;
-    d[3] = (uint32_t)a3;
-    d[4] = (uint32_t)b0;
-    d[5] = (uint32_t)b1;
-    d[6] = (uint32_t)b2;
-    d[7] = (uint32_t)b3;
+        a += 4;
+        b += 4;
+        x += 8;
+    } while (a != end);
+    d[0] = a0 - (ah0 << 16);
+    d[1] = ah0;
+    d[2] = a1 - (ah1 << 16);
+    d[3] = ah1;
+    d[4] = b0 - (bh0 << 16);
+    d[5] = bh0;
+    d[6] = b1 - (bh1 << 16);
+    d[7] = bh1;
 }
 
 /* Four rows, one position. */
-MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d)
+MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d)
 {
     const uint8_t *x = (const uint8_t *)patch;
-    const int8_t *a = (const int8_t *)rows, *b = a + 4 * row_words, *c = b + 4 * row_words, *e = c + 4 * row_words;
-    const int8_t *end = b;
-    int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
+    const uint8_t *a = (const uint8_t *)rows, *b = a + 4 * row_words, *c = b + 4 * row_words, *e = c + 4 * row_words;
+    const uint8_t *end = a + 4 * code_words;
+    uint32_t d0 = terms[0], d1 = d0, d2 = d0, d3 = d0;
 
     for (; a != end; a += 4, b += 4, c += 4, e += 4, x += 4) {
         for (int32_t i = 0; i < 4; i++) {
-            int32_t x0 = x[i], p0 = a[i], p1 = b[i], p2 = c[i], p3 = e[i];
+            uint32_t x0 = x[i], p0 = a[i], p1 = b[i], p2 = c[i], p3 = e[i];
             MICO_ORDER(p0);
             MICO_ORDER(x0);
             MICO_ORDER(p1);
@@ -99,10 +136,10 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
             MICO_ORDER(d3);
         }
     }
-    d[0] = (uint32_t)d0;
-    d[1] = (uint32_t)d1;
-    d[2] = (uint32_t)d2;
-    d[3] = (uint32_t)d3;
+    d[0] = d0;
+    d[1] = d1;
+    d[2] = d2;
+    d[3] = d3;
 }
 
-MICO_CONV2D(bytes, 4, 0, 1, 0, pack, wide, narrow)
+MICO_CONV2D(bytes, 2, 0, 128, pack, wide, narrow)

@@ -13,9 +13,11 @@ typedef struct {
     int32_t pad_h, pad_w;
     int32_t dilation_h, dilation_w;
     uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less */
+    int32_t code_words;  /* words of four codes that a patch takes as bytes */
     int32_t in_place;    /* 1: every patch lies in x in one piece, in whole words, and is not copied */
     mico_range output;
-    mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the scheme's order; bias with the constant terms */
+    mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the scheme's order; bias with the constant
+                           terms; multiplier and shift as mico_scaled takes them (mico_tile.h) */
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)

@@ -7,9 +7,10 @@
 #include "mico_tile.h"
 
 /* Four codes per word become two words of two: codes 0 and 2, then 1 and 3. */
-MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positions, uint32_t *patch)
+MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positions, void *to)
 {
     const uint32_t mask = 0x00ff00ffu, *end = codes + words;
+    uint32_t *patch = to;
     uint32_t sum = 0;
 
     while (codes != end) {
@@ -32,9 +33,10 @@ MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positi
 }
 
 /* Four codes per word are four lanes already; codes are below 16, or 17 words of them would not fit a byte. */
-MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positions, uint32_t *patch)
+MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positions, void *to)
 {
     const uint32_t mask = 0x00ff00ffu, *end = codes + words;
+    uint32_t *patch = to;
     uint32_t sum = 0;
 
     while (codes != end) {
@@ -50,6 +52,8 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
     }
     return sum;
 }
+
+#define SCALE(bits) ((bits) == 1 ? 2u : 1u) /* sw */
 
 /* One step: the codes of rows a and b in lanes, times the patches of four positions, onto lanes s0 .. s3 and t0 .. t3. */
 #define LOAD_PATCHES(j)                                                                                                \
@@ -68,107 +72,141 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
     uint32_t p3 = x3 * codes;                                                                                          \
     MICO_ORDER(p3);
 #define ADD_TO(s)                                                                                                      \
-    s##0 += p0;                                                                                                        \
-    MICO_ORDER(s##0);                                                                                                  \
-    s##1 += p1;                                                                                                        \
-    MICO_ORDER(s##1);                                                                                                  \
-    s##2 += p2;                                                                                                        \
-    MICO_ORDER(s##2);                                                                                                  \
-    s##3 += p3;                                                                                                        \
-    MICO_ORDER(s##3);
+    MICO_ADD(s##0, p0);                                                                                                \
+    MICO_ADD(s##1, p1);                                                                                                \
+    MICO_ADD(s##2, p2);                                                                                                \
+    MICO_ADD(s##3, p3);
 #define ROW_STEP(codes, s)                                                                                             \
     {                                                                                                                  \
         PRODUCTS(codes)                                                                                                \
         ADD_TO(s)                                                                                                      \
     }
-#define STEP(j)                                                                                                       \
-    {                                                                                                                 \
-        LOAD_PATCHES(j)                                                                                               \
-        uint32_t codes = a >> bits * (j);                                                                             \
-        MICO_ORDER(codes);                                                                                            \
-        uint32_t others = b >> bits * (j);                                                                            \
-        MICO_ORDER(others);                                                                                           \
-        codes &= mask;                                                                                                \
-        ROW_STEP(codes, s)                                                                                            \
-        others &= mask;                                                                                               \
-        ROW_STEP(others, t)                                                                                           \
+#define CODES(name, word, j)                                                                                           \
+    uint32_t name = (word) >> bits * (j);                                                                              \
+    if (j)                                                                                                             \
+        MICO_ORDER(name);
+#define STEP(j)                                                                                                        \
+    {                                                                                                                  \
+        CODES(codes, a, j)                                                                                             \
+        CODES(others, b, j)                                                                                            \
+        LOAD_PATCHES(j)                                                                                                \
+        codes &= mask;                                                                                                 \
+        ROW_STEP(codes, s)                                                                                             \
+        others &= mask;                                                                                                \
+        ROW_STEP(others, t)                                                                                            \
     }
 
-/* Two rows, four positions. Lanes are 16 bits wide and emptied every `words` words of weights. */
-MICO_INLINE void wide16(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
-                        const uint32_t mask, const int32_t words)
-{
-    const int steps = 16 / bits;
-    const uint32_t *other = rows + row_words, *end = other;
+/* Rows are read in groups of steps: as many as a word of weights has, four or, of sixteen, eight at most. Code words are whole groups (codegen/tiling.py). */
+#define STEPS(bits, each) ((each)*8 / (bits)) /* of a word of weights; `each` words of the patch for one of codes */
+#define GROUP(bits, each) (STEPS(bits, each) < 4 ? STEPS(bits, each) : STEPS(bits, each) < 16 ? 4 : 8)
 
-    for (int i = 0; i < 8; i++)
-        d[i] = 0;
-    do {
-        const uint32_t *stop = end - rows > words ? rows + words : end;
-        uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+/* The weights of group g. */
+MICO_INLINE uint32_t group_of(const uint32_t *row, uint32_t g, const int bits, const int each)
+{
+    const uint32_t per_word = (uint32_t)(STEPS(bits, each) / GROUP(bits, each));
+    return row[g / per_word] >> g % per_word * (uint32_t)(bits * GROUP(bits, each));
+}
+
+/* Two rows, four positions. Lanes are emptied every `words` words of weights. */
+MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
+                       const int bits, const uint32_t mask, const int top, const int each, const int words)
+{
+    const uint32_t *other = rows + row_words;
+    const uint32_t groups = (uint32_t)(each * code_words / GROUP(bits, each));
+    const uint32_t per_word = (uint32_t)(STEPS(bits, each) / GROUP(bits, each));
+    const uint32_t most = (uint32_t)words * per_word; /* groups until lanes are emptied */
+    uint32_t g = 0, s0, s1, s2, s3, t0, t1, t2, t3, emptied[8] = {0}, *e = emptied;
+
+    MICO_ORDER(e); /* stays in memory, which only long rows read */
+    for (;;) {
+        const uint32_t stop = groups - g < most ? groups : g + most;
+        s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0;
         do {
-            uint32_t a = *rows++, b = *other++;
-            for (int step = 0; step < steps; step += steps < 4 ? steps : 4) {
-                STEP(0)
-                STEP(1)
-                if (steps >= 4) {
-                    STEP(2)
-                    STEP(3)
-                }
-                patch += steps < 4 ? 4 * steps : 16;
-                if (steps > 4) {
-                    a >>= bits * 4;
-                    b >>= bits * 4;
-                }
+            const uint32_t a = group_of(rows, g, bits, each), b = group_of(other, g, bits, each);
+            STEP(0)
+            STEP(1)
+            if (GROUP(bits, each) >= 4) {
+                STEP(2)
+                STEP(3)
             }
-        } while (rows != stop);
-        MICO_ORDER(d); /* which stays in memory */
-        d[0] += s0 >> 16;
-        d[1] += s1 >> 16;
-        d[2] += s2 >> 16;
-        d[3] += s3 >> 16;
-        d[4] += t0 >> 16;
-        d[5] += t1 >> 16;
-        d[6] += t2 >> 16;
-        d[7] += t3 >> 16;
-    } while (rows != end);
+            if (GROUP(bits, each) == 8) {
+                STEP(4)
+                STEP(5)
+                STEP(6)
+                STEP(7)
+            }
+            patch += 4 * GROUP(bits, each);
+        } while (++g != stop);
+        s0 >>= top;
+        s1 >>= top;
+        s2 >>= top;
+        s3 >>= top;
+        t0 >>= top;
+        t1 >>= top;
+        t2 >>= top;
+        t3 >>= top;
+        if (groups > most) {
+            e[0] = s0 += e[0];
+            e[1] = s1 += e[1];
+            e[2] = s2 += e[2];
+            e[3] = s3 += e[3];
+            e[4] = t0 += e[4];
+            e[5] = t1 += e[5];
+            e[6] = t2 += e[6];
+            e[7] = t3 += e[7];
+        }
+        if (g == groups)
+            break;
+    }
+    d[0] = terms[0] + SCALE(bits) * s0;
+    d[1] = terms[1] + SCALE(bits) * s1;
+    d[2] = terms[2] + SCALE(bits) * s2;
+    d[3] = terms[3] + SCALE(bits) * s3;
+    d[4] = terms[0] + SCALE(bits) * t0;
+    d[5] = terms[1] + SCALE(bits) * t1;
+    d[6] = terms[2] + SCALE(bits) * t2;
+    d[7] = terms[3] + SCALE(bits) * t3;
 }
 
-/* Two rows, four positions. Lanes are 8 bits wide and emptied every four steps. */
-MICO_INLINE void wide8(const uint32_t *x, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
-                       const uint32_t mask)
+/* One row after the other, four positions. Lanes are 8 bits wide and emptied every four steps. */
+MICO_INLINE void wide1(const uint32_t *x, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
+                       const int bits, const uint32_t mask)
 {
-    for (int row = 0; row < 2; row++, d += 4) {
-        const uint32_t *patch = x, *end = rows + row_words;
+    const uint32_t groups = (uint32_t)code_words / 4;
+
+    for (int row = 0; row < 2; row++) {
+        const uint32_t *patch = x, *u = rows + row * row_words;
         uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
-        for (; rows != end; rows++) {
-            uint32_t a = *rows;
-            for (int step = 0; step < 8 / bits; step += 4) {
-                uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-                for (int j = 0; j < 4; j++) {
-                    LOAD_PATCHES(j)
-                    uint32_t codes = a >> bits * j;
-                    MICO_ORDER(codes);
-                    codes &= mask;
-                    ROW_STEP(codes, s)
-                }
-                d0 += s0 >> 24;
-                d1 += s1 >> 24;
-                d2 += s2 >> 24;
-                d3 += s3 >> 24;
-                patch += 16;
-                if (bits == 1)
-                    a >>= 4;
-            }
-        }
-        d[0] = d0;
-        d[1] = d1;
-        d[2] = d2;
-        d[3] = d3;
+        uint32_t g = 0;
+        do {
+            const uint32_t a = group_of(u, g, bits, 1);
+            uint32_t s0, s1, s2, s3;
+#define STEP_ALONE(j, result)                                                                                          \
+    {                                                                                                                  \
+        CODES(codes, a, j)                                                                                             \
+        LOAD_PATCHES(j)                                                                                                \
+        codes &= mask;                                                                                                 \
+        PRODUCTS(codes)                                                                                                \
+        result                                                                                                         \
+    }
+            STEP_ALONE(0, s0 = p0; s1 = p1; s2 = p2; s3 = p3;)
+            STEP_ALONE(1, ADD_TO(s))
+            STEP_ALONE(2, ADD_TO(s))
+            STEP_ALONE(3, ADD_TO(s))
+            d0 += s0 >> 24;
+            d1 += s1 >> 24;
+            d2 += s2 >> 24;
+            d3 += s3 >> 24;
+            patch += 16;
+        } while (++g != groups);
+        d[4 * row + 0] = terms[0] + SCALE(bits) * d0;
+        d[4 * row + 1] = terms[1] + SCALE(bits) * d1;
+        d[4 * row + 2] = terms[2] + SCALE(bits) * d2;
+        d[4 * row + 3] = terms[3] + SCALE(bits) * d3;
     }
 }
 
-/* The same where a lane holds the products of one step only. */
+/* Two rows, four positions, where a lane holds the products of one step only. */
 #define ROW_STEP_ONCE(codes, s)                                                                                        \
     {                                                                                                                  \
         PRODUCTS(codes)                                                                                                \
@@ -182,27 +220,27 @@ MICO_INLINE void wide8(const uint32_t *x, const uint32_t *rows, int32_t row_word
         MICO_ORDER(p3);                                                                                                \
         ADD_TO(s)                                                                                                      \
     }
-MICO_INLINE void wide8_once(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
-                            const uint32_t mask)
+MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
+                           const int bits, const uint32_t mask)
 {
-    const uint32_t *other = rows + row_words, *end = other;
-    uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+    const uint32_t *other = rows + row_words;
+    const uint32_t groups = (uint32_t)(code_words / GROUP(bits, 1));
+    uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;
+    uint32_t g = 0;
 
-    for (; rows != end; rows++, other++) {
-        const uint32_t a = *rows, b = *other;
-        for (int j = 0; j < 8 / bits; j++) {
+    do {
+        const uint32_t a = group_of(rows, g, bits, 1), b = group_of(other, g, bits, 1);
+        for (int j = 0; j < GROUP(bits, 1); j++) {
+            CODES(codes, a, j)
+            CODES(others, b, j)
             LOAD_PATCHES(j)
-            uint32_t codes = a >> bits * j;
-            MICO_ORDER(codes);
-            uint32_t others = b >> bits * j;
-            MICO_ORDER(others);
             codes &= mask;
             ROW_STEP_ONCE(codes, s)
             others &= mask;
             ROW_STEP_ONCE(others, t)
         }
-        patch += 4 * (8 / bits);
-    }
+        patch += 4 * GROUP(bits, 1);
+    } while (++g != groups);
     d[0] = s0;
     d[1] = s1;
     d[2] = s2;
@@ -213,76 +251,78 @@ MICO_INLINE void wide8_once(const uint32_t *patch, const uint32_t *rows, int32_t
     d[7] = t3;
 }
 
-/* Four rows, one position. */
-MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d, const int bits,
-                        const uint32_t mask, const int top, const int steps, const int group)
+/* Four rows, one position; lanes are emptied every `full` steps. */
+MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
+                        const int bits, const uint32_t mask, const int top, const int each, const int full)
 {
-    const uint32_t *end = rows + row_words;
+    const uint32_t groups = (uint32_t)(each * code_words / GROUP(bits, each));
     uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
 
-    for (; rows != end; rows++) {
-        uint32_t a = rows[0], b = rows[row_words], c = rows[2 * row_words], e = rows[3 * row_words];
-        for (int step = 0; step < steps; step += group) {
-            uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-            for (int j = 0; j < group; j++) {
-                const uint32_t x = patch[j];
-                uint32_t p0 = a >> bits * j, p1 = b >> bits * j, p2 = c >> bits * j, p3 = e >> bits * j;
-                MICO_ORDER(p0);
-                MICO_ORDER(p1);
-                MICO_ORDER(p2);
-                MICO_ORDER(p3);
-                p0 = (p0 & mask) * x;
-                MICO_ORDER(p0);
-                p1 = (p1 & mask) * x;
-                MICO_ORDER(p1);
-                p2 = (p2 & mask) * x;
-                MICO_ORDER(p2);
-                p3 = (p3 & mask) * x;
-                MICO_ORDER(p3);
-                ADD_TO(s)
-            }
-            d0 += s0 >> top;
-            d1 += s1 >> top;
-            d2 += s2 >> top;
-            d3 += s3 >> top;
-            patch += group;
-            if (steps > group) {
-                a >>= bits * group;
-                b >>= bits * group;
-                c >>= bits * group;
-                e >>= bits * group;
+    for (uint32_t g = 0; g < groups; g++) {
+        uint32_t a = group_of(rows, g, bits, each), b = group_of(rows + row_words, g, bits, each);
+        uint32_t c = group_of(rows + 2 * row_words, g, bits, each), e = group_of(rows + 3 * row_words, g, bits, each);
+        uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (int j = 0; j < GROUP(bits, each); j++) {
+            const uint32_t x = patch[j];
+            uint32_t p0 = a >> bits * j, p1 = b >> bits * j, p2 = c >> bits * j, p3 = e >> bits * j;
+            MICO_ORDER(p0);
+            MICO_ORDER(p1);
+            MICO_ORDER(p2);
+            MICO_ORDER(p3);
+            p0 = (p0 & mask) * x;
+            MICO_ORDER(p0);
+            p1 = (p1 & mask) * x;
+            MICO_ORDER(p1);
+            p2 = (p2 & mask) * x;
+            MICO_ORDER(p2);
+            p3 = (p3 & mask) * x;
+            MICO_ORDER(p3);
+            ADD_TO(s)
+            if (full == 1 || j == GROUP(bits, each) - 1) {
+                d0 += s0 >> top;
+                d1 += s1 >> top;
+                d2 += s2 >> top;
+                d3 += s3 >> top;
+                s0 = s1 = s2 = s3 = 0;
             }
         }
+        patch += GROUP(bits, each);
     }
-    d[0] = d0;
-    d[1] = d1;
-    d[2] = d2;
-    d[3] = d3;
+    d[0] = terms[0] + SCALE(bits) * d0;
+    d[1] = terms[1] + SCALE(bits) * d1;
+    d[2] = terms[2] + SCALE(bits) * d2;
+    d[3] = terms[3] + SCALE(bits) * d3;
 }
 
-/* `activation` bits, `bits` of weights, lane width, the bit where the sum's lane begins, steps before lanes are emptied. */
-#define LANES(name, pack, activation, bits, mask, lane, top, group, full, wide_call)                                   \
-    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d)          \
+/* `activation` bits, `bits` of weights, lane width, the bit where the sum's lane begins, words of the patch for one of codes, steps
+ * that a lane holds the products of. */
+#define LANES(name, pack, activation, bits, mask, lane, top, each, full, wide_call)                                    \
+    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
+                                 const uint32_t *terms, uint32_t *d)                                                                          \
     {                                                                                                                  \
         wide_call;                                                                                                     \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d)        \
+    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
+                                   const uint32_t *terms, uint32_t *d)                                                                        \
     {                                                                                                                  \
-        narrow(patch, rows, row_words, d, bits, mask, top, (lane) / (bits), group);                                    \
+        narrow(patch, rows, row_words, code_words, terms, d, bits, mask, top, each, full);                                    \
     }                                                                                                                  \
-    MICO_CONV2D(name, 32 / (bits), 0, (bits) == 1 ? 2 : 1, 1 << ((bits)-1), pack, wide_##name, narrow_##name)          \
-    /* a lane holds the products of `full` steps */                                                                    \
+    MICO_CONV2D(name, 4, 0, 1 << ((bits)-1), pack, wide_##name, narrow_##name)                                         \
     typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) && \
-                                     (group) <= (full)                                                                 \
+                                     ((full) == 1 || GROUP(bits, each) <= (full))                                      \
                                  ? 1                                                                                   \
                                  : -1];
 #define LANES16(name, activation, bits, mask, words)                                                                   \
-    LANES(name, pack16, activation, bits, mask, 16, 16, (bits) == 8 ? 2 : 4, (words) * (16 / (bits)),                  \
-          wide16(patch, rows, row_words, d, bits, mask, words))
+    LANES(name, pack16, activation, bits, mask, 16, 16, 2, (words) * (16 / (bits)),                                    \
+          wide2(patch, rows, row_words, code_words, terms, d, bits, mask, 16, 2, words))
+#define LANES8_LONG(name, activation, bits, mask, words)                                                               \
+    LANES(name, pack8, activation, bits, mask, 8, 24, 1, (words) * (8 / (bits)),                                       \
+          wide2(patch, rows, row_words, code_words, terms, d, bits, mask, 24, 1, words))
 #define LANES8(name, activation, bits, mask)                                                                           \
-    LANES(name, pack8, activation, bits, mask, 8, 24, 4, 4, wide8(patch, rows, row_words, d, bits, mask))
+    LANES(name, pack8, activation, bits, mask, 8, 24, 1, 4, wide1(patch, rows, row_words, code_words, terms, d, bits, mask))
 #define LANES8_ONCE(name, activation, bits, mask)                                                                      \
-    LANES(name, pack8, activation, bits, mask, 8, 24, 1, 1, wide8_once(patch, rows, row_words, d, bits, mask))
+    LANES(name, pack8, activation, bits, mask, 8, 24, 1, 1,                                                            \
+          wide_once(patch, rows, row_words, code_words, terms, d, bits, mask))
 
 LANES16(lanes16_8x1, 8, 1, 0x00010001u, 8)
 LANES16(lanes16_8x2, 8, 2, 0x00030003u, 5)
@@ -293,4 +333,4 @@ LANES8(lanes8_4x1, 4, 1, 0x01010101u)
 LANES8_ONCE(lanes8_4x2, 4, 2, 0x03030303u)
 LANES8_ONCE(lanes8_2x4, 2, 4, 0x0f0f0f0fu)
 LANES8(lanes8_2x2, 2, 2, 0x03030303u)
-LANES8(lanes8_2x1, 2, 1, 0x01010101u)
+LANES8_LONG(lanes8_2x1, 2, 1, 0x01010101u, 2)

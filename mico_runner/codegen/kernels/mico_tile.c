@@ -1,9 +1,18 @@
 #include "mico_tile.h"
 
-int32_t mico_rescale_any(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out)
+void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row)
 {
-    if (shift < 24 || out->sign)
-        return mico_rescale(acc, multiplier, shift, out);
-    const int32_t r = (mico_high_word((uint32_t)acc, multiplier << 9) + (1 << (shift - 24))) >> (shift - 23);
-    return mico_clamp(r, out->min, (uint32_t)out->max - (uint32_t)out->min);
+    const int32_t depth = p->in_c;
+    uint8_t *to = (uint8_t *)row;
+
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t at_y = iy + ky * p->dilation_h;
+        for (int32_t kx = 0; kx < p->kernel_w; kx++, to += depth) {
+            const int32_t at_x = ix + kx * p->dilation_w;
+            const int inside = at_y >= 0 && at_y < p->in_h && at_x >= 0 && at_x < p->in_w;
+            const uint8_t *from = x + (at_y * p->in_w + at_x) * depth;
+            for (int32_t c = 0; c < depth; c++)
+                to[c] = inside ? from[c] : 0;
+        }
+    }
 }

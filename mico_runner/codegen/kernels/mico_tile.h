@@ -14,8 +14,10 @@
  * from waiting for its multiplier and its shifter, and run out of registers doing so. */
 #ifdef __riscv
 #define MICO_ORDER(value) __asm__ volatile("" : "+r"(value))
+#define MICO_ADD(sum, value) __asm__ volatile("add %0, %0, %1" : "+r"(sum) : "r"(value))
 #else
 #define MICO_ORDER(value) ((void)0)
+#define MICO_ADD(sum, value) ((sum) += (value))
 #endif
 
 #define MICO_INLINE static inline __attribute__((always_inline))
@@ -25,184 +27,195 @@ enum {
     MICO_NARROW = 4 /* output channels of the narrow tile, which has one position */
 };
 
-/* From codes as bytes to the words of a patch. Words of `positions` patches alternate; `patch` points to the first of this one.
+/* From codes as bytes to the words of a patch, among those of `positions` patches; `patch` points to the first of this one.
  * codes: uint32_t (words,), four codes each. Returns S. */
-typedef uint32_t mico_pack(const uint32_t *codes, int32_t words, int32_t positions, uint32_t *patch);
+typedef uint32_t mico_pack(const uint32_t *codes, int32_t words, int32_t positions, void *patch);
 
-/* d[output][position] = D of consecutive rows of weights, uint32_t (row_words,) each, with the patches. */
-typedef void mico_tile(const uint32_t *patch, const uint32_t *rows, int32_t row_words, uint32_t *d);
+/* d[output][position] = sw * sx * D + terms[position] of consecutive rows of weights, uint32_t (row_words,) each, with the patches, made
+ * of code_words words of codes: the last word of a row may not be full, and the rest of it takes no time. Wide: two rows and four
+ * positions; narrow: four rows and one position. */
+typedef void mico_tile(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
+                       const uint32_t *terms, uint32_t *d);
 
 typedef struct {
-    int32_t taps;           /* weights per word */
+    int32_t stride;         /* bytes from the patch of one position to that of the next in the wide tile */
     int32_t half;           /* 1: signed bits, -1 and +1, are the codes 0 and 1 */
-    uint32_t scale, offset; /* sw and ow, times sx */
+    uint32_t offset;        /* ow, times sx */
     mico_pack *pack;
     mico_tile *wide, *narrow;
 } mico_scheme;
 
-/* mico_rescale in a call. */
-int32_t mico_rescale_any(int32_t acc, int32_t multiplier, int32_t shift, const mico_range *out);
-
-/* One accumulator of channel c to the output y (out_c,). */
-MICO_INLINE void mico_store_one(const mico_conv2d_tiled_t *p, int32_t c, uint32_t acc, uint8_t *y)
-{
-    const int32_t r =
-        mico_rescale_any((int32_t)acc, p->weights.multiplier[c], p->weights.shift[c], &p->output);
-    if (p->output.type == MICO_S32)
-        ((int32_t *)(void *)y)[c] = r;
-    else
-        y[c] = (uint8_t)r;
-}
-
-/* Accumulators d of channel c at four positions to the output, y (4, out_c). The multiplier is below 2^22, so that 9 more bits
- * fit, and from a shift of 24 on the shift is of the product's high word alone: the same integers as mico_rescale gives. */
-MICO_INLINE void mico_store_four(const mico_conv2d_tiled_t *p, int32_t c, uint32_t scale, const uint32_t *d,
-                                 const uint32_t *terms, uint8_t *y)
-{
-    const uint32_t bias = (uint32_t)p->weights.bias[c];
-    const int32_t shift = p->weights.shift[c] - 23, step = p->out_c;
-    const int32_t multiplier = p->weights.multiplier[c] << 9;
-    const uint32_t a0 = bias + scale * d[0] - terms[0], a1 = bias + scale * d[1] - terms[1];
-    const uint32_t a2 = bias + scale * d[2] - terms[2], a3 = bias + scale * d[3] - terms[3];
-
-    if (shift <= 0 || p->output.sign) {
-        const int32_t bytes = p->output.type == MICO_S32 ? 4 * step : step;
-        mico_store_one(p, c, a0, y);
-        mico_store_one(p, c, a1, y + bytes);
-        mico_store_one(p, c, a2, y + 2 * bytes);
-        mico_store_one(p, c, a3, y + 3 * bytes);
-        return;
+/* Requantisation in constant time: r = (acc * m + 2^(s-1)) >> s of mico_rescale, within low .. low + span, from the high word of one
+ * product and without a branch, so that cycles do not depend on the data. Of a tiled layer (codegen/tiling.py) the multiplier is
+ * M = m << e, whose low five bits are zero and hold k instead, so that acc << k fits; the shift is t = e + k + s - 32 >= 1.
+ * Four at a time: the core waits for a shift or a product that the next instruction needs. */
+#define MICO_EACH(statement)                                                                                           \
+    for (int32_t i = 0; i < MICO_WIDE; i++) {                                                                          \
+        statement;                                                                                                     \
+        MICO_ORDER(r[i]);                                                                                              \
     }
-    const int32_t round = 1 << (shift - 1), low = p->output.min;
-    const uint32_t span = (uint32_t)p->output.max - (uint32_t)low;
-    int32_t r0 = mico_high_word(a0, multiplier);
-    MICO_ORDER(r0);
-    int32_t r1 = mico_high_word(a1, multiplier);
-    MICO_ORDER(r1);
-    int32_t r2 = mico_high_word(a2, multiplier);
-    MICO_ORDER(r2);
-    int32_t r3 = mico_high_word(a3, multiplier);
-    MICO_ORDER(r3);
-    r0 += round;
-    MICO_ORDER(r0);
-    r1 += round;
-    MICO_ORDER(r1);
-    r2 += round;
-    MICO_ORDER(r2);
-    r3 += round;
-    MICO_ORDER(r3);
-    r0 >>= shift;
-    MICO_ORDER(r0);
-    r1 >>= shift;
-    MICO_ORDER(r1);
-    r2 >>= shift;
-    MICO_ORDER(r2);
-    r3 >>= shift;
-    MICO_ORDER(r3);
-    r0 = mico_clamp(r0, low, span);
-    r1 = mico_clamp(r1, low, span);
-    r2 = mico_clamp(r2, low, span);
-    r3 = mico_clamp(r3, low, span);
-    if (p->output.type == MICO_S32) {
-        int32_t *to = (int32_t *)(void *)y + c; /* aligned: the arena's buffers are, and so is the caller's int32_t */
-        to[0] = r0;
-        to[step] = r1;
-        to[2 * step] = r2;
-        to[3 * step] = r3;
-    } else {
-        uint8_t *to = y + c;
-        to[0] = (uint8_t)r0;
-        to += step;
-        to[0] = (uint8_t)r1;
-        to[step] = (uint8_t)r2;
-        to += step;
-        to[step] = (uint8_t)r3;
-    }
-}
+#define MICO_POSITIVE                                                                                                  \
+    for (int32_t i = 0; i < MICO_WIDE; i++) {                                                                          \
+        more[i] = r[i] > 0;                                                                                            \
+        MICO_ORDER(more[i]); /* or the compiler makes a branch of it */                                                \
+    }                                                                                                                  \
+    MICO_EACH(r[i] *= more[i])
 
-/* Copy n bytes, words where the addresses allow. Returns the end of the target. */
-MICO_INLINE uint8_t *mico_copy(uint8_t *to, const uint8_t *from, int32_t n)
+/* Accumulators d of channels c and c + 1 at four positions to the output, y (4, out_c). */
+MICO_INLINE void mico_store_pair(const mico_conv2d_tiled_t *p, int32_t c, const uint32_t *d, uint8_t *y)
 {
-    if ((((uintptr_t)to | (uintptr_t)from) & 3u) == 0u) {
-        for (; n >= 4; n -= 4, to += 4, from += 4) {
-            *(uint32_t *)(void *)to = *(const uint32_t *)(const void *)from;
-            MICO_ORDER(n); /* a short loop: not to be unrolled or taken for a vector's */
+    const int32_t low = p->output.min, high = p->output.max, sign = p->output.sign, step = p->out_c;
+    int32_t wide = p->output.type == MICO_S32;
+    uint8_t *to = y + (wide ? 4 * c : c);
+
+#pragma GCC unroll 2
+    for (int32_t channel = 0; channel < 2; channel++) {
+        const uint32_t bias = (uint32_t)p->weights.bias[c + channel];
+        const int32_t multiplier = p->weights.multiplier[c + channel], shift = p->weights.shift[c + channel];
+        const int32_t factor = multiplier & ~31, left = multiplier & 31;
+        const int32_t round = (1 << (shift - 1)) - (int32_t)((uint32_t)low << shift); /* r counts from low on */
+        int32_t r[MICO_WIDE], more[MICO_WIDE];
+
+        MICO_EACH(r[i] = (int32_t)(bias + d[4 * channel + i]))
+        MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] << left))
+        MICO_EACH(r[i] = (int32_t)((int64_t)r[i] * factor >> 32))
+        MICO_EACH(r[i] += round)
+        MICO_EACH(r[i] >>= shift)
+        MICO_POSITIVE
+        MICO_EACH(r[i] = high - low - r[i])
+        MICO_POSITIVE
+        MICO_EACH(r[i] = high - r[i])
+        MICO_EACH(r[i] |= sign)
+        if (wide) {
+            int32_t *at = (int32_t *)(void *)to + channel; /* aligned: buffers are, and so is the caller's int32_t */
+            at[0] = r[0];
+            at[step] = r[1];
+            at[2 * step] = r[2];
+            at[3 * step] = r[3];
+        } else {
+            uint8_t *at = to + channel;
+            at[0] = (uint8_t)r[0];
+            at[step] = (uint8_t)r[1];
+            at += 2 * step;
+            at[0] = (uint8_t)r[2];
+            at[step] = (uint8_t)r[3];
         }
     }
+}
+
+/* Accumulators d of four channels from c on at one position to the output, y (out_c,). */
+MICO_INLINE void mico_store_row(const mico_conv2d_tiled_t *p, int32_t c, const uint32_t *d, uint8_t *y)
+{
+    const int32_t low = p->output.min, high = p->output.max, sign = p->output.sign;
+    const int32_t *bias = p->weights.bias + c, *multiplier = p->weights.multiplier + c;
+    const uint8_t *shift = p->weights.shift + c;
+    int32_t r[MICO_NARROW], more[MICO_NARROW], t[MICO_NARROW], round[MICO_NARROW], m[MICO_NARROW];
+
+    MICO_EACH(r[i] = bias[i])
+    MICO_EACH(m[i] = multiplier[i])
+    MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] + d[i]))
+    MICO_EACH(t[i] = shift[i])
+    MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] << (m[i] & 31)))
+    MICO_EACH(round[i] = (1 << (t[i] - 1)) - (int32_t)((uint32_t)low << t[i]))
+    MICO_EACH(r[i] = (int32_t)((int64_t)r[i] * (m[i] & ~31) >> 32))
+    MICO_EACH(r[i] += round[i])
+    MICO_EACH(r[i] >>= t[i])
+    MICO_POSITIVE
+    MICO_EACH(r[i] = high - low - r[i])
+    MICO_POSITIVE
+    MICO_EACH(r[i] = (high - r[i]) | sign)
+    if (p->output.type == MICO_S32) {
+        int32_t *to = (int32_t *)(void *)y + c;
+        for (int32_t i = 0; i < MICO_NARROW; i++)
+            to[i] = r[i];
+    } else {
+        for (int32_t i = 0; i < MICO_NARROW; i++)
+            y[c + i] = (uint8_t)r[i];
+    }
+}
+
+/* Copy n bytes. */
+MICO_INLINE void mico_copy(uint8_t *to, const uint8_t *from, int32_t n)
+{
     for (; n >= 4; n -= 4, to += 4, from += 4) { /* four loads, then four stores: no waiting in between */
         const uint8_t a = from[0], b = from[1], c = from[2], d = from[3];
         to[0] = a;
         to[1] = b;
         to[2] = c;
         to[3] = d;
-        MICO_ORDER(n);
+        MICO_ORDER(n); /* a short loop: not to be unrolled or taken for a vector's */
     }
-    for (; n > 0; n--) {
-        *to++ = *from++;
-        MICO_ORDER(n);
+    if (n >= 2) {
+        const uint8_t a = from[0], b = from[1];
+        to[0] = a;
+        to[1] = b;
+        to += 2;
+        from += 2;
     }
-    return to;
+    if (n & 1)
+        *to = *from;
 }
 
-MICO_INLINE uint8_t *mico_zeros(uint8_t *to, int32_t n)
+/* The taps under the output whose first tap is at (iy, ix), zeros outside the input, as bytes; no dilation. */
+MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row)
 {
-    for (; n > 0; n--) {
-        *to++ = 0;
-        MICO_ORDER(n);
-    }
-    return to;
-}
-
-/* The taps under the output at (oy, ox), zeros outside the input, as bytes. */
-MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t oy, int32_t ox, uint32_t *row)
-{
+    const int32_t depth = p->in_c, width = p->in_w * depth, run = p->kernel_w * depth;
+    const int32_t begin = ix * depth;
+    int32_t ky = 0, rows = p->kernel_h, inside = run;
     uint8_t *to = (uint8_t *)row;
-    const int32_t depth = p->in_c, width = p->in_w * depth, height = p->in_h;
-    const int32_t run = p->kernel_w * depth, step = p->dilation_h;
-    const int32_t left = (ox * p->stride_w - p->pad_w) * depth; /* bytes from the row's begin to the first tap */
-    int32_t iy = oy * p->stride_h - p->pad_h;
+    const uint8_t *from = x + iy * width + begin;
 
-    if (p->dilation_w != 1) {
-        const int32_t step_w = p->dilation_w * depth;
-        for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += step) {
-            const uint8_t *from = x + iy * width;
-            const int outside = iy < 0 || iy >= height;
-            for (int32_t kx = 0, at = left; kx < p->kernel_w; kx++, at += step_w)
-                to = outside || at < 0 || at >= width ? mico_zeros(to, depth) : mico_copy(to, from + at, depth);
+    if (((iy | ix) < 0) | (iy + rows > p->in_h) | (begin + run > width)) { /* some taps are outside: they stay zero */
+        for (int32_t i = 0; i < p->weights.taps; i += 4) {
+            row[i / 4] = 0;
+            MICO_ORDER(i);
         }
-        return;
-    }
-    const int32_t before = left < 0 ? -left < run ? -left : run : 0; /* bytes of the run left of the image */
-    const int32_t over = left + run - width;
-    const int32_t after = over <= 0 ? 0 : over < run - before ? over : run - before;
-    const int32_t inside = run - before - after;
-    const uint8_t *from = x + iy * width + left + before;
-    for (int32_t ky = p->kernel_h; ky > 0; ky--, iy += step, from += step * width) {
-        if (iy < 0 || iy >= height) {
-            to = mico_zeros(to, run);
-            continue;
+        if (iy < 0)
+            ky = -iy;
+        if (iy + rows > p->in_h)
+            rows = p->in_h - iy;
+        if (begin + run > width)
+            inside = width - begin;
+        from += ky * width;
+        to += ky * run;
+        if (ix < 0) {
+            inside += begin;
+            from -= begin;
+            to -= begin;
         }
-        to = mico_zeros(to, before);
-        to = mico_copy(to, from, inside);
-        to = mico_zeros(to, after);
+        if (inside <= 0)
+            return;
     }
+    for (; ky < rows; ky++, from += width, to += run)
+        mico_copy(to, from, inside);
 }
 
-/* The patch of one position: gathered, as codes, packed. Returns ow * S. */
-MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t oy, int32_t ox, uint32_t *row,
-                                  uint32_t *patch, int32_t positions, const mico_scheme s)
+/* The same with dilation. */
+void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row);
+
+/* Zeros beyond the taps of a gathered row. */
+MICO_INLINE void mico_clear(const mico_conv2d_tiled_t *p, uint32_t *row)
 {
-    const int32_t code_words = p->weights.row_words * (s.taps / 4); /* with the last word's padding */
+    for (int32_t i = p->weights.taps / 4; i < p->code_words; i++)
+        row[i] = 0;
+}
+
+/* The patch of one position, whose first tap is at (iy, ix): gathered, as codes, packed. Returns ow * S. */
+MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row,
+                                  void *patch, int32_t positions, const mico_scheme s)
+{
+    const int32_t code_words = p->code_words;
     const uint32_t *codes = row;
 
     if (p->in_place && ((uintptr_t)x & 3u) == 0u) { /* the caller's buffer need not be aligned */
-        codes = (const uint32_t *)(const void *)(x + (oy * p->stride_h * p->in_w + ox * p->stride_w) * p->in_c);
+        codes = (const uint32_t *)(const void *)(x + (iy * p->in_w + ix) * p->in_c);
     } else {
-        for (int32_t i = p->weights.taps / 4; i < code_words; i++) {
-            row[i] = 0; /* the padding, which is not gathered */
-            MICO_ORDER(i);
-        }
-        mico_gather(p, x, oy, ox, row);
+        if (p->flip != 0u)
+            mico_clear(p, row);
+        if (p->dilation_h * p->dilation_w == 1)
+            mico_gather(p, x, iy, ix, row);
+        else
+            mico_gather_dilated(p, x, iy, ix, row);
     }
     if (p->flip != 0u) {
         for (int32_t i = 0; i < code_words; i++) {
@@ -219,19 +232,21 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
                                     const mico_scheme s)
 {
     const int32_t row_words = p->weights.row_words;
-    uint32_t *const patch = scratch + row_words * (s.taps / 4);
+    uint32_t *const patch = scratch + p->code_words;
     uint8_t *to = y;
 
+    mico_clear(p, scratch);
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         for (int32_t ox = 0; ox < p->out_w; ox++, to += p->out_c * (p->output.type == MICO_S32 ? 4 : 1)) {
-            const uint32_t term = mico_prepare(p, x, oy, ox, scratch, patch, 1, s);
+            const uint32_t term =
+                -mico_prepare(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, scratch, patch, 1, s);
+            const uint32_t terms[MICO_NARROW] = {term, term, term, term};
             for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
                 /* The last tile may overlap the one before: it writes the same values once more. */
                 const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
                 uint32_t d[MICO_NARROW];
-                s.narrow(patch, p->weights.words + c * row_words, row_words, d);
-                for (int32_t i = 0; i < MICO_NARROW; i++)
-                    mico_store_one(p, c + i, (uint32_t)p->weights.bias[c + i] + s.scale * d[i] - term, to);
+                s.narrow(patch, p->weights.words + c * row_words, row_words, p->code_words, terms, d);
+                mico_store_row(p, c, d, to);
             }
         }
     }
@@ -244,30 +259,34 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
     const int32_t row_words = p->weights.row_words;
     const int32_t size = p->out_h * p->out_w;
     const int32_t element = p->output.type == MICO_S32 ? 4 : 1;
-    uint32_t *const patch = scratch + row_words * (s.taps / 4);
-    int32_t oy = 0, ox = 0;
+    const int32_t last = (p->out_w - 1) * p->stride_w - p->pad_w; /* column of the last output's first tap */
+    uint32_t *const patch = scratch + p->code_words;
+    int32_t iy = -p->pad_h, ix = -p->pad_w;
 
+    mico_clear(p, scratch);
     for (int32_t begin = 0; begin < size; begin += MICO_WIDE) {
-        uint32_t terms[MICO_WIDE], d[2 * MICO_WIDE];
+        uint32_t terms[MICO_WIDE];
         const int32_t first = begin + MICO_WIDE > size ? size - MICO_WIDE : begin;
         uint8_t *const to = (uint8_t *)y + first * p->out_c * element;
 
-        if (first != begin) {
-            oy = first / p->out_w;
-            ox = first % p->out_w;
+        if (first != begin) { /* the last tile overlaps the one before */
+            iy = first / p->out_w * p->stride_h - p->pad_h;
+            ix = first % p->out_w * p->stride_w - p->pad_w;
         }
         for (int32_t t = 0; t < MICO_WIDE; t++) {
-            terms[t] = mico_prepare(p, x, oy, ox, scratch, patch + t, MICO_WIDE, s);
-            if (++ox == p->out_w) {
-                ox = 0;
-                oy++;
+            terms[t] = -mico_prepare(p, x, iy, ix, scratch, (uint8_t *)patch + s.stride * t, MICO_WIDE, s);
+            if (ix == last) {
+                ix = -p->pad_w;
+                iy += p->stride_h;
+            } else {
+                ix += p->stride_w;
             }
         }
         for (int32_t o = 0; o < p->out_c; o += 2) {
             const int32_t c = o + 2 > p->out_c ? p->out_c - 2 : o;
-            s.wide(patch, p->weights.words + c * row_words, row_words, d);
-            for (int32_t i = 0; i < 2; i++)
-                mico_store_four(p, c + i, s.scale, d + MICO_WIDE * i, terms, to);
+            uint32_t d[2 * MICO_WIDE];
+            s.wide(patch, p->weights.words + c * row_words, row_words, p->code_words, terms, d);
+            mico_store_pair(p, c, d, to);
         }
     }
 }

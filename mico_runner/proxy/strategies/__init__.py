@@ -11,7 +11,7 @@ from abc import abstractmethod
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 
 from mico_runner.proxy import STRATEGIES
 
@@ -28,3 +28,9 @@ class Strategy(RegressorMixin, BaseEstimator):
     @abstractmethod
     def predict(self, table: pd.DataFrame) -> np.ndarray:
         """Latency of each row in the unit of the training latencies, float64 (rows,)."""
+
+
+def for_unseen_shapes(estimator: Strategy) -> Strategy:
+    """An unfitted copy that spends nothing on completing its training shapes; its predictions of other shapes are the same."""
+    copy = clone(estimator)
+    return copy.set_params(complete=False) if "complete" in copy.get_params(deep=False) else copy

@@ -1,0 +1,51 @@
+"""The processor one sits at: what it is called, and which precisions it has instructions for."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+CPUINFO = Path("/proc/cpuinfo")
+# Flags of /proc/cpuinfo any of which means instructions of that precision, x86 and Arm; without one torch emulates it.
+FLAGS = {
+    "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
+    "fp16": ("avx512_fp16", "amx_fp16", "asimdhp"),
+    "int8": ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "avx2"),
+}
+
+
+def has(precision: str) -> bool:
+    """Whether the processor has instructions for it; fp32 always, the others when the system says so (Linux)."""
+    return precision not in FLAGS or not set(FLAGS[precision]).isdisjoint(_flags())
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Processor, cores, threads used, versions: what a profile belongs to."""
+    import torch
+
+    import mico_runner
+
+    return {
+        "mico_runner": mico_runner.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": next(iter(_entries("model name")), platform.machine()),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _flags() -> set[str]:
+    return {flag for line in (*_entries("flags"), *_entries("Features")) for flag in line.split()}
+
+
+def _entries(key: str) -> list[str]:
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [line.split(":", 1)[1].strip() for line in lines if line.startswith(key) and ":" in line]

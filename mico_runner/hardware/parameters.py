@@ -1,0 +1,107 @@
+"""The figures that a simulated accelerator needs in `parameters`, by kind, and what is wrong with those of a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mico_runner.errors import did_you_mean
+from mico_runner.yaml_schema import Problem, show
+from mico_runner.yaml_source import Keys, Source
+
+# What a value may be: its name in messages, and the test.
+_ALLOWED: dict[str, Callable[[float], bool]] = {
+    "a whole number from 1": lambda v: v >= 1 and v == int(v),
+    "a number above 0": lambda v: v > 0,
+    "a number above 0, at most 1": lambda v: 0 < v <= 1,
+    "0 or 1": lambda v: v in (0, 1),
+}
+_WHOLE, _POSITIVE, _SHARE, _FLAG = _ALLOWED
+_MEMORIES = {
+    **dict.fromkeys(("weight_sram_bytes", "act_sram_bytes", "output_sram_bytes", "dram_bits_per_cycle"), _POSITIVE),
+    "usable_fraction": _SHARE,
+    "output_bits": _WHOLE,
+    **dict.fromkeys(("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit"), _POSITIVE),
+}
+DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
+PARAMETERS: dict[str, dict[str, str]] = {
+    "bitfusion": {
+        **dict.fromkeys(("input_rows", "output_columns", "unit_bits", "brick_bits"), _WHOLE),
+        **_MEMORIES,
+    },
+    "systolic": {
+        **dict.fromkeys(("rows", "columns", "mac_bits", "brick_bits", "serial_bits", "accumulator_bits"), _WHOLE),
+        **dict.fromkeys(DATAFLOWS, _FLAG),
+        **_MEMORIES,
+    },
+}
+
+
+def problems(source: Source, kind: str, figures: Mapping[str, Any], path: Keys) -> Iterator[Problem]:
+    """What is missing, unknown or impossible; `figures` is name -> {value, unit, source}, at `path` in the document."""
+    rules = PARAMETERS.get(kind)
+    if rules is None:
+        return
+
+    def fail(text: str, *keys: str, of_key: bool = False) -> Problem:
+        return Problem(source.place((*path, *keys), of_key=of_key), (*path, *keys), text)
+
+    for name in figures.keys() - rules.keys():
+        near = did_you_mean(name, list(rules)).rstrip(";")
+        yield fail(f"unknown parameter of kind {kind}; allowed: {', '.join(rules)}{near}", name, of_key=True)
+    values: dict[str, float] = {}
+    for name, allowed in rules.items():
+        if name not in figures:
+            continue
+        if not _ALLOWED[allowed](figures[name]["value"]):
+            yield fail(f"found {show(figures[name]['value'])}; allowed: {allowed}", name, "value")
+        else:
+            values[name] = figures[name]["value"]
+    missing = [name for name in rules if name not in figures]
+    if missing:
+        yield fail(f"missing, needed by kind {kind}: {', '.join(missing)}; allowed: {{value, unit, source}} of each")
+    if len(values) == len(rules):
+        for name, text in _CROSS_CHECKS[kind](values):
+            found = f"found {show(figures[name]['value'])}; " if name else ""
+            yield fail(found + text, *((name, "value") if name else ()))
+
+
+def _bitfusion(v: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    if v["unit_bits"] % v["brick_bits"]:
+        yield "brick_bits", f"allowed: a divisor of unit_bits, which is {v['unit_bits']:g}"
+        return
+    splits = v["unit_bits"] // v["brick_bits"]
+    tile = {  # one pass over the rows for one output, at the bits that need most
+        "weight": v["input_rows"] * max(splits**2 * v["brick_bits"], v["unit_bits"]),
+        "act": v["unit_bits"],
+        "output": v["output_columns"] * v["output_bits"],
+    }
+    yield from _too_small(v, tile)
+
+
+def _systolic(v: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    if not any(v[name] for name in DATAFLOWS):
+        yield "", f"no dataflow; allowed: at least one of {', '.join(DATAFLOWS)} is 1"
+    if v["rows"] * v["columns"] < 2:
+        yield "rows", "allowed: at least two units in the array"
+    for name in ("brick_bits", "serial_bits"):
+        if v["mac_bits"] % v[name]:
+            yield name, f"allowed: a divisor of mac_bits, which is {v['mac_bits']:g}"
+    if v["brick_bits"] < v["mac_bits"] and v["serial_bits"] < v["mac_bits"]:
+        yield (
+            "serial_bits",
+            "allowed: mac_bits, because brick_bits splits the units: they are bit-serial or fused, not both",
+        )
+    tile = dict.fromkeys(("weight", "act"), v["rows"] * v["columns"] * v["mac_bits"])
+    yield from _too_small(v, tile | {"output": max(v["rows"], v["columns"]) * v["accumulator_bits"]})
+
+
+def _too_small(v: Mapping[str, float], tile: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    for tensor, bits in tile.items():
+        usable = v[f"{tensor}_sram_bytes"] * v["usable_fraction"]
+        if bits / 8 > usable:
+            text = f"smaller than one tile: {usable:g} bytes are usable; allowed: at least {bits / 8 / v['usable_fraction']:g}"
+            yield f"{tensor}_sram_bytes", text
+
+
+_CROSS_CHECKS = {"bitfusion": _bitfusion, "systolic": _systolic}
