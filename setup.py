@@ -27,7 +27,7 @@ setup(
         "": ["*.yaml", "*.csv", "*.md"],
         "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],
-        "mico_runner.simulate": ["rtl_bench/*"],
+        "mico_runner.simulate": ["rtl_bench/*", "dot_unit/*"],
     },
     install_requires=[
         "cerberus>=1.3.5",

@@ -38,19 +38,22 @@ class CodegenResult:
     memory: list[Placement]
 
 
-def generate(graph: QGraph, folder: Path | str, runtime: str = "host") -> CodegenResult:
+def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str | None = None) -> CodegenResult:
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
+
+    Args:
+        core: the core that will run it, as `hardware.Hardware.core`; one with a function unit gets kernels that use it.
 
     Raises:
         UnknownName: for a runtime that does not exist.
         StepError: when a node has no kernel or breaks a bound of `quant.qgraph`.
     """
-    from mico_runner.codegen import emit
+    from mico_runner.codegen import dot_unit, emit
     from mico_runner.codegen.lowering import lower
 
     if runtime not in RUNTIMES:
         raise UnknownName("codegen runtime", runtime, RUNTIMES)
-    program = lower(graph, tiles=runtime in TILED, simd=runtime not in TILED)
+    program = lower(graph, tiles=runtime in TILED, dot_unit=core in dot_unit.CORES, simd=runtime not in TILED)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name)}, folder)
@@ -69,21 +72,27 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host") -> Codege
 
 
 def generate_networks(
-    graphs: Sequence[QGraph], folder: Path | str, runtime: str = "host", tiles: bool | None = None
+    graphs: Sequence[QGraph],
+    folder: Path | str,
+    runtime: str = "host",
+    tiles: bool | None = None,
+    core: str | None = None,
 ) -> list:
     """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
 
     Args:
         tiles: use the tiled kernels; by default as `generate` does.
+        core: as `generate`.
 
     Returns:
         Their `program.Program`s, in order.
     """
-    from mico_runner.codegen import emit
+    from mico_runner.codegen import dot_unit, emit
     from mico_runner.codegen.lowering import lower
 
     tiles = runtime in TILED if tiles is None else tiles
-    programs = [lower(graph, tiles, simd=not tiles and runtime not in TILED) for graph in graphs]
+    wide = not tiles and runtime not in TILED
+    programs = [lower(graph, tiles, core in dot_unit.CORES, simd=wide) for graph in graphs]
     if len({p.name for p in programs}) < len(programs):
         raise ValueError("networks in one folder need different names")
     folder = Path(folder)

@@ -63,7 +63,7 @@ _MEMORY = {
     "size": _SIZE,
     "double_buffered": {"type": "boolean", "default": False},
     "width": _BITS,
-    "bandwidth": {"type": "dict", "schema": _WAYS, "minlength": 1, "default": {}},
+    "bandwidth": {"type": "dict", "schema": _WAYS, "default": {}},
     "energy": {**_ACCESS, "required": True},
     "write_energy": _ACCESS,
     "area": _AREA,

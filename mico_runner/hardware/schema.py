@@ -15,7 +15,12 @@ SCHEMA: dict[str, dict[str, Any]] = {
     },
     "description": {"type": "string", "default": ""},
     "kind": {"type": "string", "allowed": ["bitfusion", "cpu", "spatial", "systolic"], "required": True},
-    "core": {"type": "string", "allowed": ["lite", "full", "fullcfu", "cortex-m3"], "nullable": True, "default": None},
+    "core": {
+        "type": "string",
+        "allowed": ["lite", "full", "fullcfu", "fullcfu-dot", "cortex-m3"],
+        "nullable": True,
+        "default": None,
+    },
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
     "flash_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},

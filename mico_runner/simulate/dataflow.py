@@ -25,6 +25,7 @@ class Dataflow:
         rows, columns: dimensions that may run side by side along each axis of the array.
         stationary: operand that stays in the elements while the memory outside them walks over the others' tiles; "": any.
         outside, inside: dimensions whose turns all happen in the memory just outside the elements, or inside an element.
+        near: dimensions whose turns happen in either of these.
         unrolled: dimensions that lie along the rows whole.
     """
 
@@ -33,6 +34,7 @@ class Dataflow:
     stationary: str = ""
     outside: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
     unrolled: tuple[str, ...] = ()
 
 
@@ -41,7 +43,7 @@ _ALL = DIMENSIONS
 DATAFLOWS: Mapping[str, Dataflow] = {
     "weight_stationary": Dataflow(("C", "R", "S", "G"), ("M", "G"), "weights"),
     # A result stays in its element until it is finished: the sums' loops have no turns further out.
-    "output_stationary": Dataflow(("P", "Q", "N", "G"), ("M", "G"), "outputs", outside=("C", "R", "S")),
+    "output_stationary": Dataflow(("P", "Q", "N", "G"), ("M", "G"), "outputs", near=("C", "R", "S")),
     "input_stationary": Dataflow(("C", "R", "S", "G"), ("P", "Q", "N", "G"), "inputs"),
     # Y.-H. Chen et al., Eyeriss, ISCA 2016 and JSSC 2017: an element convolves one row of the kernel with one row of the input; the
     # kernel's rows lie along the array's rows, output rows along its columns; what is left of the array takes further sets.

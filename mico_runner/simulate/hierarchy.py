@@ -191,85 +191,118 @@ def evaluate(
         m.name: one * prod(x.bound for x in loops[:at] if x.spatial)
         for m, at in zip(machine.memories, starts, strict=False)
     }
-    inner = {memory.name: memory for memory in machine.memories}
-
-    accesses: dict[tuple[str, str], Accesses] = {}
-    needed: dict[str, np.ndarray] = {}
-    load, network_pj = 0.0 * one, 0.0 * one
-    restarts: dict[int, np.ndarray] = {}  # how often computing stops for a load, by where it is loaded to
-    first: dict[int, np.ndarray] = {}  # cycles until the other operands are there to start
+    moved = _Moved({}, {}, 0.0 * one, 0.0 * one)
     for operand in operands:
-        homes = [(m.name, at) for m, at in zip(machine.memories, starts, strict=False) if operand.name in m.keeps]
-        own, distinct = 0 * one, _distinct(loops, homes[0][1], operand, one)
-        for number, (name, at) in enumerate(homes):
-            last = number + 1 == len(homes)
-            child_name, inner_at = ("", len(loops)) if last else homes[number + 1]
-            child = steps if last else _moved(loops, inner_at, operand, one)
-            network = None if last else inner[child_name].networks.get(operand.name)
-            beside = [x for x in loops[at:inner_at] if x.spatial]
-            tile = prod(_extents(loops[inner_at:], operand))
-            apart = prod(x.bound for x in beside if operand.indexed_by(x.dimension))
-            sent, asked = tile * apart, child * apart  # one tile of each instance, and over the whole run
-            if network is not None and network.shared:
-                sent = prod(_extents(beside + loops[inner_at:], operand))
-                loads, rest = np.divmod(child, tile)
-                asked = loads * sent + -(-rest * sent // tile)
-            accesses[name, operand.name] = here = _accesses(operand, asked, own, distinct, outermost=not number)
-            distinct = 0 * one if last else _distinct(loops, inner_at, operand, one)
-            if network is not None:
-                pace = inner[child_name].words(operand.name) / network.words
-                busy = np.maximum(here.reads, here.updates) * pace
-                if not network.overlapped:
-                    load = load + busy
-                    restarts[inner_at] = np.maximum(restarts.get(inner_at, 0), child // tile)
-                else:
-                    key = f"{child_name} network"
-                    needed[key] = np.maximum(needed.get(key, 0.0), busy)  # each operand has its own
-                    if not operand.written:
-                        first[inner_at] = np.maximum(first.get(inner_at, 0.0), sent * pace)
-                back = np.maximum(0, child - distinct) if operand.written else 0
-                network_pj = network_pj + network.element_pj * instances[child_name] * (child + back)
-            own = child
-    for inner_at, times in restarts.items():
-        load = load + times * first.get(inner_at, 0.0)
+        _move(operand, loops, starts, machine, steps, instances, moved)
+    load = moved.load
+    for at, times in moved.restarts.items():
+        load = load + times * moved.first.get(at, 0.0)
+    load = np.ceil(load - 1e-9).astype(np.int64)
 
     energy = {"mac": machine.mac_pj * macs}
-    tiles = tile_words(nest, operands, machine)
-    fits = np.logical_and.reduce(
-        [sum(t.values(), 0.0 * one) <= m.size_words for t, m in zip(tiles, machine.memories, strict=True)]
-    )
-    tensor = {operand.name: operand for operand in operands}
     words: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     for memory in machine.memories:
-        kept = [name for name in memory.keeps if name in tensor]
         reads, writes, spent = 0.0 * one, 0.0 * one, 0.0 * one
-        for name in kept:
-            here, element = accesses[memory.name, name], memory.words(name)
+        for name in [name for home, name in moved.accesses if home == memory.name]:
+            here, element = moved.accesses[memory.name, name], memory.words(name)
             read_pj = memory.access_pj.get(name, 0.0)
-            write_pj = memory.write_pj.get(name, read_pj)
             saved = 0.0 if memory.final_words is None else here.final * (1 - memory.final_words / element)
             into = here.fills + here.updates - saved
+            words[memory.name, name] = tuple(instances[memory.name] * count * element for count in (here.reads, into))
             reads, writes = reads + here.reads * element, writes + into * element
-            spent = spent + here.reads * read_pj + into * write_pj
-            words[memory.name, name] = (
-                instances[memory.name] * here.reads * element,
-                instances[memory.name] * into * element,
-            )
+            spent = spent + here.reads * read_pj + into * memory.write_pj.get(name, read_pj)
         each_way = np.maximum(reads / memory.read_words, writes / memory.write_words)
-        needed[memory.name] = np.maximum(each_way, (reads + writes) / memory.shared_words)
+        moved.needed[memory.name] = np.maximum(each_way, (reads + writes) / memory.shared_words)
         energy[memory.name] = instances[memory.name] * spent
     if any(memory.networks for memory in machine.memories):
-        energy["network"] = network_pj
-    longest, slowest = compute.astype(float), np.full(one.shape, "mac", dtype=object)
+        energy["network"] = moved.network_pj
+
+    longest, slowest = slowest_of(compute, moved.needed)
+    cycles = longest + load
+    for memory in machine.memories:
+        energy[memory.name] = energy[memory.name] + memory.leak_pj * cycles
+    return Cost(
+        cycles=cycles,
+        compute_cycles=compute,
+        load_cycles=load,
+        needed=moved.needed,
+        utilisation=macs * machine.serial / (cycles * machine.macs * machine.lanes),
+        instances=instances,
+        accesses=moved.accesses,
+        words=words,
+        energy_pj=energy,
+        slowest=slowest,
+        fits=np.logical_and.reduce(
+            [
+                sum(tiles.values(), 0.0 * one) <= memory.size_words
+                for tiles, memory in zip(tile_words(nest, operands, machine), machine.memories, strict=True)
+            ]
+        ),
+    )
+
+
+def slowest_of(compute: np.ndarray, needed: Map[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Whole cycles of the slowest of the multipliers, the memories and the networks, and its name."""
+    longest, slowest = compute.astype(float), np.full(compute.shape, "mac", dtype=object)
     for name, busy in needed.items():
         slowest = np.where(busy > longest, name, slowest)
         longest = np.maximum(longest, busy)
-    load = np.ceil(load - 1e-9).astype(np.int64)
-    cycles = np.ceil(longest - 1e-9).astype(np.int64) + load
-    for memory in machine.memories:
-        energy[memory.name] = energy[memory.name] + memory.leak_pj * cycles
-    utilisation = macs * machine.serial / (cycles * machine.macs * machine.lanes)
-    return Cost(cycles, compute, load, needed, utilisation, instances, accesses, words, energy, slowest, fits)
+    return np.ceil(longest - 1e-9).astype(np.int64), slowest
+
+
+@dataclass
+class _Moved:
+    """What the operands counted so far move.
+
+    Attributes:
+        accesses: by (memory, operand), of one instance.
+        needed: cycles of the networks.
+        load: cycles that computing waits for loads.
+        restarts: how often it does, by the place (number of loops outside) that is loaded.
+        first: cycles until the operands that come there by other networks can start.
+    """
+
+    accesses: dict[tuple[str, str], Accesses]
+    needed: dict[str, np.ndarray]
+    load: np.ndarray
+    network_pj: np.ndarray
+    restarts: dict[int, np.ndarray] = field(default_factory=dict)
+    first: dict[int, np.ndarray] = field(default_factory=dict)
+
+
+def _move(operand, loops, starts, machine: Machine, steps: np.ndarray, instances, moved: _Moved) -> None:
+    """Adds one operand: from each memory that keeps it to the next one inside, and to the multipliers."""
+    one = np.ones_like(steps)
+    homes = [(m, at) for m, at in zip(machine.memories, starts, strict=False) if operand.name in m.keeps]
+    own, distinct = 0 * one, _distinct(loops, homes[0][1], operand, one)
+    for (memory, at), (child, inner_at) in zip(homes, [*homes[1:], (None, len(loops))], strict=True):
+        network = child.networks.get(operand.name) if child else None
+        elements = _moved(loops, inner_at, operand, one) if child else steps
+        beside = [x for x in loops[at:inner_at] if x.spatial]
+        tile = prod(_extents(loops[inner_at:], operand))
+        apart = prod(x.bound for x in beside if operand.indexed_by(x.dimension))
+        sent, asked = tile * apart, elements * apart  # one tile of each instance, and over the whole run
+        if network and network.shared:
+            sent = prod(_extents(beside + loops[inner_at:], operand))
+            loads, rest = np.divmod(elements, tile)
+            asked = loads * sent + -(-rest * sent // tile)
+        here = _accesses(operand, asked, own, distinct, outermost=memory is homes[0][0])
+        moved.accesses[memory.name, operand.name] = here
+        own, distinct = elements, _distinct(loops, inner_at, operand, one) if child else 0 * one
+        if not network:
+            continue
+        pace = child.words(operand.name) / network.words
+        busy = np.maximum(here.reads, here.updates) * pace
+        if not network.overlapped:
+            moved.load = moved.load + busy
+            moved.restarts[inner_at] = np.maximum(moved.restarts.get(inner_at, 0), elements // tile)
+        else:
+            name = f"{child.name} network"
+            moved.needed[name] = np.maximum(moved.needed.get(name, 0.0), busy)  # each operand has its own
+            if not operand.written:
+                moved.first[inner_at] = np.maximum(moved.first.get(inner_at, 0.0), sent * pace)
+        back = np.maximum(0, elements - distinct) if operand.written else 0
+        moved.network_pj = moved.network_pj + network.element_pj * instances[child.name] * (elements + back)
 
 
 def tile_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> list[dict[str, np.ndarray]]:

@@ -104,14 +104,20 @@ def random_weights(shape: tuple[int, ...], weight_bits: float, rng: np.random.Ge
 
 
 def build_networks(
-    graphs: Sequence[QGraph], folder: Path | str, sanitize: bool = False, tiles: bool | None = None
+    graphs: Sequence[QGraph],
+    folder: Path | str,
+    sanitize: bool = False,
+    tiles: bool | None = None,
+    core: str | None = None,
 ) -> Path:
     """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
 
     Args:
         tiles: use the tiled kernels, which other targets have; by default the host's own.
+        core: use the kernels for that core's function unit, on a model of it.
     """
-    codegen.generate_networks([replace(g, name=f"network{i}") for i, g in enumerate(graphs)], folder, tiles=tiles)
+    networks = [replace(g, name=f"network{i}") for i, g in enumerate(graphs)]
+    codegen.generate_networks(networks, folder, tiles=tiles, core=core)
     return host.build(folder, sanitize=sanitize)
 
 

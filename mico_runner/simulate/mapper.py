@@ -54,7 +54,7 @@ def search(
     budget: int = 20_000,
     seconds: float = 60.0,
     seed: int = 0,
-    held: Mapping[str, int] | None = None,
+    held: Mapping[str, Sequence[int]] | None = None,
     stationary: str = "",
     products: int | None = None,
     turns: np.ndarray | None = None,
@@ -73,7 +73,7 @@ def search(
         budget: mappings to see at most. Which ones are seen depends on it and on the seed, never on the memories' sizes or speeds.
         seconds: no batch starts after this time; results depend on the machine's speed only when this limit is what ends the search.
         seed: of the sample.
-        held: dimensions whose turns all happen in one memory, as an index into `machine.memories`.
+        held: dimensions that turn in some memories only, as indices into `machine.memories`.
         stationary: operand that stays inside the array while the memory around it walks over the others' tiles; "": any.
         products: of the workload; those of `dimensions` unless padding is among them.
         turns: that remain of each dimension, (unrollings, dimensions), of all unrollings that count as the space; those seen by default.
@@ -87,7 +87,7 @@ def search(
     start = monotonic()
     slots = [i for i, _ in enumerate(machine.memories) if not _follows(machine, i)]
     array = slots.index(spatial_at % len(machine.memories))
-    held = {d: slots.index(at % len(machine.memories)) for d, at in (held or {}).items()}
+    held = {d: tuple(slots.index(at % len(machine.memories)) for at in places) for d, places in (held or {}).items()}
     remaining = np.array([[-(-extent // side.get(d, 1)) for d, extent in dimensions.items()] for side in sides])
     names = [d for d, most in zip(dimensions, remaining.max(axis=0), strict=True) if most > 1] or list(dimensions)[:1]
     orders = _orders(names, operands, len(slots), array, stationary)
@@ -170,10 +170,16 @@ def _widest(extent: int, limit: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _splits(extent: int, slots: int, held: int | None = None) -> np.ndarray:
-    """Every way to write `extent` as an ordered product of `slots` factors, (ways, slots); all of it in one slot where it is held."""
+def _splits(extent: int, slots: int, held: tuple[int, ...] | None = None) -> np.ndarray:
+    """Every way to write `extent` as an ordered product of `slots` factors, (ways, slots), of which only those at `held` may turn.
+
+    The last way has all of it in the outermost slot that may.
+    """
     if held is not None:
-        return np.array([[extent if slot == held else 1 for slot in range(slots)]])
+        ways = _splits(extent, len(held))
+        spread = np.ones((len(ways), slots), dtype=ways.dtype)
+        spread[:, sorted(held)] = ways
+        return spread
     if slots == 1:
         return np.array([[extent]])
     parts = []
@@ -184,7 +190,7 @@ def _splits(extent: int, slots: int, held: int | None = None) -> np.ndarray:
     return np.vstack(parts)
 
 
-def _tilings(turns: np.ndarray, dimensions: list[str], slots: int, held: Mapping[str, int]) -> int:
+def _tilings(turns: np.ndarray, dimensions: list[str], slots: int, held: Mapping[str, tuple[int, ...]]) -> int:
     """How many tilings there are over all unrollings."""
     total = np.ones(len(turns))
     for d, column in zip(dimensions, turns.T, strict=True):

@@ -1,7 +1,7 @@
 """RISC-V cores as a target: generated C on cycle-accurate RTL. See docs/rtl.md.
 
 The Verilog of the cores comes from the PyPI package pythondata-cpu-vexriscv; verilator makes a program of a core and the test bench
-(`rtl_bench/bench.cpp`) on first use, kept in the user's cache under the content of both.
+(`rtl_bench/bench.cpp`) on first use, for some with a function unit of our own (`dot_unit/`), kept in the user's cache under its content.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import numpy as np
 
 from mico_runner.data.catalog import cache_folder
 from mico_runner.errors import StepSkipped, UnknownName
-from mico_runner.simulate import program, protocol
+from mico_runner.simulate import cores, program, protocol
 from mico_runner.simulate.protocol import NetworkRun
 
-CORES = {"lite": "VexRiscv_Lite", "full": "VexRiscv_Full", "fullcfu": "VexRiscv_FullCfu"}
+CORES = cores.RTL
 GCC, OBJCOPY, VERILATOR = "riscv64-unknown-elf-gcc", "riscv64-unknown-elf-objcopy", "verilator"
 INSTALL = "make setup-rtl"
 MAX_CYCLES = 2_000_000_000  # a program that takes longer hangs
 RUN_TIMEOUT_S = 3600.0
-_BENCH = Path(__file__).parent / "rtl_bench" / "bench.cpp"
+HERE = Path(__file__).parent
+_BENCH = HERE / "rtl_bench" / "bench.cpp"
 _PACKAGE = "pythondata_cpu_vexriscv"
 _VERILATOR_FLAGS = (
     *("--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
-    *("-Wno-fatal", "--top-module", "VexRiscv", "-o", "bench"),
+    *("-Wno-fatal", "--prefix", "VVexRiscv", "-o", "bench"),
 )
 
 
@@ -46,17 +47,21 @@ def core(name: str) -> Path:
         raise UnknownName("RTL core", name, CORES)
     for tool in (VERILATOR, "g++", "make"):
         _needs(tool)
-    verilog = _verilog(name)
-    flags = [*_VERILATOR_FLAGS, "-CFLAGS", f"-O2{' -DCFU' if name == 'fullcfu' else ''}"]
+    top = CORES[name].top
+    sources = [_verilog(name), *(HERE / file for file in CORES[name].ours), _BENCH]
+    cflags = " ".join(["-O2", *(f"-D{define}" for define in CORES[name].defines)])
+    flags = [*_VERILATOR_FLAGS, "--top-module", top, "-CFLAGS", cflags]
     version = subprocess.run([VERILATOR, "--version"], capture_output=True, text=True, check=False).stdout
-    digest = hashlib.sha256("\n".join([version, *flags]).encode() + verilog.read_bytes() + _BENCH.read_bytes())
+    digest = hashlib.sha256("\n".join([version, *flags]).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
     home = cache_folder() / "rtl" / f"{name}-{digest.hexdigest()[:16]}"
     if (home / "bench").is_file():
         return home / "bench"
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as scratch:
         work = Path(scratch) / "work"
-        command = [VERILATOR, *flags, "-Mdir", str(work), str(verilog), str(_BENCH)]
+        command = [VERILATOR, *flags, "-Mdir", str(work), *map(str, sources)]
         program.checked(command, "verilator", program.BUILD_TIMEOUT_S)
         done = Path(scratch) / "done"
         done.mkdir()
@@ -114,7 +119,7 @@ def run(
         source, target = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
         source.write_bytes(protocol.encode(networks, images))
         command = [str(bench), str(image), str(source), str(target), str(wait_states), str(max_cycles)]
-        program.checked(command, f"{image.name} on {CORES[on]}", timeout_s)
+        program.checked(command, f"{image.name} on {on}", timeout_s)
         words = np.fromfile(target, dtype="<u4") if target.is_file() else np.zeros(0, "<u4")
     return protocol.parse(words, networks, [len(batch) for batch in images], image.name)[0]
 
@@ -127,7 +132,7 @@ def compiler_version() -> str:
 
 def _verilog(name: str) -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
-    path = Path(spec.origin).parent / "verilog" / f"{CORES[name]}.v" if spec and spec.origin else None
+    path = Path(spec.origin).parent / "verilog" / f"{CORES[name].file}.v" if spec and spec.origin else None
     if path is None or not path.is_file():
         raise StepSkipped(f"RTL simulation needs the Python package {_PACKAGE.replace('_', '-')}: {INSTALL}")
     return path

@@ -86,11 +86,7 @@ def evaluate(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Mac
             held[memory.name] = held[memory.name] + np.ceil(tile * own - 1e-9)
     fits = np.logical_and.reduce([held[m.name] <= m.size_words for m in machine.memories])
     compute = _whole(dense.compute_cycles, sparsity.share(sparsity.leaders))
-    longest, slowest = compute.astype(float), np.full(compute.shape, "mac", dtype=object)
-    for name, busy in needed.items():
-        slowest = np.where(busy > longest, name, slowest)
-        longest = np.maximum(longest, busy)
-    cycles = np.ceil(longest - 1e-9).astype(np.int64)
+    cycles, slowest = hierarchy.slowest_of(compute, needed)
     for memory in machine.memories:
         energy[memory.name] = energy[memory.name] + memory.leak_pj * cycles
     return replace(

@@ -80,7 +80,8 @@ def simulate(table: pd.DataFrame, hardware: Hardware | Architecture) -> pd.DataF
         dram_bits = weight_read_bits + act_read_bits + output_read_bits + output_write_bits, of the outermost memory;
         energy_pj = mac_pj + network_pj + <memory>_pj, one column per memory;
         <memory>_<operand>_read_bits and _write_bits: traffic of all its instances;
-        limit: what sets the cycles; mapping: its loops; utilisation; mappings_seen, mappings: of the search.
+        <memory>_busy, <memory>_network_busy: cycles that it needs for its traffic, float; the longest, if it is longer than computing,
+        makes the stall; limit: what sets the cycles; mapping: its loops; utilisation; mappings_seen, mappings: of the search.
 
     Raises:
         UsageError: a kind of kernel or a bit-width that the array does not run, or no valid mapping, with what forbids it.
@@ -155,12 +156,14 @@ def _multiplier(array: Architecture, layer: Layer) -> tuple[int, int, float]:
     return 1, 1, array.mac_pj
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=10_000)
 def best(layer: Layer, array: Architecture) -> mapper.Best:
     """The mapping that the array's dataflow and objective choose. Raises UsageError: none is valid."""
     flow = DATAFLOWS[array.dataflow]
     outside = sum(not store.per_element for store in array.stores) - 1
-    held = dict.fromkeys(flow.outside, outside) | dict.fromkeys(flow.inside, len(array.stores) - 1)
+    inside = len(array.stores) - 1
+    held = dict.fromkeys(flow.outside, (outside,)) | dict.fromkeys(flow.inside, (inside,))
+    held |= dict.fromkeys(flow.near, (outside, inside))
     try:
         ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
         return mapper.search(
@@ -206,6 +209,7 @@ def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
         if memory != outer
         for way, bits in zip(("read", "write"), both, strict=True)
     }
+    busy = {f"{name.replace(' ', '_')}_busy": float(part[0]) for name, part in cost.needed.items()}
     return {
         "cycles": int(cost.cycles[0]),
         "compute_cycles": compute,
@@ -214,6 +218,7 @@ def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
         "dram_bits": sum(traffic.values()),
         **traffic,
         **inner,
+        **busy,
         **spent,
         "energy_pj": sum(spent.values()),
         "utilisation": float(cost.utilisation[0]),

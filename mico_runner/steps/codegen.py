@@ -8,6 +8,13 @@ from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
 
+def target_core(spec: dict[str, Any], runtime: str) -> str | None:
+    """The core that a program for this runtime will run on; None on the host."""
+    from mico_runner import hardware
+
+    return None if runtime == "host" or not spec["hardware"] else hardware.load(spec["hardware"]).core
+
+
 @register("codegen", section="codegen", needs=["train", "search"], order=60)
 class Codegen(Step):
     """Generate C for the chosen bit-widths."""
@@ -15,7 +22,8 @@ class Codegen(Step):
     VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        return {"codegen": spec["codegen"], "quantization": spec["quantization"], "name": spec["name"]}
+        own = {"codegen": spec["codegen"], "quantization": spec["quantization"], "name": spec["name"]}
+        return own | {"core": target_core(spec, spec["codegen"]["runtime"])}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -32,7 +40,8 @@ class Codegen(Step):
         assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
         deployed = quantiser(ctx, trained_graph(ctx, task), task).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
-        result = codegen.generate(deployed, ctx.dir / "c", runtime=ctx.spec["codegen"]["runtime"])
+        runtime = ctx.spec["codegen"]["runtime"]
+        result = codegen.generate(deployed, ctx.dir / "c", runtime=runtime, core=target_core(ctx.spec, runtime))
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])

@@ -15,6 +15,7 @@ from mico_runner.quant import reference
 from mico_runner.quant.qgraph import LayerBits, QGraph
 from mico_runner.simulate import program, rtl
 from mico_runner.steps.base import StepContext
+from mico_runner.steps.codegen import target_core
 from mico_runner.steps.network import Latency, quantiser, uniform
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
     """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
     if ctx.spec["codegen"]["runtime"] == runtime:
         return ctx.upstream("codegen") / "c"
-    codegen.generate(deployed, ctx.work / runtime, runtime=runtime)
+    codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=target_core(ctx.spec, runtime))
     return ctx.work / runtime
 
 
@@ -105,7 +106,7 @@ class RtlBench:
         """Cycles of each node (columns layer, measured), the outputs, and how many images' differ from the reference's."""
         if sources is None:
             sources = self._ctx.work / "rtl"
-            codegen.generate(deployed, sources, runtime="baremetal")
+            codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core)
         image = rtl.build(sources, self._ctx.work / "rtl-builds")
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))

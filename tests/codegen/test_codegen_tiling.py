@@ -10,7 +10,7 @@ from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
 from mico_runner.codegen.packing import unpack_rows
-from mico_runner.codegen.tiling import scheme_of, tiled
+from mico_runner.codegen.tiling import requantisation, scheme_of, tiled
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
@@ -85,3 +85,32 @@ def test_weights_that_no_scheme_takes_keep_the_plain_kernels():
     assert [b for b in range(1, 9) if scheme_of(b, QType(8, False, 1.0), padded=False) is None] == [3, 5, 6, 7]
     assert scheme_of(1, QType(1, True, 1.0), padded=False).name == "signs"
     assert scheme_of(1, QType(1, True, 1.0), padded=True).name == "lanes8_2x1"  # zero is no sign
+
+
+def test_requantisation_from_the_high_word_is_exact():
+    rng = np.random.default_rng(5)
+    exact = 0
+    for _ in range(500):
+        multiplier, shift = int(2 ** rng.uniform(0, 22)), int(rng.integers(1, 53))
+        bound = int(2 ** rng.uniform(0, 31))
+        node = QNode("l", "linear", ("x",), "y", {}, bias=np.zeros(1, np.int32), multiplier=np.array([multiplier]),
+                     shift=np.array([shift]))  # fmt: skip
+        found = requantisation(node, QType(8, True, 1.0), np.array([bound]))
+        if found is None:
+            continue
+        exact += 1
+        (factor,), (t,) = found
+        left, factor = int(factor) & 31, int(factor) & ~31
+        assert factor < 1 << 31 and 1 <= t <= 31
+        for acc in (-bound, bound, *rng.integers(-bound, bound + 1, 20).tolist()):
+            assert abs(acc << left) < 1 << 31
+            high = (acc << left) * factor >> 32
+            assert (high + (1 << int(t) - 1)) >> int(t) == (acc * multiplier + (1 << shift - 1)) >> shift
+    assert exact > 250
+
+
+def test_an_accumulator_too_large_for_the_high_word_keeps_the_plain_kernels():
+    scales = {"multiplier": np.array([1 << 21]), "shift": np.array([10]), "bias": np.zeros(1, np.int32)}
+    node = QNode("l", "linear", ("x",), "y", {}, **scales)
+    assert requantisation(node, QType(8, False, 1.0), np.array([1 << 16])) is not None
+    assert requantisation(node, QType(8, False, 1.0), np.array([1 << 18])) is None

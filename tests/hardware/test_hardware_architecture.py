@@ -72,6 +72,11 @@ def test_area_is_known_when_that_of_every_part_is(tmp_path):
     assert hardware.load(tmp_path / "chip.yaml").architecture.area_um2 == 32 * (10 + 100)
 
 
+def test_completed_data_loads_as_the_file_does(tmp_path):
+    device = load(tmp_path)
+    assert hardware.load(hardware.read(tmp_path / "chip.yaml")) == device
+
+
 def test_the_fingerprint_follows_the_architecture(tmp_path):
     assert load(tmp_path).sha256 != load(tmp_path, "value: 4,", "value: 5,").sha256
 

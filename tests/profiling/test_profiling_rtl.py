@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mico_runner import data, hardware, profiling
 from mico_runner.errors import UsageError
+from mico_runner.kernel_table import SHAPE
+from mico_runner.profiling.samplers import SAMPLERS
 
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
 needs_rtl = pytest.mark.skipif(
@@ -56,3 +59,28 @@ def test_the_shipped_profiles_cover_every_pair_of_bits(core):
         mean = table.groupby(["act_bits", "weight_bits"])["latency"].mean()
         assert mean[1, 1] < mean[2, 2] < mean[4, 4] < mean[8, 8]
         assert mean[8, 4] < mean[8, 8] and mean[4, 8] < mean[8, 8]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["conv2d", "linear"])
+def test_no_layer_of_the_model_zoo_is_in_the_shipped_profiles(kind):
+    zoo = SAMPLERS.get("zoo")(kind, {}, 10**6, np.random.default_rng(0))
+    keys = [key for key in SHAPE if key != "batch"]
+    layers = {tuple(shape.get(key, 1) for key in keys) for shape in zoo}
+    for core in ("full", "fullcfu", "fullcfu-dot", "lite"):
+        table = data.load_profile([f"vexriscv-{core}/{kind}"])
+        assert not layers & set(table[keys].itertuples(index=False, name=None))
+
+
+def test_the_shipped_profile_of_the_dot_product_unit():
+    """Its lanes are as wide as the wider operand: cycles follow that; narrower weights save loads, narrower activations nothing."""
+    for kind in ("conv2d", "linear"):
+        table = data.load_profile([f"vexriscv-fullcfu-dot/{kind}"])
+        shapes = table.groupby([c for c in table.columns if c not in ("act_bits", "weight_bits", "latency", "dataset")])
+        assert len(shapes) >= 40 and (shapes.size() == 16).all()
+        mean = table.groupby(["act_bits", "weight_bits"])["latency"].mean()
+        assert mean[1, 1] < mean[2, 2] < mean[4, 4] < mean[8, 8]
+        assert mean[8, 1] < mean[8, 4] < mean[8, 8]
+        assert mean[4, 8] == pytest.approx(mean[8, 8], rel=0.01)
+        plain = data.load_profile([f"vexriscv-fullcfu/{kind}"]).groupby(["act_bits", "weight_bits"])["latency"].mean()
+        assert (mean < plain / 2).all()

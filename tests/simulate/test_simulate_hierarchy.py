@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mico_runner.errors import UsageError
 from mico_runner.simulate import hierarchy, timeloop
-from mico_runner.simulate.hierarchy import Loop, Machine, Memory
+from mico_runner.simulate.hierarchy import Loop, Machine, Memory, Network
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
@@ -121,6 +121,37 @@ def test_many_mappings_at_once_cost_what_each_costs(several, order):
     cost = hierarchy.evaluate(together, OPERANDS, machine(1.0, 1.0))
     assert cost.cycles.tolist() == [one.cycles[0] for one in each]
     np.testing.assert_allclose(cost.total_pj, [one.total_pj[0] for one in each], rtol=1e-12)
+
+
+def row_stationary(**networks):
+    """Four elements along P, three along R, each with a row of one 3 x 3 kernel; 8 filters one after another."""
+    outer = [Loop("M", np.array([8])), Loop("Q", np.array([10]))]
+    outer += [Loop("P", np.array([4]), spatial=True), Loop("R", np.array([3]), spatial=True)]
+    nest = [outer, [Loop("S", np.array([3]))]]
+    operands = timeloop.operands({"M": 8, "P": 4, "Q": 10, "R": 3, "S": 3}, ("Weights", "Inputs", "Outputs"))
+    memories = (Memory("DRAM", ALL), Memory("RF", ALL, networks=networks))
+    return hierarchy.evaluate(nest, operands, Machine(memories, macs=12))
+
+
+def test_networks_are_counted():
+    cost = row_stationary(
+        Weights=Network(words=1, overlapped=False, element_pj=1.0), Inputs=Network(words=2, element_pj=1.0, shared=True)
+    )
+    assert cost.compute_cycles[0] == 8 * 10 * 3
+    # Eight kernels of 9 words at one a cycle; after each the first 3 columns of 6 rows at two a cycle, 9 cycles.
+    assert cost.load_cycles[0] == 8 * 9 + 8 * 9
+    # An element takes 3 + 9 new words a row, 8 times; rows of neighbours overlap: 6 rows serve the 12 elements.
+    assert cost.accesses["DRAM", "Inputs"].reads[0] == 8 * 6 * (3 + 9)
+    assert cost.needed["RF network"][0] == 8 * 6 * 12 / 2
+    assert cost.slowest[0] == "RF network" and cost.cycles[0] == 288 + 144
+    # Each of 12 elements receives its kernel row and its input row 8 times; multicast counts at the receiver.
+    assert cost.energy_pj["network"][0] == 12 * 8 * 3 + 12 * 8 * 12
+
+
+def test_a_network_that_does_not_share_sends_every_window():
+    cost = row_stationary(Inputs=Network(words=2))
+    assert cost.accesses["DRAM", "Inputs"].reads[0] == 8 * 12 * (3 + 9)
+    assert cost.load_cycles[0] == 0
 
 
 def test_bad_machines_are_named():

@@ -69,6 +69,29 @@ def test_more_memory_or_bandwidth_never_hurts_and_nothing_beats_the_bound():
     assert cycles[-1] == ceil(4 * 6 * 4 * 3 / 2)
 
 
+@pytest.mark.parametrize("objective", mapper.OBJECTIVES)
+def test_the_best_of_several_unrollings_is_the_best_of_each(objective):
+    operands, machine = timeloop.operands(SMALL, NAMES), small_machine()
+    ways = [{}, {"K": 2}, {"C": 2}, {"P": 2}, {"R": 2}]  # R is 3: two turns, one of six steps is padding
+    together = mapper.search(SMALL, operands, machine, ways, -2, objective)
+    each = [mapper.search(SMALL, operands, machine, [way], -2, objective) for way in ways]
+    assert together.seen == together.space == sum(one.space for one in each)
+    scores = {
+        "cycles": [(one.cycles, one.energy_pj) for one in (together, *each)],
+        "energy": [(one.energy_pj, one.cycles) for one in (together, *each)],
+        "edp": [(one.cycles * one.energy_pj, one.energy_pj) for one in (together, *each)],
+    }[objective]
+    assert scores[0] == min(scores[1:])
+
+
+def test_padding_takes_steps_and_no_product_energy():
+    operands, machine = timeloop.operands(SMALL, NAMES), small_machine(rf_words=512)
+    padded = mapper.search(SMALL, operands, machine, [{"R": 2}], -2, "cycles")
+    cost = hierarchy.evaluate(padded.nest, operands, machine, products=4 * 6 * 4 * 3)
+    assert cost.compute_cycles[0] == 4 * 6 * 4 * 2
+    assert cost.energy_pj["mac"][0] == pytest.approx(4 * 6 * 4 * 3 * 0.3)
+
+
 def test_a_budget_ends_the_search_and_the_result_repeats():
     layer = {"K": 64, "C": 64, "P": 56, "Q": 56, "R": 3, "S": 3}
     machine, operands = tpu_like(), timeloop.operands(layer, NAMES)

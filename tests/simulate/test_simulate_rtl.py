@@ -74,6 +74,22 @@ def test_cycles_repeat_exactly_and_grow_with_wait_states(folder):
 
 
 @needs_rtl
+@pytest.mark.parametrize(("weight_bits", "act_bits"), [(8, 8), (4, 8), (2, 2), (1, 1)])
+def test_cycles_depend_on_neither_data_nor_scales(tmp_path, weight_bits, act_bits):
+    graph = layer(weight_bits=weight_bits, act_bits=act_bits)
+    x = some_images(graph)
+    cycles = []
+    for shift, images in ((30, x), (17, graph.tensors[graph.input].type.qmax - x)):
+        node = replace(graph.nodes[0], shift=np.full(6, shift, np.int32))
+        scaled = replace(graph, nodes=(node,))
+        codegen.generate(scaled, tmp_path / str(shift), runtime="baremetal")
+        (run,) = rtl.run(rtl.build(tmp_path / str(shift)), [images])
+        np.testing.assert_array_equal(run.outputs, reference.run(scaled, images))
+        cycles.append(run.cycles)
+    np.testing.assert_array_equal(*cycles)
+
+
+@needs_rtl
 def test_fewer_bits_take_fewer_cycles(tmp_path):
     def matrix(weight_bits, act_bits):
         graph = single_layer(

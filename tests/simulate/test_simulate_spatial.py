@@ -46,6 +46,10 @@ def test_the_trace_adds_up_and_nothing_beats_a_bound(name):
     one = array(name, mappings=5000)
     rows, trace = table(), spatial.simulate(table(), one)
     assert (trace["cycles"] == trace["compute_cycles"] + trace["load_cycles"] + trace["stall_cycles"]).all()
+    busy = trace[[column for column in trace if column.endswith("_busy")]].max(axis=1)
+    longest = np.maximum(trace["compute_cycles"], np.ceil(busy - 1e-9))
+    assert (trace["stall_cycles"] == longest - trace["compute_cycles"]).all()
+    assert ((trace["limit"] == "mac") == (trace["stall_cycles"] == 0)).all()
     parts = [f"{store.name}_pj" for store in one.stores] + ["mac_pj"]
     parts += ["network_pj"] if "network_pj" in trace else []
     np.testing.assert_allclose(trace["energy_pj"], trace[parts].sum(axis=1), rtol=1e-12)
@@ -103,13 +107,14 @@ def test_more_bandwidth_or_memory_is_never_slower(name, kind, dram, factor, at, 
     st.sampled_from(NAMES),
     st.sampled_from(MAC_KINDS),
     st.sampled_from(sorted(LAYERS)),
+    st.sampled_from(["cycles", "energy"]),
     st.tuples(*[st.integers(1, 8)] * 2),
     st.tuples(*[st.integers(0, 7)] * 2),
 )
-def test_fewer_bits_never_move_more_nor_cost_more(name, kind, layer, wide, less):
+def test_fewer_bits_never_move_more_nor_cost_more(name, kind, layer, objective, wide, less):
     """Under one mapping every memory moves less; of the mappings seen the best one costs less, though it may be another one."""
     narrow = tuple(max(1, bits - fewer) for bits, fewer in zip(wide, less, strict=True))
-    one = array(name, mac_kind=kind, objective="energy")
+    one = array(name, mac_kind=kind, objective=objective)
     wide_row, narrow_row = (next(table(layer, act_bits=a, weight_bits=w).itertuples()) for a, w in (wide, narrow))
     best = spatial.best(spatial._layer(wide_row), one)
     costs = []
@@ -119,7 +124,11 @@ def test_fewer_bits_never_move_more_nor_cost_more(name, kind, layer, wide, less)
     for place, (read, write) in costs[0].words.items():
         assert costs[1].words[place][0] <= read and costs[1].words[place][1] <= write
     assert costs[1].fits[0] and costs[1].cycles[0] <= costs[0].cycles[0]
-    assert spatial.best(spatial._layer(narrow_row), one).energy_pj <= best.energy_pj * (1 + 1e-12)
+    narrow_best = spatial.best(spatial._layer(narrow_row), one)
+    if objective == "cycles":
+        assert narrow_best.cycles <= best.cycles
+    else:
+        assert narrow_best.energy_pj <= best.energy_pj * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,6 +154,23 @@ def test_multipliers_scale_with_bits():
     assert compute["bit_serial"][1].compute_cycles % 2 == 0
     assert compute["fused"][0].mac_pj == 16 * compute["fused"][1].mac_pj
     assert compute["fused"][1].cycles < compute["fused"][0].cycles
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_dataflows_keep_what_they_promise(flow):
+    one = array("nvdla-like", mappings=2000, dataflow=flow)
+    for row in table().itertuples():
+        nest = spatial.best(spatial._layer(row), one).nest
+        around, inside = nest[1], nest[2]
+        turning = [loop.dimension for loop in around if not loop.spatial]
+        if DATAFLOWS[flow].stationary:  # what does not index it turns innermost
+            stays = next(o for o in spatial._layer(row).operands if o.name == DATAFLOWS[flow].stationary)
+            indexed = [stays.indexed_by(d) for d in turning]
+            assert indexed == sorted(indexed, reverse=True)
+        if flow == "output_stationary":
+            assert not {"C", "R", "S"} & {loop.dimension for loop in nest[0]}
+        if flow == "row_stationary":
+            assert "S" not in turning and "Q" not in [loop.dimension for loop in nest[0] + inside]
 
 
 def test_an_empty_table_has_the_columns():

@@ -46,14 +46,17 @@ class Rtl(Target):
             runs = rtl.run(rtl.build(folder), images, on=hardware.core, wait_states=wait_states)
             return [int(run.cycles.sum()) for run in runs]
 
-        return Measurement(in_programs(table, work, run))
+        return Measurement(in_programs(table, work, run, hardware.core))
 
 
-def in_programs(table: pd.DataFrame, work: Path, run: Callable[[Path, list[np.ndarray]], list[int]]) -> np.ndarray:
+def in_programs(
+    table: pd.DataFrame, work: Path, run: Callable[[Path, list[np.ndarray]], list[int]], core: str | None = None
+) -> np.ndarray:
     """Latency of every row of a kernel table, in batches: int64 (rows,).
 
     Args:
         run: folder of a bare-metal program of several networks, one image for each -> latency of each.
+        core: whose function unit the kernels use, if it has one.
     """
     rng = np.random.default_rng(0)
     calls = table[["kind", *SHAPE, *BITS]].to_dict("records")
@@ -62,7 +65,7 @@ def in_programs(table: pd.DataFrame, work: Path, run: Callable[[Path, list[np.nd
         graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
         graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
         folder = work / f"{table['kind'].iloc[0]}-{start}"
-        codegen.generate_networks(graphs, folder, runtime="baremetal")
+        codegen.generate_networks(graphs, folder, runtime="baremetal", core=core)
         tensors = [graph.tensors[graph.input] for graph in graphs]
         images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
         latencies += run(folder, images)

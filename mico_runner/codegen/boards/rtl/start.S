@@ -5,6 +5,10 @@ _start:
     la sp, __stack_top
     la t0, trap
     csrw mtvec, t0
+#ifdef MICO_DOT_UNIT
+    li t0, 0x80000000 /* VexRiscv: without this bit an instruction of a custom function unit traps */
+    csrs 0xbc0, t0
+#endif
     la t0, __bss_start
     la t1, __bss_end
 1:  bgeu t0, t1, 2f

@@ -1,0 +1,25 @@
+/* 2-D convolution without groups on the dot-product unit. A fully connected layer is the 1 x 1 convolution of an image of one column. */
+#ifndef MICO_CONV2D_DOT_H
+#define MICO_CONV2D_DOT_H
+
+#include "mico.h"
+
+typedef struct {
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t pad_h, pad_w;
+    int32_t dilation_h, dilation_w;
+    uint32_t modes;       /* of MICO_DOT_CONFIG */
+    int32_t patch_words;  /* words of the unit's buffer that a patch takes */
+    int32_t positions;    /* patches in a tile: as many as fit */
+    int32_t together;     /* patches side by side whose rows fit a segment; 0: a row is longer than a cut, or has gaps, and is cut in pieces */
+    mico_range output;
+    mico_weights weights; /* rows of (kernel_h, kernel_w, in_c), packed as for every kernel */
+} mico_conv2d_dot_t;
+
+/* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c). The aligned words around x are read whole. */
+void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y);
+
+#endif
