@@ -6,7 +6,7 @@ SPEC ?= specs/quickstart.yaml
 SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu clean
+.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ verify-graphs: $(INSTALLED)  ## error of calibrated latencies on measured networ
 
 bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 	$(BIN)/python -m tests.bench
+
+fuzz: $(INSTALLED)        ## random kernel calls against the reference: on the host under sanitizers, on QEMU, on RTL (half an hour)
+	$(BIN)/python -m tests.fuzz
 
 setup-rtl: $(INSTALLED)   ## what RTL simulation needs: verilator, a RISC-V gcc (Debian's packages), the cores' Verilog
 	command -v verilator riscv64-unknown-elf-gcc >/dev/null || $(SUDO) apt-get install -y verilator gcc-riscv64-unknown-elf g++ make

@@ -45,6 +45,7 @@ setup(
         "xgboost-cpu>=3.0",
     ],
     extras_require={
+        "bench": ["onnx", "onnxruntime"],
         "rtl": ["pythondata-cpu-vexriscv"],
         "test": ["hypothesis", "import-linter", "jsonschema", "pytest", "pytest-xdist", "ruff"],
     },

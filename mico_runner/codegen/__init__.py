@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mico_runner.quant.qgraph import QGraph
 
 RUNTIMES = ("host", "baremetal")
-TILED = ("baremetal",)  # the host's compiler vectorises the plain kernels better
+TILED = ("baremetal",)  # products packed into one multiplication; the host has wide registers instead
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str
 
     if runtime not in RUNTIMES:
         raise UnknownName("codegen runtime", runtime, RUNTIMES)
-    program = lower(graph, tiles=runtime in TILED, dot_unit=core in dot_unit.CORES)
+    program = lower(graph, tiles=runtime in TILED, dot_unit=core in dot_unit.CORES, simd=runtime not in TILED)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name)}, folder)
@@ -91,7 +91,8 @@ def generate_networks(
     from mico_runner.codegen.lowering import lower
 
     tiles = runtime in TILED if tiles is None else tiles
-    programs = [lower(graph, tiles, core in dot_unit.CORES) for graph in graphs]
+    wide = not tiles and runtime not in TILED
+    programs = [lower(graph, tiles, core in dot_unit.CORES, simd=wide) for graph in graphs]
     if len({p.name for p in programs}) < len(programs):
         raise ValueError("networks in one folder need different names")
     folder = Path(folder)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mico_runner.codegen import simd
 from mico_runner.codegen.checks import check
 from mico_runner.codegen.dot_unit import DotLayer, dot_layer, in_one_row, output_mode, together
 from mico_runner.codegen.operators import OPERATORS
@@ -22,18 +23,19 @@ register restrict return short signed sizeof static struct switch typedef union 
 _TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "rtl", "rv32"}
 
 
-def lower(graph: QGraph, tiles: bool = False, dot_unit: bool = False) -> Program:
+def lower(graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False) -> Program:
     """Lower and plan a graph.
 
     Args:
         tiles: use the tiled kernels for the layers that they take.
         dot_unit: use the dot-product unit for the layers that it takes; it comes before the tiled kernels.
+        simd: use the kernel for wide registers for the layers that it takes.
 
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
     graph = replace(graph, nodes=_needed(graph))
-    lowering = Lowering(graph, tiles, dot_unit)
+    lowering = Lowering(graph, tiles, dot_unit, simd)
     for node in graph.nodes:
         check(graph, node)
         lowering.add(node)
@@ -54,10 +56,11 @@ def lower(graph: QGraph, tiles: bool = False, dot_unit: bool = False) -> Program
 class Lowering:
     """The state while nodes are lowered one by one; operators call `buffer_of`, `target`, `emit` and `row_major`."""
 
-    def __init__(self, graph: QGraph, tiles: bool = False, dot_unit: bool = False) -> None:
+    def __init__(self, graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False) -> None:
         self.graph = graph
         self.tiles = tiles
         self.dot_unit = dot_unit
+        self.simd = simd
         self.calls: list[Call] = []
         self._names: set[str] = set()
         tensor = graph.tensors[graph.input]
@@ -100,10 +103,15 @@ class Lowering:
         self.calls.append(Call(kernel, self.unique(node), node, tuple(inputs), output, fields, weights, **more))
 
     def emit_tiled(self, node: QNode, source: Buffer, output: Buffer, fields: dict, rows: np.ndarray) -> bool:
-        """Emit a convolution (its struct's geometry and output in `fields`) for the dot-product unit or as a tiled kernel.
+        """Emit a convolution (its struct's geometry and output in `fields`) for wide registers, for the dot-product unit or tiled.
 
-        False: it takes no such.
+        False: no such kernel takes it.
         """
+        if self.simd and (weights := simd.weights_of(node, rows, source.type)) is not None:
+            how = {"flip": int(source.type.signed)}
+            scratch = simd.scratch_words(weights)
+            self.emit(node.name, "conv2d_simd", [source], output, {**fields, **how}, weights, scratch_words=scratch)
+            return True
         padded = fields["pad_h"] + fields["pad_w"] > 0
         if self.dot_unit and self._emit_dot(node, source, output, fields, dot_layer(node, rows, source.type, padded)):
             return True

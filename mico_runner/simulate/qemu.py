@@ -175,9 +175,23 @@ def _parts(networks: list[dict], images: Sequence[np.ndarray], room: int) -> lis
 
 def _run_part(board: Machine, elf: Path, networks: list[dict], images: list[np.ndarray], timeout_s: float) -> Result:
     content = protocol.encode(networks, images)
+    words = execute(board, elf, np.uint32(len(content)).tobytes() + content, timeout_s)
+    runs, stack = protocol.parse(words, networks, [len(batch) for batch in images], elf.name, stack=True)
+    counts = [NetworkRun(r.outputs, np.rint(r.cycles / board.ticks).astype(np.int64)) for r in runs]
+    return Result(counts, stack)
+
+
+def execute(board: Machine, elf: Path, content: bytes, timeout_s: float = RUN_TIMEOUT_S) -> np.ndarray:
+    """Run any program of the board with `content` as its input. Returns the words that it wrote: uint32 (n,).
+
+    Raises:
+        StepSkipped: QEMU is missing.
+        StepError: the program trapped, hung or ended with another code than 0; with its last words.
+    """
+    _needs(board.qemu)
     with tempfile.TemporaryDirectory(prefix="mico-qemu-") as scratch:
         source, target = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
-        source.write_bytes(np.uint32(len(content)).tobytes() + content)
+        source.write_bytes(content)
         command = [
             *(board.qemu, *board.options, "-kernel", str(elf), "-display", "none", "-monitor", "none"),
             *("-serial", f"file:{target}"),
@@ -187,10 +201,7 @@ def _run_part(board: Machine, elf: Path, networks: list[dict], images: list[np.n
             program.checked(command, f"{elf.name} on {board.qemu}", timeout_s)
         except StepError as error:
             raise StepError(f"{error}{_last_words(_words(target), board)}") from None
-        words = _words(target)
-    runs, stack = protocol.parse(words, networks, [len(batch) for batch in images], elf.name, stack=True)
-    counts = [NetworkRun(r.outputs, np.rint(r.cycles / board.ticks).astype(np.int64)) for r in runs]
-    return Result(counts, stack)
+        return _words(target)
 
 
 def _words(path: Path) -> np.ndarray:

@@ -22,7 +22,7 @@ from mico_runner.simulate import cores, program, protocol
 from mico_runner.simulate.protocol import NetworkRun
 
 CORES = cores.RTL
-GCC, VERILATOR = "riscv64-unknown-elf-gcc", "verilator"
+GCC, OBJCOPY, VERILATOR = "riscv64-unknown-elf-gcc", "riscv64-unknown-elf-objcopy", "verilator"
 INSTALL = "make setup-rtl"
 MAX_CYCLES = 2_000_000_000  # a program that takes longer hangs
 RUN_TIMEOUT_S = 3600.0

@@ -6,9 +6,14 @@ import sys
 
 from tabulate import tabulate
 
-from tests.bench import network, quickstart, simulators
+from tests.bench import network, onnx_int8, quickstart, simulators
 
-BENCHES = {"quickstart": quickstart.bench, "network": network.bench, "simulators": simulators.bench}
+BENCHES = {
+    "int8": onnx_int8.bench,
+    "quickstart": quickstart.bench,
+    "network": network.bench,
+    "simulators": simulators.bench,
+}
 
 
 def main(names: list[str]) -> None:

@@ -56,7 +56,7 @@ def test_outputs_are_those_of_the_reference(tmp_path, on, runtime):
     for graph, x, run in zip(graphs, inputs, result.networks, strict=True):
         np.testing.assert_array_equal(run.outputs, reference.run(graph, x))
         assert run.instructions.shape == (3, 1) and run.instructions.min() > 100
-    assert 50 < result.stack_bytes < 1024
+    assert 50 < result.stack_bytes < 2048
 
 
 @each_machine

@@ -1,5 +1,37 @@
 #include "mico_max_pool2d.h"
 
+#if defined __SSE2__ || defined __ARM_NEON
+
+/* Bytes to bytes, for wide registers: all channels of a tap, then the next tap. `flip` as below. */
+static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t flip)
+{
+    const int32_t channels = w->channels, row = w->in_w * channels;
+    const uint8_t sign = (uint8_t)flip;
+
+    for (int32_t oy = 0; oy < w->out_h; oy++) {
+        int32_t y0, y1;
+        mico_span(oy, w->stride_h, w->pad_h, w->kernel_h, w->in_h, &y0, &y1);
+        for (int32_t ox = 0; ox < w->out_w; ox++, y += channels) {
+            int32_t x0, x1;
+            mico_span(ox, w->stride_w, w->pad_w, w->kernel_w, w->in_w, &x0, &x1);
+            for (int32_t c = 0; c < channels; c++)
+                y[c] = sign; /* the smallest */
+            for (int32_t iy = y0; iy < y1; iy++) {
+                for (int32_t ix = x0; ix < x1; ix++) {
+                    const uint8_t *restrict from = x + iy * row + ix * channels;
+                    uint8_t *restrict to = y;
+                    for (int32_t c = 0; c < channels; c++) {
+                        const uint8_t q = from[c] ^ sign, best = to[c] ^ sign;
+                        to[c] = (q > best ? q : best) ^ sign;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#else
+
 /* Bytes to bytes: channels together, tap by tap. `flip` is 0x80 for signed ones, whose order it makes that of unsigned ones. */
 static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t flip)
 {
@@ -28,6 +60,8 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
         }
     }
 }
+
+#endif
 
 void mico_max_pool2d(const mico_max_pool2d_t *p, const void *x, void *y)
 {

@@ -1,0 +1,86 @@
+"""A few random kernel calls on each target against the reference; `make fuzz` runs thousands."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from mico_runner.errors import StepError
+from mico_runner.simulate import qemu
+from tests.fuzz import driver
+from tests.fuzz.__main__ import fuzz, main
+from tests.fuzz.cases import Setting, random_case
+
+TOOLS = {
+    **dict.fromkeys(driver.HOSTS, ("gcc",)),
+    **{name: (board.gcc, board.qemu) for name, board in qemu.MACHINES.items()},
+    "full": ("verilator", "riscv64-unknown-elf-gcc", "g++", "make"),
+}
+
+
+def needs(target: str) -> None:
+    missing = [tool for tool in TOOLS[target] if shutil.which(tool) is None]
+    if target == "full" and importlib.util.find_spec("pythondata_cpu_vexriscv") is None:
+        missing.append("pythondata-cpu-vexriscv")
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "cases"), [("host", 60), ("avx2", 30), ("native", 30), ("rv32", 10), ("cortex-m3", 10), ("full", 3)]
+)
+def test_random_calls_of_every_kernel(target, cases, tmp_path):
+    needs(target)
+    done, failures = fuzz(target, cases, seed=7, folder=tmp_path)
+    assert not failures, failures
+    assert min(done.values()) >= cases
+    assert {"mico_conv2d", "mico_linear", "mico_add", "mico_transpose", "mico_conv2d_bytes"} <= set(done)
+
+
+def some_cases(count: int = 60):
+    rng = np.random.default_rng(3)
+    settings = [Setting(kind, 4, 8, False, True, False, False) for kind in ("conv2d", "linear", "max_pool2d")]
+    return [random_case(settings[i % 3], rng) for i in range(count)]
+
+
+def broken_kernels(tmp_path, monkeypatch, old: str, new: str) -> None:
+    folder = tmp_path / "kernels"
+    shutil.copytree(driver.KERNELS, folder)
+    text = (folder / "mico.h").read_text()
+    assert old in text
+    (folder / "mico.h").write_text(text.replace(old, new))
+    monkeypatch.setattr(driver, "KERNELS", folder)
+
+
+def test_a_wrong_rounding_is_found(tmp_path, monkeypatch):
+    needs("host")
+    broken_kernels(tmp_path, monkeypatch, "(acc + ((int64_t)1 << (shift - 1))) >> shift", "acc >> shift")
+    cases = some_cases()
+    functions = sorted({driver.Function.of(call) for case in cases for call in case.calls})
+    found = driver.run(cases, functions, "host", tmp_path)
+    assert any(not np.array_equal(x, case.expected) for x, case in zip(found, cases, strict=True))
+
+
+def test_a_read_beyond_a_tensor_is_found(tmp_path, monkeypatch):
+    needs("host")
+    beyond = "acc += u[i] * w[i] + 0 * ((const volatile uint8_t *)u)[n];"
+    broken_kernels(tmp_path, monkeypatch, "acc += u[i] * w[i];", beyond)
+    cases = some_cases()
+    functions = sorted({driver.Function.of(call) for case in cases for call in case.calls})
+    with pytest.raises(StepError, match="AddressSanitizer: heap-buffer-overflow"):
+        driver.run(cases, functions, "host", tmp_path)
+
+
+def test_a_mismatch_ends_the_command_with_1(monkeypatch, capsys):
+    from collections import Counter
+
+    monkeypatch.setattr(sys, "argv", ["fuzz", "--host", "5", "--simd", "0", "--qemu", "0", "--rtl", "0"])
+    monkeypatch.setattr("tests.fuzz.__main__.fuzz", lambda *_: (Counter({"mico_add": 5}), ["mico_add: it differs"]))
+    assert main() == 1
+    out = capsys.readouterr().out
+    assert "5 cases, 1 mismatches" in out and "mico_add: it differs" in out

@@ -1,0 +1,106 @@
+"""Cases per kernel and target, a table, exit 1 at a mismatch: `python -m tests.fuzz --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from mico_runner.errors import StepSkipped
+from tests.fuzz.cases import Case, Setting, random_case, random_setting
+from tests.fuzz.driver import Function, run
+
+SURVEY = 4000  # random settings, to see which kernels there are
+BATCH = 3000  # cases of one run
+FAILURES_SHOWN = 5
+
+
+def survey(rng: np.random.Generator) -> tuple[list[Function], dict[str, list[Setting]]]:
+    """All functions, in a fixed order, and settings that lead to each."""
+    functions: set[Function] = set()
+    settings: dict[str, list[Setting]] = {}
+    for _ in range(SURVEY):
+        setting = random_setting(rng)
+        case = random_case(setting, rng)
+        functions |= {Function.of(call) for call in case.calls}
+        settings.setdefault(case.calls[-1].function, []).append(setting)
+    return sorted(functions), settings
+
+
+def fuzz(target: str, per_kernel: int, seed: int, folder: Path, only: str = "") -> tuple[Counter, list[str]]:
+    """Cases run by kernel (that of a case's last call), and a line for each case that differs."""
+    rng = np.random.default_rng([seed, sum(target.encode())])
+    functions, settings = survey(rng)
+    done: Counter = Counter()
+    failures: list[str] = []
+    plan = [name for name in sorted(settings) if only in name for _ in range(per_kernel)]
+    cases: list[Case] = []
+    while plan or cases:
+        while plan and len(cases) < BATCH:
+            name = plan[-1]
+            setting = settings[name][rng.integers(len(settings[name]))]
+            case = random_case(setting, rng)
+            if case.calls[-1].function == name:
+                cases.append(case)
+                plan.pop()
+            elif {Function.of(call) for call in case.calls} <= set(functions):
+                cases.append(case)  # few outputs lead to another kernel: one more case of that
+        for case, found in zip(cases, run(cases, functions, target, folder), strict=True):
+            done[case.calls[-1].function] += 1
+            if not np.array_equal(found, case.expected):
+                at = int(np.flatnonzero(found != case.expected)[0])
+                failures.append(
+                    f"{case.calls[-1].function}: {case.text}: element {at} is {found[at]}, not {case.expected[at]}"
+                )
+        cases = []
+        print(f"{target}: {sum(done.values())} cases, {len(failures)} differ", file=sys.stderr, flush=True)
+    return done, failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", type=int, default=10000, help="cases per kernel on the host, under sanitizers")
+    parser.add_argument("--simd", type=int, default=2000, help="the same, compiled for AVX2 and for this processor")
+    parser.add_argument("--qemu", type=int, default=500, help="on each machine of QEMU")
+    parser.add_argument("--rtl", type=int, default=100, help="on the RTL of VexRiscv Full")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="kernels whose name contains this")
+    options = parser.parse_args()
+    counts: dict[str, Counter] = {}
+    failures: list[str] = []
+    wanted = {
+        "host": options.host,
+        "avx2": options.simd,
+        "native": options.simd,
+        "rv32": options.qemu,
+        "cortex-m3": options.qemu,
+        "full": options.rtl,
+    }
+    with tempfile.TemporaryDirectory(prefix="mico-fuzz-") as folder:
+        for target, per_kernel in wanted.items():
+            started = time.monotonic()
+            try:
+                counts[target], found = (
+                    fuzz(target, per_kernel, options.seed, Path(folder), options.only) if per_kernel else ({}, [])
+                )
+            except StepSkipped as missing:
+                print(f"{target}: skipped, {missing}", file=sys.stderr)
+                continue
+            failures += found
+            print(f"{target}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    kernels = sorted({kernel for done in counts.values() for kernel in done})
+    rows = [[kernel, *(counts[t].get(kernel, 0) for t in counts)] for kernel in kernels]
+    print(tabulate(rows, headers=["kernel", *counts], intfmt=","))
+    print(f"{sum(sum(done.values()) for done in counts.values()):,} cases, {len(failures)} mismatches")
+    print("\n".join(failures[:FAILURES_SHOWN]))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
