@@ -38,6 +38,13 @@ class CodegenResult:
     memory: list[Placement]
 
 
+def families(runtime: str, core: str | None = None) -> dict[str, bool]:
+    """Which kernels a program for this runtime and core is made of: the keywords of `lowering.lower`."""
+    from mico_runner.codegen import dot_unit
+
+    return {"tiles": runtime in TILED, "dot_unit": core in dot_unit.CORES, "simd": runtime not in TILED}
+
+
 def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str | None = None) -> CodegenResult:
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
 
@@ -48,12 +55,12 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str
         UnknownName: for a runtime that does not exist.
         StepError: when a node has no kernel or breaks a bound of `quant.qgraph`.
     """
-    from mico_runner.codegen import dot_unit, emit
+    from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
 
     if runtime not in RUNTIMES:
         raise UnknownName("codegen runtime", runtime, RUNTIMES)
-    program = lower(graph, tiles=runtime in TILED, dot_unit=core in dot_unit.CORES, simd=runtime not in TILED)
+    program = lower(graph, **families(runtime, core))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name)}, folder)
@@ -87,12 +94,13 @@ def generate_networks(
     Returns:
         Their `program.Program`s, in order.
     """
-    from mico_runner.codegen import dot_unit, emit
+    from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
 
-    tiles = runtime in TILED if tiles is None else tiles
-    wide = not tiles and runtime not in TILED
-    programs = [lower(graph, tiles, core in dot_unit.CORES, simd=wide) for graph in graphs]
+    chosen = families(runtime, core)
+    if tiles is not None:
+        chosen |= {"tiles": tiles, "simd": chosen["simd"] and not tiles}
+    programs = [lower(graph, **chosen) for graph in graphs]
     if len({p.name for p in programs}) < len(programs):
         raise ValueError("networks in one folder need different names")
     folder = Path(folder)

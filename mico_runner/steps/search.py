@@ -36,7 +36,7 @@ class Search(Step):
 
         import pandas as pd
 
-        from mico_runner import hardware, search
+        from mico_runner import codegen, hardware, search
         from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
 
         section = ctx.spec["search"]
@@ -54,7 +54,8 @@ class Search(Step):
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
         int8_costs = _costs(network, device, only_int8, latency)
         reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
-        others = {"ram_bytes": lambda population: _arena_bytes(ptq, space, population, _tiles(ctx))}
+        kernels = codegen.families((ctx.spec["codegen"] or {}).get("runtime", "host"), device.core)
+        others = {"ram_bytes": lambda population: _arena_bytes(ptq, space, population, kernels)}
         if "energy" in costs and latency:
             others["edp"] = lambda population: problem.cost("energy", population) * problem.cost("latency", population)
             reference["edp"] = reference["energy"] * reference["latency"]
@@ -199,19 +200,11 @@ def _constraints(section: dict[str, Any], reference: dict[str, float], accuracy:
     return constraints
 
 
-def _tiles(ctx: StepContext) -> bool:
-    """Whether the program that would be generated has tiled kernels, which need other scratch memory."""
-    from mico_runner import codegen
-
-    return bool(ctx.spec["codegen"]) and ctx.spec["codegen"]["runtime"] in codegen.TILED
-
-
-def _arena_bytes(ptq, space: Space, population: np.ndarray, tiles: bool) -> np.ndarray:
-    """(P,) planned RAM of each configuration."""
+def _arena_bytes(ptq, space: Space, population: np.ndarray, families: dict[str, bool]) -> np.ndarray:
+    """(P,) planned RAM of each configuration, scratch of the kernels that the program would have included."""
     import numpy as np
 
     from mico_runner.codegen.lowering import lower
 
-    return np.array(
-        [lower(ptq.quantize(space.decode(config)), tiles).arena_bytes for config in population], dtype=float
-    )
+    programs = (lower(ptq.quantize(space.decode(config)), **families) for config in population)
+    return np.array([program.arena_bytes for program in programs], dtype=float)
