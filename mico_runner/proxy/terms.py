@@ -49,8 +49,12 @@ def sizes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     )
 
 
-def physical_terms(table: pd.DataFrame) -> pd.DataFrame:
-    """The terms of each row, float64, non-negative; a latency is a non-negative combination of them."""
+def physical_terms(table: pd.DataFrame, runs: bool = False) -> pd.DataFrame:
+    """The terms of each row, float64, non-negative; a latency is a non-negative combination of them.
+
+    Args:
+        runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
+    """
     N, M, K, inputs = sizes(table)
     ones = np.ones(len(table))
     terms = {
@@ -88,6 +92,9 @@ def physical_terms(table: pd.DataFrame) -> pd.DataFrame:
         "array_steps": N * np.ceil(M / WORD) * passes,
         "padded_weight_bits": M * passes * BRICK_BITS / products * weight,  # stored in whole passes
     }
+    if runs:
+        image = (table["in_h"] * table["in_w"] > 1).to_numpy()
+        terms["patch_runs"] = np.where(image, N * table["kernel_h"].to_numpy(float), 0.0)
     return pd.DataFrame(terms, index=table.index)
 
 

@@ -49,10 +49,11 @@ class Auto(Strategy):
         return known_shapes.predict(self.known_, table, unknown)
 
     def candidates(self) -> list[Strategy]:
-        """Bit-widths free or alike; costs added up or overlapping; and trees, for data without that structure."""
+        """Bit-widths free or alike; patches gathered in runs; costs that overlap; and trees, for data without that structure."""
         return [
             Hybrid(power=1, bit_penalty=1e-4, tune=False, complete=False, seed=self.seed),
             Hybrid(power=1, bit_penalty=1e-1, tune=False, complete=False, seed=self.seed),
+            Hybrid(power=1, bit_penalty=1e-4, runs=True, tune=False, complete=False, seed=self.seed),
             Hybrid(power=2, bit_penalty=1e-1, tune=False, complete=False, seed=self.seed),
             Single(seed=self.seed),
         ]

@@ -15,6 +15,7 @@ from mico_runner.proxy.strategies.structural import Structural
     params={
         "power": {"type": "number", "min": 1, "max": 8},
         "bit_penalty": {"type": "number", "min": 0, "max": 1000},
+        "runs": {"type": "boolean"},
         "tune": {"type": "boolean"},
         "complete": {"type": "boolean"},
     },
@@ -25,23 +26,30 @@ class Hybrid(Strategy):
     A shape that was profiled at some bit-widths is completed from its own rows instead (`known_shapes`).
 
     Args:
-        power, bit_penalty: of `structural`.
+        power, bit_penalty, runs: of `structural`.
         tune: choose the process' hyper-parameters by leave-one-shape-out error; otherwise fixed ones.
         complete: complete known shapes; without, they are predicted as any other.
     """
 
     def __init__(
-        self, power: float = 1, bit_penalty: float = 1e-3, tune: bool = True, complete: bool = True, seed: int = 0
+        self,
+        power: float = 1,
+        bit_penalty: float = 1e-3,
+        runs: bool = False,
+        tune: bool = True,
+        complete: bool = True,
+        seed: int = 0,
     ) -> None:
         self.power = power
         self.bit_penalty = bit_penalty
+        self.runs = runs
         self.tune = tune
         self.complete = complete
         self.seed = seed
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Hybrid:
         latency, rng = np.asarray(latency, dtype=float), np.random.default_rng(self.seed)
-        self.structure_ = Structural(self.power, self.bit_penalty).fit(table, latency)
+        self.structure_ = Structural(self.power, self.bit_penalty, self.runs).fit(table, latency)
         self.residual_ = residual.fit(table, np.log(latency / self.structure_.predict(table)), self.tune, rng)
         self.known_ = known_shapes.fit(table, latency, rng) if self.complete else None
         return self
