@@ -18,10 +18,10 @@ test: $(INSTALLED)        ## all tests, lint and import directions
 	$(BIN)/ruff check mico_runner tests setup.py
 	$(BIN)/ruff format --check mico_runner tests setup.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(INSTALLED)   ## the tests that take seconds
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(INSTALLED)        ## format and fix what ruff can
 	$(BIN)/ruff format mico_runner tests setup.py

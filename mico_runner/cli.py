@@ -22,6 +22,8 @@ OK, REGRESSION, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 4, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 1 regression, 2 usage, 3 gate, 4 failed step, 130 interrupted)."""
+    # Before numpy is there: threads slow the many small factorisations down, and change the last bits of sums.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser, verbs = _parser()
     if arguments and arguments[0] not in (*verbs, "-h", "--help", "--version"):
