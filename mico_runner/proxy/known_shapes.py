@@ -56,7 +56,8 @@ def fit(table: pd.DataFrame, latency: np.ndarray, rng: np.random.Generator) -> d
     terms = physical_terms(everything).to_numpy().reshape(*expected.shape, -1)
     observed = [(rows_ := np.flatnonzero(shape_of == s), pair_of[rows_]) for s in range(len(shapes))]
     ratio = latency[rows] / expected[shape_of, pair_of] - 1
-    covariances = [_covariances(pairs, e, t) for e, t in zip(expected, terms, strict=True)]
+    kernels = _bit_kernels(pairs)
+    covariances = [_covariances(kernels, e, t) for e, t in zip(expected, terms, strict=True)]
     completed = _completed(covariances, observed, ratio, rng)
     if len(shapes) > 1:
         features = shape_features(table, shape_of, len(shapes))
@@ -109,9 +110,8 @@ def _bit_kernels(pairs: np.ndarray) -> np.ndarray:
     )
 
 
-def _covariances(pairs: np.ndarray, expected: np.ndarray, terms: np.ndarray) -> np.ndarray:
+def _covariances(kernels: np.ndarray, expected: np.ndarray, terms: np.ndarray) -> np.ndarray:
     """What one shape's f may be made of, (kernels, pairs, pairs)."""
-    kernels = _bit_kernels(pairs)
     absolute = np.exp(np.log(expected).mean()) / expected
     size = terms.mean(axis=0)
     shares = terms / np.where(size > 0, size, 1.0) * absolute[:, None]

@@ -2,7 +2,7 @@
 
 Without data there is no accuracy. What stands for it is the signal-to-quantisation-noise ratio (SQNR) of the output, which for a chain of
 layers follows from those of all weights and activations: 1 / SQNR = sum of 1 / SQNR_i (D. Lin, S. Talathi, V. Annapureddy, "Fixed Point
-Quantization of Deep Convolutional Networks", ICML 2016, eq. 13). The noise therefore adds up over the layers, as costs do, and the best
+Quantization of Deep Convolutional Networks", ICML 2016). The noise therefore adds up over the layers, as costs do, and the best
 allocation is a multiple-choice knapsack. Each quantiser is the best uniform one for normally distributed values (J. Max, "Quantizing for
 Minimum Distortion", IRE Trans. 1960). A layer that is more sensitive than others is not known as such: that takes data, and `search`.
 """

@@ -39,6 +39,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "structural, bits free": {"strategy": "structural", "params": {"bit_penalty": 1e-4}},
     "hybrid, bits alike": {"strategy": "hybrid", "params": {"bit_penalty": 1e-1}},
     "hybrid, bits free": {"strategy": "hybrid", "params": {"bit_penalty": 1e-4}},
+    "hybrid, runs": {"strategy": "hybrid", "params": {"bit_penalty": 1e-4, "runs": True}},
     "hybrid, power 2": {"strategy": "hybrid", "params": {"bit_penalty": 1e-1, "power": 2}},
     "ensemble": {"strategy": "ensemble"},
     "auto": {"strategy": "auto"},
