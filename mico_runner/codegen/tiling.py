@@ -19,6 +19,22 @@ OUTPUTS = 4  # MICO_NARROW
 CODES = 4  # in a word, as bytes
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
 _BYTE = 0x01010101
+TABLE = (  # name, activation bits, weight bits, unit, lanes
+    ("lanes8_2x1", 2, 1, "mico_lanes", 4),
+    ("tables_2x1", 2, 1, "mico_tables", 4),
+    ("lanes8_4x1", 4, 1, "mico_lanes", 4),
+    ("lanes16_8x1", 8, 1, "mico_lanes", 2),
+    ("tables_8x1", 8, 1, "mico_tables", 2),
+    ("lanes8_2x2", 2, 2, "mico_lanes", 4),
+    ("lanes8_4x2", 4, 2, "mico_lanes", 4),
+    ("lanes16_8x2", 8, 2, "mico_lanes", 2),
+    ("tables_8x2", 8, 2, "mico_tables", 2),
+    ("lanes8_2x4", 2, 4, "mico_lanes", 4),
+    ("lanes16_4x4", 4, 4, "mico_lanes", 2),
+    ("lanes16_8x4", 8, 4, "mico_lanes", 2),
+    ("lanes16_4x8", 4, 8, "mico_lanes", 2),
+    ("bytes", 8, 8, "mico_bytes", 2),
+)
 
 
 @dataclass(frozen=True)
@@ -42,14 +58,6 @@ class Scheme:
     @property
     def scale(self) -> int:
         return 2 if self.bits == 1 and self.offset else 1
-
-    @property
-    def group(self) -> int:
-        """Words of four codes that the kernel takes at a time (GROUP in mico_lanes.c)."""
-        if self.unit != "mico_lanes":
-            return 1
-        steps = WORD // self.bits // self.lanes
-        return min(steps, 4 if steps < 16 else 8) * self.lanes // CODES
 
     @property
     def order(self) -> np.ndarray:
@@ -82,27 +90,28 @@ class Tiled:
         return one and geometry["in_c"] == CODES * self.code_words
 
 
-def scheme_of(weight_bits: int, activation: QType, padded: bool) -> Scheme | None:
-    """The scheme for a layer; None when there is none (3, 5, 6 or 7 bits of weights).
+def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
+    """The schemes that can hold a layer's bits; none when weights have 3, 5, 6 or 7.
 
     Args:
         weight_bits: in memory.
         padded: whether the convolution has zero padding, which a signed bit (-1, +1) cannot stand for.
     """
     if weight_bits not in (1, 2, 4, 8):
-        return None
-    bits, offset = activation.bits, 1 << (weight_bits - 1)
-    if weight_bits == 1 and bits == 1 and not (activation.is_sign and padded):
-        return Scheme("signs" if activation.is_sign else "bits", "mico_bits", 1, 32, 1, half=activation.is_sign)
-    bits = 2 if bits == 1 else bits  # -1 and +1 are the codes 0 and 2, and padding is 1
-    if bits <= 2 and weight_bits <= 4:
-        return Scheme(f"lanes8_2x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
-    if bits <= 4 and weight_bits <= 2:
-        return Scheme(f"lanes8_4x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
-    if bits <= 4 or weight_bits <= 4:
-        top = 4 if bits <= 4 and weight_bits >= 4 else 8
-        return Scheme(f"lanes16_{top}x{weight_bits}", "mico_lanes", weight_bits, 2, offset)
-    return Scheme("bytes", "mico_bytes", 8, 2, offset)
+        return []
+    found: list[Scheme] = []
+    offset = 1 << (weight_bits - 1)
+    if weight_bits == 1 and activation.bits == 1 and not (activation.is_sign and padded):
+        found.append(Scheme("signs" if activation.is_sign else "bits", "mico_bits", 1, 32, 1, half=activation.is_sign))
+    bits = max(activation.bits, 2)  # -1 and +1 are the codes 0 and 2, and padding is 1
+    for name, most, weights, unit, lanes in TABLE:
+        if weights == weight_bits and bits <= most:
+            found.append(Scheme(name, unit, weights, lanes, offset))
+    return found
+
+
+def choose(candidates, taps, outputs, positions):
+    return candidates[0]
 
 
 def tiled(
@@ -114,15 +123,16 @@ def tiled(
         rows: int8 (outputs, taps), in the kernel's order.
         positions: output positions (rows of a matrix) that share the weights.
     """
-    scheme = scheme_of(storage_bits(node.weight_bits), activation, padded)
-    if scheme is None or len(rows) < OUTPUTS:
+    candidates = schemes(storage_bits(node.weight_bits), activation, padded)
+    if not candidates or len(rows) < OUTPUTS:
         return None
+    scheme = choose(candidates, rows.shape[1], len(rows), positions)
     rows = rows.astype(np.int64)
     scales = requantisation(node, output, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
         return None
     count, taps = rows.shape
-    words, code_words = row_words(taps, scheme.bits), -(-taps // (CODES * scheme.group)) * scheme.group
+    words, code_words = row_words(taps, scheme.bits), -(-taps // CODES)
     codes = (rows + scheme.offset) // scheme.scale
     codes = np.pad(codes, ((0, 0), (0, words * WORD // scheme.bits - taps)))
     codes = codes.reshape(count, words, -1)[:, :, scheme.order].reshape(count, -1)
@@ -138,14 +148,20 @@ def tiled(
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),
     )
+    tile = 8 if scheme.name == "tables_2x1" else POSITIONS
+    wide = positions >= tile
     patch_words = words if scheme.lanes == WORD else code_words * CODES // scheme.lanes
+    patches = patch_words * (tile if wide else 1)
+    if scheme.unit == "mico_tables":
+        patches = (8 if wide else 1) * code_words
+        patches += 16 * 16 * (2 if wide else 1) + min(count, 64) * (tile if wide else 1)
     return Tiled(
         scheme=scheme,
         weights=weights,
         flip=0x80 * _BYTE if activation.signed else 0,
         less=(0x80 - shift) * _BYTE if activation.signed else 0,
         code_words=code_words,
-        scratch_words=code_words + patch_words * (POSITIONS if positions >= POSITIONS else 1),
+        scratch_words=code_words + patches,
     )
 
 

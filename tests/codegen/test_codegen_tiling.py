@@ -10,7 +10,7 @@ from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
 from mico_runner.codegen.packing import unpack_rows
-from mico_runner.codegen.tiling import requantisation, scheme_of, tiled
+from mico_runner.codegen.tiling import requantisation, schemes, tiled
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
