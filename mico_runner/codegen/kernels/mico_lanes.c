@@ -96,10 +96,10 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
         ROW_STEP(others, t)                                                                                            \
     }
 
-/* Rows are read in groups of steps: as many as a word of weights has, four or, of sixteen, eight at most; the REST one code word at
- * a time. */
+/* Rows are read in groups of steps: as many as a word of weights has, at most four or, of 16 bits each lane, eight; the REST one
+ * code word at a time. */
 #define STEPS(bits, each) ((each)*8 / (bits)) /* of a word of weights; `each` words of the patch for one of codes */
-#define GROUP(bits, each) (STEPS(bits, each) < 4 ? STEPS(bits, each) : STEPS(bits, each) < 16 ? 4 : 8)
+#define GROUP(bits, each) (STEPS(bits, each) < 4 ? STEPS(bits, each) : (each) == 1 || STEPS(bits, each) < 8 ? 4 : 8)
 
 #define FULL(bits, each, code_words) ((uint32_t)((code_words) / (GROUP(bits, each) / (each))))
 #define REST(bits, each, code_words) ((uint32_t)((code_words) % (GROUP(bits, each) / (each)))) /* code words */
