@@ -6,7 +6,7 @@ import sys
 
 from tabulate import tabulate
 
-from tests.bench import kernels, network, onnx_int8, quickstart, simulators
+from tests.bench import kernels, network, onnx_int8, quickstart, simulators, tiles
 
 BENCHES = {
     "int8": onnx_int8.bench,
@@ -14,6 +14,7 @@ BENCHES = {
     "network": network.bench,
     "simulators": simulators.bench,
     "kernels": kernels.bench,
+    "tiles": tiles.bench,
 }
 
 
