@@ -74,7 +74,7 @@ def measure(section: dict[str, Any], journal: Path, progress: Any = None, seed: 
 
 
 def _fair(cases: list[Case], rng: np.random.Generator) -> list[Case]:
-    """Shuffled, so that no operation falls into one bad moment; any beginning of it has its share of each operation, precision and batch."""
+    """Shuffled, so that no operation falls into one bad moment; every beginning has its share of each operation, precision, batch."""
     groups = defaultdict(list)
     for number, case in enumerate(cases):
         groups[case.op, case.precision, case.batch].append(number)

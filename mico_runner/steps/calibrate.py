@@ -73,8 +73,8 @@ class Calibrate(Step):
         ctx.metric("calibrate.coverage", len(points) / wanted_points, "ratio", "higher", volatile=True)
         if len(points) < wanted_points:
             ctx.log(
-                f"calibrate: {len(points)} of {wanted_points} sizes fitted into budget {section['budget']}; fewer precisions or batches, or"
-                " budget full, leave time for more sizes of each"
+                f"calibrate: budget {section['budget']} had time for {len(points)} of {wanted_points} sizes; fewer precisions or batches"
+                " leave more for each"
             )
         models = {precision: machine.estimator(points, precision, ctx.seed) for precision in section["precisions"]}
         fit = dict(wanted["fit"]) if isinstance(wanted, dict) else {}
