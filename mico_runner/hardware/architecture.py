@@ -98,7 +98,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Feed:
-    """How one operand reaches a memory; energy is per bit and instance. See `simulate.hierarchy.Network`."""
+    """How one operand reaches a memory; energy is per bit and instance. See `simulate.machine.Network`."""
 
     bandwidth: float = inf
     overlapped: bool = True

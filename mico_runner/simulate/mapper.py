@@ -17,7 +17,9 @@ from time import monotonic
 import numpy as np
 
 from mico_runner.errors import UsageError
-from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, tile_words
+from mico_runner.simulate.hierarchy import evaluate
+from mico_runner.simulate.machine import Loop, Machine, Operand
+from mico_runner.simulate.traffic import tile_words
 
 OBJECTIVES = ("cycles", "energy", "edp")
 _BATCH = 8192

@@ -13,7 +13,9 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.simulate import hierarchy
-from mico_runner.simulate.hierarchy import Accesses, Cost, Loop, Machine, Operand
+from mico_runner.simulate.hierarchy import Cost
+from mico_runner.simulate.machine import Loop, Machine, Operand
+from mico_runner.simulate.traffic import Accesses, tile_words
 
 Place = tuple[str, str]  # memory, operand
 
@@ -80,7 +82,7 @@ def evaluate(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Mac
         each_way = np.maximum(reads / memory.read_words, writes / memory.write_words)
         needed[memory.name] = np.maximum(each_way, (reads + writes) / memory.shared_words)
         energy[memory.name] = dense.instances[memory.name] * spent
-    for memory, tiles in zip(machine.memories, hierarchy.tile_words(nest, operands, machine), strict=True):
+    for memory, tiles in zip(machine.memories, tile_words(nest, operands, machine), strict=True):
         for name, tile in tiles.items():
             own = sparsity.share((name,)) if (memory.name, name) in sparsity.compressed else 1.0
             held[memory.name] = held[memory.name] + np.ceil(tile * own - 1e-9)

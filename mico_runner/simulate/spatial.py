@@ -17,7 +17,7 @@ from mico_runner.hardware import Architecture, Hardware
 from mico_runner.hardware.architecture import NARROWEST, OPERANDS
 from mico_runner.simulate import hierarchy, mapper
 from mico_runner.simulate.dataflow import DATAFLOWS, DIMENSIONS, unrollings
-from mico_runner.simulate.hierarchy import Machine, Memory, Network, Operand
+from mico_runner.simulate.machine import Loop, Machine, Memory, Network, Operand
 
 KINDS = ("conv2d", "linear")
 
@@ -229,7 +229,7 @@ def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
     }
 
 
-def describe(nest: list[list[hierarchy.Loop]], on: Machine) -> str:
+def describe(nest: list[list[Loop]], on: Machine) -> str:
     """A mapping in one line: per memory, outermost first, its loops; those side by side in brackets."""
     parts = []
     for memory, loops in zip(on.memories, nest, strict=True):

@@ -18,7 +18,7 @@ import pytest
 from mico_runner import hardware
 from mico_runner.kernel_table import kernel_table
 from mico_runner.simulate import hierarchy, spatial
-from mico_runner.simulate.hierarchy import Loop
+from mico_runner.simulate.machine import Loop
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")

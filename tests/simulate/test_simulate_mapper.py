@@ -8,7 +8,7 @@ import pytest
 
 from mico_runner.errors import UsageError
 from mico_runner.simulate import hierarchy, mapper, timeloop
-from mico_runner.simulate.hierarchy import Machine, Memory
+from mico_runner.simulate.machine import Loop, Machine, Memory
 
 NAMES = ("Weights", "Inputs", "Outputs")
 PJ = {"DRAM": dict.fromkeys(NAMES, 64.0), "SRAM": dict.fromkeys(NAMES, 2.0), "RF": dict.fromkeys(NAMES, 0.1)}
@@ -40,9 +40,8 @@ def test_a_space_seen_whole_gives_its_optimum():
             inner = {"K": k, "C": c, "P": p, "R": r}
             outer = {"K": 2 // k, "C": 6 // c, "P": 4 // p, "R": 3 // r}
             nest = [
-                [hierarchy.Loop(d, np.array([outer[d]])) for d in order]
-                + [hierarchy.Loop("K", np.array([2]), spatial=True)],
-                [hierarchy.Loop(d, np.array([inner[d]])) for d in order],
+                [Loop(d, np.array([outer[d]])) for d in order] + [Loop("K", np.array([2]), spatial=True)],
+                [Loop(d, np.array([inner[d]])) for d in order],
             ]
             cost = hierarchy.evaluate(nest, operands, machine)
             cheapest = min(cheapest, cost.total_pj[0] if cost.fits[0] else np.inf)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mico_runner.simulate import dataflow, mapper, timeloop
-from mico_runner.simulate.hierarchy import Machine, Memory, Network
+from mico_runner.simulate.machine import Machine, Memory, Network
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 pytestmark = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
