@@ -37,6 +37,7 @@ _COUNT, _BITS = _figure(("elements",), whole=True), _figure(("bits",), whole=Tru
 _SIZE, _SPEED = _figure(tuple(_SIZES)), _figure(tuple(_SPEEDS))
 _ACCESS = _figure(("pJ per access", "pJ per bit"), min=0)
 _AREA = _figure(("um2",))
+_MEMORY_AREA = _figure(("um2", "um2 per bit"))
 _WAYS = {"read": _SPEED, "write": _SPEED, "shared": _SPEED}
 _FEED = {
     "bandwidth": _SPEED,
@@ -66,7 +67,7 @@ _MEMORY = {
     "bandwidth": {"type": "dict", "schema": _WAYS, "default": {}},
     "energy": {**_ACCESS, "required": True},
     "write_energy": _ACCESS,
-    "area": _AREA,
+    "area": _MEMORY_AREA,
     "network": {
         "type": "dict",
         "keysrules": {"type": "string", "allowed": list(OPERANDS)},
@@ -156,14 +157,6 @@ class Architecture:
     output_bits: int
     stores: tuple[Store, ...]
 
-    @property
-    def area_um2(self) -> float | None:
-        """Multipliers and memories on the chip; None unless the area of each is known. The outermost memory lies outside."""
-        elements = self.rows * self.columns
-        parts = [(elements, self.mac_area_um2)]
-        parts += [(elements if store.per_element else 1, store.area_um2) for store in self.stores[1:]]
-        return None if any(area is None for _, area in parts) else sum(count * area for count, area in parts)
-
 
 def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Problem]:
     """What is wrong with a description whose form is right: no home, no room, no order."""
@@ -184,6 +177,8 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Pr
         yield fail(("memories", 0, "keeps"), text)
     if "size" in memories[0]:
         yield fail(("memories", 0, "size"), "the outermost memory holds whole layers; allowed: no size", of_key=True)
+    if "area" in memories[0]:
+        yield fail(("memories", 0, "area"), "the outermost memory lies outside the chip; allowed: no area", of_key=True)
     names: set[str] = set()
     for i, memory in enumerate(memories):
         at: Keys = ("memories", i)
@@ -287,16 +282,17 @@ def _store(memory: Mapping[str, Any]) -> Store:
         )
         for name, feed in memory.get("network", {}).items()
     )
+    size, area = scaled(memory.get("size"), _SIZES), memory.get("area")
     return Store(
         name=memory["name"],
         per_element=memory["per"] == "element",
         beside=memory.get("beside", False),
         keeps=tuple(memory["keeps"]),
-        size=scaled(memory.get("size"), _SIZES) / (2 if memory.get("double_buffered") else 1),
+        size=size / (2 if memory.get("double_buffered") else 1),
         width=width,
         **ways,
         read_pj=per_bit(memory["energy"]),
         write_pj=per_bit(memory.get("write_energy", memory["energy"])),
-        area_um2=memory["area"]["value"] if "area" in memory else None,
+        area_um2=area and area["value"] * (size if area["unit"] == "um2 per bit" else 1),
         feeds=feeds,
     )

@@ -32,6 +32,7 @@ def wrong(tmp_path, device, *swaps) -> str:
         ("bitfusion", "act_sram_bytes", "act_sram_byte", "act_sram_byte: unknown parameter of kind bitfusion; ... did you mean"),
         ("bitfusion", "{value: 16384", "{value: 255", "output_sram_bytes.value: found 255; smaller than one tile: 127.5 bytes"),
         ("bitfusion", "unit: bits per cycle, ", "", "dram_bits_per_cycle.unit: missing; allowed: text"),
+        ("bitfusion", "65536, unit: bytes", "65536, unit: KiB", "weight_sram_bytes.unit: found 'KiB'; allowed: bytes"),
         ("gemmini-16x16", "  rows: {value: 16", "  rows: {value: .nan", "rows.value: found nan"),
         ("gemmini-16x16", "weight_stationary: {value: 1", "weight_stationary: {value: 2", "found 2; allowed: 0 or 1"),
         ("gemmini-16x16", "brick_bits: {value: 8", "brick_bits: {value: 3", "found 3; allowed: a divisor of mac_bits, which is 8"),
