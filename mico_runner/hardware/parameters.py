@@ -9,19 +9,20 @@ from mico_runner.errors import did_you_mean
 from mico_runner.yaml_schema import Problem, show
 from mico_runner.yaml_source import Keys, Source
 
-# What a value may be: its name in messages, and the test.
+# What a value may be: its name in messages, and the test. No device is near the limits; they keep a slip of the pen from overflowing.
 _ALLOWED: dict[str, Callable[[float], bool]] = {
-    "a whole number from 1": lambda v: v >= 1 and v == int(v),
-    "a number above 0": lambda v: v > 0,
+    "a whole number from 1 to 1000000": lambda v: 1 <= v <= 10**6 and v == int(v),
+    "a number above 0, at most 1e+12": lambda v: 0 < v <= 1e12,
+    "a number from 1e-06 to 1e+12": lambda v: 1e-6 <= v <= 1e12,
     "a number above 0, at most 1": lambda v: 0 < v <= 1,
     "0 or 1": lambda v: v in (0, 1),
 }
-_WHOLE, _POSITIVE, _SHARE, _FLAG = _ALLOWED
+_WHOLE, _POSITIVE, _SPEED, _SHARE, _FLAG = _ALLOWED
 SRAMS = ("weight_sram", "act_sram", "output_sram")
 SIDES = {"bitfusion": ("input_rows", "output_columns"), "systolic": ("rows", "columns")}
 _MEMORIES = {
     **{f"{memory}_bytes": _POSITIVE for memory in SRAMS},
-    "dram_bits_per_cycle": _POSITIVE,
+    "dram_bits_per_cycle": _SPEED,
     "usable_fraction": _SHARE,
     "output_bits": _WHOLE,
     **dict.fromkeys(("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit"), _POSITIVE),
@@ -112,6 +113,9 @@ def _systolic(v: Mapping[str, float]) -> Iterator[tuple[str, str]]:
     for name in ("brick_bits", "serial_bits"):
         if v["mac_bits"] % v[name]:
             yield name, f"allowed: a divisor of mac_bits, which is {v['mac_bits']:g}"
+    for name in ("mac_bits", "output_bits"):
+        if v["accumulator_bits"] < v[name]:
+            yield "accumulator_bits", f"allowed: at least {name}, which is {v[name]:g}"
     if v["brick_bits"] < v["mac_bits"] and v["serial_bits"] < v["mac_bits"]:
         yield (
             "serial_bits",

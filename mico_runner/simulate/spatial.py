@@ -93,14 +93,15 @@ def simulate(table: pd.DataFrame, hardware: Hardware | Architecture) -> pd.DataF
     rows = []
     for row in table.itertuples():
         try:
-            rows.append(_trace(_layer(row), array))
+            rows.append(_trace(layer_of(row), array))
         except UsageError as error:
             raise UsageError(f"{_name(row)}: {error}") from None
     empty = _trace(Layer(*[1] * len(DIMENSIONS), 1, 1, 1), array)
     return pd.DataFrame(rows, index=table.index, columns=list(empty))
 
 
-def _layer(row) -> Layer:
+def layer_of(row) -> Layer:
+    """A row of a kernel table as loops."""
     groups = row.groups
     sizes = (row.out_h, row.out_w, row.kernel_h, row.kernel_w)
     return Layer(

@@ -25,13 +25,17 @@ def wrong(tmp_path, device, *swaps) -> str:
 @pytest.mark.parametrize(
     ("device", "found", "said", "message"),
     [
-        ("bitfusion", "dram_bits_per_cycle: {value: 128", "dram_bits_per_cycle: {value: 0", "value: found 0; allowed: a number above 0"),
+        ("bitfusion", "dram_bits_per_cycle: {value: 128", "dram_bits_per_cycle: {value: 0", "value: found 0; allowed: a number from 1e-06"),
         ("bitfusion", "input_rows: {value: 16", "input_rows: {value: 2.5", "value: found 2.5; allowed: a whole number from 1"),
         ("bitfusion", "usable_fraction: {value: 0.5", "usable_fraction: {value: 1.5", "found 1.5; allowed: a number above 0, at most 1"),
         ("bitfusion", "brick_bits: {value: 2", "brick_bits: {value: 3", "found 3; allowed: a divisor of unit_bits, which is 8"),
         ("bitfusion", "act_sram_bytes", "act_sram_byte", "act_sram_byte: unknown parameter of kind bitfusion; ... did you mean"),
         ("bitfusion", "{value: 16384", "{value: 255", "output_sram_bytes.value: found 255; smaller than one tile: 127.5 bytes"),
         ("bitfusion", "unit: bits per cycle, ", "", "dram_bits_per_cycle.unit: missing; allowed: text"),
+        ("bitfusion", "cycle: {value: 128", "cycle: {value: 1.0e-300", "found 1e-300; allowed: a number from 1e-06"),
+        ("bitfusion", "mac_pj: {value: 0.3", "mac_pj: {value: 1.0e+300", "found 1e+300; allowed: a number above 0, at most 1e+12"),
+        ("gemmini-16x16", "accumulator_bits: {value: 32", "accumulator_bits: {value: 2", "found 2; allowed: at least mac_bits, which is 8"),
+        ("gemmini-16x16", "output_bits: {value: 8", "output_bits: {value: 64", "found 32; allowed: at least output_bits, which is 64"),
         ("bitfusion", "65536, unit: bytes", "65536, unit: KiB", "weight_sram_bytes.unit: found 'KiB'; allowed: bytes"),
         ("gemmini-16x16", "  rows: {value: 16", "  rows: {value: .nan", "rows.value: found nan"),
         ("gemmini-16x16", "weight_stationary: {value: 1", "weight_stationary: {value: 2", "found 2; allowed: 0 or 1"),

@@ -102,7 +102,7 @@ def predicted(network: str) -> pd.DataFrame:
     for row in table(network).itertuples():
         costs = [
             hierarchy.evaluate(nest(part, at), part.operands, spatial.machine(free, part))
-            for part, at in strips(spatial._layer(row), NETWORKS[network][0][row.layer][-1])
+            for part, at in strips(spatial.layer_of(row), NETWORKS[network][0][row.layer][-1])
         ]
         words = {key: sum(float(sum(cost.words[key])[0]) for cost in costs) for key in costs[0].words}
         rows[row.layer] = {
