@@ -7,6 +7,7 @@ of the parts unless the profile's `rest_um2` has them. The outermost memory lies
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum
 from typing import Any
 
 from mico_runner.hardware.parameters import SIDES, SRAMS
@@ -47,8 +48,8 @@ class Area:
 
     @property
     def um2(self) -> float | None:
-        """Sum over the parts; None unless all are known."""
-        return None if self.missing or not self.parts else sum(part.um2 for part in self.parts)
+        """Sum over the parts, rounded once, so that their order does not matter; None unless all are known."""
+        return None if self.missing or not self.parts else fsum(part.um2 for part in self.parts)
 
 
 def area_of(device: Hardware) -> Area:

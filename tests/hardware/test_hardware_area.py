@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+from math import fsum
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_the_parts_add_up_exactly(name):
     if area.um2 is None:
         assert area.missing or not area.parts
     else:
-        assert area.um2 == sum(part.count * part.um2_each for part in area.parts)
+        assert area.um2 == fsum(part.count * part.um2_each for part in area.parts)
 
 
 @pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
