@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from mico_runner.hardware import zeros
+from mico_runner.hardware.zeros import Zeros
 from mico_runner.yaml_schema import Problem
 from mico_runner.yaml_source import Keys, Source
 
@@ -99,6 +101,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
     },
     "accumulator_bits": {**_BITS, "required": True},
     "output_bits": {**_BITS, "required": True},
+    "sparsity": zeros.SCHEMA,
     "memories": {"type": "list", "schema": {"type": "dict", "schema": _MEMORY}, "minlength": 2, "required": True},
 }
 
@@ -162,6 +165,7 @@ class Architecture:
     accumulator_bits: int
     output_bits: int
     stores: tuple[Store, ...]
+    zeros: Zeros | None = None
 
 
 def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Problem]:
@@ -189,6 +193,8 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Pr
     for name, bits in {"mac.bits": mac_bits, "output_bits": data["output_bits"]["value"]}.items():
         if sums < bits:
             yield fail(("accumulator_bits", "value"), f"found {sums}; allowed: at least {name}, which is {bits}")
+    if "sparsity" in data:
+        yield from zeros.problems(data["sparsity"], memories, fail)
     names: set[str] = set()
     for i, memory in enumerate(memories):
         at: Keys = ("memories", i)
@@ -267,6 +273,7 @@ def parse(data: Mapping[str, Any]) -> Architecture:
         accumulator_bits=data["accumulator_bits"]["value"],
         output_bits=data["output_bits"]["value"],
         stores=tuple(map(_store, data["memories"])),
+        zeros=zeros.parse(data["sparsity"]) if "sparsity" in data else None,
     )
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
 from mico_runner.hardware.architecture import NARROWEST, OPERANDS
-from mico_runner.simulate import hierarchy, mapper
+from mico_runner.simulate import hierarchy, mapper, sparsity
 from mico_runner.simulate.dataflow import DATAFLOWS, DIMENSIONS, unrollings
 from mico_runner.simulate.machine import Loop, Machine, Memory, Network, Operand
 
@@ -165,12 +165,13 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
     inside = len(array.stores) - 1
     held = dict.fromkeys(flow.outside, (outside,)) | dict.fromkeys(flow.inside, (inside,))
     held |= dict.fromkeys(flow.near, (outside, inside))
+    on = machine(array, layer)
     try:
         ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
         return mapper.search(
             layer.dimensions,
             layer.operands,
-            machine(array, layer),
+            on,
             ways.best,
             outside,
             array.objective,
@@ -179,6 +180,7 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
             stationary=flow.stationary,
             products=_macs(layer),
             turns=ways.turns,
+            zeros=sparsity.of_array(array.zeros, on) if array.zeros else None,
         )
     except UsageError as error:
         raise UsageError(f"{array.dataflow}: {error}") from None
@@ -191,7 +193,11 @@ def _macs(layer: Layer) -> int:
 def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
     found = best(layer, array)
     built = machine(array, layer)
-    cost = hierarchy.evaluate(found.nest, layer.operands, built, _macs(layer))
+    if array.zeros:
+        zeros = sparsity.of_array(array.zeros, built)
+        cost = sparsity.evaluate(found.nest, layer.operands, built, zeros, _macs(layer))
+    else:
+        cost = hierarchy.evaluate(found.nest, layer.operands, built, _macs(layer))
     compute, load = int(cost.compute_cycles[0]), int(cost.load_cycles[0])
     moved = {key: (float(read[0]), float(write[0])) for key, (read, write) in cost.words.items()}
     outer = array.stores[0].name
