@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 6
+    VERSION = 7
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs, task_inputs
@@ -151,5 +151,9 @@ def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str)
     ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
     if "energy_pj" in trace:
         ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")
+    busy = (trace["utilisation"] * trace["cycles"]).sum() / trace[
+        "cycles"
+    ].sum()  # of what the whole array could do meanwhile
+    ctx.metric("simulate.utilisation", busy, "ratio", "higher", tolerance=0.02)
     report_area(ctx, device, "simulate")
     return trace[["layer", "cycles"]].rename(columns={"cycles": "measured"})

@@ -61,6 +61,7 @@ def test_every_accelerator_in_a_whole_run(device, folder):
     trace = pd.read_csv(version / f"steps/simulate/{hardware.load(device).kind}.csv")
     assert metrics["simulate.latency"] == trace["cycles"].sum()
     assert metrics["simulate.energy"] == pytest.approx(trace["energy_pj"].sum())
+    assert 0 < metrics["simulate.utilisation"] <= 1
     assert metrics["search.energy"] == pytest.approx(trace["energy_pj"].sum())
     assert metrics["search.edp"] == pytest.approx(metrics["search.energy"] * metrics["search.latency"])
     assert max(metrics[f"search.{name}_ratio"] for name in ("latency", "energy", "edp")) <= 1
