@@ -14,7 +14,7 @@ import pandas as pd
 
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
-from mico_runner.hardware.architecture import NARROWEST, OPERANDS
+from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS
 from mico_runner.simulate import hierarchy, mapper, sparsity
 from mico_runner.simulate.dataflow import DATAFLOWS, DIMENSIONS, unrollings
 from mico_runner.simulate.machine import Loop, Machine, Memory, Network, Operand

@@ -8,7 +8,7 @@ import pytest
 
 from mico_runner import hardware, yaml_source
 from mico_runner.errors import UsageError
-from mico_runner.hardware.architecture import DATAFLOW_NAMES
+from mico_runner.hardware.architecture_schema import DATAFLOW_NAMES
 from mico_runner.simulate.dataflow import DATAFLOWS
 
 CHIP = """\

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mico_runner import hardware
 from mico_runner.errors import UsageError
-from mico_runner.hardware.architecture import MAC_KINDS, OBJECTIVES, OPERANDS
+from mico_runner.hardware.architecture_schema import MAC_KINDS, OBJECTIVES, OPERANDS
 from mico_runner.kernel_table import kernel_table
 from mico_runner.simulate import hierarchy, spatial
 from mico_runner.simulate.dataflow import DATAFLOWS, unrollings
