@@ -95,15 +95,15 @@ def evaluate(
             element, read_pj = memory.words(operand.name), memory.access_pj.get(operand.name, 0.0)
             saved = 0.0 if memory.final_words is None else counted.final * (1 - memory.final_words / element)
             reads = reads + counted.reads * takes_time * element
-            writes = writes + (counted.fills * own + counted.updates * takes_time - saved) * element
-            stored = actual.fills + actual.updates - saved
+            writes = writes + (counted.fills * own + (counted.updates - saved) * takes_time) * element
+            stored = np.maximum(0.0, actual.fills + actual.updates - saved * happens)
             spent = spent + actual.reads * read_pj + stored * memory.write_pj.get(operand.name, read_pj)
             instances = dense.instances[memory.name]
             words[place] = (instances * actual.reads * element, instances * stored * element)
         each_way = np.maximum(reads / memory.read_words, writes / memory.write_words)
         needed[memory.name] = np.maximum(each_way, (reads + writes) / memory.shared_words)
         energy[memory.name] = dense.instances[memory.name] * spent
-    compute = _whole(dense.compute_cycles, sparsity.share(sparsity.leaders))
+    compute = np.ceil(dense.compute_cycles * sparsity.share(sparsity.leaders) - 1e-9).astype(np.int64)
     cycles, slowest = hierarchy.slowest_of(compute, needed)
     for memory in machine.memories:
         energy[memory.name] = energy[memory.name] + memory.leak_pj * cycles

@@ -71,6 +71,22 @@ def test_more_zeros_never_cost_more(weights, inputs, factor, objective):
     assert cost(factor) <= cost(1.0) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("sums_inside", [True, False])
+def test_hardly_anything_left_still_takes_a_cycle_and_no_negative_energy(sums_inside):
+    data = hardware.read(NVDLA)
+    density = {name: {"value": 0.01, "unit": "ratio", "source": "test"} for name in ("weights", "inputs")}
+    everywhere = {memory: ["weights", "inputs"] for memory in EVERYWHERE}
+    zeros = {"density": density, "compressed": everywhere, "skips": ["weights", "inputs"]}
+    data["architecture"] |= {"mappings": 500, "sparsity": zeros}
+    if not sums_inside:
+        for memory in data["architecture"]["memories"][1:]:
+            memory["keeps"] = ["weights", "inputs"]
+    tiny = {"kind": "linear", "in_channels": 3, "out_channels": 2, "act_bits": 8, "weight_bits": 8}
+    row = spatial.simulate(kernel_table([tiny]), hardware.load(data)).iloc[0]
+    assert row.cycles >= 1 and 0 < row.utilisation <= 1
+    assert all(row[name] >= 0 for name in row.index if name.endswith("_pj"))
+
+
 @pytest.mark.parametrize(
     ("zeros", "says"),
     [
