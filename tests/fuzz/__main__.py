@@ -44,18 +44,20 @@ def fuzz(target: str, per_kernel: int, seed: int, folder: Path, only: str = "") 
     done: Counter = Counter()
     failures: list[str] = []
     names = [name for name in sorted(leading) if only in name and KERNELS.get(target, "") in name]
-    plan = [name for name in names for _ in range(per_kernel)]
+    due = dict.fromkeys(names, per_kernel)
     cases: list[Case] = []
-    while plan or cases:
-        while plan and len(cases) < BATCH:
-            name = plan[-1]
-            setting = leading[name][rng.integers(len(leading[name]))]
-            case = random_case(setting, rng)
-            if case.calls[-1].function == name:
-                cases.append(case)
-                plan.pop()
-            elif {Function.of(call) for call in case.calls} <= set(functions):
-                cases.append(case)  # few outputs lead to another kernel: one more case of that
+    while due:
+        while due and len(cases) < BATCH:
+            rarest = min(due, key=lambda name: len(leading[name]))  # what its settings give besides counts for others
+            setting = leading[rarest][rng.integers(len(leading[rarest]))]
+            case = random_case(setting, rng, due)
+            if case is None or not {Function.of(call) for call in case.calls} <= set(functions):
+                continue
+            cases.append(case)
+            name = case.calls[-1].function
+            due[name] -= 1
+            if not due[name]:
+                del due[name]
         for case, found in zip(cases, run(cases, functions, target, folder), strict=True):
             done[case.calls[-1].function] += 1
             if not np.array_equal(found, case.expected):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,8 +67,8 @@ def settings() -> Iterator[Setting]:
             yield Setting(kind, *choice)
 
 
-def random_case(setting: Setting, rng: np.random.Generator) -> Case:
-    """A case of random shape, weights, scales, output type and data."""
+def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[str] | None = None) -> Case | None:
+    """A case of random shape, weights, scales, output type and data; None when its last call is of no function that is wanted."""
     net = Network(rng, (1,), setting.act_bits, setting.signed)
     to = OUTPUT if rng.integers(4) == 0 else net.some_type()
     tensor = KINDS[setting.kind](net, setting, to, rng)
@@ -77,6 +77,8 @@ def random_case(setting: Setting, rng: np.random.Generator) -> Case:
     whole = net.done(net.requant(tensor)) if inside else net.done(tensor)
     calls = lower(whole, **FAMILIES[setting.family]).calls
     calls = tuple(call for call in calls if not inside or call.node != whole.nodes[-1].name)
+    if wanted is not None and calls[-1].function not in wanted:
+        return None
     x = _data(net.tensors["x"].type, net.tensors["x"].shape, rng)
     nodes = whole.nodes[:-1] if inside else whole.nodes
     expected = reference.run(replace(whole, output=tensor, nodes=nodes), x[None])
