@@ -27,7 +27,7 @@ setup(
         "": ["*.yaml", "*.csv", "*.md"],
         "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],
-        "mico_runner.simulate": ["rtl_bench/*", "dot_unit/*"],
+        "mico_runner.simulate": ["rtl_bench/*", "dot_unit/*", "ibex/*"],
     },
     install_requires=[
         "cerberus>=1.3.5",
@@ -46,7 +46,7 @@ setup(
     ],
     extras_require={
         "bench": ["onnx", "onnxruntime"],
-        "rtl": ["pythondata-cpu-vexriscv"],
+        "rtl": ["pythondata-cpu-ibex", "pythondata-cpu-vexriscv"],
         "test": ["hypothesis", "import-linter", "jsonschema", "pytest", "pytest-xdist", "ruff"],
     },
     entry_points={"console_scripts": ["mico-run=mico_runner.cli:main"]},

@@ -49,7 +49,8 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
 
     Args:
-        core: the core that will run it, as `hardware.Hardware.core`; one with a function unit gets kernels that use it.
+        core: the core that will run it, as `hardware.Hardware.core`: one with a function unit gets kernels that use it, and Ibex
+            traps where it looks for them.
 
     Raises:
         UnknownName: for a runtime that does not exist.
@@ -63,7 +64,7 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str
     program = lower(graph, **families(runtime, core))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name)}, folder)
+    _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name, core)}, folder)
     emit.copy_kernels([program], folder)
     emit.copy_boards(folder)
     tables = emit.sections(program)
@@ -107,7 +108,7 @@ def generate_networks(
     folder.mkdir(parents=True, exist_ok=True)
     for program, graph in zip(programs, graphs, strict=True):
         _write(emit.network_files(program, graph.name), folder)
-    _write(emit.bundle_files(programs), folder)
+    _write(emit.bundle_files(programs, core), folder)
     emit.copy_kernels(programs, folder)
     emit.copy_boards(folder)
     return programs

@@ -49,20 +49,24 @@ def network_files(program: Program, title: str) -> dict[str, str]:
     return {name: _render(template, program, title) for name, template in templates.items()}
 
 
-def single_files(program: Program, title: str) -> dict[str, str]:
+def single_files(program: Program, title: str, core: str | None = None) -> dict[str, str]:
     """What one network needs to run: `main.c` for the host, `README.md`, and what `build_files` gives."""
     files = {name: _render(name, program, title) for name in ("main.c", "README.md")}
-    return {**files, **build_files([program], program.name)}
+    return {**files, **build_files([program], program.name, core)}
 
 
-def bundle_files(programs: Sequence[Program]) -> dict[str, str]:
+def bundle_files(programs: Sequence[Program], core: str | None = None) -> dict[str, str]:
     """What many networks in one program need to run: `main.c` for the host, and what `build_files` gives."""
     main = _TEMPLATES.get_template("bundle.c.j2").render(programs=programs)
-    return {"main.c": main, **build_files(programs, BUNDLE)}
+    return {"main.c": main, **build_files(programs, BUNDLE, core)}
 
 
-def build_files(programs: Sequence[Program], name: str) -> dict[str, str]:
-    """`boards/bare.c`, the main function without an operating system; `Makefile`, `CMakeLists.txt`, `network.json`."""
+def build_files(programs: Sequence[Program], name: str, core: str | None = None) -> dict[str, str]:
+    """`boards/bare.c`, the main function without an operating system; `Makefile`, `CMakeLists.txt`, `network.json`.
+
+    Args:
+        core: that of `make rtl`; some need a start of their own (`boards/rtl/start.S`).
+    """
     layers = max(len(p.calls) for p in programs)
     flags = {
         "warnings": WARNINGS,
@@ -72,7 +76,7 @@ def build_files(programs: Sequence[Program], name: str) -> dict[str, str]:
     }
     content = {"name": name, "networks": [description(p) for p in programs]}
     build = {
-        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=_units(programs), **flags)
+        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=_units(programs), core=core, **flags)
         for file in ("Makefile", "CMakeLists.txt")
     }
     bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, most_layers=layers)

@@ -17,7 +17,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
     "kind": {"type": "string", "allowed": ["bitfusion", "cpu", "spatial", "systolic"], "required": True},
     "core": {
         "type": "string",
-        "allowed": ["lite", "full", "fullcfu", "fullcfu-dot", "cortex-m3"],
+        "allowed": ["lite", "full", "fullcfu", "fullcfu-dot", "ibex", "cortex-m3"],
         "nullable": True,
         "default": None,
     },

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mico_runner.errors import StepError, StepSkipped, UnknownName
-from mico_runner.simulate import program, protocol
+from mico_runner.simulate import program, protocol, stack
 
 INSTALL = "make setup-qemu"
 RUN_TIMEOUT_S = 1800.0
@@ -107,7 +107,7 @@ def build(folder: Path | str, on: str, into: Path | str | None = None) -> Path:
     """Compile the program that `codegen` wrote into `folder`, for the machine `on`.
 
     Returns:
-        The ELF file, in a folder of its own (`program.make`).
+        The ELF file, in a folder of its own (`program.make`), beside it what `stack.bound` reads.
 
     Raises:
         UnknownName: no such machine.
@@ -119,7 +119,13 @@ def build(folder: Path | str, on: str, into: Path | str | None = None) -> Path:
     _needs("make")
     folder = Path(folder)
     product = f"{board.folder}/{program.describe(folder)['name']}.elf"
-    return program.make(folder, into, product, compiler=board.gcc, key=compiler_version(on))
+    settings = [f"BARE_CFLAGS={stack.CFLAG}"]
+    return program.make(folder, into, product, compiler=board.gcc, key=compiler_version(on), settings=settings)
+
+
+def stack_bound(elf: Path, on: str) -> stack.Bound:
+    """The most stack that any path through a program of `build` can use. Raises as `stack.bound`, and UnknownName."""
+    return stack.bound(elf, machine(on).gcc.removesuffix("gcc") + "nm")
 
 
 def run(elf: Path, images: Sequence[np.ndarray], on: str, timeout_s: float = RUN_TIMEOUT_S) -> Result:
@@ -176,9 +182,9 @@ def _parts(networks: list[dict], images: Sequence[np.ndarray], room: int) -> lis
 def _run_part(board: Machine, elf: Path, networks: list[dict], images: list[np.ndarray], timeout_s: float) -> Result:
     content = protocol.encode(networks, images)
     words = execute(board, elf, np.uint32(len(content)).tobytes() + content, timeout_s)
-    runs, stack = protocol.parse(words, networks, [len(batch) for batch in images], elf.name, stack=True)
+    runs, stack_bytes = protocol.parse(words, networks, [len(batch) for batch in images], elf.name, stack=True)
     counts = [NetworkRun(r.outputs, np.rint(r.cycles / board.ticks).astype(np.int64)) for r in runs]
-    return Result(counts, stack)
+    return Result(counts, stack_bytes)
 
 
 def execute(board: Machine, elf: Path, content: bytes, timeout_s: float = RUN_TIMEOUT_S) -> np.ndarray:

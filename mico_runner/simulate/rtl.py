@@ -1,7 +1,8 @@
 """RISC-V cores as a target: generated C on cycle-accurate RTL. See docs/rtl.md.
 
-The Verilog of the cores comes from the PyPI package pythondata-cpu-vexriscv; verilator makes a program of a core and the test bench
-(`rtl_bench/bench.cpp`) on first use, for some with a function unit of our own (`dot_unit/`), kept in the user's cache under its content.
+The Verilog of the cores comes from the PyPI packages pythondata-cpu-vexriscv and pythondata-cpu-ibex; verilator makes a program of
+a core and the test bench (`rtl_bench/bench.cpp`) on first use, for some with Verilog of our own (`dot_unit/`, `ibex/`), kept in the
+user's cache under its content.
 """
 
 from __future__ import annotations
@@ -28,10 +29,9 @@ MAX_CYCLES = 2_000_000_000  # a program that takes longer hangs
 RUN_TIMEOUT_S = 3600.0
 HERE = Path(__file__).parent
 _BENCH = HERE / "rtl_bench" / "bench.cpp"
-_PACKAGE = "pythondata_cpu_vexriscv"
 _VERILATOR_FLAGS = (
     *("--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
-    *("-Wno-fatal", "--prefix", "VVexRiscv", "-o", "bench"),
+    *("-Wno-fatal", "--prefix", "VCore", "-o", "bench"),
 )
 
 
@@ -47,13 +47,15 @@ def core(name: str) -> Path:
         raise UnknownName("RTL core", name, CORES)
     for tool in (VERILATOR, "g++", "make"):
         _needs(tool)
-    top = CORES[name].top
-    sources = [_verilog(name), *(HERE / file for file in CORES[name].ours), _BENCH]
-    cflags = " ".join(["-O2", *(f"-D{define}" for define in CORES[name].defines)])
-    flags = [*_VERILATOR_FLAGS, "--top-module", top, "-CFLAGS", cflags]
+    chosen = CORES[name]
+    package = _package(chosen)
+    sources = [*(package / file for file in chosen.files), *(HERE / file for file in chosen.ours), _BENCH]
+    libraries = [package / folder for folder in chosen.search]
+    cflags = " ".join(["-O2", *(f"-D{define}" for define in chosen.defines)])
+    flags = [*_VERILATOR_FLAGS, "--top-module", chosen.top, "-CFLAGS", cflags]
     version = subprocess.run([VERILATOR, "--version"], capture_output=True, text=True, check=False).stdout
     digest = hashlib.sha256("\n".join([version, *flags]).encode())
-    for source in sources:
+    for source in [*sources, *(file for folder in libraries for file in sorted(folder.glob("*.sv*")))]:
         digest.update(source.read_bytes())
     home = cache_folder() / "rtl" / f"{name}-{digest.hexdigest()[:16]}"
     if (home / "bench").is_file():
@@ -61,7 +63,8 @@ def core(name: str) -> Path:
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as scratch:
         work = Path(scratch) / "work"
-        command = [VERILATOR, *flags, "-Mdir", str(work), *map(str, sources)]
+        search = [option for folder in libraries for option in ("-y", str(folder))]
+        command = [VERILATOR, *flags, "-Mdir", str(work), *search, *map(str, sources)]
         program.checked(command, "verilator", program.BUILD_TIMEOUT_S)
         done = Path(scratch) / "done"
         done.mkdir()
@@ -130,12 +133,13 @@ def compiler_version() -> str:
     return subprocess.run([GCC, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
-def _verilog(name: str) -> Path:
-    spec = importlib.util.find_spec(_PACKAGE)
-    path = Path(spec.origin).parent / "verilog" / f"{CORES[name].file}.v" if spec and spec.origin else None
-    if path is None or not path.is_file():
-        raise StepSkipped(f"RTL simulation needs the Python package {_PACKAGE.replace('_', '-')}: {INSTALL}")
-    return path
+def _package(chosen: cores.Core) -> Path:
+    """The folder of the Python package with the core's Verilog."""
+    spec = importlib.util.find_spec(chosen.package)
+    home = Path(spec.origin).parent if spec and spec.origin else None
+    if home is None or not all((home / file).is_file() for file in chosen.files):
+        raise StepSkipped(f"RTL simulation needs the Python package {chosen.package.replace('_', '-')}: {INSTALL}")
+    return home
 
 
 def _needs(tool: str) -> None:

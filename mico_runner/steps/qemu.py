@@ -26,7 +26,8 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
     """Run the images on the device's machine. Returns columns layer, measured (instructions of each node, medians over the images).
 
     Raises:
-        StepError: other outputs than the integer reference's; a program that traps, hangs or breaks its protocol.
+        StepError: other outputs than the integer reference's; a program that traps, hangs, breaks its protocol, or whose stack has no
+            bound.
         StepSkipped: QEMU or the compiler is missing.
     """
     machine = cores.QEMU[hardware.load(ctx.spec["hardware"]).core]
@@ -51,8 +52,12 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
     ctx.metric("simulate.qemu_mismatches", 0, "images", "lower")
     ctx.metric("simulate.qemu_instructions", total, "instructions", "lower", tolerance=TOLERANCE)
     ctx.metric("simulate.stack_bytes", result.stack_bytes, "bytes", "lower", tolerance=TOLERANCE)
+    worst = qemu.stack_bound(elf, machine)
+    if result.stack_bytes > worst.bytes:
+        raise StepError(f"{result.stack_bytes} bytes of stack were used, more than the call graph's {worst.bytes}")
+    ctx.metric("simulate.stack_bound_bytes", worst.bytes, "bytes", "lower", tolerance=TOLERANCE)
     ctx.log(
         f"QEMU {machine}: {len(expected)} images, all outputs equal to the integer reference; {total:.0f} instructions an image "
-        f"(no cycles), {result.stack_bytes} bytes of stack at most"
+        f"(no cycles), {result.stack_bytes} bytes of stack, at most {worst.bytes} on any path ({' > '.join(worst.path)})"
     )
     return table

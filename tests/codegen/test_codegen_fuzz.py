@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mico_runner.errors import StepError
-from mico_runner.simulate import qemu
+from mico_runner.simulate import qemu, rtl
 from tests.fuzz import driver
 from tests.fuzz.__main__ import fuzz, main
 from tests.fuzz.cases import Setting, random_case
@@ -18,21 +18,22 @@ from tests.fuzz.cases import Setting, random_case
 TOOLS = {
     **dict.fromkeys(driver.HOSTS, ("gcc",)),
     **{name: (board.gcc, board.qemu) for name, board in qemu.MACHINES.items()},
-    "full": ("verilator", "riscv64-unknown-elf-gcc", "g++", "make"),
+    **dict.fromkeys(rtl.CORES, ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")),
 }
 
 
 def needs(target: str) -> None:
     missing = [tool for tool in TOOLS[target] if shutil.which(tool) is None]
-    if target == "full" and importlib.util.find_spec("pythondata_cpu_vexriscv") is None:
-        missing.append("pythondata-cpu-vexriscv")
+    if target in rtl.CORES and importlib.util.find_spec(rtl.CORES[target].package) is None:
+        missing.append(rtl.CORES[target].package)
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("target", "cases"), [("host", 60), ("avx2", 30), ("native", 30), ("rv32", 10), ("cortex-m3", 10), ("full", 3)]
+    ("target", "cases"),
+    [("host", 60), ("avx2", 30), ("native", 30), ("rv32", 10), ("cortex-m3", 10), ("full", 3), ("ibex", 3)],
 )
 def test_random_calls_of_every_kernel(target, cases, tmp_path):
     needs(target)
@@ -40,11 +41,20 @@ def test_random_calls_of_every_kernel(target, cases, tmp_path):
     assert not failures, failures
     assert min(done.values()) >= cases
     assert {"mico_conv2d", "mico_linear", "mico_add", "mico_transpose", "mico_conv2d_bytes"} <= set(done)
+    assert {"mico_conv2d_simd", "mico_conv2d_dot", "mico_conv2d_signs"} <= set(done)
+
+
+@pytest.mark.slow
+def test_random_calls_on_the_dot_product_unit(tmp_path):
+    needs("fullcfu-dot")
+    done, failures = fuzz("fullcfu-dot", 3, seed=7, folder=tmp_path)
+    assert not failures, failures
+    assert min(done["mico_conv2d_dot"], done["mico_max_pool2d_dot"]) >= 3
 
 
 def some_cases(count: int = 60):
     rng = np.random.default_rng(3)
-    settings = [Setting(kind, 4, 8, False, True, False, False) for kind in ("conv2d", "linear", "max_pool2d")]
+    settings = [Setting(kind, 4, 8, False, True, "plain") for kind in ("conv2d", "linear", "max_pool2d")]
     return [random_case(settings[i % 3], rng) for i in range(count)]
 
 

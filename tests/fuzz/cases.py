@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,12 @@ from mico_runner.simulate import host
 from tests.codegen.codegen_graphs import OUTPUT, Network
 
 WEIGHTS = (1, TERNARY, 2, 3, 4, 5, 6, 7, 8)
+FAMILIES = {  # keywords of `lower`: the kernels that a program for the host, and for the cores, is made of; and those of neither
+    "plain": {},
+    "tiles": {"tiles": True},
+    "dot_unit": {"tiles": True, "dot_unit": True},
+    "simd": {"simd": True},
+}
 
 
 @dataclass(frozen=True)
@@ -49,32 +56,29 @@ class Setting:
     act_bits: int
     signed: bool
     padded: bool
-    tiles: bool
-    simd: bool
+    family: str
 
 
-def random_setting(rng: np.random.Generator) -> Setting:
-    return Setting(
-        kind=str(rng.choice(list(KINDS))),
-        weight_bits=float(rng.choice(WEIGHTS)),
-        act_bits=int(rng.integers(1, 9)),
-        signed=bool(rng.integers(2)),
-        padded=bool(rng.integers(2)),
-        tiles=bool(rng.integers(2)),
-        simd=bool(rng.integers(3) == 0),
-    )
+def settings() -> Iterator[Setting]:
+    """All of them."""
+    for kind in KINDS:
+        weights = WEIGHTS if kind in WEIGHTED else (8,)
+        for choice in itertools.product(weights, range(1, 9), (False, True), (False, True), FAMILIES):
+            yield Setting(kind, *choice)
 
 
-def random_case(setting: Setting, rng: np.random.Generator) -> Case:
-    """A case of random shape, weights, scales, output type and data."""
+def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[str] | None = None) -> Case | None:
+    """A case of random shape, weights, scales, output type and data; None when its last call is of no function that is wanted."""
     net = Network(rng, (1,), setting.act_bits, setting.signed)
     to = OUTPUT if rng.integers(4) == 0 else net.some_type()
     tensor = KINDS[setting.kind](net, setting, to, rng)
     target = net.nodes[-1]
     inside = bool(rng.integers(2))  # read by a further node, so that it is stored in its own type
     whole = net.done(net.requant(tensor)) if inside else net.done(tensor)
-    calls = lower(whole, setting.tiles, setting.simd).calls
+    calls = lower(whole, **FAMILIES[setting.family]).calls
     calls = tuple(call for call in calls if not inside or call.node != whole.nodes[-1].name)
+    if wanted is not None and calls[-1].function not in wanted:
+        return None
     x = _data(net.tensors["x"].type, net.tensors["x"].shape, rng)
     nodes = whole.nodes[:-1] if inside else whole.nodes
     expected = reference.run(replace(whole, output=tensor, nodes=nodes), x[None])
@@ -191,6 +195,7 @@ def _reshape(net: Network, setting: Setting, to: QType, rng: np.random.Generator
     return net.reshape(net.requant("x", to), shape)
 
 
+WEIGHTED = ("conv2d", "grouped", "depthwise", "1x1", "linear")
 KINDS: dict[str, Callable[..., str]] = {
     "conv2d": _conv,
     "grouped": lambda *args: _conv(*args, groups="some"),

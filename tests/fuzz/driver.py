@@ -23,6 +23,7 @@ TYPES = {"MICO_U8": 0, "MICO_S8": 1, "MICO_S32": 2}
 TIMEOUT_S = 3600.0
 HOSTS = {"host": "", "avx2": "-O2 -march=haswell", "native": "-O3 -march=native"}  # under sanitizers, all of them
 TARGETS = (*HOSTS, *qemu.MACHINES, *rtl.CORES)
+DEFINES = {"fullcfu-dot": ["-DMICO_DOT_UNIT"], "ibex": ["-DMICO_IBEX"]}  # as the generated Makefile's `make rtl`
 
 
 class Function(NamedTuple):
@@ -93,7 +94,7 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
         gcc = qemu.MACHINES[target].gcc if target in qemu.MACHINES else rtl.GCC
         place = BOARDS / board
         link = ["-nostdlib", "-Wl,--gc-sections", "-T", str(place / "link.ld"), str(place / "start.S")]
-        command = [gcc, *flags.split(), include, f"-I{place}", *link, *sources, "-lgcc", *out]
+        command = [gcc, *flags.split(), *DEFINES.get(target, []), include, f"-I{place}", *link, *sources, "-lgcc", *out]
     program.checked(command, command[0], program.BUILD_TIMEOUT_S)
     if target in rtl.CORES:
         subprocess.run([rtl.OBJCOPY, "-O", "binary", home / "binary", home / "image"], check=True)

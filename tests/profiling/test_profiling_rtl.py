@@ -13,11 +13,13 @@ from mico_runner import data, hardware, profiling
 from mico_runner.errors import UsageError
 from mico_runner.kernel_table import SHAPE
 from mico_runner.profiling.samplers import SAMPLERS
+from mico_runner.simulate import cores
 
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
+PACKAGES = sorted({core.package for core in cores.RTL.values()})
 needs_rtl = pytest.mark.skipif(
-    not all(map(shutil.which, TOOLS)) or importlib.util.find_spec("pythondata_cpu_vexriscv") is None,
-    reason="needs verilator, a RISC-V gcc and pythondata-cpu-vexriscv (make setup-rtl)",
+    not all(map(shutil.which, TOOLS)) or not all(map(importlib.util.find_spec, PACKAGES)),
+    reason=f"needs verilator, a RISC-V gcc, {' and '.join(PACKAGES)} (make setup-rtl)",
 )
 SECTION = {
     "target": "rtl",
@@ -33,10 +35,11 @@ SECTION = {
 
 
 @needs_rtl
-def test_the_same_spec_gives_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("device", ["vexriscv-full", "ibex"])
+def test_the_same_spec_gives_the_same_bytes(tmp_path, device):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        profiling.make(SECTION, hardware.load("vexriscv-full"), 0, tmp_path / "work").save(tmp_path / name)
+        profiling.make(SECTION, hardware.load(device), 0, tmp_path / "work").save(tmp_path / name)
     for kind in ("conv2d", "linear"):
         assert (tmp_path / "a" / f"{kind}.csv").read_bytes() == (tmp_path / "b" / f"{kind}.csv").read_bytes()
         table = pd.read_csv(tmp_path / "a" / f"{kind}.csv")

@@ -16,9 +16,10 @@ from mico_runner.simulate import program, rtl
 from mico_runner.simulate.host_kernels import single_layer
 
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
+PACKAGES = sorted({core.package for core in rtl.CORES.values()})
 needs_rtl = pytest.mark.skipif(
-    not all(map(shutil.which, TOOLS)) or importlib.util.find_spec("pythondata_cpu_vexriscv") is None,
-    reason="needs verilator, a RISC-V gcc and pythondata-cpu-vexriscv (make setup-rtl)",
+    not all(map(shutil.which, TOOLS)) or not all(map(importlib.util.find_spec, PACKAGES)),
+    reason=f"needs verilator, a RISC-V gcc, {' and '.join(PACKAGES)} (make setup-rtl)",
 )
 
 
@@ -47,7 +48,9 @@ def replace_main(folder, body: str) -> None:
 
 
 @needs_rtl
-@pytest.mark.parametrize(("on", "wait_states"), [("full", 0), ("full", 3), ("lite", 0), ("fullcfu", 0)])
+@pytest.mark.parametrize(
+    ("on", "wait_states"), [("full", 0), ("full", 3), ("lite", 0), ("fullcfu", 0), ("ibex", 0), ("ibex", 2)]
+)
 def test_outputs_are_those_of_the_reference_on_every_core(tmp_path, on, wait_states):
     graphs = [
         replace(layer(weight_bits=w, act_bits=a), name=f"n{i}")
@@ -66,9 +69,10 @@ def test_outputs_are_those_of_the_reference_on_every_core(tmp_path, on, wait_sta
 
 
 @needs_rtl
-def test_cycles_repeat_exactly_and_grow_with_wait_states(folder):
+@pytest.mark.parametrize("on", ["full", "ibex"])
+def test_cycles_repeat_exactly_and_grow_with_wait_states(folder, on):
     image = rtl.build(folder)
-    first, again, slow = (rtl.run(image, [some_images(layer())], wait_states=w)[0].cycles for w in (0, 0, 4))
+    first, again, slow = (rtl.run(image, [some_images(layer())], on=on, wait_states=w)[0].cycles for w in (0, 0, 4))
     np.testing.assert_array_equal(first, again)
     assert (slow > first).all()
 
@@ -107,6 +111,7 @@ def test_fewer_bits_take_fewer_cycles(tmp_path):
 
 
 @needs_rtl
+@pytest.mark.parametrize("core", ["full", "ibex"])
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -122,12 +127,43 @@ def test_fewer_bits_take_fewer_cycles(tmp_path):
         ),
     ],
 )
-def test_a_program_that_fails_is_an_error(folder, body, message):
+def test_a_program_that_fails_is_an_error(tmp_path, body, message, core):
+    folder = codegen.generate(layer(), tmp_path, runtime="baremetal", core=core).folder
     words = 3 + 6 * 5 * 5 + 2
     replace_main(folder, body.replace("NUMBER", str(words)))
     image = rtl.build(folder)
     with pytest.raises(StepError, match=message):
-        rtl.run(image, [some_images(layer(), 1)], max_cycles=20000)
+        rtl.run(image, [some_images(layer(), 1)], on=core, max_cycles=20000)
+
+
+@needs_rtl
+@pytest.mark.parametrize(
+    ("instruction", "stalls"),
+    [
+        ("mul a0, a1, a2", 2),
+        ("mulh a0, a1, a2", 3),
+        ("lw a0, -4(sp)", 1),
+        ("sw a0, -4(sp)", 1),
+        ("beqz zero, 1f\\n1:", 2),
+    ],
+)
+def test_ibex_stalls_as_its_documentation_says(tmp_path, instruction, stalls):
+    """100 of each against 100 additions, of one cycle each: "Multi- and Single-Cycle Instructions" in Ibex's reference guide."""
+    many = '__asm__ volatile(".rept 100\\n{}\\n.endr" ::: "a0", "memory")'
+    clock = "*(volatile unsigned *)0xf0000008u"
+    body = f"""int main(void)
+    {{
+        unsigned t0 = {clock};
+        {many.format(instruction)};
+        unsigned t1 = {clock};
+        {many.format("add a0, a1, a2")};
+        unsigned t2 = {clock};
+        return (int)((t1 - t0) - (t2 - t1));
+    }}"""
+    folder = codegen.generate(layer(), tmp_path, runtime="baremetal", core="ibex").folder
+    replace_main(folder, body)
+    with pytest.raises(StepError, match=rf"ended with code {hex(100 * stalls)} "):
+        rtl.run(rtl.build(folder), [some_images(layer(), 1)], on="ibex")
 
 
 @needs_rtl
@@ -148,11 +184,12 @@ def test_a_missing_tool_skips_the_step_and_says_what_to_install(folder, tool, tm
         rtl.build(folder) if tool.startswith("riscv") else rtl.core("full")
 
 
-def test_missing_verilog_skips_too(monkeypatch):
+@pytest.mark.parametrize(("core", "package"), [("full", "vexriscv"), ("ibex", "ibex")])
+def test_missing_verilog_skips_too(monkeypatch, core, package):
     monkeypatch.setattr(rtl.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(rtl.shutil, "which", lambda name: "/bin/true")
-    with pytest.raises(StepSkipped, match="needs the Python package pythondata-cpu-vexriscv: make setup-rtl"):
-        rtl.core("full")
+    with pytest.raises(StepSkipped, match=f"needs the Python package pythondata-cpu-{package}: make setup-rtl"):
+        rtl.core(core)
 
 
 def test_an_unknown_core():

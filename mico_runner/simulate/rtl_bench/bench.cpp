@@ -16,7 +16,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "VVexRiscv.h"
+#include "VCore.h"
 #include "verilated.h"
 
 namespace {
@@ -132,7 +132,7 @@ int main(int argc, char **argv)
     const uint64_t max_cycles = std::strtoull(argv[5], nullptr, 10);
 
     VerilatedContext context;
-    VVexRiscv core(&context);
+    VCore core(&context);
     Port instructions, data;
     core.externalResetVector = 0;
     core.timerInterrupt = core.softwareInterrupt = 0;

@@ -1,4 +1,4 @@
-/* This project's RTL simulation (VexRiscv): input, output and clock are addresses of the test bench. */
+/* This project's RTL simulation (VexRiscv, Ibex): input, output and clock are addresses of the test bench. */
 #ifndef BOARD_H
 #define BOARD_H
 

@@ -21,7 +21,11 @@ end:
     sw a0, 0(t0)
 3:  j 3b
 
+#ifdef MICO_IBEX
+    .align 8 /* Ibex's mtvec holds no lower bits */
+#else
     .align 2
+#endif
 trap: /* ends the simulation with 0x1000 + mcause: 0x1002 illegal instruction, 0x1005 load fault */
     csrr a0, mcause
     li t0, 0x1000
