@@ -59,4 +59,5 @@ def lanes_of(size: int, activation: QType, rows: int) -> int:
         rows: that the output has.
     """
     low, high = min(activation.qmin, 0), activation.qmax  # padding is 0
-    return next(n for n in LANES if n == 1 or (n <= rows and size * (high - low) < 1 << WORD // n))
+    fits = (n for n in LANES if size * (high - low) < 1 << WORD // n)
+    return next(n for n in fits if rows >= LANES[0] or rows % n == 0)  # the last word may hold rows of the one before

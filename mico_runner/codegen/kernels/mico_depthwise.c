@@ -81,12 +81,12 @@ MICO_INLINE const uint8_t *row_of(const mico_depthwise_t *p, const uint8_t *x, i
 }
 
 /* Ones in the lanes, row by row from `iy` on, whose input row there is. */
-MICO_ALONE uint32_t inside(const mico_depthwise_t *p, int32_t iy)
+MICO_INLINE uint32_t inside(const mico_depthwise_t *p, int32_t iy, const int32_t lanes)
 {
-    const int32_t bits = 32 / p->lanes;
+    const int32_t bits = 32 / lanes;
     uint32_t mask = 0;
 
-    for (int32_t l = 0; l < p->lanes; l++, iy += p->stride_h)
+    for (int32_t l = 0; l < lanes; l++, iy += p->stride_h)
         mask |= iy >= 0 && iy < p->in_h ? 0xffffffffu >> (32 - bits) << bits * l : 0u;
     return mask;
 }
@@ -94,11 +94,11 @@ MICO_ALONE uint32_t inside(const mico_depthwise_t *p, int32_t iy)
 /* Inputs of one channel, from row `iy` on, to the columns: any kernel and stride. */
 MICO_ALONE void gather_any(const mico_depthwise_t *p, const uint8_t *x, int32_t iy, uint32_t *columns)
 {
-    const int32_t channels = p->channels, step = p->column_words, bits = 32 / p->lanes;
+    const int32_t channels = p->channels, step = p->column_words, bits = p->lanes == 4 ? 8 : 16; /* one lane: any */
     const uint32_t flip = in_each((uint32_t)p->flip, p->lanes);
 
     for (int32_t i = 0; i < step; i++, iy++) {
-        const uint32_t mask = inside(p, iy);
+        const uint32_t mask = p->lanes == 4 ? inside(p, iy, 4) : p->lanes == 2 ? inside(p, iy, 2) : inside(p, iy, 1);
         uint32_t *to = columns + i;
         for (int32_t ix = 0; ix < p->in_w; ix++, to += step) {
             uint32_t word = 0;
@@ -335,7 +335,7 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
         *word = flip;
     for (int32_t begin = 0, count; begin < p->out_h; begin += count) {
         const int32_t rest = p->out_h - begin;
-        count = rest >= p->together ? p->together : rest > lanes ? rest / lanes * lanes : lanes;
+        count = rest < p->together ? (rest + lanes - 1) / lanes * lanes : p->together;
         const int32_t oy = rest < count ? p->out_h - count : begin; /* the last word may overlap the one before */
         const int32_t iy = oy * p->stride_h - p->pad_h;
         const uint8_t *rows[MOST_INPUT];
@@ -344,8 +344,11 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
 #pragma GCC unroll 1
         for (int32_t i = 0; i < MOST_INPUT; i++) {
             rows[i] = row_of(p, x, iy + i);
-            masks[i] = inside(p, iy + i);
-            all &= i < p->column_words ? masks[i] : all;
+            masks[i] = 0;
+            if (nine && i < p->column_words) {
+                masks[i] = inside(p, iy + i, lanes);
+                all &= masks[i];
+            }
         }
         const int masked = all + 1u != 0u || p->flip != 0;
         for (int32_t c = 0; c < p->channels; c++) {

@@ -12,7 +12,7 @@ typedef struct {
     int32_t pad_h, pad_w;
     int32_t dilation_h, dilation_w;
     int32_t together;     /* output rows at a time: 4; 2 at a vertical stride of 2 if lanes < 4 */
-    int32_t lanes;        /* those in one word, at most out_h: 4, 2 or 1, so that no sum leaves 8, 16 or 32 bits */
+    int32_t lanes;        /* those in one word: 4, 2 or 1, so that no sum leaves 8, 16 or 32 bits; out_h >= 4 or a multiple */
     int32_t column_words; /* of scratch, per input column (codegen/depthwise.py) */
     int32_t sum_words;    /* of scratch, per row of sums: out_w rounded up to four stores */
     int32_t low, high;    /* the least and the largest activation */
