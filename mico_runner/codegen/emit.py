@@ -14,6 +14,7 @@ import numpy as np
 from mico_runner.codegen.program import Call, Program, shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
+TEMPLATES = Path(__file__).parent / "templates"
 BOARDS = Path(__file__).parent / "boards"  # one folder each: board.h, start.S, link.ld, toolchain.cmake
 CFLAGS = "-O3 -march=native"
 # The multilib's own name of the ISA: "_zicsr" in it would pick a libgcc of another ABI. Loops stay loops, not calls of memcpy.
@@ -27,7 +28,7 @@ BUNDLE = "networks"  # the program of `generate_networks`
 _LINE = 8  # numbers per line of a table
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=jinja2.FileSystemLoader(TEMPLATES),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

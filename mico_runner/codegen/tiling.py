@@ -7,18 +7,31 @@ a shift and a mask bring into the lanes of the scheme. The constant terms of the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
+from mico_runner import yaml_source
 from mico_runner.codegen.packing import WORD, pack_rows, row_words
 from mico_runner.codegen.program import Weights
 from mico_runner.quant.qgraph import QNode, QType, storage_bits
 
-POSITIONS = 4  # MICO_WIDE
+POSITIONS, EIGHT = 4, 8  # MICO_WIDE, MICO_MOST
+TABLES, SIDES, CHANNELS = 16, 16, 64  # of mico_tables.c
 OUTPUTS = 4  # MICO_NARROW
 CODES = 4  # in a word, as bytes
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
 _BYTE = 0x01010101
+_CYCLES = Path(__file__).parent / "kernels" / "tile_cycles.yaml"
+_UNITS = {"lanes8": "mico_lanes", "lanes16": "mico_lanes", "tables": "mico_tables", "bytes": "mico_bytes"}
+_LANES = {"lanes8": 4, "lanes16": 2, "tables": 2, "bytes": 2}
+_SCHEMES = {  # bits of weights -> (scheme, most bits of activations); single bits have one more
+    1: (("lanes8_2x1", 2), ("tables_2x1", 2), ("lanes8_4x1", 4), ("lanes16_8x1", 8), ("tables_8x1", 8)),
+    2: (("lanes8_2x2", 2), ("lanes8_4x2", 4), ("lanes16_8x2", 8), ("tables_8x2", 8)),
+    4: (("lanes8_2x4", 2), ("lanes16_4x4", 4), ("lanes16_8x4", 8)),
+    8: (("lanes16_4x8", 4), ("bytes", 8)),
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,7 @@ class Scheme:
         lanes: codes in a word of a patch: 2 or 4 lanes, or 32 bits.
         offset: of the weights' codes (`ow`); their scale is 2 with one bit, else 1.
         half: signed one-bit activations are 0 and 1 instead of 0 and 2.
+        positions: of the wide tile.
     """
 
     name: str
@@ -38,18 +52,34 @@ class Scheme:
     lanes: int
     offset: int
     half: bool = False
+    positions: int = POSITIONS
+
+    def tile(self, positions: int) -> int:
+        """Positions at a time: a layer of fewer than the wide tile has takes one after the other."""
+        return self.positions if positions >= self.positions else 1
+
+    def cycles(self, taps: int, outputs: int, positions: int) -> float:
+        """Estimate for a layer without groups: kernels/tile_cycles.yaml."""
+        tile = self.tile(positions)
+        table = _cycles()["narrow" if tile == 1 else "wide"]
+        quads = -(-taps // CODES) if self.lanes < WORD else -(-taps // WORD) * (WORD // CODES)
+        pack, output, step = table["bits" if self.name == "signs" else self.name]
+        prepared = tile * (table["patch"] + pack * quads)
+        return -(-positions // tile) * (prepared + outputs * (output + step * quads))
+
+    def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
+        """Words of scratch: a patch as bytes, the patches of a tile, tables and sums."""
+        tile = self.tile(positions)
+        codes = -(-taps // CODES)
+        if self.unit == "mico_tables":
+            pairs = 2 if tile > 1 else 1
+            return codes + codes * (tile if tile == 1 else 8) + TABLES * SIDES * pairs + min(outputs, CHANNELS) * tile
+        words = row_words(taps, self.bits) if self.lanes == WORD else codes * CODES // self.lanes
+        return codes + words * tile
 
     @property
     def scale(self) -> int:
         return 2 if self.bits == 1 and self.offset else 1
-
-    @property
-    def group(self) -> int:
-        """Words of four codes that the kernel takes at a time (GROUP in mico_lanes.c)."""
-        if self.unit != "mico_lanes":
-            return 1
-        steps = WORD // self.bits // self.lanes
-        return min(steps, 4 if steps < 16 else 8) * self.lanes // CODES
 
     @property
     def order(self) -> np.ndarray:
@@ -82,27 +112,35 @@ class Tiled:
         return one and geometry["in_c"] == CODES * self.code_words
 
 
-def scheme_of(weight_bits: int, activation: QType, padded: bool) -> Scheme | None:
-    """The scheme for a layer; None when there is none (3, 5, 6 or 7 bits of weights).
+def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
+    """The schemes that can hold a layer's bits; none when weights have 3, 5, 6 or 7.
+
+    Those of more activation bits are among them, so that fewer bits are no slower but for the estimate's error.
 
     Args:
         weight_bits: in memory.
         padded: whether the convolution has zero padding, which a signed bit (-1, +1) cannot stand for.
     """
-    if weight_bits not in (1, 2, 4, 8):
-        return None
-    bits, offset = activation.bits, 1 << (weight_bits - 1)
-    if weight_bits == 1 and bits == 1 and not (activation.is_sign and padded):
-        return Scheme("signs" if activation.is_sign else "bits", "mico_bits", 1, 32, 1, half=activation.is_sign)
-    bits = 2 if bits == 1 else bits  # -1 and +1 are the codes 0 and 2, and padding is 1
-    if bits <= 2 and weight_bits <= 4:
-        return Scheme(f"lanes8_2x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
-    if bits <= 4 and weight_bits <= 2:
-        return Scheme(f"lanes8_4x{weight_bits}", "mico_lanes", weight_bits, 4, offset)
-    if bits <= 4 or weight_bits <= 4:
-        top = 4 if bits <= 4 and weight_bits >= 4 else 8
-        return Scheme(f"lanes16_{top}x{weight_bits}", "mico_lanes", weight_bits, 2, offset)
-    return Scheme("bytes", "mico_bytes", 8, 2, offset)
+    found: list[Scheme] = []
+    if weight_bits == 1 and activation.bits == 1 and not (activation.is_sign and padded):
+        found.append(
+            Scheme("signs" if activation.is_sign else "bits", "mico_bits", 1, WORD, 1, half=activation.is_sign)
+        )
+    bits = max(activation.bits, 2)  # -1 and +1 are the codes 0 and 2, and padding is 1
+    for name, most in _SCHEMES.get(weight_bits, ()):
+        if bits <= most:
+            family = name.split("_")[0]
+            positions = EIGHT if name == "tables_2x1" else POSITIONS
+            scheme = Scheme(
+                name, _UNITS[family], weight_bits, _LANES[family], 1 << (weight_bits - 1), positions=positions
+            )
+            found.append(scheme)
+    return found
+
+
+@cache
+def _cycles() -> dict[str, dict]:
+    return yaml_source.read(_CYCLES).data
 
 
 def tiled(
@@ -114,15 +152,17 @@ def tiled(
         rows: int8 (outputs, taps), in the kernel's order.
         positions: output positions (rows of a matrix) that share the weights.
     """
-    scheme = scheme_of(storage_bits(node.weight_bits), activation, padded)
-    if scheme is None or len(rows) < OUTPUTS:
+    candidates = schemes(storage_bits(node.weight_bits), activation, padded)
+    if not candidates or len(rows) < OUTPUTS:
         return None
+    size = (rows.shape[1], len(rows), positions)
+    scheme = min(candidates, key=lambda s: s.cycles(*size))
     rows = rows.astype(np.int64)
     scales = requantisation(node, output, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
         return None
     count, taps = rows.shape
-    words, code_words = row_words(taps, scheme.bits), -(-taps // (CODES * scheme.group)) * scheme.group
+    words, code_words = row_words(taps, scheme.bits), -(-taps // CODES)
     codes = (rows + scheme.offset) // scheme.scale
     codes = np.pad(codes, ((0, 0), (0, words * WORD // scheme.bits - taps)))
     codes = codes.reshape(count, words, -1)[:, :, scheme.order].reshape(count, -1)
@@ -138,14 +178,13 @@ def tiled(
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),
     )
-    patch_words = words if scheme.lanes == WORD else code_words * CODES // scheme.lanes
     return Tiled(
         scheme=scheme,
         weights=weights,
         flip=0x80 * _BYTE if activation.signed else 0,
         less=(0x80 - shift) * _BYTE if activation.signed else 0,
         code_words=code_words,
-        scratch_words=code_words + patch_words * (POSITIONS if positions >= POSITIONS else 1),
+        scratch_words=scheme.scratch_words(*size),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
 from mico_runner.codegen.packing import unpack_rows
-from mico_runner.codegen.tiling import requantisation, scheme_of, tiled
+from mico_runner.codegen.tiling import Scheme, requantisation, schemes, tiled
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
@@ -50,6 +51,16 @@ def test_every_pair_of_bits(tmp_path, sanitize):
 
 
 @needs_gcc
+@pytest.mark.parametrize("rank", [0, 1, 2, 3, 4])
+def test_every_scheme_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
+    ranks = {s.name: rank for b in (1, 2, 4, 8) for s in schemes(b, QType(1, False, 1.0), False)[rank:][:1]}
+    assert ranks
+    monkeypatch.setattr(Scheme, "cycles", lambda self, *size: self.name not in ranks)
+    rng = np.random.default_rng(6 + rank)
+    assert_same([layers(*pair, rng) for pair in PAIRS] + wide_layers(rng), tmp_path, sanitize=True, tiles=True)
+
+
+@needs_gcc
 def test_long_rows(tmp_path):
     assert_same(wide_layers(np.random.default_rng(2)), tmp_path, sanitize=True, tiles=True)
 
@@ -82,9 +93,15 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
 
 
 def test_weights_that_no_scheme_takes_keep_the_plain_kernels():
-    assert [b for b in range(1, 9) if scheme_of(b, QType(8, False, 1.0), padded=False) is None] == [3, 5, 6, 7]
-    assert scheme_of(1, QType(1, True, 1.0), padded=False).name == "signs"
-    assert scheme_of(1, QType(1, True, 1.0), padded=True).name == "lanes8_2x1"  # zero is no sign
+    assert [b for b in range(1, 9) if not schemes(b, QType(8, False, 1.0), padded=False)] == [3, 5, 6, 7]
+    assert schemes(1, QType(1, True, 1.0), padded=False)[0].name == "signs"
+    assert "signs" not in [s.name for s in schemes(1, QType(1, True, 1.0), padded=True)]  # zero is no sign
+
+
+@pytest.mark.parametrize("weight_bits", [1, 2, 4, 8])
+def test_schemes_of_wider_activations_are_open_to_narrower_ones(weight_bits):
+    names = [{s.name for s in schemes(weight_bits, QType(b, False, 1.0), padded=False)} for b in range(8, 0, -1)]
+    assert names[0] and all(wider <= narrower for wider, narrower in pairwise(names))
 
 
 def test_requantisation_from_the_high_word_is_exact():

@@ -4,39 +4,6 @@
  * not meet, as each is below 2^16. The sum of such words, and the sum of their high halves, give both sums. */
 #include "mico_tile.h"
 
-/* Wide: halves of words, tap by tap the four positions. Narrow: bytes. */
-MICO_INLINE uint32_t pack(const uint32_t *codes, int32_t words, int32_t positions, void *patch)
-{
-    const uint32_t *end = codes + words;
-    uint32_t sum = 0;
-
-    if (positions == 1) {
-        uint32_t *to = patch;
-        for (; codes != end; codes++) {
-            const uint32_t word = *codes;
-            *to++ = word;
-            const uint32_t pairs = (word & 0x00ff00ffu) + (word >> 8 & 0x00ff00ffu);
-            sum += (pairs & 0xffffu) + (pairs >> 16);
-        }
-        return sum;
-    }
-    uint16_t *to = patch;
-    for (; codes != end; codes++, to += 4 * positions) {
-        const uint8_t *from = (const uint8_t *)codes;
-        uint32_t x0 = from[0], x1 = from[1], x2 = from[2], x3 = from[3];
-        MICO_ORDER(x0);
-        MICO_ORDER(x1);
-        MICO_ORDER(x2);
-        MICO_ORDER(x3);
-        to[0] = (uint16_t)x0;
-        to[positions] = (uint16_t)x1;
-        to[2 * positions] = (uint16_t)x2;
-        to[3 * positions] = (uint16_t)x3;
-        sum += x0 + x1 + (x2 + x3);
-    }
-    return sum;
-}
-
 /* Two rows, four positions. */
 MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d)
 {
@@ -142,4 +109,4 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     d[3] = d3;
 }
 
-MICO_CONV2D(bytes, 2, 0, 128, pack, wide, narrow)
+MICO_CONV2D(bytes, MICO_WIDE, 2, 0, 128, mico_pack_halves, wide, narrow, 0, 0)

@@ -96,9 +96,13 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
         ROW_STEP(others, t)                                                                                            \
     }
 
-/* Rows are read in groups of steps: as many as a word of weights has, four or, of sixteen, eight at most. Code words are whole groups (codegen/tiling.py). */
+/* Rows are read in groups of steps: as many as a word of weights has, at most four or, of 16 bits each lane, eight; the REST one
+ * code word at a time. */
 #define STEPS(bits, each) ((each)*8 / (bits)) /* of a word of weights; `each` words of the patch for one of codes */
-#define GROUP(bits, each) (STEPS(bits, each) < 4 ? STEPS(bits, each) : STEPS(bits, each) < 16 ? 4 : 8)
+#define GROUP(bits, each) (STEPS(bits, each) < 4 ? STEPS(bits, each) : (each) == 1 || STEPS(bits, each) < 8 ? 4 : 8)
+
+#define FULL(bits, each, code_words) ((uint32_t)((code_words) / (GROUP(bits, each) / (each))))
+#define REST(bits, each, code_words) ((uint32_t)((code_words) % (GROUP(bits, each) / (each)))) /* code words */
 
 /* The weights of group g. */
 MICO_INLINE uint32_t group_of(const uint32_t *row, uint32_t g, const int bits, const int each)
@@ -112,16 +116,18 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
                        const int bits, const uint32_t mask, const int top, const int each, const int words)
 {
     const uint32_t *other = rows + row_words;
-    const uint32_t groups = (uint32_t)(each * code_words / GROUP(bits, each));
+    const uint32_t full = FULL(bits, each, code_words);
     const uint32_t per_word = (uint32_t)(STEPS(bits, each) / GROUP(bits, each));
     const uint32_t most = (uint32_t)words * per_word; /* groups until lanes are emptied */
+    uint32_t rest = REST(bits, each, code_words);
+    const uint32_t groups = full + (rest > 0);
     uint32_t g = 0, s0, s1, s2, s3, t0, t1, t2, t3, emptied[8] = {0}, *e = emptied;
 
     MICO_ORDER(e); /* stays in memory, which only long rows read */
     for (;;) {
-        const uint32_t stop = groups - g < most ? groups : g + most;
+        const uint32_t stop = groups - g < most ? groups : g + most, end = stop < full ? stop : full;
         s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0;
-        do {
+        for (; g != end; g++) {
             const uint32_t a = group_of(rows, g, bits, each), b = group_of(other, g, bits, each);
             STEP(0)
             STEP(1)
@@ -136,7 +142,20 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
                 STEP(7)
             }
             patch += 4 * GROUP(bits, each);
-        } while (++g != stop);
+        }
+        if (g != stop) {
+            uint32_t a = group_of(rows, g, bits, each), b = group_of(other, g, bits, each);
+            for (; rest > 0; rest--) {
+                STEP(0)
+                if (each == 2)
+                    STEP(1)
+                a >>= bits * each;
+                b >>= bits * each;
+                patch += 4 * each;
+                MICO_ORDER(a); /* stays a loop */
+            }
+            g++;
+        }
         s0 >>= top;
         s1 >>= top;
         s2 >>= top;
@@ -176,11 +195,7 @@ MICO_INLINE void wide1(const uint32_t *x, const uint32_t *rows, int32_t row_word
 
     for (int row = 0; row < 2; row++) {
         const uint32_t *patch = x, *u = rows + row * row_words;
-        uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
-        uint32_t g = 0;
-        do {
-            const uint32_t a = group_of(u, g, bits, 1);
-            uint32_t s0, s1, s2, s3;
+        uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0, s0, s1, s2, s3;
 #define STEP_ALONE(j, result)                                                                                          \
     {                                                                                                                  \
         CODES(codes, a, j)                                                                                             \
@@ -189,16 +204,31 @@ MICO_INLINE void wide1(const uint32_t *x, const uint32_t *rows, int32_t row_word
         PRODUCTS(codes)                                                                                                \
         result                                                                                                         \
     }
+#define EMPTY                                                                                                          \
+    d0 += s0 >> 24;                                                                                                    \
+    d1 += s1 >> 24;                                                                                                    \
+    d2 += s2 >> 24;                                                                                                    \
+    d3 += s3 >> 24;
+        for (uint32_t g = 0; g != groups; g++) {
+            const uint32_t a = group_of(u, g, bits, 1);
             STEP_ALONE(0, s0 = p0; s1 = p1; s2 = p2; s3 = p3;)
             STEP_ALONE(1, ADD_TO(s))
             STEP_ALONE(2, ADD_TO(s))
             STEP_ALONE(3, ADD_TO(s))
-            d0 += s0 >> 24;
-            d1 += s1 >> 24;
-            d2 += s2 >> 24;
-            d3 += s3 >> 24;
+            EMPTY
             patch += 16;
-        } while (++g != groups);
+        }
+        if (code_words & 3) {
+            uint32_t a = group_of(u, groups, bits, 1);
+            s0 = s1 = s2 = s3 = 0;
+            for (int32_t rest = code_words & 3; rest > 0; rest--) {
+                STEP_ALONE(0, ADD_TO(s))
+                a >>= bits;
+                patch += 4;
+                MICO_ORDER(a);
+            }
+            EMPTY
+        }
         d[4 * row + 0] = terms[0] + SCALE(bits) * d0;
         d[4 * row + 1] = terms[1] + SCALE(bits) * d1;
         d[4 * row + 2] = terms[2] + SCALE(bits) * d2;
@@ -224,23 +254,35 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
                            const int bits, const uint32_t mask)
 {
     const uint32_t *other = rows + row_words;
-    const uint32_t groups = (uint32_t)(code_words / GROUP(bits, 1));
+    const uint32_t groups = FULL(bits, 1, code_words);
     uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;
-    uint32_t g = 0;
-
-    do {
+    uint32_t rest = REST(bits, 1, code_words);
+#define STEP_ONCE(j)                                                                                                   \
+    {                                                                                                                  \
+        CODES(codes, a, j)                                                                                             \
+        CODES(others, b, j)                                                                                            \
+        LOAD_PATCHES(j)                                                                                                \
+        codes &= mask;                                                                                                 \
+        ROW_STEP_ONCE(codes, s)                                                                                        \
+        others &= mask;                                                                                                \
+        ROW_STEP_ONCE(others, t)                                                                                       \
+    }
+    for (uint32_t g = 0; g != groups; g++) {
         const uint32_t a = group_of(rows, g, bits, 1), b = group_of(other, g, bits, 1);
-        for (int j = 0; j < GROUP(bits, 1); j++) {
-            CODES(codes, a, j)
-            CODES(others, b, j)
-            LOAD_PATCHES(j)
-            codes &= mask;
-            ROW_STEP_ONCE(codes, s)
-            others &= mask;
-            ROW_STEP_ONCE(others, t)
-        }
+        for (int j = 0; j < GROUP(bits, 1); j++)
+            STEP_ONCE(j)
         patch += 4 * GROUP(bits, 1);
-    } while (++g != groups);
+    }
+    if (rest > 0) {
+        uint32_t a = group_of(rows, groups, bits, 1), b = group_of(other, groups, bits, 1);
+        do {
+            STEP_ONCE(0)
+            a >>= bits;
+            b >>= bits;
+            patch += 4;
+            MICO_ORDER(a);
+        } while (--rest > 0);
+    }
     d[0] = s0;
     d[1] = s1;
     d[2] = s2;
@@ -255,38 +297,61 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
 MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
                         const int bits, const uint32_t mask, const int top, const int each, const int full)
 {
-    const uint32_t groups = (uint32_t)(each * code_words / GROUP(bits, each));
-    uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
+    const uint32_t groups = FULL(bits, each, code_words);
+    uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
+#define STEP_NARROW(j)                                                                                                 \
+    {                                                                                                                  \
+        const uint32_t x = patch[j];                                                                                   \
+        uint32_t p0 = a >> bits * (j), p1 = b >> bits * (j), p2 = c >> bits * (j), p3 = e >> bits * (j);               \
+        MICO_ORDER(p0);                                                                                                \
+        MICO_ORDER(p1);                                                                                                \
+        MICO_ORDER(p2);                                                                                                \
+        MICO_ORDER(p3);                                                                                                \
+        p0 = (p0 & mask) * x;                                                                                          \
+        MICO_ORDER(p0);                                                                                                \
+        p1 = (p1 & mask) * x;                                                                                          \
+        MICO_ORDER(p1);                                                                                                \
+        p2 = (p2 & mask) * x;                                                                                          \
+        MICO_ORDER(p2);                                                                                                \
+        p3 = (p3 & mask) * x;                                                                                          \
+        MICO_ORDER(p3);                                                                                                \
+        ADD_TO(s)                                                                                                      \
+    }
+#define EMPTY_NARROW                                                                                                   \
+    d0 += s0 >> top;                                                                                                   \
+    d1 += s1 >> top;                                                                                                   \
+    d2 += s2 >> top;                                                                                                   \
+    d3 += s3 >> top;                                                                                                   \
+    s0 = s1 = s2 = s3 = 0;
     for (uint32_t g = 0; g < groups; g++) {
-        uint32_t a = group_of(rows, g, bits, each), b = group_of(rows + row_words, g, bits, each);
-        uint32_t c = group_of(rows + 2 * row_words, g, bits, each), e = group_of(rows + 3 * row_words, g, bits, each);
-        uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        const uint32_t a = group_of(rows, g, bits, each), b = group_of(rows + row_words, g, bits, each);
+        const uint32_t c = group_of(rows + 2 * row_words, g, bits, each), e = group_of(rows + 3 * row_words, g, bits, each);
         for (int j = 0; j < GROUP(bits, each); j++) {
-            const uint32_t x = patch[j];
-            uint32_t p0 = a >> bits * j, p1 = b >> bits * j, p2 = c >> bits * j, p3 = e >> bits * j;
-            MICO_ORDER(p0);
-            MICO_ORDER(p1);
-            MICO_ORDER(p2);
-            MICO_ORDER(p3);
-            p0 = (p0 & mask) * x;
-            MICO_ORDER(p0);
-            p1 = (p1 & mask) * x;
-            MICO_ORDER(p1);
-            p2 = (p2 & mask) * x;
-            MICO_ORDER(p2);
-            p3 = (p3 & mask) * x;
-            MICO_ORDER(p3);
-            ADD_TO(s)
+            STEP_NARROW(j)
             if (full == 1 || j == GROUP(bits, each) - 1) {
-                d0 += s0 >> top;
-                d1 += s1 >> top;
-                d2 += s2 >> top;
-                d3 += s3 >> top;
-                s0 = s1 = s2 = s3 = 0;
+                EMPTY_NARROW
             }
         }
         patch += GROUP(bits, each);
+    }
+    uint32_t rest = REST(bits, each, code_words);
+    if (rest > 0) {
+        uint32_t a = group_of(rows, groups, bits, each), b = group_of(rows + row_words, groups, bits, each);
+        uint32_t c = group_of(rows + 2 * row_words, groups, bits, each), e = group_of(rows + 3 * row_words, groups, bits, each);
+        for (rest *= (uint32_t)each; rest > 0; rest--) {
+            STEP_NARROW(0)
+            if (full == 1) {
+                EMPTY_NARROW
+            }
+            a >>= bits;
+            b >>= bits;
+            c >>= bits;
+            e >>= bits;
+            patch++;
+            MICO_ORDER(a);
+        }
+        EMPTY_NARROW
     }
     d[0] = terms[0] + SCALE(bits) * d0;
     d[1] = terms[1] + SCALE(bits) * d1;
@@ -307,7 +372,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     {                                                                                                                  \
         narrow(patch, rows, row_words, code_words, terms, d, bits, mask, top, each, full);                                    \
     }                                                                                                                  \
-    MICO_CONV2D(name, 4, 0, 1 << ((bits)-1), pack, wide_##name, narrow_##name)                                         \
+    MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, wide_##name, narrow_##name, 0, 0)                                         \
     typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) && \
                                      ((full) == 1 || GROUP(bits, each) <= (full))                                      \
                                  ? 1                                                                                   \

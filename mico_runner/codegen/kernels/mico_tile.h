@@ -24,6 +24,7 @@
 
 enum {
     MICO_WIDE = 4,  /* positions of the wide tile, which has two output channels */
+    MICO_MOST = 8,  /* of a scheme with a tile of its own */
     MICO_NARROW = 4 /* output channels of the narrow tile, which has one position */
 };
 
@@ -37,12 +38,18 @@ typedef uint32_t mico_pack(const uint32_t *codes, int32_t words, int32_t positio
 typedef void mico_tile(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
                        const uint32_t *terms, uint32_t *d);
 
+/* All output channels of a tile of positions, from their patches to the output y at the first of them, in place of calls of mico_tile.
+ * Behind the patches there is scratch. */
+typedef void mico_channels(const mico_conv2d_tiled_t *p, uint32_t *patch, const uint32_t *terms, uint8_t *y);
+
 typedef struct {
+    int32_t positions;      /* of the wide tile */
     int32_t stride;         /* bytes from the patch of one position to that of the next in the wide tile */
     int32_t half;           /* 1: signed bits, -1 and +1, are the codes 0 and 1 */
     uint32_t offset;        /* ow, times sx */
     mico_pack *pack;
     mico_tile *wide, *narrow;
+    mico_channels *wide_channels, *narrow_channels; /* instead of wide and narrow */
 } mico_scheme;
 
 /* Requantisation in constant time: r = (acc * m + 2^(s-1)) >> s of mico_rescale, within low .. low + span, from the high word of one
@@ -61,24 +68,32 @@ typedef struct {
     }                                                                                                                  \
     MICO_EACH(r[i] *= more[i])
 
-/* Accumulators d of channels c and c + 1 at four positions to the output, y (4, out_c). */
-MICO_INLINE void mico_store_pair(const mico_conv2d_tiled_t *p, int32_t c, const uint32_t *d, uint8_t *y)
+/* Accumulators d[channel * stride + position] of channels c and c + 1 at four positions to the output, y (4, out_c). */
+MICO_INLINE void mico_store_pair(const mico_conv2d_tiled_t *p, int32_t c, const uint32_t *d, const int stride, uint8_t *y)
 {
+    const int32_t *biases = p->weights.bias, *multipliers = p->weights.multiplier;
+    const uint8_t *shifts = p->weights.shift;
     const int32_t low = p->output.min, high = p->output.max, sign = p->output.sign, step = p->out_c;
     int32_t wide = p->output.type == MICO_S32;
     uint8_t *to = y + (wide ? 4 * c : c);
 
+    biases += c;
+    multipliers += c;
+    shifts += c;
 #pragma GCC unroll 2
     for (int32_t channel = 0; channel < 2; channel++) {
-        const uint32_t bias = (uint32_t)p->weights.bias[c + channel];
-        const int32_t multiplier = p->weights.multiplier[c + channel], shift = p->weights.shift[c + channel];
-        const int32_t factor = multiplier & ~31, left = multiplier & 31;
-        const int32_t round = (1 << (shift - 1)) - (int32_t)((uint32_t)low << shift); /* r counts from low on */
+        int32_t bias = biases[channel], multiplier = multipliers[channel], shift = shifts[channel];
+        MICO_ORDER(bias);
+        MICO_ORDER(multiplier);
+        MICO_ORDER(shift);
         int32_t r[MICO_WIDE], more[MICO_WIDE];
-
-        MICO_EACH(r[i] = (int32_t)(bias + d[4 * channel + i]))
+        MICO_EACH(r[i] = (int32_t)d[stride * channel + i]) /* all loads before the first use */
+        const int32_t factor = multiplier & ~31, left = multiplier & 31;
+        int32_t round = (int32_t)((uint32_t)low << shift), one = 1 << (shift - 1);
+        MICO_EACH(r[i] = (int32_t)((uint32_t)bias + (uint32_t)r[i]))
         MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] << left))
         MICO_EACH(r[i] = (int32_t)((int64_t)r[i] * factor >> 32))
+        round = one - round; /* r counts from low on */
         MICO_EACH(r[i] += round)
         MICO_EACH(r[i] >>= shift)
         MICO_POSITIVE
@@ -227,6 +242,39 @@ MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x
     return s.offset * s.pack(codes, code_words, positions, patch);
 }
 
+/* Halves of words, tap by tap the positions; of one position bytes. */
+MICO_INLINE uint32_t mico_pack_halves(const uint32_t *codes, int32_t words, int32_t positions, void *patch)
+{
+    const uint32_t *end = codes + words;
+    uint32_t sum = 0;
+
+    if (positions == 1) {
+        uint32_t *to = patch;
+        for (; codes != end; codes++) {
+            const uint32_t word = *codes;
+            *to++ = word;
+            const uint32_t pairs = (word & 0x00ff00ffu) + (word >> 8 & 0x00ff00ffu);
+            sum += (pairs & 0xffffu) + (pairs >> 16);
+        }
+        return sum;
+    }
+    uint16_t *to = patch;
+    for (; codes != end; codes++, to += 4 * positions) {
+        const uint8_t *from = (const uint8_t *)codes;
+        uint32_t x0 = from[0], x1 = from[1], x2 = from[2], x3 = from[3];
+        MICO_ORDER(x0);
+        MICO_ORDER(x1);
+        MICO_ORDER(x2);
+        MICO_ORDER(x3);
+        to[0] = (uint16_t)x0;
+        to[positions] = (uint16_t)x1;
+        to[2 * positions] = (uint16_t)x2;
+        to[3 * positions] = (uint16_t)x3;
+        sum += x0 + x1 + (x2 + x3);
+    }
+    return sum;
+}
+
 /* Less than four positions: one after another, four output channels at a time. */
 MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
                                     const mico_scheme s)
@@ -241,6 +289,10 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
             const uint32_t term =
                 -mico_prepare(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, scratch, patch, 1, s);
             const uint32_t terms[MICO_NARROW] = {term, term, term, term};
+            if (s.narrow_channels) {
+                s.narrow_channels(p, patch, terms, to);
+                continue;
+            }
             for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
                 /* The last tile may overlap the one before: it writes the same values once more. */
                 const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
@@ -252,7 +304,7 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
     }
 }
 
-/* Four positions and two output channels at a time. */
+/* Tiles of s.positions; without s.wide_channels, which are four, two output channels at a time. */
 MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
                                   const mico_scheme s)
 {
@@ -264,17 +316,17 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
     int32_t iy = -p->pad_h, ix = -p->pad_w;
 
     mico_clear(p, scratch);
-    for (int32_t begin = 0; begin < size; begin += MICO_WIDE) {
-        uint32_t terms[MICO_WIDE];
-        const int32_t first = begin + MICO_WIDE > size ? size - MICO_WIDE : begin;
+    for (int32_t begin = 0; begin < size; begin += s.positions) {
+        uint32_t terms[MICO_MOST];
+        const int32_t first = begin + s.positions > size ? size - s.positions : begin;
         uint8_t *const to = (uint8_t *)y + first * p->out_c * element;
 
         if (first != begin) { /* the last tile overlaps the one before */
             iy = first / p->out_w * p->stride_h - p->pad_h;
             ix = first % p->out_w * p->stride_w - p->pad_w;
         }
-        for (int32_t t = 0; t < MICO_WIDE; t++) {
-            terms[t] = -mico_prepare(p, x, iy, ix, scratch, (uint8_t *)patch + s.stride * t, MICO_WIDE, s);
+        for (int32_t t = 0; t < s.positions; t++) {
+            terms[t] = -mico_prepare(p, x, iy, ix, scratch, (uint8_t *)patch + s.stride * t, s.positions, s);
             if (ix == last) {
                 ix = -p->pad_w;
                 iy += p->stride_h;
@@ -282,11 +334,15 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
                 ix += p->stride_w;
             }
         }
+        if (s.wide_channels) {
+            s.wide_channels(p, patch, terms, to);
+            continue;
+        }
         for (int32_t o = 0; o < p->out_c; o += 2) {
             const int32_t c = o + 2 > p->out_c ? p->out_c - 2 : o;
             uint32_t d[2 * MICO_WIDE];
             s.wide(patch, p->weights.words + c * row_words, row_words, p->code_words, terms, d);
-            mico_store_pair(p, c, d, to);
+            mico_store_pair(p, c, d, MICO_WIDE, to);
         }
     }
 }
@@ -302,7 +358,7 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
     void mico_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)                   \
     {                                                                                                                  \
         const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        if (p->out_h * p->out_w < MICO_WIDE)                                                                           \
+        if (p->out_h * p->out_w < scheme.positions)                                                                         \
             narrow_conv2d_##name(p, x, y, scratch);                                                                    \
         else                                                                                                           \
             mico_conv2d_wide(p, x, y, scratch, scheme);                                                                \

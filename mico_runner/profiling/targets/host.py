@@ -65,10 +65,10 @@ class Host(Target):
         return Measurement(np.maximum(1, np.round(median)).astype("int64"), spread)
 
 
-def kernel_version() -> str:
-    """sha256 of the C kernels' sources."""
+def kernel_version(*more: Path) -> str:
+    """sha256 of the C kernels' sources, and of `more` files that measurements depend on."""
     digest = hashlib.sha256()
-    for source in sorted(KERNELS.iterdir()):
+    for source in [*sorted(KERNELS.iterdir()), *sorted(more)]:
         content = source.read_bytes()
         digest.update(f"{source.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()

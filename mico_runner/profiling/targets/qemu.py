@@ -13,7 +13,7 @@ from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.profiling.targets import Measurement, Target, register
 from mico_runner.profiling.targets.host import kernel_version
-from mico_runner.profiling.targets.rtl import in_programs
+from mico_runner.profiling.targets.rtl import in_programs, program_sources
 from mico_runner.simulate import cores, qemu
 
 
@@ -26,7 +26,7 @@ class Qemu(Target):
     def conditions(self) -> dict[str, Any]:
         compilers = {board.gcc: name for name, board in qemu.MACHINES.items()}
         versions = {gcc: qemu.compiler_version(on) if shutil.which(gcc) else None for gcc, on in compilers.items()}
-        return {"compilers": versions, "kernels_sha256": kernel_version()}
+        return {"compilers": versions, "kernels_sha256": kernel_version(*program_sources("rv32", "cortex-m"))}
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
         if hardware.core not in cores.QEMU or hardware.latency_unit != self.unit:

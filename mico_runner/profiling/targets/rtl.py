@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mico_runner import codegen
+from mico_runner.codegen import emit, tiling
 from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
@@ -34,7 +35,7 @@ class Rtl(Target):
         return {
             "compiler": rtl.compiler_version() if shutil.which(rtl.GCC) else None,  # planning needs none
             "cflags": f"{RV32_TARGET} {RV32_CFLAGS}",
-            "kernels_sha256": kernel_version(),
+            "kernels_sha256": kernel_version(*program_sources("rtl")),
         }
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
@@ -47,6 +48,12 @@ class Rtl(Target):
             return [int(run.cycles.sum()) for run in runs]
 
         return Measurement(in_programs(table, work, run, hardware.core))
+
+
+def program_sources(*boards: str) -> list[Path]:
+    """What places the kernels of a bare-metal program in memory, and chooses among them: a cycle may depend on each."""
+    folders = [emit.BOARDS / board for board in boards] + [emit.TEMPLATES]
+    return [Path(tiling.__file__), *(file for folder in folders for file in folder.iterdir())]
 
 
 def in_programs(
