@@ -39,7 +39,9 @@ def test_random_calls_of_every_kernel(target, cases, tmp_path):
     done, failures = fuzz(target, cases, seed=7, folder=tmp_path)
     assert not failures, failures
     assert min(done.values()) >= cases
-    assert {"mico_conv2d", "mico_linear", "mico_add", "mico_transpose", "mico_conv2d_bytes"} <= set(done)
+    assert {"mico_conv2d", "mico_linear", "mico_add", "mico_transpose", "mico_conv2d_bytes", "mico_depthwise"} <= set(
+        done
+    )
 
 
 def some_cases(count: int = 60):
