@@ -14,7 +14,15 @@ from mico_runner.calibration.cases import BYTES, Case
 
 ROTATED_BYTES = 32 * 2**20  # weights of one case together; private caches of current processors hold 1-4 MiB
 MAX_COPIES = 64
-FUNCTIONS = ("attention", "view", "add", "mul", "softmax", "copy")  # what networks call without a module around it
+FUNCTIONS = (
+    "matmul",
+    "attention",
+    "view",
+    "add",
+    "mul",
+    "softmax",
+    "copy",
+)  # what networks call without a module around it
 
 
 def build(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -65,6 +73,9 @@ def _operator(case: Case) -> tuple[Callable[[Any], Any], Any]:
         x, bias = tensor(n * s["tokens"], s["ins"]), tensor(s["outs"])
         weights = cycle([tensor(s["outs"], s["ins"]) for _ in range(copies)])
         return (lambda x: F.linear(x, next(weights), bias)), x
+    if case.op == "matmul":
+        x, y = tensor(n * s["products"], s["tokens"], s["ins"]), tensor(n * s["products"], s["ins"], s["outs"])
+        return (lambda x: torch.bmm(x, y)), x
     if case.op == "attention":
         q, k, v = (tensor(n, s["heads"], s["tokens"], s["width"]) for _ in range(3))
         return (lambda q: F.scaled_dot_product_attention(q, k, v)), q

@@ -82,9 +82,7 @@ def _row(name: str, args: tuple, result: Any) -> dict[str, Any]:
         "mkldnn_linear": lambda: _matrix(args[0], args[1].t(), out),
         "linear": lambda: _matrix(args[0], args[1].t(), out),
         "max_pool2d_with_indices": lambda: _counts("maxpool", elements=out.numel() * (prod(args[1]) + 1)),
-        "bmm": lambda: _counts(
-            "attention", macs=out.numel() * args[0].shape[-1], elements=_numel(args[0], args[1], out)
-        ),
+        "bmm": lambda: _counts("matmul", macs=out.numel() * args[0].shape[-1], elements=_numel(args[0], args[1], out)),
         "_scaled_dot_product_flash_attention_for_cpu": lambda: _attention(*args[:3], out),
         "_scaled_dot_product_flash_attention": lambda: _attention(*args[:3], out),
         "_scaled_dot_product_efficient_attention": lambda: _attention(*args[:3], out),

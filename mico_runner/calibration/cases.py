@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 ELEMENTWISE = ("add", "mul", "act_ReLU", "act_ReLU6", "act_Hardswish", "act_SiLU", "act_GELU", "softmax", "copy")
-KERNELS = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "attention", "bn", "norm", "maxpool", "pool", "view")
+KERNELS = (
+    *("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "matmul", "attention"),
+    *("bn", "norm", "maxpool", "pool", "view"),
+)
 OPERATIONS = (*KERNELS, *ELEMENTWISE)
 NETWORK_NAMES = (
     *(
@@ -23,7 +26,7 @@ NETWORK_NAMES = (
     ),
     *("vit_b_16", "vit_s_16", "llama_15m"),
 )  # of `calibration.networks`
-COMPUTING = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "attention")  # operations with FLOPs
+COMPUTING = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "matmul", "attention")  # operations with FLOPs
 CURVE_SHAPES = ("constant", "linear", "log_linear", "sigmoid", "piecewise", "spline")  # of `calibration.curves`
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 INT8_OPERATIONS = (
@@ -112,6 +115,15 @@ def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
             elements = batch * tokens * (ins + outs)
             shape = {"tokens": tokens, "ins": ins, "outs": outs}
             yield Case(op, precision, batch, shape, macs, ins * outs, elements, ins, ins, outs)
+    elif op == "matmul":  # of two activations
+        for products, tokens, ins, outs in (
+            *((1, 64, 64, 64), (1, 256, 256, 256), (1, 512, 512, 512), (1, 1024, 1024, 1024), (1, 16, 1024, 1024)),
+            *((12, 197, 64, 197), (12, 197, 197, 64), (6, 64, 64, 64), (8, 512, 64, 512), (32, 32, 32, 32)),
+        ):
+            n = batch * products
+            elements = n * (tokens * ins + ins * outs + tokens * outs)
+            shape = {"products": products, "tokens": tokens, "ins": ins, "outs": outs}
+            yield Case(op, precision, batch, shape, n * tokens * ins * outs, elements=elements)
     elif op == "attention":
         for heads, tokens in ((3, 64), (6, 197), (12, 64), (12, 197), (8, 512)):
             inner = heads * 64

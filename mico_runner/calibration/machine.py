@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,46 +20,68 @@ from mico_runner.calibration.roofline import Roofline
 from mico_runner.errors import UsageError
 
 SECONDS_PER_CASE = {"quick": 0.25, "full": 2.0}
-SECONDS = {"quick": 90.0, "full": 1000.0}  # of all cases together, set-up apart: many precisions and batches share them
+SECONDS = {
+    "quick": 90.0,
+    "full": 1000.0,
+}  # of all cases together, set-up included: the rest of 2 and 20 minutes is for the fit
 TOLERANCE = {"quick": 0.03, "full": 0.01}
 FOLDS = 5
 
 
+def planned(section: dict[str, Any]) -> list[Case]:
+    """The cases that a spec's `calibrate` section asks for."""
+    return Plan(section["operations"], section["precisions"], section["batches"], section["budget"] == "quick").cases()
+
+
 def measure(section: dict[str, Any], journal: Path, progress: Any = None, seed: int = 0) -> list[dict[str, Any]]:
-    """Time every case of the plan, in a shuffled order so that no operation falls into one bad moment.
+    """Time the cases of the plan until the budget's time is up; in an order that is fair whenever that happens (`_fair`).
 
     Args:
         section: `operations`, `precisions`, `batches`, `budget` ("quick" or "full"), `threads`, as the spec's `calibrate` has them.
         journal: JSON lines; points in it are not measured again, so an interrupted run goes on where it stopped.
 
     Returns:
-        points: the case's fields, `key`, `flops`, `bytes`, `seconds` (median), `spread`, `half_width`, `samples`.
+        points: the case's fields, `key`, `flops`, `bytes`, `seconds` (median), `spread`, `half_width`, `samples`; in the plan's order,
+            without the cases for which there was no time.
     """
     import torch
 
-    plan = Plan(section["operations"], section["precisions"], section["batches"], section["budget"] == "quick")
     done = {}
     if journal.is_file():
         lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
         done = {p["key"]: p for p in (json.loads(line) for line in lines if line.endswith("\n"))}
         journal.write_text("".join(json.dumps(p) + "\n" for p in done.values()), encoding="utf-8")
-    cases = plan.cases()
-    waiting = [c for c in np.random.default_rng(seed).permutation(np.array(cases, dtype=object)) if c.key not in done]
+    cases = planned(section)
+    waiting = [c for c in _fair(cases, np.random.default_rng(seed)) if c.key not in done]
     before = torch.get_num_threads()
     torch.set_num_threads(section["threads"])
     budget = section["budget"]
     limit = min(SECONDS_PER_CASE[budget], SECONDS[budget] / max(len(cases), 1))
+    deadline = time.perf_counter() + SECONDS[budget]
     try:
         with torch.inference_mode(), journal.open("a", encoding="utf-8") as out:
             wrapped: Iterable[Case] = progress(waiting, desc="calibrate") if progress else waiting
             for case in wrapped:
+                if time.perf_counter() > deadline:
+                    break
                 timed = timing.measure(*benchmarks.build(case), TOLERANCE[budget], limit, section["threads"])
                 done[case.key] = _point(case, timed)
                 out.write(json.dumps(done[case.key]) + "\n")
                 out.flush()
     finally:
         torch.set_num_threads(before)
-    return [done[c.key] for c in cases]
+    return [done[c.key] for c in cases if c.key in done]
+
+
+def _fair(cases: list[Case], rng: np.random.Generator) -> list[Case]:
+    """Shuffled, so that no operation falls into one bad moment; every beginning has its share of each operation, precision, batch."""
+    groups = defaultdict(list)
+    for number, case in enumerate(cases):
+        groups[case.op, case.precision, case.batch].append(number)
+    place = np.empty(len(cases))
+    for numbers in groups.values():
+        place[rng.permutation(numbers)] = (np.arange(len(numbers)) + rng.random(len(numbers))) / len(numbers)
+    return [cases[number] for number in np.argsort(place)]
 
 
 def _point(case: Case, timed: timing.Timing) -> dict[str, Any]:

@@ -25,6 +25,7 @@ COARSER = {
     "conv_pw": ("pointwise", "conv2d"),
     "conv_dw": ("depthwise",),
     "linear": ("matmul",),
+    "matmul": ("linear",),
     "attention": ("matmul",),
 }
 IN_WORDS = {"conv_k3": "conv 3x3", "conv_pw": "conv 1x1", "conv_dw": "depthwise conv"}

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-COMPUTE = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "attention")
+COMPUTE = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "matmul", "attention")
 DENSE = {"conv": ("conv_k3", "conv_std"), "conv_pw": ("conv_pw",), "linear": ("linear",)}
-MATRIX = ("linear", "attention", "einsum", "mha")
+MATRIX = ("linear", "matmul", "attention", "einsum", "mha")
 COSTLY = ("SiLU", "Hardswish", "GELU")  # activation functions with a transcendental or several passes
 CACHED_ELEMENTS = 2**19  # 2 MiB of 32-bit elements: what the private cache of a current core holds
 PREFIXES = ("act_", "scalar_", "view_", "conv_")

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from mico_runner.proxy.strategies import Strategy
 from mico_runner.validation.protocols import group_ids, splits
 
-FOLDS = 4
+FOLDS = 8
 
 
 def held_out_logs(candidates: list[Strategy], table: pd.DataFrame, latency: np.ndarray, seed: int) -> np.ndarray | None:

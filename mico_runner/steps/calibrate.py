@@ -21,7 +21,7 @@ REPEATS_MAPE, REPEATS_MAX = 0.03, 0.10  # by how much the errors of repeated cal
 class Calibrate(Step):
     """Measure this machine's operators and fit efficiency curves; optionally predict whole networks and measure them."""
 
-    VERSION = 3
+    VERSION = 4
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         import platform
@@ -68,7 +68,14 @@ class Calibrate(Step):
         points = machine.measure(section, ctx.work / "points.jsonl", ctx.progress, ctx.seed)
         ctx.metric("calibrate.seconds", time.perf_counter() - started, "s", volatile=True)
         ctx.metric("calibrate.restlessness", restlessness, "ratio", volatile=True)
-        ctx.metric("calibrate.points", len(points), "count")
+        wanted_points = len(machine.planned(section))
+        ctx.metric("calibrate.points", len(points), "count", volatile=True)
+        ctx.metric("calibrate.coverage", len(points) / wanted_points, "ratio", "higher", volatile=True)
+        if len(points) < wanted_points:
+            ctx.log(
+                f"calibrate: budget {section['budget']} had time for {len(points)} of {wanted_points} sizes; fewer precisions or batches"
+                " leave more for each"
+            )
         models = {precision: machine.estimator(points, precision, ctx.seed) for precision in section["precisions"]}
         fit = dict(wanted["fit"]) if isinstance(wanted, dict) else {}
         smooth = fit.pop("smooth", None)

@@ -121,6 +121,26 @@ def test_many_cases_share_the_budget(tmp_path, monkeypatch):
     assert limits[0] == pytest.approx(1 / 9) and limits[-1] < limits[0] / 2
 
 
+def test_what_does_not_fit_into_the_budget_is_left_out_evenly(tmp_path, monkeypatch):
+    asked = section(precisions=["fp32", "int8"], batches=[1, 16])
+    cases = machine.planned(asked)
+    monkeypatch.setattr(timing, "measure", lambda *_: timing.Timing(1.0, 0.0, 0.0, [1.0]))
+    monkeypatch.setattr(machine.benchmarks, "build", lambda case: (None, None))
+    now = iter(range(10**6))
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: float(next(now)))
+    monkeypatch.setitem(machine.SECONDS, "quick", float(len(cases) // 3))
+    points = machine.measure(asked, tmp_path / "points.jsonl")
+    assert len(points) == len(cases) // 3
+    places = [c.key for c in cases]
+    assert [places.index(p["key"]) for p in points] == sorted(places.index(p["key"]) for p in points)
+    for group in {(c.op, c.precision, c.batch) for c in cases}:
+        all_of = sum((c.op, c.precision, c.batch) == group for c in cases)
+        kept = sum((p["op"], p["precision"], p["batch"]) == group for p in points)
+        assert abs(kept - all_of / 3) < 2
+    monkeypatch.setitem(machine.SECONDS, "quick", 1e9)
+    assert len(machine.measure(asked, tmp_path / "points.jsonl")) == len(cases)  # a second run goes on
+
+
 @pytest.fixture(scope="module")
 def points():
     """Every case of the quick plan on a machine of 100 GFLOP/s, 20 GB/s and 5 us a launch."""

@@ -1,8 +1,6 @@
-"""The best of several strategies, or their mean, on shapes left out of the training set."""
+"""The mean of those strategies that are the best on shapes left out of the training set, as far as these shapes can tell."""
 
 from __future__ import annotations
-
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -12,13 +10,15 @@ from mico_runner.proxy.inner import held_out_logs
 from mico_runner.proxy.strategies import Strategy, register
 from mico_runner.proxy.strategies.hybrid import Hybrid
 from mico_runner.proxy.strategies.single import Single
+from mico_runner.validation.protocols import group_ids
 
 
 @register("auto", params={"complete": {"type": "boolean"}})
 class Auto(Strategy):
     """Chosen by grouped folds inside the training set, so that the error measured outside it stays honest.
 
-    What is chosen is one candidate or the geometric mean of some: candidates that are nearly as good as each other err differently.
+    What is chosen is the geometric mean of the best candidate and those within one standard error of it (L. Breiman et al. 1984): which of
+    them is best only chance decides, and their mean errs less than the one that chance picks.
     A shape that was profiled at some bit-widths is completed from its own rows (`known_shapes`), unless `complete` is false.
     """
 
@@ -28,14 +28,12 @@ class Auto(Strategy):
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Auto:
         candidates = self.candidates()
-        subsets = [
-            list(c) for size in range(1, len(candidates) + 1) for c in combinations(range(len(candidates)), size)
-        ]
         logs = held_out_logs(candidates, table, latency, self.seed)
-        best = subsets[0]
-        if logs is not None:
-            best = min(subsets, key=lambda members: np.abs(np.exp(logs[members].mean(axis=0)) / latency - 1).mean())
-        self.members_ = [candidates[number] for number in best]
+        if logs is None:
+            self.members_ = candidates[:1]
+        else:
+            good = _indistinguishable(np.abs(np.exp(logs) / latency - 1), group_ids(table))
+            self.members_ = [candidates[number] for number in good]
         for member in self.members_:
             if isinstance(member, Hybrid):
                 member.set_params(tune=True)  # once, not for every candidate and fold
@@ -57,3 +55,11 @@ class Auto(Strategy):
             Hybrid(power=2, bit_penalty=1e-1, tune=False, complete=False, seed=self.seed),
             Single(seed=self.seed),
         ]
+
+
+def _indistinguishable(errors: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The best candidate and those whose excess over it is within its standard error; (candidates, rows), (rows,) -> positions."""
+    rows = np.bincount(shape)
+    by_shape = np.stack([np.bincount(shape, weights=e) / rows for e in errors])
+    excess = by_shape - by_shape[by_shape.mean(axis=1).argmin()]
+    return np.flatnonzero(excess.mean(axis=1) <= excess.std(axis=1, ddof=1) / np.sqrt(len(rows)))
