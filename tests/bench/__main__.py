@@ -6,13 +6,15 @@ import sys
 
 from tabulate import tabulate
 
-from tests.bench import network, onnx_int8, quickstart, simulators
+from tests.bench import kernels, network, onnx_int8, quickstart, simulators, tiles
 
 BENCHES = {
     "int8": onnx_int8.bench,
     "quickstart": quickstart.bench,
     "network": network.bench,
     "simulators": simulators.bench,
+    "kernels": kernels.bench,
+    "tiles": tiles.bench,
 }
 
 

@@ -187,56 +187,7 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
     d[7] = terms[3] + SCALE(bits) * t3;
 }
 
-/* One row after the other, four positions. Lanes are 8 bits wide and emptied every four steps. */
-MICO_INLINE void wide1(const uint32_t *x, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
-                       const int bits, const uint32_t mask)
-{
-    const uint32_t groups = (uint32_t)code_words / 4;
-
-    for (int row = 0; row < 2; row++) {
-        const uint32_t *patch = x, *u = rows + row * row_words;
-        uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0, s0, s1, s2, s3;
-#define STEP_ALONE(j, result)                                                                                          \
-    {                                                                                                                  \
-        CODES(codes, a, j)                                                                                             \
-        LOAD_PATCHES(j)                                                                                                \
-        codes &= mask;                                                                                                 \
-        PRODUCTS(codes)                                                                                                \
-        result                                                                                                         \
-    }
-#define EMPTY                                                                                                          \
-    d0 += s0 >> 24;                                                                                                    \
-    d1 += s1 >> 24;                                                                                                    \
-    d2 += s2 >> 24;                                                                                                    \
-    d3 += s3 >> 24;
-        for (uint32_t g = 0; g != groups; g++) {
-            const uint32_t a = group_of(u, g, bits, 1);
-            STEP_ALONE(0, s0 = p0; s1 = p1; s2 = p2; s3 = p3;)
-            STEP_ALONE(1, ADD_TO(s))
-            STEP_ALONE(2, ADD_TO(s))
-            STEP_ALONE(3, ADD_TO(s))
-            EMPTY
-            patch += 16;
-        }
-        if (code_words & 3) {
-            uint32_t a = group_of(u, groups, bits, 1);
-            s0 = s1 = s2 = s3 = 0;
-            for (int32_t rest = code_words & 3; rest > 0; rest--) {
-                STEP_ALONE(0, ADD_TO(s))
-                a >>= bits;
-                patch += 4;
-                MICO_ORDER(a);
-            }
-            EMPTY
-        }
-        d[4 * row + 0] = terms[0] + SCALE(bits) * d0;
-        d[4 * row + 1] = terms[1] + SCALE(bits) * d1;
-        d[4 * row + 2] = terms[2] + SCALE(bits) * d2;
-        d[4 * row + 3] = terms[3] + SCALE(bits) * d3;
-    }
-}
-
-/* Two rows, four positions, where a lane holds the products of one step only. */
+/* Two rows, four positions; every product is emptied. Codes of one bit are 0 and 2 here, so that nothing is left to be scaled. */
 #define ROW_STEP_ONCE(codes, s)                                                                                        \
     {                                                                                                                  \
         PRODUCTS(codes)                                                                                                \
@@ -254,17 +205,21 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
                            const int bits, const uint32_t mask)
 {
     const uint32_t *other = rows + row_words;
-    const uint32_t groups = FULL(bits, 1, code_words);
+    const uint32_t groups = FULL(bits, 1, code_words), twice = bits == 1 ? mask << 1 : mask;
     uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;
     uint32_t rest = REST(bits, 1, code_words);
+#define CODES_ONCE(name, word, j)                                                                                      \
+    uint32_t name = bits > 1 ? (word) >> bits * (j) : (j) ? (word) >> ((j) > 0 ? (j)-1 : 0) : (word) << 1;            \
+    if (bits == 1 || (j))                                                                                              \
+        MICO_ORDER(name);
 #define STEP_ONCE(j)                                                                                                   \
     {                                                                                                                  \
-        CODES(codes, a, j)                                                                                             \
-        CODES(others, b, j)                                                                                            \
+        CODES_ONCE(codes, a, j)                                                                                        \
+        CODES_ONCE(others, b, j)                                                                                       \
         LOAD_PATCHES(j)                                                                                                \
-        codes &= mask;                                                                                                 \
+        codes &= twice;                                                                                                \
         ROW_STEP_ONCE(codes, s)                                                                                        \
-        others &= mask;                                                                                                \
+        others &= twice;                                                                                               \
         ROW_STEP_ONCE(others, t)                                                                                       \
     }
     for (uint32_t g = 0; g != groups; g++) {
@@ -380,11 +335,9 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 #define LANES16(name, activation, bits, mask, words)                                                                   \
     LANES(name, pack16, activation, bits, mask, 16, 16, 2, (words) * (16 / (bits)),                                    \
           wide2(patch, rows, row_words, code_words, terms, d, bits, mask, 16, 2, words))
-#define LANES8_LONG(name, activation, bits, mask, words)                                                               \
-    LANES(name, pack8, activation, bits, mask, 8, 24, 1, (words) * (8 / (bits)),                                       \
-          wide2(patch, rows, row_words, code_words, terms, d, bits, mask, 24, 1, words))
 #define LANES8(name, activation, bits, mask)                                                                           \
-    LANES(name, pack8, activation, bits, mask, 8, 24, 1, 4, wide1(patch, rows, row_words, code_words, terms, d, bits, mask))
+    LANES(name, pack8, activation, bits, mask, 8, 24, 1, 4,                                                            \
+          wide_once(patch, rows, row_words, code_words, terms, d, bits, mask))
 #define LANES8_ONCE(name, activation, bits, mask)                                                                      \
     LANES(name, pack8, activation, bits, mask, 8, 24, 1, 1,                                                            \
           wide_once(patch, rows, row_words, code_words, terms, d, bits, mask))
@@ -398,4 +351,3 @@ LANES8(lanes8_4x1, 4, 1, 0x01010101u)
 LANES8_ONCE(lanes8_4x2, 4, 2, 0x03030303u)
 LANES8_ONCE(lanes8_2x4, 2, 4, 0x0f0f0f0fu)
 LANES8(lanes8_2x2, 2, 2, 0x03030303u)
-LANES8_LONG(lanes8_2x1, 2, 1, 0x01010101u, 2)

@@ -12,7 +12,7 @@ enum {
     CHANNELS = 64 /* output channels whose sums exist at a time */
 };
 
-/* Bytes, tap by tap the four positions. */
+/* Bytes, tap by tap the positions; codes are below 4. */
 MICO_INLINE uint32_t pack_bytes(const uint32_t *codes, int32_t words, int32_t positions, void *patch)
 {
     const uint32_t *end = codes + words;
@@ -21,18 +21,24 @@ MICO_INLINE uint32_t pack_bytes(const uint32_t *codes, int32_t words, int32_t po
 
     if (positions == 1)
         return mico_pack_halves(codes, words, 1, patch);
-    for (; codes != end; codes++, to += 4 * positions) {
-        const uint8_t *from = (const uint8_t *)codes;
-        uint32_t x0 = from[0], x1 = from[1], x2 = from[2], x3 = from[3];
-        MICO_ORDER(x0);
-        MICO_ORDER(x1);
-        MICO_ORDER(x2);
-        MICO_ORDER(x3);
-        to[0] = (uint8_t)x0;
-        to[positions] = (uint8_t)x1;
-        to[2 * positions] = (uint8_t)x2;
-        to[3 * positions] = (uint8_t)x3;
-        sum += x0 + x1 + (x2 + x3);
+    while (codes != end) {
+        const uint32_t *stop = end - codes > 64 ? codes + 64 : end;
+        uint32_t lanes = 0; /* 64 times a code fits */
+        for (; codes != stop; codes++, to += 4 * positions) {
+            uint32_t x0 = *codes, x1 = x0 >> 8, x2, x3;
+            MICO_ORDER(x1);
+            x2 = x0 >> 16;
+            MICO_ORDER(x2);
+            x3 = x0 >> 24;
+            MICO_ORDER(x3);
+            lanes += x0;
+            to[0] = (uint8_t)x0;
+            to[positions] = (uint8_t)x1;
+            to[2 * positions] = (uint8_t)x2;
+            to[3 * positions] = (uint8_t)x3;
+        }
+        lanes = (lanes & 0x00ff00ffu) + (lanes >> 8 & 0x00ff00ffu);
+        sum += (lanes & 0xffffu) + (lanes >> 16);
     }
     return sum;
 }

@@ -258,19 +258,28 @@ MICO_INLINE uint32_t mico_pack_halves(const uint32_t *codes, int32_t words, int3
         }
         return sum;
     }
+    const uint32_t mask = 0x00ff00ffu;
     uint16_t *to = patch;
-    for (; codes != end; codes++, to += 4 * positions) {
-        const uint8_t *from = (const uint8_t *)codes;
-        uint32_t x0 = from[0], x1 = from[1], x2 = from[2], x3 = from[3];
-        MICO_ORDER(x0);
-        MICO_ORDER(x1);
-        MICO_ORDER(x2);
-        MICO_ORDER(x3);
-        to[0] = (uint16_t)x0;
-        to[positions] = (uint16_t)x1;
-        to[2 * positions] = (uint16_t)x2;
-        to[3 * positions] = (uint16_t)x3;
-        sum += x0 + x1 + (x2 + x3);
+    while (codes != end) {
+        const uint32_t *stop = end - codes > 64 ? codes + 64 : end;
+        uint32_t lanes = 0; /* 64 times two codes fit */
+        for (; codes != stop; codes++, to += 4 * positions) {
+            uint32_t even = *codes, odd = even >> 8, high, higher;
+            MICO_ORDER(odd);
+            even &= mask;
+            odd &= mask;
+            high = even >> 16;
+            MICO_ORDER(high);
+            higher = odd >> 16;
+            MICO_ORDER(higher);
+            lanes += even;
+            lanes += odd;
+            to[0] = (uint16_t)even;
+            to[positions] = (uint16_t)odd;
+            to[2 * positions] = (uint16_t)high;
+            to[3 * positions] = (uint16_t)higher;
+        }
+        sum += (lanes & 0xffffu) + (lanes >> 16);
     }
     return sum;
 }

@@ -12,13 +12,15 @@ from mico_runner.proxy.strategies.hybrid import Hybrid
 from mico_runner.proxy.strategies.single import Single
 from mico_runner.validation.protocols import group_ids
 
+CLOSE = 2  # times the least error: a few shapes have a standard error that would let anything in
+
 
 @register("auto", params={"complete": {"type": "boolean"}})
 class Auto(Strategy):
     """Chosen by grouped folds inside the training set, so that the error measured outside it stays honest.
 
-    What is chosen is the geometric mean of the best candidate and those within one standard error of it (L. Breiman et al. 1984): which of
-    them is best only chance decides, and their mean errs less than the one that chance picks.
+    What is chosen is the geometric mean of the best candidate and those within one standard error of it (L. Breiman et al. 1984) that err
+    at most `CLOSE` times as much: which of them is best only chance decides, and their mean errs less than the one that chance picks.
     A shape that was profiled at some bit-widths is completed from its own rows (`known_shapes`), unless `complete` is false.
     """
 
@@ -61,5 +63,7 @@ def _indistinguishable(errors: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """The best candidate and those whose excess over it is within its standard error; (candidates, rows), (rows,) -> positions."""
     rows = np.bincount(shape)
     by_shape = np.stack([np.bincount(shape, weights=e) / rows for e in errors])
-    excess = by_shape - by_shape[by_shape.mean(axis=1).argmin()]
-    return np.flatnonzero(excess.mean(axis=1) <= excess.std(axis=1, ddof=1) / np.sqrt(len(rows)))
+    mean = by_shape.mean(axis=1)
+    excess = by_shape - by_shape[mean.argmin()]
+    within = excess.mean(axis=1) <= excess.std(axis=1, ddof=1) / np.sqrt(len(rows))
+    return np.flatnonzero(within & (mean <= CLOSE * mean.min()))

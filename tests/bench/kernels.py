@@ -1,0 +1,121 @@
+"""The tiled kernels on the RTL of VexRiscv Full: cycles per MAC of the matrix product 16 x 64 x 32, no wait states, beside their bars.
+
+Three figures for each pair of bits: packing of the activations; the product with all unpacking of the weights, which is what the
+bars are for; and a whole layer, requantisation and call counted. Deterministic.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mico_runner import codegen
+from mico_runner.codegen import emit
+from mico_runner.codegen.tiling import CODES, Tiled, tiled
+from mico_runner.quant import reference
+from mico_runner.quant.qgraph import QGraph, QType
+from mico_runner.simulate import program, rtl
+from mico_runner.simulate.host_kernels import single_layer
+
+ROWS, INPUTS, OUTPUTS = 16, 64, 32
+MACS = ROWS * INPUTS * OUTPUTS
+BARS = {
+    (8, 8): 3.3,
+    (8, 4): 3.3,
+    (8, 2): 2.8,
+    (8, 1): 2.6,
+    (4, 4): 2.2,
+    (2, 2): 1.6,
+    (1, 1): 0.5,
+}  # activations x weights
+PACKS = {"lanes16": "pack16", "lanes8": "pack8", "bits": "pack", "bytes": "mico_pack_halves"}
+PRODUCT = Path(__file__).with_name("product.c")
+
+
+def bench() -> list[list[object]]:
+    lines: list[list[object]] = []
+    for (act_bits, weight_bits), bar in BARS.items():
+        rng = np.random.default_rng(0)
+        graph = single_layer("linear", in_channels=INPUTS, out_channels=OUTPUTS, batch=ROWS, weight_bits=weight_bits,
+                             act_bits=act_bits, rng=rng)  # fmt: skip
+        x = rng.integers(0, 1 << act_bits, (ROWS, INPUTS))
+        packing, product = parts(graph, x)
+        name = f"{act_bits} x {weight_bits}"
+        lines.append([f"{name}: product", product / MACS, "cycles per MAC", "bar", bar, product / MACS / bar])
+        lines.append([f"{name}: packing of activations", packing / MACS, "cycles per MAC", "", None, None])
+        lines.append([f"{name}: whole layer", layer(graph, x) / MACS, "cycles per MAC", "", None, None])
+    return lines
+
+
+def layer(graph: QGraph, x: np.ndarray) -> int:
+    """Cycles of a whole linear layer, alone in its program, its code and weights in the caches as far as they fit."""
+    with tempfile.TemporaryDirectory() as folder:
+        codegen.generate_networks([replace(graph, name="layer")], folder, runtime="baremetal")
+        (run,) = rtl.run(rtl.build(folder), [np.stack([x, x])])
+    assert np.array_equal(run.outputs, reference.run(graph, np.stack([x, x])))
+    return int(run.cycles[1].sum())
+
+
+def parts(graph: QGraph, x: np.ndarray) -> tuple[int, int]:
+    """Cycles of packing the activations x (rows, inputs), and of the product; checks its sums."""
+    (node,) = graph.nodes
+    activation = graph.tensors[node.inputs[0]].type
+    tile = tiled(node, node.weight, activation, QType(8, False, 1.0), len(x), padded=False)
+    assert tile is not None
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "case.h").write_text(case(tile, x), encoding="utf-8")
+        board = emit.BOARDS / "rtl"
+        flags = [
+            *emit.RV32_TARGET.split(),
+            *emit.RV32_CFLAGS.split(),
+            "-nostdlib",
+            "-nostartfiles",
+            "-T",
+            str(board / "link.ld"),
+        ]
+        folders = [f"-I{path}" for path in (work, emit.KERNELS, board)]
+        sources = [str(board / "start.S"), str(PRODUCT), str(emit.KERNELS / "mico_tile.c")]
+        program.checked([rtl.GCC, *flags, *folders, "-o", str(work / "elf"), *sources, "-lgcc"], "gcc", 100)
+        program.checked([rtl.OBJCOPY, "-O", "binary", str(work / "elf"), str(work / "bin")], "objcopy", 100)
+        (work / "in").write_bytes(b"")
+        command = [str(rtl.core("full")), str(work / "bin"), str(work / "in"), str(work / "out"), "0", str(10**8)]
+        program.checked(command, "product", 100)
+        packing, product, *sums = np.fromfile(work / "out", "<i4")
+    size = tile.scheme.positions
+    found = np.reshape(sums, (-1, OUTPUTS, size)).transpose(0, 2, 1).reshape(len(x), OUTPUTS)
+    assert np.array_equal(found, x @ node.weight.astype(int).T)
+    return int(packing), int(product)
+
+
+def case(tile: Tiled, x: np.ndarray) -> str:
+    """`case.h` of product.c."""
+    scheme = tile.scheme
+    family, _, bits = scheme.name.partition("_")
+    size = scheme.positions
+    codes = np.ascontiguousarray(x.astype(np.uint8)).view("<u4")
+    tables = family == "tables"
+    pack = ("pack_bytes" if size > 4 else "mico_pack_halves") if tables else PACKS[family]
+    defines = {
+        "UNIT": f'"{scheme.unit}.c"',
+        "WIDE": f"wide_{scheme.name}" if bits else "wide_bits" if family == "bits" else "wide",
+        "PACK": pack,
+        "OFFSET": f"{scheme.offset}u",
+        "STRIDE": 8 // size if tables else 2 if family == "bytes" else 4,
+        "TILE": size,
+        "M": len(x),
+        "N": OUTPUTS,
+        "CODE_WORDS": tile.code_words,
+        "ROW_WORDS": tile.weights.words.shape[1],
+        "PATCH_WORDS": tile.code_words * CODES * size,
+    }
+    if tables:
+        defines["BITS_OF_TABLES"] = scheme.bits
+    lines = [f"#define {name} {value}" for name, value in defines.items()]
+    for name, words in (("codes", codes), ("rows", tile.weights.words)):
+        values = ", ".join(f"0x{v:x}u" for v in words.ravel())
+        lines.append(f"static const uint32_t {name}[] = {{{values}}};")
+    return "#include <stdint.h>\n" + "\n".join(lines) + "\n"

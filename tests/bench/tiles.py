@@ -1,0 +1,111 @@
+"""Fits `kernels/tile_cycles.yaml`: cycles of layers of random sizes by each scheme of the tiled kernels, on the RTL of VexRiscv Full."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from mico_runner import codegen
+from mico_runner.codegen.packing import WORD
+from mico_runner.codegen.tiling import CODES, Scheme, schemes
+from mico_runner.quant.qgraph import QType
+from mico_runner.simulate import rtl
+from mico_runner.simulate.host_kernels import single_layer
+
+CONVOLUTIONS, PRODUCTS, VECTORS = 26, 8, 28  # layers of many positions, of eight, of one
+BITS = (1, 2, 4, 8)
+
+
+def bench() -> list[list[object]]:
+    lines: list[list[object]] = []
+    for part, shapes in (("wide", wide_shapes()), ("narrow", narrow_shapes())):
+        names, rows, cycles = [], [], []
+        for name, (weight_bits, act_bits) in all_schemes().items():
+            (scheme,) = [s for s in schemes(weight_bits, QType(act_bits, False, 1.0), padded=False) if s.name == name]
+            enough = [s for s in shapes if part == "narrow" or positions(s) >= scheme.positions]
+            for shape, count in zip(enough, measure(name, weight_bits, act_bits, enough), strict=True):
+                names.append(name)
+                rows.append(features(shape, scheme))
+                cycles.append(count)
+        found, error = fit(names, np.array(rows), np.array(cycles))
+        lines.append([f"{part}: error of the fit", 100 * error, "%", "", None, None])
+        for name, values in found.items():
+            lines.append([f"{part}: {name}", " ".join(f"{v:.1f}" for v in values), "cycles", "", None, None])
+    return lines
+
+
+def all_schemes() -> dict[str, tuple[int, int]]:
+    """Scheme -> bits of weights and of activations that it can hold."""
+    kinds = [(w, a) for w in BITS for a in BITS]
+    return {s.name: (w, a) for w, a in kinds for s in schemes(w, QType(a, False, 1.0), padded=False)}
+
+
+def wide_shapes() -> list[dict]:
+    rng = np.random.default_rng(7)
+    shapes = []
+    for _ in range(CONVOLUTIONS):
+        kernel, size = int(rng.choice([1, 3, 3, 5])), int(rng.integers(5, 9))
+        shape = {
+            "in_channels": int(2 ** rng.uniform(0, 5 if kernel == 1 else 4)),
+            "out_channels": int(rng.integers(4, 40)),
+        }
+        shapes.append({"kind": "conv2d", **shape, "in_h": size, "in_w": size, "kernel_h": kernel, "kernel_w": kernel})
+    for _ in range(PRODUCTS):
+        shape = {"in_channels": int(2 ** rng.uniform(3, 8)), "out_channels": int(rng.integers(4, 64))}
+        shapes.append({"kind": "linear", **shape, "batch": 8})
+    return shapes
+
+
+def narrow_shapes() -> list[dict]:
+    rng = np.random.default_rng(7)
+    sizes = 2 ** rng.uniform([2, 2], [9, 7], (VECTORS, 2))
+    return [{"kind": "linear", "in_channels": int(k), "out_channels": int(n)} for k, n in sizes]
+
+
+def measure(name: str, weight_bits: int, act_bits: int, shapes: list[dict]) -> list[int]:
+    """Cycles of each layer by one scheme, caches cold."""
+    rng = np.random.default_rng(0)
+    graphs = [single_layer(**shape, weight_bits=weight_bits, act_bits=act_bits, rng=rng) for shape in shapes]
+    graphs = [replace(graph, name=f"layer{i}") for i, graph in enumerate(graphs)]
+    images = [rng.integers(0, 1 << act_bits, (1, *graph.tensors[graph.input].shape)) for graph in graphs]
+
+    def first(scheme: Scheme, *size: int) -> float:
+        return scheme.name != name
+
+    with tempfile.TemporaryDirectory() as folder:
+        with patch.object(Scheme, "cycles", first):
+            codegen.generate_networks(graphs, Path(folder), runtime="baremetal")
+        return [int(run.cycles.sum()) for run in rtl.run(rtl.build(folder), images)]
+
+
+def positions(shape: dict) -> int:
+    return shape.get("batch", 1) if shape["kind"] == "linear" else (shape["in_h"] - shape["kernel_h"] + 1) ** 2
+
+
+def features(shape: dict, scheme: Scheme) -> list[int]:
+    """Positions; positions x quads of taps; tiles x outputs; tiles x outputs x quads, as `Scheme.cycles` counts them."""
+    tile = scheme.tile(positions(shape))
+    tiles = -(-positions(shape) // tile)
+    taps = shape.get("kernel_h", 1) ** 2 * shape["in_channels"]
+    quads = -(-taps // CODES) if scheme.lanes < WORD else -(-taps // WORD) * (WORD // CODES)
+    outputs = shape["out_channels"]
+    return [tiles * tile, tiles * tile * quads, tiles * outputs, tiles * outputs * quads]
+
+
+def fit(names: list[str], rows: np.ndarray, cycles: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
+    """Coefficients that are not negative, by scheme, and what a position costs in all; mean relative error."""
+    kinds = list(dict.fromkeys(names))
+    table = np.zeros((len(rows), 1 + 3 * len(kinds)))
+    table[:, 0] = rows[:, 0]
+    for row, name, values in zip(table, names, rows, strict=True):
+        start = 1 + 3 * kinds.index(name)
+        row[start : start + 3] = values[1:]
+    table /= cycles[:, None]
+    found = lsq_linear(table, np.ones(len(table)), bounds=(0, np.inf)).x
+    by_name = {name: found[1 + 3 * i : 4 + 3 * i] for i, name in enumerate(kinds)}
+    return {"patch": found[:1], **by_name}, float(np.abs(table @ found - 1).mean())
