@@ -5,7 +5,20 @@ device.batch, device.value("input_rows")
 """
 
 from mico_runner.hardware.architecture import Architecture
+from mico_runner.hardware.area import Area, area_of
 from mico_runner.hardware.profile import Hardware, Parameter, is_path, load, names, problems, read
 from mico_runner.hardware.schema import SCHEMA
 
-__all__ = ["SCHEMA", "Architecture", "Hardware", "Parameter", "is_path", "load", "names", "problems", "read"]
+__all__ = [
+    "SCHEMA",
+    "Architecture",
+    "Area",
+    "Hardware",
+    "Parameter",
+    "area_of",
+    "is_path",
+    "load",
+    "names",
+    "problems",
+    "read",
+]

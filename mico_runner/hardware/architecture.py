@@ -10,95 +10,16 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from mico_runner.hardware import zeros
+from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS, SCHEMA, SIZES, SPEEDS, WAYS
+from mico_runner.hardware.zeros import Zeros
 from mico_runner.yaml_schema import Problem
 from mico_runner.yaml_source import Keys, Source
-
-OPERANDS = ("weights", "inputs", "outputs")
-DATAFLOW_NAMES = ("weight_stationary", "output_stationary", "input_stationary", "row_stationary", "free")
-MAC_KINDS = ("bit_parallel", "bit_serial", "fused")
-OBJECTIVES = ("cycles", "energy", "edp")
-NARROWEST = 2  # bits of the bricks that a fused multiplier splits into (H. Sharma et al., Bit Fusion, ISCA 2018)
-
-_SIZES = {"bits": 1, "bytes": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
-_SPEEDS = {"bits per cycle": 1, "bytes per cycle": 8}
-_TEXT = {"type": "string", "minlength": 1, "required": True, "meta": {"text": "text, not empty"}}
-
-
-def _figure(units: tuple[str, ...], whole: bool = False, **rules: Any) -> dict[str, Any]:
-    value: dict[str, Any] = {"type": "integer", "min": 1} if whole else {"type": "number", **(rules or {"above": 0})}
-    schema = {
-        "value": {**value, "required": True},
-        "unit": {"type": "string", "allowed": list(units), "required": True},
-    }
-    return {"type": "dict", "schema": {**schema, "source": _TEXT}}
-
-
-_COUNT, _BITS = _figure(("elements",), whole=True), _figure(("bits",), whole=True)
-_SIZE, _SPEED = _figure(tuple(_SIZES)), _figure(tuple(_SPEEDS))
-_ACCESS = _figure(("pJ per access", "pJ per bit"), min=0)
-_AREA = _figure(("um2",))
-_WAYS = {"read": _SPEED, "write": _SPEED, "shared": _SPEED}
-_FEED = {
-    "bandwidth": _SPEED,
-    "overlapped": {"type": "boolean", "default": True},
-    "shared": {"type": "boolean", "default": False},
-    "energy": _figure(("pJ per bit",), min=0),
-}
-_MEMORY = {
-    "name": {
-        "type": "string",
-        "regex": "(?!(mac|network|energy)$)[a-z][a-z0-9_]*",  # these are columns of the trace
-        "required": True,
-        "meta": {"text": "a lower_case name, not mac, network or energy"},
-    },
-    "per": {"type": "string", "allowed": ["chip", "element"], "required": True},
-    "beside": {"type": "boolean", "default": False},
-    "keeps": {
-        "type": "list",
-        "schema": {"type": "string", "allowed": list(OPERANDS)},
-        "minlength": 1,
-        "distinct": True,
-        "required": True,
-    },
-    "size": _SIZE,
-    "double_buffered": {"type": "boolean", "default": False},
-    "width": _BITS,
-    "bandwidth": {"type": "dict", "schema": _WAYS, "default": {}},
-    "energy": {**_ACCESS, "required": True},
-    "write_energy": _ACCESS,
-    "area": _AREA,
-    "network": {
-        "type": "dict",
-        "keysrules": {"type": "string", "allowed": list(OPERANDS)},
-        "valuesrules": {"type": "dict", "schema": _FEED},
-        "default": {},
-    },
-}
-SCHEMA: dict[str, dict[str, Any]] = {
-    "rows": {**_COUNT, "required": True},
-    "columns": {**_COUNT, "required": True},
-    "dataflow": {"type": "string", "allowed": list(DATAFLOW_NAMES), "required": True},
-    "objective": {"type": "string", "allowed": list(OBJECTIVES), "required": True},
-    "mappings": {"type": "integer", "min": 1, "max": 10**8, "default": 100_000},
-    "mac": {
-        "type": "dict",
-        "schema": {
-            "kind": {"type": "string", "allowed": list(MAC_KINDS), "required": True},
-            "bits": {**_BITS, "required": True},
-            "energy": {**_figure(("pJ",), min=0), "required": True},
-            "area": _AREA,
-        },
-        "required": True,
-    },
-    "accumulator_bits": {**_BITS, "required": True},
-    "output_bits": {**_BITS, "required": True},
-    "memories": {"type": "list", "schema": {"type": "dict", "schema": _MEMORY}, "minlength": 2, "required": True},
-}
 
 
 @dataclass(frozen=True)
 class Feed:
-    """How one operand reaches a memory; energy is per bit and instance. See `simulate.hierarchy.Network`."""
+    """How one operand reaches a memory; energy is per bit and instance. See `simulate.machine.Network`."""
 
     bandwidth: float = inf
     overlapped: bool = True
@@ -108,7 +29,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Store:
-    """A memory; see `_MEMORY` for the keys.
+    """A memory; see `architecture_schema` for the keys.
 
     Attributes:
         size: usable bits of one instance.
@@ -155,14 +76,7 @@ class Architecture:
     accumulator_bits: int
     output_bits: int
     stores: tuple[Store, ...]
-
-    @property
-    def area_um2(self) -> float | None:
-        """Multipliers and memories on the chip; None unless the area of each is known. The outermost memory lies outside."""
-        elements = self.rows * self.columns
-        parts = [(elements, self.mac_area_um2)]
-        parts += [(elements if store.per_element else 1, store.area_um2) for store in self.stores[1:]]
-        return None if any(area is None for _, area in parts) else sum(count * area for count, area in parts)
+    zeros: Zeros | None = None
 
 
 def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Problem]:
@@ -184,6 +98,14 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Pr
         yield fail(("memories", 0, "keeps"), text)
     if "size" in memories[0]:
         yield fail(("memories", 0, "size"), "the outermost memory holds whole layers; allowed: no size", of_key=True)
+    if "area" in memories[0]:
+        yield fail(("memories", 0, "area"), "the outermost memory lies outside the chip; allowed: no area", of_key=True)
+    sums = data["accumulator_bits"]["value"]
+    for name, bits in {"mac.bits": mac_bits, "output_bits": data["output_bits"]["value"]}.items():
+        if sums < bits:
+            yield fail(("accumulator_bits", "value"), f"found {sums}; allowed: at least {name}, which is {bits}")
+    if "sparsity" in data:
+        yield from zeros.problems(data["sparsity"], memories, fail)
     names: set[str] = set()
     for i, memory in enumerate(memories):
         at: Keys = ("memories", i)
@@ -239,7 +161,7 @@ def _room(data: Mapping[str, Any], memory: Mapping[str, Any], at: Keys, fail) ->
         buffered = ", of which half is being filled" if memory.get("double_buffered") else ""
         size = f"{memory['size']['value']:g} {memory['size']['unit']}{buffered}"
         kept = " and ".join(memory["keeps"])
-        need = least * (2 if memory.get("double_buffered") else 1) / _SIZES[memory["size"]["unit"]]
+        need = least * (2 if memory.get("double_buffered") else 1) / SIZES[memory["size"]["unit"]]
         yield fail(
             (*at, "size", "value"),
             f"found {size}, smaller than one tile; allowed: at least {need:g} {memory['size']['unit']}, one element of {kept}",
@@ -262,6 +184,7 @@ def parse(data: Mapping[str, Any]) -> Architecture:
         accumulator_bits=data["accumulator_bits"]["value"],
         output_bits=data["output_bits"]["value"],
         stores=tuple(map(_store, data["memories"])),
+        zeros=zeros.parse(data["sparsity"]) if "sparsity" in data else None,
     )
 
 
@@ -274,12 +197,12 @@ def _store(memory: Mapping[str, Any]) -> Store:
     def per_bit(figure: Mapping[str, Any]) -> float:
         return figure["value"] / width if figure["unit"] == "pJ per access" and width else float(figure["value"])
 
-    ways = {way: scaled(memory.get("bandwidth", {}).get(way), _SPEEDS) for way in _WAYS}
+    ways = {way: scaled(memory.get("bandwidth", {}).get(way), SPEEDS) for way in WAYS}
     feeds = tuple(
         (
             name,
             Feed(
-                scaled(feed.get("bandwidth"), _SPEEDS),
+                scaled(feed.get("bandwidth"), SPEEDS),
                 feed.get("overlapped", True),
                 feed.get("shared", False),
                 float(feed["energy"]["value"]) if "energy" in feed else 0.0,
@@ -287,16 +210,17 @@ def _store(memory: Mapping[str, Any]) -> Store:
         )
         for name, feed in memory.get("network", {}).items()
     )
+    size, area = scaled(memory.get("size"), SIZES), memory.get("area")
     return Store(
         name=memory["name"],
         per_element=memory["per"] == "element",
         beside=memory.get("beside", False),
         keeps=tuple(memory["keeps"]),
-        size=scaled(memory.get("size"), _SIZES) / (2 if memory.get("double_buffered") else 1),
+        size=size / (2 if memory.get("double_buffered") else 1),
         width=width,
         **ways,
         read_pj=per_bit(memory["energy"]),
         write_pj=per_bit(memory.get("write_energy", memory["energy"])),
-        area_um2=memory["area"]["value"] if "area" in memory else None,
+        area_um2=area and area["value"] * (size if area["unit"] == "um2 per bit" else 1),
         feeds=feeds,
     )

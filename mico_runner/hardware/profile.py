@@ -13,6 +13,7 @@ from mico_runner import paths, yaml_schema, yaml_source
 from mico_runner.errors import UnknownName
 from mico_runner.hardware import architecture, parameters
 from mico_runner.hardware.architecture import Architecture
+from mico_runner.hardware.architecture_schema import SCHEMA as ARCHITECTURE
 from mico_runner.hardware.schema import SCHEMA
 from mico_runner.yaml_schema import Problem, SchemaErrors
 from mico_runner.yaml_source import Keys, Place, Source
@@ -101,7 +102,7 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[P
         return [*found, Problem(source.place((*path, "architecture"), of_key=True), (*path, "architecture"), text)]
     if data["architecture"] is None:
         where = (*path, "architecture")
-        text = f"missing, needed by kind spatial; allowed: a mapping of {', '.join(architecture.SCHEMA)}"
+        text = f"missing, needed by kind spatial; allowed: a mapping of {', '.join(ARCHITECTURE)}"
         return [Problem(source.place(where), where, text)]
     found = list(architecture.problems(source, data["architecture"], (*path, "architecture")))
     widest = data["architecture"]["mac"]["bits"]["value"]

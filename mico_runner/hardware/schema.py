@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mico_runner.hardware import architecture
+from mico_runner.hardware.architecture_schema import SCHEMA as ARCHITECTURE
 
 _TEXT = {"type": "string", "minlength": 1, "meta": {"text": "text, not empty"}}
 
@@ -54,7 +54,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         },
         "meta": {"text": "a mapping of name: {value, unit, source}"},
     },
-    "architecture": {"type": "dict", "schema": architecture.SCHEMA, "nullable": True, "default": None},
+    "architecture": {"type": "dict", "schema": ARCHITECTURE, "nullable": True, "default": None},
     "sources": {
         "type": "dict",
         "default": {},

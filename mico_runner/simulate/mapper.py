@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from math import prod
 from time import monotonic
@@ -17,7 +17,11 @@ from time import monotonic
 import numpy as np
 
 from mico_runner.errors import UsageError
-from mico_runner.simulate.hierarchy import Loop, Machine, Operand, evaluate, tile_words
+from mico_runner.simulate import sparsity
+from mico_runner.simulate.hierarchy import evaluate
+from mico_runner.simulate.machine import Loop, Machine, Operand
+from mico_runner.simulate.sparsity import Sparsity
+from mico_runner.simulate.traffic import tile_words
 
 OBJECTIVES = ("cycles", "energy", "edp")
 _BATCH = 8192
@@ -58,6 +62,7 @@ def search(
     stationary: str = "",
     products: int | None = None,
     turns: np.ndarray | None = None,
+    zeros: Sparsity | None = None,
 ) -> Best:
     """The best mapping seen within a budget.
 
@@ -76,6 +81,7 @@ def search(
         held: dimensions that turn in some memories only, as indices into `machine.memories`.
         stationary: operand that stays inside the array while the memory around it walks over the others' tiles; "": any.
         products: of the workload; those of `dimensions` unless padding is among them.
+        zeros: of sparse operands; a mapping is then counted by `sparsity.evaluate`.
         turns: that remain of each dimension, (unrollings, dimensions), of all unrollings that count as the space; those seen by default.
 
     Raises:
@@ -98,12 +104,15 @@ def search(
     tilings = [prod(map(len, split)) for split in splits]
     space = _tilings(remaining if turns is None else turns, list(dimensions), len(slots), held) * len(orders)
     total = prod(dimensions.values()) if products is None else products
+    count, held_by = evaluate, tile_words
+    if zeros is not None:
+        count, held_by = (partial(rule, sparsity=zeros) for rule in (sparsity.evaluate, sparsity.held_words))
     best, seen, valid, least = None, 0, 0, None
     for factors, unrolled in _batches(splits, sides, _shares(tilings, max(1, budget // len(orders))), seed):
         if seen and monotonic() - start > seconds:
             break
         nest = _nest(names, factors, orders[0], unrolled, array, slots, machine)
-        words = [sum(tiles.values()) for tiles in tile_words(nest, operands, machine)]
+        words = [sum(tiles.values()) for tiles in held_by(nest, operands, machine)]
         fits = np.logical_and.reduce([w <= m.size_words for w, m in zip(words, machine.memories, strict=True)])
         fits = np.broadcast_to(fits, (len(factors[0]),))
         seen += len(fits) * len(orders)
@@ -115,7 +124,7 @@ def search(
         kept, beside = [f[fits] for f in factors], {d: n[fits] for d, n in unrolled.items()}
         for order in orders:
             nest = _nest(names, kept, order, beside, array, slots, machine)
-            cost = evaluate(nest, operands, machine, total)
+            cost = count(nest, operands, machine, products=total)
             energy = cost.total_pj
             second, first = {
                 "cycles": (energy, cost.cycles),

@@ -14,10 +14,10 @@ import pandas as pd
 
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
-from mico_runner.hardware.architecture import NARROWEST, OPERANDS
-from mico_runner.simulate import hierarchy, mapper
+from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS
+from mico_runner.simulate import hierarchy, mapper, sparsity
 from mico_runner.simulate.dataflow import DATAFLOWS, DIMENSIONS, unrollings
-from mico_runner.simulate.hierarchy import Machine, Memory, Network, Operand
+from mico_runner.simulate.machine import Loop, Machine, Memory, Network, Operand
 
 KINDS = ("conv2d", "linear")
 
@@ -93,14 +93,15 @@ def simulate(table: pd.DataFrame, hardware: Hardware | Architecture) -> pd.DataF
     rows = []
     for row in table.itertuples():
         try:
-            rows.append(_trace(_layer(row), array))
+            rows.append(_trace(layer_of(row), array))
         except UsageError as error:
             raise UsageError(f"{_name(row)}: {error}") from None
     empty = _trace(Layer(*[1] * len(DIMENSIONS), 1, 1, 1), array)
     return pd.DataFrame(rows, index=table.index, columns=list(empty))
 
 
-def _layer(row) -> Layer:
+def layer_of(row) -> Layer:
+    """A row of a kernel table as loops."""
     groups = row.groups
     sizes = (row.out_h, row.out_w, row.kernel_h, row.kernel_w)
     return Layer(
@@ -164,12 +165,13 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
     inside = len(array.stores) - 1
     held = dict.fromkeys(flow.outside, (outside,)) | dict.fromkeys(flow.inside, (inside,))
     held |= dict.fromkeys(flow.near, (outside, inside))
+    on = machine(array, layer)
     try:
         ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
         return mapper.search(
             layer.dimensions,
             layer.operands,
-            machine(array, layer),
+            on,
             ways.best,
             outside,
             array.objective,
@@ -178,6 +180,7 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
             stationary=flow.stationary,
             products=_macs(layer),
             turns=ways.turns,
+            zeros=sparsity.of_array(array.zeros, on) if array.zeros else None,
         )
     except UsageError as error:
         raise UsageError(f"{array.dataflow}: {error}") from None
@@ -190,7 +193,11 @@ def _macs(layer: Layer) -> int:
 def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
     found = best(layer, array)
     built = machine(array, layer)
-    cost = hierarchy.evaluate(found.nest, layer.operands, built, _macs(layer))
+    if array.zeros:
+        zeros = sparsity.of_array(array.zeros, built)
+        cost = sparsity.evaluate(found.nest, layer.operands, built, zeros, _macs(layer))
+    else:
+        cost = hierarchy.evaluate(found.nest, layer.operands, built, _macs(layer))
     compute, load = int(cost.compute_cycles[0]), int(cost.load_cycles[0])
     moved = {key: (float(read[0]), float(write[0])) for key, (read, write) in cost.words.items()}
     outer = array.stores[0].name
@@ -229,7 +236,7 @@ def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
     }
 
 
-def describe(nest: list[list[hierarchy.Loop]], on: Machine) -> str:
+def describe(nest: list[list[Loop]], on: Machine) -> str:
     """A mapping in one line: per memory, outermost first, its loops; those side by side in brackets."""
     parts = []
     for memory, loops in zip(on.memories, nest, strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner.errors import UsageError
-from mico_runner.simulate.hierarchy import Loop, Machine, Memory, Operand
+from mico_runner.simulate.machine import Loop, Machine, Memory, Operand
 
 _LOOP = re.compile(r"^[| ]*for (\w+) in \[0:(\d+)(?:,(\d+))?\)( \(Spatial-\w\))?$")
 _LEVEL = re.compile(r"^(\w+) \[ ?(.*?) ?\] *$")

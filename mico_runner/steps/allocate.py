@@ -14,7 +14,7 @@ UNITS = {"energy": "pJ", "latency": "cycles", "flash_bytes": "bytes"}
 class Allocate(Step):
     """The highest signal-to-quantisation-noise ratio within cost limits; no data, no training."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner import hardware
@@ -29,7 +29,7 @@ class Allocate(Step):
         from mico_runner.graph import costs
         from mico_runner.models import MODELS
         from mico_runner.search import Space, allocation
-        from mico_runner.steps.network import simulated
+        from mico_runner.steps.network import report_area, simulated
 
         section = ctx.spec["allocate"]
         device = hardware.load(ctx.spec["hardware"])
@@ -85,6 +85,7 @@ class Allocate(Step):
         for name, unit in UNITS.items():
             ctx.metric(f"allocate.{name}", best[name], unit, "lower", tolerance="1%")
             ctx.metric(f"allocate.{name}_ratio", best[f"{name}_ratio"], "ratio", "lower", tolerance=0.01)
+        report_area(ctx, device, "allocate")
         ctx.log(f"{len(layers)} layers: {best['sqnr_db']:.2f} dB at {_shares(best)} of INT8's")
         uncounted = sorted(
             {node.op for node in network.nodes if node.weight is None} & {"max_pool2d", "avg_pool2d", "add"}

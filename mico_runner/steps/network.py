@@ -99,6 +99,18 @@ def simulated(network: Graph, device: Hardware, choices: list[LayerBits]) -> dic
     return {name: trace[name].to_numpy(float).reshape(shape).T for name in ("cycles", "energy_pj")}
 
 
+def report_area(ctx: StepContext, device: Hardware, step: str) -> None:
+    """Metrics and area.csv: the chip's area and that of each of its parts, which add up to it; a log line where it is not known."""
+    area = hardware.area_of(device)
+    pd.DataFrame([part.row() for part in area.parts]).to_csv(ctx.dir / "area.csv", index=False)
+    if area.um2 is None:
+        ctx.log(f"area of {device.name}: not known, its profile has no figure for {', '.join(area.missing)}")
+        return
+    ctx.metric(f"{step}.area", area.um2, "um2", "lower")
+    for part in area.parts:
+        ctx.metric(f"{step}.area.{part.name}", part.um2, "um2", "lower")
+
+
 class Latency:
     """Predicted latency of the network: a sum over its kernels, looked up per layer and pair of bits.
 

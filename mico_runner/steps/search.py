@@ -23,7 +23,7 @@ AT_RISK = "latency_at_risk"  # the latency that is kept with the probability `ri
 class Search(Step):
     """Search per-layer bit-widths under the spec's constraints."""
 
-    VERSION = 3
+    VERSION = 4
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs
@@ -106,6 +106,10 @@ class Search(Step):
         if "energy" in costs:
             ctx.metric("search.energy", best["energy"], "pJ", "lower", tolerance="2%")
             ctx.metric("search.energy_ratio", best["energy_ratio"], "ratio", "lower", tolerance=0.02)
+        if "edp" in reference:
+            edp = best["energy"] * best["latency"]
+            ctx.metric("search.edp", edp, f"pJ {latency.unit}", "lower", tolerance="4%")
+            ctx.metric("search.edp_ratio", edp / reference["edp"], "ratio", "lower", tolerance=0.02)
         if section["compare"] or section["enumerate"]:
             self._compare(ctx, problem, result)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 5
+    VERSION = 7
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs, task_inputs
@@ -139,7 +139,7 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
 def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str) -> pd.DataFrame:
     """Simulated cycles of the weighted layers (columns layer, measured), with the trace in <target>.csv."""
     from mico_runner import hardware
-    from mico_runner.steps.network import kernels, uniform
+    from mico_runner.steps.network import kernels, report_area, uniform
 
     device = hardware.load(ctx.spec["hardware"])
     table = kernels(network, assignment, device.batch)
@@ -151,6 +151,9 @@ def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str)
     ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
     if "energy_pj" in trace:
         ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")
-    if device.architecture is not None and device.architecture.area_um2 is not None:
-        ctx.metric("simulate.area", device.architecture.area_um2, "um2", "lower")
+    busy = (trace["utilisation"] * trace["cycles"]).sum() / trace[
+        "cycles"
+    ].sum()  # of what the whole array could do meanwhile
+    ctx.metric("simulate.utilisation", busy, "ratio", "higher", tolerance=0.02)
+    report_area(ctx, device, "simulate")
     return trace[["layer", "cycles"]].rename(columns={"cycles": "measured"})

@@ -8,7 +8,7 @@ import pytest
 
 from mico_runner import hardware, yaml_source
 from mico_runner.errors import UsageError
-from mico_runner.hardware.architecture import DATAFLOW_NAMES
+from mico_runner.hardware.architecture_schema import DATAFLOW_NAMES
 from mico_runner.simulate.dataflow import DATAFLOWS
 
 CHIP = """\
@@ -58,7 +58,7 @@ def test_figures_become_bits_cycles_and_picojoules(tmp_path):
     assert (spad.size, spad.per_element, spad.read_pj, spad.write_pj) == (64, True, 0.05, 0.1)
     assert (spad.feeds[0][1].bandwidth, spad.feeds[0][1].overlapped) == (64, False)
     assert [spad.element_bits(bits) for bits in (1, 5, 8, 9, 16, 17)] == [1, 16 / 3, 8, 16, 16, 32]
-    assert array.area_um2 is None, "no area is stated"
+    assert array.mac_area_um2 is None and spad.area_um2 is None, "no area is stated"
 
 
 def test_area_is_known_when_that_of_every_part_is(tmp_path):
@@ -67,9 +67,13 @@ def test_area_is_known_when_that_of_every_part_is(tmp_path):
         "energy: {value: 0.5, unit: pJ, source: me}", "energy: {value: 0.5, unit: pJ, source: me}, " + area % 10
     )
     (tmp_path / "half.yaml").write_text(text, encoding="utf-8")
-    assert hardware.load(tmp_path / "half.yaml").architecture.area_um2 is None
+    assert hardware.area_of(hardware.load(tmp_path / "half.yaml")).missing == ("spad",)
     (tmp_path / "chip.yaml").write_text(text + "      " + area % 100 + "\n", encoding="utf-8")
-    assert hardware.load(tmp_path / "chip.yaml").architecture.area_um2 == 32 * (10 + 100)
+    assert hardware.area_of(hardware.load(tmp_path / "chip.yaml")).um2 == 32 * (10 + 100)
+    per_bit = "      " + (area % 2).replace("um2", "um2 per bit")
+    (tmp_path / "dense.yaml").write_text(text + per_bit + "\n", encoding="utf-8")
+    # of all 16 bytes, though half of them are being filled
+    assert hardware.area_of(hardware.load(tmp_path / "dense.yaml")).um2 == 32 * (10 + 128 * 2)
 
 
 def test_completed_data_loads_as_the_file_does(tmp_path):

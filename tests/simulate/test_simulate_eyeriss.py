@@ -18,7 +18,7 @@ import pytest
 from mico_runner import hardware
 from mico_runner.kernel_table import kernel_table
 from mico_runner.simulate import hierarchy, spatial
-from mico_runner.simulate.hierarchy import Loop
+from mico_runner.simulate.machine import Loop
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
@@ -102,7 +102,7 @@ def predicted(network: str) -> pd.DataFrame:
     for row in table(network).itertuples():
         costs = [
             hierarchy.evaluate(nest(part, at), part.operands, spatial.machine(free, part))
-            for part, at in strips(spatial._layer(row), NETWORKS[network][0][row.layer][-1])
+            for part, at in strips(spatial.layer_of(row), NETWORKS[network][0][row.layer][-1])
         ]
         words = {key: sum(float(sum(cost.words[key])[0]) for cost in costs) for key in costs[0].words}
         rows[row.layer] = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mico_runner.errors import UsageError
 from mico_runner.simulate import hierarchy, timeloop
-from mico_runner.simulate.hierarchy import Loop, Machine, Memory, Network
+from mico_runner.simulate.machine import Loop, Machine, Memory, Network
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mico_runner.errors import UsageError
 from mico_runner.simulate import hierarchy, sparsity, timeloop
-from mico_runner.simulate.hierarchy import Loop, Machine, Memory, Network
+from mico_runner.simulate.machine import Loop, Machine, Memory, Network
 from mico_runner.simulate.sparsity import Sparsity
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")

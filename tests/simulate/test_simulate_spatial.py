@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from mico_runner import hardware
 from mico_runner.errors import UsageError
-from mico_runner.hardware.architecture import MAC_KINDS, OPERANDS
+from mico_runner.hardware.architecture_schema import MAC_KINDS, OBJECTIVES, OPERANDS
 from mico_runner.kernel_table import kernel_table
 from mico_runner.simulate import hierarchy, spatial
 from mico_runner.simulate.dataflow import DATAFLOWS, unrollings
+from tests.bench.bounds import least_cycles, least_energy
 
 NAMES = [name for name in hardware.names() if hardware.load(name).kind == "spatial"]
 CONV = {"kind": "conv2d", "in_channels": 12, "out_channels": 20, "in_h": 16, "in_w": 16, "kernel_h": 3, "kernel_w": 3}
@@ -37,6 +38,15 @@ def array(name="tpu-like", mappings=600, **changes):
     return replace(hardware.load(name).architecture, mappings=mappings, **changes)
 
 
+def cost(found, objective):
+    return {"cycles": found.cycles, "energy": found.energy_pj, "edp": found.cycles * found.energy_pj}[objective]
+
+
+def score(kind, one, objective=None):
+    """What the best mapping of a layer costs, by what the array minimises or by another measure."""
+    return cost(spatial.best(spatial.layer_of(next(table(kind).itertuples())), one), objective or one.objective)
+
+
 def outer(one, **changes):
     return replace(one, stores=(replace(one.stores[0], **changes), *one.stores[1:]))
 
@@ -56,7 +66,7 @@ def test_the_trace_adds_up_and_nothing_beats_a_bound(name):
     assert set(parts) | {"energy_pj"} == {column for column in trace if column.endswith("_pj")}
     traffic = ["weight_read_bits", "act_read_bits", "output_read_bits", "output_write_bits"]
     assert (trace["dram_bits"] == trace[traffic].sum(axis=1)).all()
-    lanes = [spatial.machine(one, spatial._layer(row)).lanes for row in rows.itertuples()]
+    lanes = [spatial.machine(one, spatial.layer_of(row)).lanes for row in rows.itertuples()]
     assert (trace["compute_cycles"] >= rows["macs"] / (one.rows * one.columns * np.array(lanes))).all()
     assert (trace["cycles"] >= trace["dram_bits"] / one.stores[0].shared - 1).all()
     for store in one.stores[1:]:
@@ -93,13 +103,42 @@ def test_energy_of_a_memory_is_its_traffic_times_its_price(kind):
     st.floats(1, 8),
     st.integers(0, 4),
     st.sampled_from(["size", "read", "write", "shared"]),
+    st.sampled_from(OBJECTIVES),
 )
-def test_more_bandwidth_or_memory_is_never_slower(name, kind, dram, factor, at, what):
-    small = outer(array(name, objective="cycles"), shared=dram)
+def test_more_bandwidth_or_memory_never_costs_more(name, kind, dram, factor, at, what, objective):
+    """Of what is minimised; the access energies stay the same."""
+    small = outer(array(name, objective=objective), shared=dram)
     at %= len(small.stores)
     better = replace(small.stores[at], **{what: factor * getattr(small.stores[at], what)})
     large = replace(small, stores=(*small.stores[:at], better, *small.stores[at + 1 :]))
-    assert spatial.cycles(table(kind), large)[0] <= spatial.cycles(table(kind), small)[0]
+    assert score(kind, large) <= score(kind, small) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_each_objective_finds_the_least_of_its_own(name, kind):
+    """All three see the same mappings."""
+    arrays = {objective: array(name, objective=objective) for objective in OBJECTIVES}
+    for objective, one in arrays.items():
+        least = score(kind, one)
+        assert least <= min(score(kind, other, objective) for other in arrays.values()) * (1 + 1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(NAMES),
+    st.sampled_from(MAC_KINDS),
+    st.sampled_from(sorted(DATAFLOWS)),
+    st.sampled_from(sorted(LAYERS)),
+    st.tuples(*[st.integers(1, 8)] * 2),
+    st.sampled_from(OBJECTIVES),
+)
+def test_no_mapping_beats_the_bounds(name, mac_kind, flow, layer, bits, objective):
+    one = array(name, mac_kind=mac_kind, dataflow=flow, objective=objective)
+    shape = spatial.layer_of(next(table(layer, act_bits=bits[0], weight_bits=bits[1]).itertuples()))
+    best = spatial.best(shape, one)
+    assert best.cycles >= least_cycles(shape, one)
+    assert best.energy_pj >= least_energy(shape, one) * (1 - 1e-12)
 
 
 @settings(max_examples=20, deadline=None)
@@ -107,7 +146,7 @@ def test_more_bandwidth_or_memory_is_never_slower(name, kind, dram, factor, at, 
     st.sampled_from(NAMES),
     st.sampled_from(MAC_KINDS),
     st.sampled_from(sorted(LAYERS)),
-    st.sampled_from(["cycles", "energy"]),
+    st.sampled_from(OBJECTIVES),
     st.tuples(*[st.integers(1, 8)] * 2),
     st.tuples(*[st.integers(0, 7)] * 2),
 )
@@ -116,19 +155,16 @@ def test_fewer_bits_never_move_more_nor_cost_more(name, kind, layer, objective, 
     narrow = tuple(max(1, bits - fewer) for bits, fewer in zip(wide, less, strict=True))
     one = array(name, mac_kind=kind, objective=objective)
     wide_row, narrow_row = (next(table(layer, act_bits=a, weight_bits=w).itertuples()) for a, w in (wide, narrow))
-    best = spatial.best(spatial._layer(wide_row), one)
+    best = spatial.best(spatial.layer_of(wide_row), one)
     costs = []
     for row in (wide_row, narrow_row):
-        shape = spatial._layer(row)
+        shape = spatial.layer_of(row)
         costs.append(hierarchy.evaluate(best.nest, shape.operands, spatial.machine(one, shape), row.macs))
     for place, (read, write) in costs[0].words.items():
         assert costs[1].words[place][0] <= read and costs[1].words[place][1] <= write
     assert costs[1].fits[0] and costs[1].cycles[0] <= costs[0].cycles[0]
-    narrow_best = spatial.best(spatial._layer(narrow_row), one)
-    if objective == "cycles":
-        assert narrow_best.cycles <= best.cycles
-    else:
-        assert narrow_best.energy_pj <= best.energy_pj * (1 + 1e-12)
+    narrow_best = spatial.best(spatial.layer_of(narrow_row), one)
+    assert cost(narrow_best, objective) <= cost(best, objective) * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -160,11 +196,11 @@ def test_multipliers_scale_with_bits():
 def test_dataflows_keep_what_they_promise(flow):
     one = array("nvdla-like", mappings=2000, dataflow=flow)
     for row in table().itertuples():
-        nest = spatial.best(spatial._layer(row), one).nest
+        nest = spatial.best(spatial.layer_of(row), one).nest
         around, inside = nest[1], nest[2]
         turning = [loop.dimension for loop in around if not loop.spatial]
         if DATAFLOWS[flow].stationary:  # what does not index it turns innermost
-            stays = next(o for o in spatial._layer(row).operands if o.name == DATAFLOWS[flow].stationary)
+            stays = next(o for o in spatial.layer_of(row).operands if o.name == DATAFLOWS[flow].stationary)
             indexed = [stays.indexed_by(d) for d in turning]
             assert indexed == sorted(indexed, reverse=True)
         if flow == "output_stationary":
@@ -223,4 +259,4 @@ def test_unrollings_fit_the_array_and_come_best_first(name, sizes, rows, columns
 
 
 def test_operands_are_named_as_the_architecture_names_them():
-    assert tuple(o.name for o in spatial._layer(next(table("linear").itertuples())).operands) == OPERANDS
+    assert tuple(o.name for o in spatial.layer_of(next(table("linear").itertuples())).operands) == OPERANDS

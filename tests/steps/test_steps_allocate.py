@@ -1,6 +1,7 @@
 """allocate end to end, on a small network and two accelerators."""
 
 import json
+from math import fsum
 
 import pandas as pd
 import pytest
@@ -31,6 +32,10 @@ def test_bits_within_an_energy_budget(tmp_path, hardware):
     assert metrics["allocate.energy_ratio"]["value"] <= 0.85
     assert metrics["allocate.energy"]["value"] == pytest.approx(layers["energy"].sum())
     assert layers["weight_bits"][0] == 8 and set(layers["weight_bits"]) <= {2, 4, 8}
+    parts = pd.read_csv(version / "steps/allocate/area.csv")
+    assert metrics["allocate.area"]["value"] == fsum(
+        metrics[f"allocate.area.{part}"]["value"] for part in parts["part"]
+    )
     best = front[front["which"] == "front"]
     assert best["energy"].is_monotonic_increasing and best["sqnr_db"].is_monotonic_increasing
     assert "Bits from the layers" in (version / "report.html").read_text(encoding="utf-8")
