@@ -2,7 +2,7 @@
 
 One row is one kernel call. Every profile loader and every network produces exactly these columns:
 
-    kind          "conv2d", "linear", "max_pool2d", "avg_pool2d", "add"
+    kind          "conv2d", "linear", "max_pool2d", "avg_pool2d", "add"; in profiles also "depthwise", convolutions with a channel per group
     batch         samples (times tokens) per call
     in_channels   reduction dimension of a linear layer (in features), input channels of a convolution
     out_channels  outputs of a linear layer, output channels of a convolution
@@ -22,7 +22,16 @@ SHAPE = ["batch", "in_channels", "out_channels", "in_h", "in_w", "kernel_h", "ke
 DERIVED = ["out_h", "out_w", "macs"]
 BITS = ["act_bits", "weight_bits"]
 COLUMNS = ["kind", *SHAPE, *DERIVED, *BITS]
-KINDS = ["conv2d", "linear", "max_pool2d", "avg_pool2d", "add"]
+KINDS = ["conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "depthwise"]
+WEIGHTED = ["conv2d", "linear", "depthwise"]
+
+
+def is_depthwise(table: pd.DataFrame) -> pd.Series:
+    """Convolutions with a channel per group; bool (rows,)."""
+    alone = (
+        (table["groups"] > 1) & (table["groups"] == table["in_channels"]) & (table["groups"] == table["out_channels"])
+    )
+    return alone & table["kind"].isin(["conv2d", "depthwise"])
 
 
 def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
@@ -49,7 +58,7 @@ def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
         raise ValueError(f"row {row}, column 'kind': {table['kind'][row]!r} is not one of {', '.join(KINDS)}")
     table["out_h"] = (table["in_h"] - table["kernel_h"]) // table["stride"] + 1
     table["out_w"] = (table["in_w"] - table["kernel_w"]) // table["stride"] + 1
-    weighted = table["kind"].isin(["conv2d", "linear"])
+    weighted = table["kind"].isin(WEIGHTED)
     taps = table["in_channels"] // table["groups"] * table["kernel_h"] * table["kernel_w"]
     outputs = table["batch"] * table["out_h"] * table["out_w"] * table["out_channels"]
     table["macs"] = (outputs * taps).where(weighted, 0).astype("int64")

@@ -10,6 +10,7 @@ import numpy as np
 
 from mico_runner.codegen import simd
 from mico_runner.codegen.checks import check
+from mico_runner.codegen.depthwise import depthwise
 from mico_runner.codegen.dot_unit import DotLayer, dot_layer, in_one_row, output_mode, together
 from mico_runner.codegen.operators import OPERATORS
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
@@ -130,6 +131,20 @@ class Lowering:
         units = ("mico_tile", layer.scheme.unit)
         more = {"variant": layer.scheme.name, "units": units, "scratch_words": layer.scratch_words}
         self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
+        return True
+
+    def emit_depthwise(self, node: QNode, source: Buffer, output: Buffer, fields: dict) -> bool:
+        """Emit a convolution of one input and one output per group. False: the kernel does not take it."""
+        layer = depthwise(node, fields, source.type, output.type)
+        if layer is None:
+            return False
+        weights, members, scratch_words = layer
+        fields = {
+            **{k: v for k, v in fields.items() if k not in ("in_c", "out_c")},
+            "channels": fields["in_c"],
+            **members,
+        }
+        self.emit(node.name, "depthwise", [source], output, fields, weights, scratch_words=scratch_words)
         return True
 
     def _emit_dot(self, node: QNode, source: Buffer, output: Buffer, fields: dict, layer: DotLayer | None) -> bool:

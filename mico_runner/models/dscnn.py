@@ -17,11 +17,19 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) 
     params={
         "channels": {"type": "integer", "min": 1, "default": 64},
         "blocks": {"type": "integer", "min": 1, "default": 4},
+        "downsample": {"type": "integer", "min": 0, "default": 0},
     },
 )
-def ds_cnn(input_shape: tuple[int, int, int], classes: int, channels: int = 64, blocks: int = 4) -> nn.Module:
-    """DS-CNN (Zhang et al. 2017, "Hello Edge"): a strided stem, depthwise-separable blocks, global average pool."""
+def ds_cnn(
+    input_shape: tuple[int, int, int], classes: int, channels: int = 64, blocks: int = 4, downsample: int = 0
+) -> nn.Module:
+    """DS-CNN (Zhang et al. 2017, "Hello Edge"): a strided stem, depthwise-separable blocks, global average pool.
+
+    Args:
+        downsample: blocks, from the first on, whose depthwise convolution has stride 2.
+    """
     layers = _conv(input_shape[0], channels, 3, 2)
-    for _ in range(blocks):
-        layers += _conv(channels, channels, 3, 1, groups=channels) + _conv(channels, channels, 1, 1)
+    for block in range(blocks):
+        stride = 2 if block < downsample else 1
+        layers += _conv(channels, channels, 3, stride, groups=channels) + _conv(channels, channels, 1, 1)
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))

@@ -16,7 +16,11 @@ from mico_runner.kernel_table import COLUMNS, KINDS, kernel_table
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.profiling.targets import TARGETS, Measurement
 
-NEEDS = {"conv2d": (*SPANS, *CHOICES), "linear": SPANS[:2]}  # keys of profile.kernels.<kind>
+NEEDS = {
+    "conv2d": (*SPANS, *CHOICES),
+    "linear": SPANS[:2],
+    "depthwise": ("in_channels", "in_h", *CHOICES),
+}  # keys of profile.kernels.<kind>
 
 
 @dataclass(frozen=True)

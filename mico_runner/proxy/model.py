@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from mico_runner.errors import UsageError
-from mico_runner.kernel_table import COLUMNS
+from mico_runner.kernel_table import COLUMNS, is_depthwise
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES, persist
 from mico_runner.proxy.strategies import Strategy
 from mico_runner.proxy.terms import sizes
@@ -67,6 +67,7 @@ class LatencyModel:
         """
         if not 0 < risk < 1:
             raise UsageError(f"risk is {risk}, expected a probability between 0 and 1")
+        table = self._known(table)
         latency = self.predict(table)
         for kind, rows in table.groupby("kind").indices.items():
             if kind not in self.margins:
@@ -87,6 +88,8 @@ class LatencyModel:
 
     def _known(self, table: pd.DataFrame) -> pd.DataFrame:
         table = _complete(table)
+        if "depthwise" in self.estimators:  # else convolutions with groups are the profile's business
+            table = table.assign(kind=table["kind"].mask(is_depthwise(table), "depthwise"))
         unknown = sorted(set(table["kind"]) - set(self.estimators))
         if unknown:
             rows = table[table["kind"] == unknown[0]]

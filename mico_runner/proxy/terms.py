@@ -10,9 +10,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mico_runner.kernel_table import WEIGHTED
+
 WORD = 32  # elements to which MiCo's kernels pad rows, and a common width of arrays and vectors
 CACHE_BYTES = 4096  # where float inputs and outputs begin to miss the smallest first-level caches
 FLOAT_BYTES = 4
+SUM_SIZE = 0.9  # of the largest sum of products: not all weights of a kernel are the most negative
 BRICK_BITS = (
     1024  # a row of 16 units of 8 x 8 bits, as fusing multipliers have: K * act_bits * weight_bits / 1024 steps
 )
@@ -28,6 +31,7 @@ DEVIATIONS = {
     "macs": "p",
     "padded_macs": "p",
     "row_words": "a",
+    "channel_groups": "w",
 }
 LEVELS = ("s", "a", "w", "p")  # shared by all bit-widths, then the deviations
 
@@ -38,7 +42,7 @@ def sizes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     inputs = (table["batch"] * table["in_h"] * table["in_w"] * table["in_channels"]).to_numpy(float)
     taps = (table["kernel_h"] * table["kernel_w"]).to_numpy(float)
     channels = table["out_channels"].to_numpy(float)
-    weighted = table["kind"].isin(["conv2d", "linear"]).to_numpy()
+    weighted = table["kind"].isin(WEIGHTED).to_numpy()
     reduction = (table["in_channels"] // table["groups"]).to_numpy(float) * taps
     ones = np.ones(len(table))
     return (
@@ -57,6 +61,8 @@ def physical_terms(table: pd.DataFrame, runs: bool = False) -> pd.DataFrame:
     """
     N, M, K, inputs = sizes(table)
     ones = np.ones(len(table))
+    if (table["kind"] == "depthwise").all():
+        return _depthwise_terms(table)
     terms = {
         "fixed": ones,  # call overhead
         "rows": N,  # loop overhead per output position
@@ -68,7 +74,7 @@ def physical_terms(table: pd.DataFrame, runs: bool = False) -> pd.DataFrame:
         "input_misses": np.maximum(0, FLOAT_BYTES * inputs - CACHE_BYTES),
         "output_misses": np.maximum(0, FLOAT_BYTES * N * M - CACHE_BYTES),
     }
-    if not table["kind"].isin(["conv2d", "linear"]).all():
+    if not table["kind"].isin(WEIGHTED).all():
         return pd.DataFrame(terms, index=table.index)
     act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)
     act_brick, weight_brick = _brick(act), _brick(weight)
@@ -96,6 +102,49 @@ def physical_terms(table: pd.DataFrame, runs: bool = False) -> pd.DataFrame:
         image = (table["in_h"] * table["in_w"] > 1).to_numpy()
         terms["patch_runs"] = np.where(image, N * table["kernel_h"].to_numpy(float), 0.0)
     return pd.DataFrame(terms, index=table.index)
+
+
+def _depthwise_terms(table: pd.DataFrame) -> pd.DataFrame:
+    """Terms of a kernel that takes one channel of a group of output rows at a time, a word for one, two or four of them.
+
+    Of 8 bits x 8 bits a sum fills a word, of fewer bits it leaves room for those of other rows. A group is four rows; two where a
+    stride makes them far apart and a word does not hold four. Input rows that a small cache does not hold are read anew for
+    every channel.
+    """
+    columns, rows, width, stride, channels = (
+        table[name].to_numpy(float) for name in ("in_w", "out_h", "out_w", "stride", "out_channels")
+    )
+    lanes, apart = _rows_of_a_word(table), stride > 1
+    together = np.where(apart & (lanes < 4), 2, 4)
+    groups = np.ceil(rows / together)
+    words = (groups - 1) * together / lanes + np.ceil((rows - (groups - 1) * together) / lanes)
+    read = columns * ((together - 1) * stride + table["kernel_h"].to_numpy(float))  # per group, of a channel
+    terms = {
+        "fixed": np.ones(len(table)),
+        "channels": channels,
+        "row_groups": groups,
+        "channel_groups": channels * groups,
+        "sum_rows": channels * words,
+        "sums": channels * words * width * ~apart,
+        "sums_apart": channels * words * width * apart,
+        "outputs": channels * words * lanes * width,
+        "missed": channels * groups * read * np.maximum(0, 1 - CACHE_BYTES / (read * channels)),
+    }
+    for count in (1, 2, 4):  # what gathering a column costs
+        for far in (False, True):
+            chosen = (lanes == count) & (apart == far)
+            terms[f"columns_{count}{'_apart' if far else ''}"] = channels * groups * columns * chosen
+    return pd.DataFrame(terms, index=table.index)
+
+
+def _rows_of_a_word(table: pd.DataFrame) -> np.ndarray:
+    """4, 2 or 1 output rows whose sums of products fit a word together, float64 (rows,)."""
+    taps = (table["kernel_h"] * table["kernel_w"]).to_numpy(float)
+    act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)
+    largest = taps * 2 ** (weight - 1) * (2**act - 1) * SUM_SIZE
+    rows = table["out_h"].to_numpy(float)
+    four, two = (largest < 2**8) & (rows >= 4), (largest < 2**16) & ((rows >= 4) | (rows == 2))
+    return np.where(four, 4.0, np.where(two, 2.0, 1.0))
 
 
 def _brick(bits: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from mico_runner.quant.qgraph import TERNARY, QGraph, QNode, QTensor, QType
 from mico_runner.simulate import host, program, protocol
 
 SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thousand times the clock's resolution
-KINDS = ("conv2d", "linear", "max_pool2d", "avg_pool2d", "add")
+KINDS = ("conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add")
 GRAPHS_PER_PROGRAM = 250  # keeps one compilation within seconds
 _MULTIPLIER, _SHIFT = 1 << 20, 30  # the arithmetic takes the same time whatever they are
 
@@ -46,8 +46,9 @@ def single_layer(
     """A network of one kernel with random weights; the arguments are the columns of a kernel table.
 
     Args:
-        kind: "conv2d", "linear", "max_pool2d", "avg_pool2d" or "add".
-        in_h, in_w: size with the padding already in it; the kernel itself runs unpadded.
+        kind: "conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d" or "add".
+        in_h, in_w: size with the padding already in it; the kernel itself runs unpadded, a depthwise one with half its size as
+            padding, as in networks.
         batch: rows of a linear layer; 1 for all others.
         act_bits: bits of the unsigned input activations.
 
@@ -57,15 +58,19 @@ def single_layer(
     if batch != 1 and kind != "linear":
         raise ValueError(f"{kind} kernels take one image at a time, not a batch of {batch}")
     out_channels = in_channels if out_channels is None else out_channels
+    groups = in_channels if kind == "depthwise" else groups
     source = (in_channels, in_h, in_w)
     target = (out_channels, (in_h - kernel_h) // stride + 1, (in_w - kernel_w) // stride + 1)
     window = {"kernel": (kernel_h, kernel_w), "stride": (stride, stride), "padding": (0, 0)}
     inputs: tuple[str, ...] = ("x",)
     weight, attrs, scales = None, {}, 1
-    if kind == "conv2d":
+    if kind in ("conv2d", "depthwise"):
         weight = random_weights((out_channels, in_channels // groups, kernel_h, kernel_w), weight_bits, rng)
         attrs = {**window, "dilation": (1, 1), "groups": groups}
         del attrs["kernel"]
+        if kind == "depthwise":
+            attrs["padding"] = (kernel_h // 2, kernel_w // 2)
+            source = (in_channels, in_h - 2 * (kernel_h // 2), in_w - 2 * (kernel_w // 2))
     elif kind == "linear":
         source, target = (batch, in_channels), (batch, out_channels)
         weight = random_weights((out_channels, in_channels), weight_bits, rng)
@@ -79,7 +84,7 @@ def single_layer(
     activation = QType(act_bits, False, 1.0)
     node = QNode(
         name=kind,
-        op=kind,
+        op="conv2d" if kind == "depthwise" else kind,
         inputs=inputs,
         output="y",
         attrs=attrs,

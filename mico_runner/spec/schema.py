@@ -328,6 +328,7 @@ def _profile() -> dict[str, Rules]:
     kernels = {
         "conv2d": section("", {**linear, "in_h": span, "kernel": values, "stride": values}),
         "linear": section("", linear),
+        "depthwise": section("", {"in_channels": span, "in_h": span, "kernel": values, "stride": values}),
     }
     pairs = {
         "weight": bits("", WEIGHT_BITS, required=True),

@@ -24,6 +24,8 @@ def conv2d(lowering: Lowering, node: QNode) -> None:
         "output": output_range(node, output),
     }
     groups = int(node.attrs["groups"])
+    if groups == channels == output.shape[0] and groups > 1 and lowering.emit_depthwise(node, source, output, fields):
+        return
     rows = node.weight.transpose(0, 2, 3, 1).reshape(len(node.weight), -1)
     if groups == 1 and lowering.emit_tiled(node, source, output, fields, rows):
         return

@@ -19,8 +19,11 @@ CHOICES = ("kernel", "stride")
 
 def shape(kind: str, values: dict[str, int]) -> dict[str, int]:
     """Kernel-table columns of one draw. An input smaller than the kernel is enlarged to the kernel."""
-    row = {"in_channels": values["in_channels"], "out_channels": values["out_channels"]}
-    if kind == "conv2d":
+    channels = values["in_channels"]
+    row = {"in_channels": channels, "out_channels": values.get("out_channels", channels)}
+    if kind == "depthwise":
+        row["groups"] = channels
+    if kind in ("conv2d", "depthwise"):
         size = max(values["in_h"], values["kernel"])
         row |= {"in_h": size, "in_w": size, "kernel_h": values["kernel"], "kernel_w": values["kernel"]}
         row["stride"] = values["stride"]

@@ -16,7 +16,7 @@ CLASSES = 10
 def zoo(kind: str, ranges: dict[str, list[int]], count: int, rng: np.random.Generator) -> list[dict[str, int]]:
     """Layers of every zoo model on the catalog's image sizes; `ranges` do not matter. Not for predicting those networks."""
     from mico_runner import graph
-    from mico_runner.kernel_table import SHAPE
+    from mico_runner.kernel_table import SHAPE, is_depthwise, kernel_table
     from mico_runner.models import MODELS
 
     shapes = []
@@ -27,7 +27,10 @@ def zoo(kind: str, ranges: dict[str, list[int]], count: int, rng: np.random.Gene
             except UsageError:  # the model does not take images of this size
                 continue
             rows = graph.kernel_rows(graph.capture(network.eval(), size, name), 1)
-            shapes += [{k: row[k] for k in SHAPE if k in row and k != "batch"} for row in rows if row["kind"] == kind]
+            table = kernel_table(rows)
+            wanted = is_depthwise(table) if kind == "depthwise" else table["kind"] == kind
+            rows = [row for row, keep in zip(rows, wanted, strict=True) if keep]
+            shapes += [{k: row[k] for k in SHAPE if k in row and k != "batch"} for row in rows]
     shapes = distinct(shapes)
     if len(shapes) <= count:
         return shapes

@@ -13,6 +13,7 @@ RAW_COLUMNS = {
     "linear": ["macs", "out_channels", "in_channels"],
     "conv2d": ["macs", "in_h", "in_w", "in_channels", "out_channels", "kernel_h", "stride"],
 }
+RAW_COLUMNS["depthwise"] = RAW_COLUMNS["conv2d"]
 POOL_COLUMNS = ["in_h", "in_w", "in_channels", "kernel_h", "stride"]
 
 
