@@ -155,14 +155,16 @@ def test_a_folder_without_a_network(tmp_path):
 def test_single_layers_of_every_kind_run_and_are_timed(tmp_path):
     rng = np.random.default_rng(0)
     shape = {"in_channels": 4, "in_h": 6, "in_w": 5, "kernel_h": 2, "kernel_w": 3}
-    graphs = [
-        single_layer("conv2d", **shape, out_channels=8, stride=2, groups=4, weight_bits=1.5, rng=rng),
-        single_layer("max_pool2d", **shape, rng=rng),
-        single_layer("avg_pool2d", **shape, act_bits=3, rng=rng),
-        single_layer("add", in_channels=4, in_h=6, in_w=5, rng=rng),
-        single_layer("linear", in_channels=30, out_channels=7, batch=3, weight_bits=1, rng=rng),
-    ]
-    assert {g.nodes[0].op for g in graphs} == set(KINDS)
+    layers = {
+        "conv2d": {**shape, "out_channels": 8, "stride": 2, "groups": 4, "weight_bits": 1.5},
+        "depthwise": {**shape, "weight_bits": 4},
+        "max_pool2d": shape,
+        "avg_pool2d": {**shape, "act_bits": 3},
+        "add": {"in_channels": 4, "in_h": 6, "in_w": 5},
+        "linear": {"in_channels": 30, "out_channels": 7, "batch": 3, "weight_bits": 1},
+    }
+    assert set(layers) == set(KINDS)
+    graphs = [single_layer(kind, **sizes, rng=rng) for kind, sizes in layers.items()]
     inputs = [rng.integers(0, g.tensors["x"].type.qmax + 1, (2, *g.tensors["x"].shape)) for g in graphs]
     for g, x, found in zip(
         graphs, inputs, run_networks(build_networks(graphs, tmp_path / "c"), graphs, inputs), strict=True
