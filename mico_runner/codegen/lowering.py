@@ -108,9 +108,10 @@ class Lowering:
 
         False: no such kernel takes it.
         """
-        if self.simd and (weights := simd.weights_of(node, rows, source.type)) is not None:
-            how = {"flip": int(source.type.signed)}
-            scratch = simd.scratch_words(weights)
+        if self.simd and (layer := simd.weights_of(node, rows, source.type, output.type)) is not None:
+            weights, high_word = layer
+            how = {"flip": int(source.type.signed), "high_word": int(high_word)}
+            scratch = simd.scratch_words(weights, fields["out_h"] * fields["out_w"])
             self.emit(node.name, "conv2d_simd", [source], output, {**fields, **how}, weights, scratch_words=scratch)
             return True
         padded = fields["pad_h"] + fields["pad_w"] > 0
