@@ -129,12 +129,12 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 }
 
 #define BITS(name, half, scale)                                                                                        \
-    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
+    MICO_INLINE void wide_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
                                  const uint32_t *terms, uint32_t *d)                                                                          \
     {                                                                                                                  \
         wide(patch, rows, row_words, code_words, terms, d, scale);                                                            \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
+    MICO_INLINE void narrow_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
                                    const uint32_t *terms, uint32_t *d)                                                                        \
     {                                                                                                                  \
         narrow(patch, rows, row_words, code_words, terms, d, scale);                                                          \

@@ -22,11 +22,14 @@ typedef struct {
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
  * scratch, in words: one patch as bytes, then the patches of a tile, 4 when there are 4 positions or more (codegen/tiling.py).
- * One function per scheme, named by the bits of activations x weights: 8 x 8; two lanes of 16 bits; four lanes of 8 bits;
- * single bits. The bits of the activations may be fewer. */
+ * One function per scheme, named by the bits of activations x weights: weights as bytes; two lanes of 16 bits; four lanes of 8
+ * bits; single bits. The bits of the activations may be fewer. */
 typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
-mico_conv2d_tiled mico_conv2d_bytes;
+mico_conv2d_tiled mico_conv2d_bytes_8x8, mico_conv2d_bytes_8x7, mico_conv2d_bytes_8x6, mico_conv2d_bytes_8x5;
+mico_conv2d_tiled mico_conv2d_bytes_8x4, mico_conv2d_bytes_8x3;
+mico_conv2d_tiled mico_conv2d_bytes_4x8, mico_conv2d_bytes_4x7, mico_conv2d_bytes_4x6, mico_conv2d_bytes_4x5;
 mico_conv2d_tiled mico_conv2d_lanes16_8x1, mico_conv2d_lanes16_8x2, mico_conv2d_lanes16_8x4;
+mico_conv2d_tiled mico_conv2d_lanes16_4x3, mico_conv2d_lanes8_2x3;
 mico_conv2d_tiled mico_conv2d_lanes16_4x4, mico_conv2d_lanes16_4x8;
 mico_conv2d_tiled mico_conv2d_lanes8_4x1, mico_conv2d_lanes8_4x2, mico_conv2d_lanes8_2x4;
 mico_conv2d_tiled mico_conv2d_lanes8_2x2;

@@ -34,8 +34,8 @@ typedef uint32_t mico_pack(const uint32_t *codes, int32_t words, int32_t positio
 
 /* d[output][position] = sw * sx * D + terms[position] of consecutive rows of weights, uint32_t (row_words,) each, with the patches, made
  * of code_words words of codes: the last word of a row may not be full, and the rest of it takes no time. Wide: two rows and four
- * positions; narrow: four rows and one position. */
-typedef void mico_tile(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
+ * positions; narrow: four rows and one position. Behind the patches there is scratch. */
+typedef void mico_tile(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
                        const uint32_t *terms, uint32_t *d);
 
 /* All output channels of a tile of positions, from their patches to the output y at the first of them, in place of calls of mico_tile.
