@@ -3,6 +3,10 @@
  * tile's channels x positions, of the second, ... */
 #include "case.h"
 
+#include "mico_tile.h"
+
+#undef MICO_CONV2D /* whole layers, which would be compiled in vain */
+#define MICO_CONV2D(...)
 #include UNIT
 
 #include "board.h"
