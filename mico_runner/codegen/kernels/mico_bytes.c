@@ -109,4 +109,4 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     d[3] = d3;
 }
 
-MICO_CONV2D(bytes, MICO_WIDE, 2, 0, 128, mico_pack_halves, wide, narrow, 0, 0)
+MICO_CONV2D(bytes, MICO_WIDE, 2, 0, 128, mico_pack_halves, mico_pack_halves_four, wide, narrow, 0, 0)

@@ -276,10 +276,10 @@ MICO_ALONE void sums_any(const mico_depthwise_t *p, const uint32_t *columns, int
 MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t less, uint8_t *y,
                        const int lanes)
 {
-    const int32_t low = p->output.min, high = p->output.max, sign = p->output.sign, wide = p->output.type == MICO_S32;
+    const int32_t low = p->output.min, span = p->output.max - low, wide = p->output.type == MICO_S32;
     const int32_t multiplier = p->weights.multiplier[c], shift = p->weights.shift[c];
     const int32_t factor = multiplier & ~31, left = multiplier & 31;
-    const int32_t round = (1 << (shift - 1)) - (int32_t)((uint32_t)low << shift); /* r counts from low on */
+    const int32_t middle = (p->middle << (shift - 1)) - 1;
     const uint32_t bias = (uint32_t)p->weights.bias[c] - less;
     const int32_t element = wide ? 4 : 1, column = p->channels * element, width = p->out_w * column;
     const int32_t positions = 4 / lanes; /* of each of the `lanes` rows */
@@ -299,13 +299,12 @@ MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t
             MICO_EACH(r[i] = (int32_t)(bias + (uint32_t)r[i]))
             MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] << left))
             MICO_EACH(r[i] = (int32_t)((int64_t)r[i] * factor >> 32))
-            MICO_EACH(r[i] += round)
+            MICO_EACH(r[i] = middle - r[i])
             MICO_EACH(r[i] >>= shift)
             MICO_POSITIVE
-            MICO_EACH(r[i] = high - low - r[i])
+            MICO_EACH(r[i] = span - r[i])
             MICO_POSITIVE
-            MICO_EACH(r[i] = high - r[i])
-            MICO_EACH(r[i] |= sign)
+            MICO_EACH(r[i] += low)
             for (int32_t i = 0; i < 4; i += lanes, to += column) {
                 uint8_t *at = to;
                 if (i > 0 && left_over <= i / lanes)

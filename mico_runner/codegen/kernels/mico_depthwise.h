@@ -17,6 +17,7 @@ typedef struct {
     int32_t sum_words;    /* of scratch, per row of sums: out_w rounded up to four stores */
     int32_t low, high;    /* the least and the largest activation */
     int32_t flip;         /* byte ^ flip is the activation + flip: 0x80 for int8_t, else 0 */
+    int32_t middle;       /* 2 * output.max + 1; of signed bits 1 */
     mico_range output;
     mico_weights weights; /* rows of (kernel_w, kernel_h); multiplier and shift as mico_conv2d_tiled_t's */
 } mico_depthwise_t;
