@@ -21,10 +21,13 @@ POSITIONS, EIGHT = 4, 8  # MICO_WIDE, MICO_MOST
 TABLES, SIDES, CHANNELS = 16, 16, 64  # of mico_tables.c
 CHUNK = 8  # of mico_bytes.c
 OUTPUTS = 4  # MICO_NARROW
+MOST_FOUR = 255  # taps of patches that are gathered four at a time: their sums are counted in bytes and halves of words
 CODES = 4  # in a word, as bytes
 NIBBLE = 4  # bits, in which mico_lanes.c has weights of 3
 NIBBLE_TAPS = 608  # whose products with 4 bits fit a lane of 16
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
+LEFT_BITS = 5  # of it that hold how far the accumulator is shifted up
+SIGN_FACTOR, SIGN_LEFT = (1 << HIGH_BITS) - (1 << LEFT_BITS), 3  # to signed bits
 _BYTE = 0x01010101
 _CYCLES = Path(__file__).parent / "kernels" / "tile_cycles.yaml"
 _UNITS = {"lanes8": "mico_lanes", "lanes16": "mico_lanes", "tables": "mico_tables", "bytes": "mico_bytes"}
@@ -136,6 +139,21 @@ class Tiled:
     less: int
     code_words: int
     scratch_words: int
+
+    def four_words(self, geometry: dict[str, int]) -> int:
+        """Words of scratch in which the patches of four positions are gathered together; 0 when they are one by one.
+
+        A patch of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
+        """
+        shape = {k: geometry[k] for k in ("kernel_h", "kernel_w", "in_c")}
+        wide = self.scheme.tile(geometry["out_h"] * geometry["out_w"]) == POSITIONS
+        near = geometry["dilation_h"] * geometry["dilation_w"] == 1 and shape["kernel_h"] * shape["kernel_w"] > 1
+        if not (
+            wide and near and self.weights.taps <= MOST_FOUR and shape["in_c"] % 2 and geometry["out_w"] >= POSITIONS
+        ):
+            return 0
+        line = shape["in_c"] * (shape["kernel_w"] + (POSITIONS - 1) * geometry["stride_w"])
+        return CODES * self.code_words + POSITIONS + -(-line // CODES)
 
     def whole_words(self, geometry: dict[str, int]) -> bool:
         """Whether each patch lies in the input in one piece of whole words."""
@@ -249,18 +267,27 @@ def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np
 
     With M = m * 2^e and acc' = acc * 2^k, floor(acc' * M / 2^32) is the high word of one multiplication, and
     r = (high + 2^(t-1)) >> t with t = e + k + s - 32 >= 1 is exactly (acc * m + 2^(s-1)) >> s. M < 2^31; its low five bits hold k.
-    To signed bits r = acc, within -1 .. 1, of which the kernel sets the lowest bit.
+    e is as large as it can be while all outputs, shifted up by t, are below 2^30.
+    To signed bits M is almost 2^31, so that high >> 1 is 0 or more, or -2 or less, as acc is.
 
     Args:
         products: int64 (outputs,), the largest absolute sum of products of each channel.
     """
     multiplier, shift = (np.broadcast_to(v, len(products)).astype(np.int64) for v in (node.multiplier, node.shift))
     if output.is_sign:
-        multiplier, shift = np.ones_like(multiplier), np.zeros_like(shift)
-    up = np.minimum(HIGH_BITS - 1 - np.floor(np.log2(multiplier)).astype(np.int64), 2 * HIGH_BITS - shift)
-    left = np.maximum(0, 1 - (up + shift - WORD))
-    shift = up + left + shift - WORD
+        multiplier, shift, left = (np.full_like(multiplier, v) for v in (SIGN_FACTOR, 1, SIGN_LEFT))
+    else:
+        up = HIGH_BITS - 1 - np.floor(np.log2(multiplier)).astype(np.int64)
+        most = HIGH_BITS - middle(output.qmax, False).bit_length()  # of t
+        up = np.clip(most + WORD - shift, LEFT_BITS, up)
+        left = np.maximum(0, 1 - (up + shift - WORD))
+        multiplier, shift = multiplier << up, up + left + shift - WORD
+        if np.any(shift > most):
+            return None
     largest = (products + np.abs(node.bias.astype(np.int64))) << left
-    if np.any(largest >= 1 << HIGH_BITS) or np.any(-output.qmin << shift >= 1 << HIGH_BITS - 2):
-        return None
-    return (multiplier << up) + left, shift
+    return None if np.any(largest >= 1 << HIGH_BITS) else (multiplier + left, shift)
+
+
+def middle(high: int, is_sign: bool) -> int:
+    """`middle` in C: twice the middle between a layer's largest output and what would be rounded to the next."""
+    return 1 if is_sign else 2 * high + 1

@@ -32,6 +32,33 @@ MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positi
     return sum;
 }
 
+/* The same of four positions. */
+MICO_INLINE void pack16_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
+{
+    const uint32_t mask = 0x00ff00ffu, *const end = taps + 4 * words;
+    uint32_t even = 0, odd = 0;
+
+    for (; taps != end; taps += 4, patch += 8) {
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++) { /* taps i and i + 2 */
+            uint32_t a = taps[i], b = taps[i + 2], c = a >> 8, d = b >> 8;
+            MICO_ORDER(c);
+            MICO_ORDER(d);
+            a &= mask;
+            b &= mask;
+            c &= mask;
+            d &= mask;
+            even += a + b;
+            odd += c + d;
+            patch[4 * i] = (a & 0xffu) | b << 16;
+            patch[4 * i + 1] = (c & 0xffu) | d << 16;
+            patch[4 * i + 2] = a >> 16 | (b & ~0xffffu);
+            patch[4 * i + 3] = c >> 16 | (d & ~0xffffu);
+        }
+    }
+    mico_sums(even, odd, sums);
+}
+
 /* Four codes per word are four lanes already; codes are below 16, or 17 words of them would not fit a byte. */
 MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positions, void *to)
 {
@@ -51,6 +78,21 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
         sum += (lanes & 0xffffu) + (lanes >> 16);
     }
     return sum;
+}
+
+/* The same of four positions. */
+MICO_INLINE void pack8_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
+{
+    const uint32_t mask = 0x00ff00ffu, *const end = taps + 4 * words;
+    uint32_t even = 0, odd = 0;
+
+    for (; taps != end; taps += 4, patch += 4) {
+        const uint32_t lanes = taps[0] + taps[1] + taps[2] + taps[3];
+        mico_turn(taps, patch);
+        even += lanes & mask;
+        odd += lanes >> 8 & mask;
+    }
+    mico_sums(even, odd, sums);
 }
 
 #define SCALE(bits) ((bits) == 1 ? 2u : 1u) /* sw */
@@ -446,7 +488,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     {                                                                                                                  \
         narrow(patch, rows, row_words, code_words, terms, d, (bits) == 3 ? 4 : (bits), mask, top, each, full);                 \
     }                                                                                                                  \
-    MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, wide_##name, narrow_##name, 0, 0)                                         \
+    MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, pack##_four, wide_##name, narrow_##name, 0, 0)                                         \
     typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) && \
                                      ((full) == 1 || GROUP(bits, each) <= (full))                                      \
                                  ? 1                                                                                   \
