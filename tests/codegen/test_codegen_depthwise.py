@@ -12,6 +12,7 @@ from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same
 
 from mico_runner import codegen
+from mico_runner.codegen import depthwise
 from mico_runner.codegen.depthwise import lanes_of
 from mico_runner.codegen.lowering import lower
 from mico_runner.quant import reference
@@ -52,6 +53,32 @@ def test_every_pair_of_bits_and_any_shape(tmp_path, sanitize, kernel):
     calls = [call.kernel for graph in graphs for call in lower(graph).calls]
     assert calls.count("depthwise") > 0.95 * len(graphs)
     assert_same(graphs, tmp_path, sanitize)
+
+
+@needs_gcc
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_four_channels_at_a_time(tmp_path, monkeypatch, sanitize):
+    monkeypatch.setattr(depthwise, "CACHE", 0)
+    rng = np.random.default_rng([2, int(sanitize)])
+    graphs = []
+    for weight_bits, act_bits, signed in PAIRS:
+        net = Network(rng, (4 * int(rng.integers(24, 40)), *(int(v) for v in rng.integers(3, 8, 2))), act_bits, signed)
+        shape = {"padding": tuple(int(v) for v in rng.integers(0, 2, 2)), "groups": net.tensors["x"].shape[0]}
+        stride = tuple(int(v) for v in rng.integers(1, 3, 2))
+        y = net.conv("x", shape["groups"], (3, 3), weight_bits, stride, to=net.some_type(), **shape)
+        graphs.append(net.done(net.requant(y, OUTPUT)))
+    calls = [call.fields for graph in graphs for call in lower(graph).calls if call.kernel == "depthwise"]
+    assert {c["lanes"] for c in calls if c["planes"] == 4} == {1, 2, 4}
+    assert sum(c["planes"] == 4 for c in calls) > 0.9 * len(calls)
+    assert_same(graphs, tmp_path, sanitize)
+
+
+def test_four_channels_at_a_time_where_their_rows_leave_a_small_cache():
+    rng = np.random.default_rng(0)
+    sizes = {7: 1, 14: 4}  # six input rows of 64 channels: 2.7 and 5.4 KB
+    shape = {"in_channels": 64, "kernel_h": 3, "kernel_w": 3, "rng": rng}
+    graphs = {size: single_layer("depthwise", in_h=size + 2, in_w=size + 2, **shape) for size in sizes}
+    assert {size: lower(graph).calls[0].fields["planes"] for size, graph in graphs.items()} == sizes
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
-from mico_runner.codegen.tiling import Scheme, requantisation, schemes, tiled
+from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.packing import unpack_rows
+from mico_runner.codegen.tiling import Scheme, middle, requantisation, schemes, tiled
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
@@ -43,6 +45,35 @@ def wide_layers(rng: np.random.Generator) -> list[QGraph]:
     return graphs
 
 
+def image_layers(rng: np.random.Generator) -> list[QGraph]:
+    """Convolutions of odd numbers of channels, whose patches are gathered four at a time; the last has as many taps as these may."""
+    graphs = []
+    for weight_bits, act_bits, signed in PAIRS:
+        last = act_bits == 1 and not signed
+        net = Network(
+            rng,
+            (17, 5, 9) if last else (int(rng.choice([1, 3, 5])), *(int(v) for v in rng.integers(5, 14, 2))),
+            act_bits,
+            signed,
+        )
+        stride, padding = (tuple(int(v) for v in rng.integers(low, 3, 2)) for low in (1, 0))
+        kernel = (5, 3) if last else tuple(int(v) for v in rng.integers(2, 6, 2))
+        y = net.conv(
+            "x", int(rng.integers(4, 9)), kernel, weight_bits, (1, 1) if last else stride, padding, to=net.some_type()
+        )
+        graphs.append(net.done(net.requant(y, OUTPUT)))
+    return graphs
+
+
+@needs_gcc
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_four_patches_at_a_time(tmp_path, sanitize):
+    graphs = image_layers(np.random.default_rng([8, int(sanitize)]))
+    fields = [call.fields for graph in graphs for call in lower(graph, tiles=True).calls if call.variant]
+    assert sum(f["four_words"] > 0 for f in fields) > 0.6 * len(graphs)
+    assert_same(graphs, tmp_path, sanitize, tiles=True)
+
+
 @needs_gcc
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_every_pair_of_bits(tmp_path, sanitize):
@@ -58,7 +89,8 @@ def test_every_scheme_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
     assert ranks
     monkeypatch.setattr(Scheme, "cycles", lambda self, *size: self.name not in ranks)
     rng = np.random.default_rng(6 + rank)
-    assert_same([layers(*pair, rng) for pair in PAIRS] + wide_layers(rng), tmp_path, sanitize=True, tiles=True)
+    graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
+    assert_same(graphs, tmp_path, sanitize=True, tiles=True)
 
 
 @needs_gcc
@@ -125,6 +157,18 @@ def test_requantisation_from_the_high_word_is_exact():
             high = (acc << left) * factor >> 32
             assert (high + (1 << int(t) - 1)) >> int(t) == (acc * multiplier + (1 << shift - 1)) >> shift
     assert exact > 250
+
+
+def test_requantisation_to_a_sign_is_that_of_the_accumulator():
+    scales = {"multiplier": np.array([77]), "shift": np.array([9]), "bias": np.zeros(1, np.int32)}
+    most = (1 << 28) - 1
+    (factor,), (t,) = requantisation(
+        QNode("l", "linear", ("x",), "y", {}, **scales), QType(1, True, 1.0), np.array([most])
+    )
+    for acc in (-most, -2, -1, 0, 1, 2, most):
+        high = (acc << (int(factor) & 31)) * (int(factor) & ~31) >> 32
+        over = ((middle(1, True) << int(t) - 1) - 1 - high) >> int(t)
+        assert max(2 - max(over, 0), 0) - 1 == (1 if acc >= 0 else -1)
 
 
 def test_an_accumulator_too_large_for_the_high_word_keeps_the_plain_kernels():

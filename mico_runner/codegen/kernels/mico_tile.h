@@ -305,6 +305,7 @@ MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x
                 old |= after;
                 to[1] = old;
             }
+            before = to - 1;
         }
         for (; to != end; to++) {
             next = *d++;
