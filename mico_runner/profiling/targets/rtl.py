@@ -62,7 +62,7 @@ def in_programs(
 ) -> np.ndarray:
     """Latency of every row of a kernel table, in batches: int64 (rows,).
 
-    A kernel without weights is timed in front of another: at the network's end it would write wide integers, not bytes.
+    Each kernel is timed in front of another, as in a network: at a network's end it would write wide integers, not bytes.
 
     Args:
         run: folder of a bare-metal program of several networks, one image for each -> latency of each one's calls, (1, calls).
@@ -74,22 +74,24 @@ def in_programs(
     for start in range(0, len(calls), KERNELS_PER_PROGRAM):
         graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
         graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
-        alone = [graph.nodes[0].weight is not None for graph in graphs]
-        graphs = [graph if last else _followed(graph) for graph, last in zip(graphs, alone, strict=True)]
+        graphs = [_followed(graph) for graph in graphs]
         folder = work / f"{table['kind'].iloc[0]}-{start}"
         codegen.generate_networks(graphs, folder, runtime="baremetal", core=core)
         tensors = [graph.tensors[graph.input] for graph in graphs]
         images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
-        timed = run(folder, images)
-        latencies += [int(calls.sum() if last else calls[:, 0].sum()) for calls, last in zip(timed, alone, strict=True)]
+        latencies += [int(calls[:, :-1].sum()) for calls in run(folder, images)]
         shutil.rmtree(folder)
     return np.array(latencies, "int64")
 
 
 def _followed(graph: QGraph) -> QGraph:
-    """The graph of one kernel with another behind it, which reads its bytes."""
-    node = graph.nodes[0]
-    scale = {"multiplier": np.array([1 << 20], np.int32), "shift": np.array([30], np.int32)}
-    end = QNode("end", "requant", (graph.output,), "end", **scale)
-    tensors = {**graph.tensors, "end": graph.tensors[graph.output]}
-    return replace(graph, nodes=(node, end), output="end", tensors=tensors)
+    """The graph of one kernel with another behind it, which reads its bytes: the largest of each channel, or for vectors a copy."""
+    node, made = graph.nodes[0], graph.tensors[graph.output]
+    if len(made.shape) == 3:
+        window = {"kernel": made.shape[1:], "stride": (1, 1), "padding": (0, 0)}
+        end = QNode("end", "max_pool2d", (graph.output,), "end", attrs=window)
+        made = replace(made, shape=(made.shape[0], 1, 1))
+    else:
+        scale = {"multiplier": np.array([1 << 20], np.int32), "shift": np.array([30], np.int32)}
+        end = QNode("end", "requant", (graph.output,), "end", **scale)
+    return replace(graph, nodes=(node, end), output="end", tensors={**graph.tensors, "end": made})
