@@ -13,6 +13,8 @@ from mico_runner.codegen.tiling import requantisation
 from mico_runner.quant.qgraph import QNode, QType
 
 LANES = (4, 2, 1)  # output rows in a word, the best first
+PLANES, MOST_ROWS = 4, 2  # channels gathered at a time, if they take no more scratch than these rows of the input
+CACHE = 4096  # bytes: the data cache of VexRiscv Full
 STORES = 4  # outputs requantised at a time
 FLIP = 0x80  # makes codes of signed bytes
 
@@ -38,17 +40,33 @@ def depthwise(
     # a word of a column begins at each input row under the first of the lanes
     column_words = (together - lanes) * geometry["stride_h"] + (kernel_h - 1) * geometry["dilation_h"] + 1
     sum_words = -(-geometry["out_w"] * lanes // STORES) * STORES // lanes
+    columns = geometry["in_w"] + 2 * geometry["pad_w"]
+    planes = planes_of(geometry, (kernel_h, kernel_w), together, columns * column_words)
     members = {
         "together": together,
         "lanes": lanes,
         "column_words": column_words,
+        "planes": planes,
         "sum_words": sum_words,
         "low": activation.qmin,
         "high": activation.qmax,
         "flip": FLIP if activation.signed else 0,
     }
-    columns = geometry["in_w"] + 2 * geometry["pad_w"]
-    return weights, members, columns * column_words + together // lanes * sum_words + kernel_h * kernel_w
+    return weights, members, planes * columns * column_words + together // lanes * sum_words + kernel_h * kernel_w
+
+
+def planes_of(geometry: dict[str, int], kernel: tuple[int, int], together: int, words: int) -> int:
+    """Channels gathered at a time: four where the input rows under a group of output rows are more than a cache holds.
+
+    Args:
+        together: output rows of a group.
+        words: of scratch per channel.
+    """
+    stride, row = geometry["stride_h"], geometry["in_w"] * geometry["in_c"]
+    plain = kernel == (3, 3) and geometry["dilation_h"] * geometry["dilation_w"] == 1 and stride <= 2
+    under = ((together - 1) * stride + kernel[0]) * row
+    fits = PLANES * words * WORD // 8 <= MOST_ROWS * row
+    return PLANES if plain and fits and geometry["in_c"] % PLANES == 0 and under > CACHE else 1
 
 
 def lanes_of(size: int, activation: QType, rows: int) -> int:

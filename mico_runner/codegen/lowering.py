@@ -15,7 +15,7 @@ from mico_runner.codegen.dot_unit import DotLayer, dot_layer, in_one_row, output
 from mico_runner.codegen.operators import OPERATORS
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
 from mico_runner.codegen.program import Buffer, Call, Program, memory_shape
-from mico_runner.codegen.tiling import tiled
+from mico_runner.codegen.tiling import middle, tiled
 from mico_runner.errors import StepError
 from mico_runner.quant.qgraph import QGraph, QNode
 
@@ -108,9 +108,10 @@ class Lowering:
 
         False: no such kernel takes it.
         """
-        if self.simd and (weights := simd.weights_of(node, rows, source.type)) is not None:
-            how = {"flip": int(source.type.signed)}
-            scratch = simd.scratch_words(weights)
+        if self.simd and (layer := simd.weights_of(node, rows, source.type, output.type)) is not None:
+            weights, high_word = layer
+            how = {"flip": int(source.type.signed), "high_word": int(high_word)}
+            scratch = simd.scratch_words(weights, fields["out_h"] * fields["out_w"])
             self.emit(node.name, "conv2d_simd", [source], output, {**fields, **how}, weights, scratch_words=scratch)
             return True
         padded = fields["pad_h"] + fields["pad_w"] > 0
@@ -126,10 +127,16 @@ class Lowering:
             "flip": f"0x{layer.flip:08x}u",
             "less": f"0x{layer.less:08x}u",
             "code_words": layer.code_words,
+            "four_words": layer.four_words(fields),
+            "middle": _middle(fields),
             "in_place": int(layer.whole_words(fields)),
         }
         units = ("mico_tile", layer.scheme.unit)
-        more = {"variant": layer.scheme.name, "units": units, "scratch_words": layer.scratch_words}
+        more = {
+            "variant": layer.scheme.name,
+            "units": units,
+            "scratch_words": layer.scratch_words + layer.four_words(fields),
+        }
         self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
         return True
 
@@ -142,6 +149,7 @@ class Lowering:
         fields = {
             **{k: v for k, v in fields.items() if k not in ("in_c", "out_c")},
             "channels": fields["in_c"],
+            "middle": _middle(fields),
             **members,
         }
         self.emit(node.name, "depthwise", [source], output, fields, weights, scratch_words=scratch_words)
@@ -195,6 +203,11 @@ class Lowering:
                 break
             chain.append(node.inputs[0])
         return set() if chain[-1] == self.graph.input else set(chain)
+
+
+def _middle(fields: dict) -> int:
+    kind = fields["output"]
+    return middle(kind["max"], bool(kind["sign"]))
 
 
 def same_order(a: tuple[int, ...], b: tuple[int, ...]) -> bool:

@@ -23,12 +23,16 @@ def pack_rows(rows: np.ndarray, bits: int) -> np.ndarray:
     >>> [hex(w) for w in pack_rows(np.array([[1, -1, 7]]), 4)[0]]
     ['0x7f1']
     """
-    count, taps = rows.shape
+    taps = rows.shape[1]
     codes = (rows > 0).astype(np.uint8) if bits == 1 else (rows.astype(np.int16) & ((1 << bits) - 1)).astype(np.uint8)
-    stream = np.zeros((count, row_words(taps, bits) * WORD), dtype=np.uint8)  # one entry per bit
-    stream[:, : taps * bits] = np.unpackbits(codes[..., None], axis=2, bitorder="little")[:, :, :bits].reshape(
-        count, -1
-    )
+    return place_bits(codes, np.arange(taps * bits).reshape(taps, bits))
+
+
+def place_bits(codes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Codes >= 0 (rows, taps) as uint32 (rows, row_words): bit b of code t is bit `places[t, b]` of its row, counted from the lowest."""
+    taps, bits = places.shape
+    stream = np.zeros((len(codes), row_words(taps, bits) * WORD), dtype=np.uint8)  # one entry per bit
+    stream[:, places] = codes[..., None] >> np.arange(bits) & 1
     octets = np.packbits(stream, axis=1, bitorder="little")
     return octets.view("<u4").astype(np.uint32)
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from mico_runner.codegen.packing import WORD, pack_rows, row_words
 from mico_runner.codegen.program import Weights
+from mico_runner.codegen.tiling import requantisation
 from mico_runner.quant.qgraph import QNode, QType, storage_bits
 
 LANES = 16  # output channels of a block
-PATCHES = 4
+PATCHES = 8  # at most
 SLACK_BYTES = 16  # a patch's last run may be copied as this many bytes
 _OFFSET = 128  # signed activations are read as x + 128
 
@@ -22,8 +23,8 @@ def order(bits: int) -> np.ndarray:
     return 4 * (step // bits) + byte
 
 
-def weights_of(node: QNode, rows: np.ndarray, activation: QType) -> Weights | None:
-    """The layer's constants, or None when its bits (3, 5, 6, 7) fill no byte.
+def weights_of(node: QNode, rows: np.ndarray, activation: QType, output: QType) -> tuple[Weights, bool] | None:
+    """The layer's constants, and whether they are for requantisation by the high word; None when its bits (3, 5, 6, 7) fill no byte.
 
     Args:
         rows: int8 (outputs, taps), in the kernel's order.
@@ -43,10 +44,14 @@ def weights_of(node: QNode, rows: np.ndarray, activation: QType) -> Weights | No
         beyond = -padding if bits == 1 else 0  # weights of the padding, whose activations are 128 too
         bias = bias - _OFFSET * (rows.astype(np.int64).sum(1) + beyond)
     wrapped = bias.astype(np.uint32).view(np.int32)
-    return replace(Weights.of(node, rows), words=np.concatenate(blocks).reshape(count, words), bias=wrapped)
+    weights = replace(Weights.of(node, rows), words=np.concatenate(blocks).reshape(count, words), bias=wrapped)
+    scales = requantisation(node, output, np.abs(rows.astype(np.int64)).sum(1) * max(-activation.qmin, activation.qmax))
+    if scales is None:
+        return weights, False
+    return replace(weights, multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8)), True
 
 
-def scratch_words(weights: Weights) -> int:
-    """Room for the patches."""
+def scratch_words(weights: Weights, positions: int) -> int:
+    """Room for the patches of a layer of that many output positions."""
     patch = weights.words.shape[1] * WORD // weights.bits
-    return (PATCHES * patch + SLACK_BYTES) // 4
+    return (min(positions, PATCHES) * patch + SLACK_BYTES) // 4

@@ -13,15 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner import yaml_source
-from mico_runner.codegen.packing import WORD, pack_rows, row_words
+from mico_runner.codegen.packing import WORD, place_bits, row_words
 from mico_runner.codegen.program import Weights
 from mico_runner.quant.qgraph import QNode, QType, storage_bits
 
 POSITIONS, EIGHT = 4, 8  # MICO_WIDE, MICO_MOST
 TABLES, SIDES, CHANNELS = 16, 16, 64  # of mico_tables.c
+CHUNK = 8  # of mico_bytes.c
 OUTPUTS = 4  # MICO_NARROW
+MOST_FOUR = 255  # taps of patches that are gathered four at a time: their sums are counted in bytes and halves of words
 CODES = 4  # in a word, as bytes
+NIBBLE = 4  # bits, in which mico_lanes.c has weights of 3
+NIBBLE_TAPS = 608  # whose products with 4 bits fit a lane of 16
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
+LEFT_BITS = 5  # of it that hold how far the accumulator is shifted up
+SIGN_FACTOR, SIGN_LEFT = (1 << HIGH_BITS) - (1 << LEFT_BITS), 3  # to signed bits
 _BYTE = 0x01010101
 _CYCLES = Path(__file__).parent / "kernels" / "tile_cycles.yaml"
 _UNITS = {"lanes8": "mico_lanes", "lanes16": "mico_lanes", "tables": "mico_tables", "bytes": "mico_bytes"}
@@ -29,8 +35,12 @@ _LANES = {"lanes8": 4, "lanes16": 2, "tables": 2, "bytes": 2}
 _SCHEMES = {  # bits of weights -> (scheme, most bits of activations); single bits have one more
     1: (("tables_2x1", 2), ("lanes8_4x1", 4), ("lanes16_8x1", 8), ("tables_8x1", 8)),
     2: (("lanes8_2x2", 2), ("lanes8_4x2", 4), ("lanes16_8x2", 8), ("tables_8x2", 8)),
-    4: (("lanes8_2x4", 2), ("lanes16_4x4", 4), ("lanes16_8x4", 8)),
-    8: (("lanes16_4x8", 4), ("bytes", 8)),
+    3: (("lanes8_2x3", 2), ("lanes16_4x3", 4), ("bytes_8x3", 8)),
+    4: (("lanes8_2x4", 2), ("lanes16_4x4", 4), ("bytes_8x4", 8), ("lanes16_8x4", 8)),
+    5: (("bytes_4x5", 4), ("bytes_8x5", 8)),
+    6: (("bytes_4x6", 4), ("bytes_8x6", 8)),
+    7: (("bytes_4x7", 4), ("bytes_8x7", 8)),
+    8: (("bytes_4x8", 4), ("lanes16_4x8", 4), ("bytes_8x8", 8)),
 }
 
 
@@ -68,23 +78,47 @@ class Scheme:
         return -(-positions // tile) * (prepared + outputs * (output + step * quads))
 
     def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
-        """Words of scratch: a patch as bytes, the patches of a tile, tables and sums."""
+        """Words of scratch: a patch as bytes, the patches of a tile, tables and sums or some unpacked weights."""
         tile = self.tile(positions)
         codes = -(-taps // CODES)
         if self.unit == "mico_tables":
             pairs = 2 if tile > 1 else 1
             return codes + codes * (tile if tile == 1 else 8) + TABLES * SIDES * pairs + min(outputs, CHANNELS) * tile
         words = row_words(taps, self.bits) if self.lanes == WORD else codes * CODES // self.lanes
-        return codes + words * tile
+        unpacked = CHUNK * (2 if tile > 1 else OUTPUTS) if self.unit == "mico_bytes" and self.bits < 8 else 0
+        return codes + words * tile + unpacked
 
     @property
     def scale(self) -> int:
         return 2 if self.bits == 1 and self.offset else 1
 
+    def places(self, taps: int) -> np.ndarray:
+        """(taps, bits) the place in its row of each bit of each code, counted from the first word's lowest."""
+        if self.unit == "mico_bytes":
+            return _streams(taps, self.bits)
+        size = NIBBLE if self.bits == 3 else self.bits
+        place = np.empty(WORD // size, int)  # of a code within its word
+        place[self._order] = np.arange(len(place)) * size
+        word, tap = np.divmod(np.arange(taps), len(place))
+        bit = np.arange(self.bits)
+        if self.bits != 3:
+            return (word * WORD + place[tap])[:, None] + bit
+        group, word = np.divmod(word, 4)  # three words, whose nibbles' fourth bits are the fourth
+        at, top = (np.where(word < 3, own, fourth)[:, None] for own, fourth in ((word, 0), (0, 1)))
+        return (3 * group[:, None] + at + top * bit) * WORD + place[tap][:, None] + np.where(top, NIBBLE - 1, bit)
+
+    def holds(self, taps: int) -> bool:
+        """Whether it can hold a row. Of 3 bits in nibbles, some rows have more words of nibbles, up to three, than words, and long
+        ones overflow lanes of 16 bits."""
+        if self.bits != 3 or self.unit != "mico_lanes":
+            return True
+        rest = taps % WORD
+        return row_words(rest, 3) >= min(3, -(-rest * NIBBLE // WORD)) and (self.lanes == 4 or taps <= NIBBLE_TAPS)
+
     @property
-    def order(self) -> np.ndarray:
+    def _order(self) -> np.ndarray:
         """(weights per word,) the tap, counted within the word, of each code from the lowest bits on."""
-        count = WORD // self.bits
+        count = WORD // (NIBBLE if self.bits == 3 else self.bits)
         if self.unit == "mico_lanes" and self.lanes == 2:  # patch word j holds taps low, low + 2
             step = np.arange(count // 2)
             low = 4 * (step // 2) + step % 2
@@ -106,6 +140,21 @@ class Tiled:
     code_words: int
     scratch_words: int
 
+    def four_words(self, geometry: dict[str, int]) -> int:
+        """Words of scratch in which the patches of four positions are gathered together; 0 when they are one by one.
+
+        A patch of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
+        """
+        shape = {k: geometry[k] for k in ("kernel_h", "kernel_w", "in_c")}
+        wide = self.scheme.tile(geometry["out_h"] * geometry["out_w"]) == POSITIONS
+        near = geometry["dilation_h"] * geometry["dilation_w"] == 1 and shape["kernel_h"] * shape["kernel_w"] > 1
+        if not (
+            wide and near and self.weights.taps <= MOST_FOUR and shape["in_c"] % 2 and geometry["out_w"] >= POSITIONS
+        ):
+            return 0
+        line = shape["in_c"] * (shape["kernel_w"] + (POSITIONS - 1) * geometry["stride_w"])
+        return CODES * self.code_words + POSITIONS + -(-line // CODES)
+
     def whole_words(self, geometry: dict[str, int]) -> bool:
         """Whether each patch lies in the input in one piece of whole words."""
         one = geometry["kernel_h"] * geometry["kernel_w"] == 1 and geometry["pad_h"] + geometry["pad_w"] == 0
@@ -113,7 +162,7 @@ class Tiled:
 
 
 def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
-    """The schemes that can hold a layer's bits; none when weights have 3, 5, 6 or 7.
+    """The schemes that can hold a layer's bits.
 
     Those of more activation bits are among them, so that fewer bits are no slower but for the estimate's error.
 
@@ -138,6 +187,32 @@ def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
     return found
 
 
+def _streams(taps: int, bits: int) -> np.ndarray:
+    """`Scheme.places` of mico_bytes.c: chunks of 32 taps in `bits` words, then the rest in as few as hold it.
+
+    Byte l of each word holds the codes of taps 4 i + l: whole ones in its low bits; of the bits left at the top, as soon as they are
+    enough, a further one. The last codes take what is left of the four streams, one after the other.
+    """
+    found = np.empty((-(-taps // CODES) * CODES, bits), int)
+    for start in range(0, taps, WORD):
+        count = min(taps - start, WORD)
+        quads, left = [], []  # bits of a stream, as counted in a row
+        for word in range(start * bits, (start * bits) + row_words(count, bits) * WORD, WORD):
+            whole = 8 - 8 % bits
+            quads += [[word + first + i for i in range(bits)] for first in range(0, whole, bits)]
+            left += range(word + whole, word + 8)
+            if len(left) >= bits:
+                quads.append(left[:bits])
+                left = left[bits:]
+        for tap in range(count):
+            if tap // CODES < len(quads):
+                found[start + tap] = np.add(quads[tap // CODES], 8 * (tap % CODES))
+            else:
+                among = tap % CODES * bits + np.arange(bits)
+                found[start + tap] = np.array(left)[among % len(left)] + 8 * (among // len(left))
+    return found[:taps]
+
+
 @cache
 def _cycles() -> dict[str, dict]:
     return yaml_source.read(_CYCLES).data
@@ -153,6 +228,7 @@ def tiled(
         positions: output positions (rows of a matrix) that share the weights.
     """
     candidates = schemes(storage_bits(node.weight_bits), activation, padded)
+    candidates = [scheme for scheme in candidates if scheme.holds(rows.shape[1])]
     if not candidates or len(rows) < OUTPUTS:
         return None
     size = (rows.shape[1], len(rows), positions)
@@ -161,11 +237,9 @@ def tiled(
     scales = requantisation(node, output, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
         return None
-    count, taps = rows.shape
-    words, code_words = row_words(taps, scheme.bits), -(-taps // CODES)
+    taps = rows.shape[1]
+    code_words = -(-taps // CODES)
     codes = (rows + scheme.offset) // scheme.scale
-    codes = np.pad(codes, ((0, 0), (0, words * WORD // scheme.bits - taps)))
-    codes = codes.reshape(count, words, -1)[:, :, scheme.order].reshape(count, -1)
     # x = sx * c - ox; beyond the taps activations are 0, so that their codes are ox in S unless they are halved to 0
     factor = 2 if scheme.half else 1
     shift = 0 if not activation.signed else -activation.qmin
@@ -173,7 +247,7 @@ def tiled(
     bias = node.bias.astype(np.int64) - shift * rows.sum(1) + factor * scheme.offset * beyond
     weights = replace(
         Weights.of(node, rows),
-        words=pack_rows(codes, scheme.bits),
+        words=place_bits(codes, scheme.places(taps)),
         bias=bias.astype(np.uint32).view(np.int32),
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),
@@ -193,18 +267,27 @@ def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np
 
     With M = m * 2^e and acc' = acc * 2^k, floor(acc' * M / 2^32) is the high word of one multiplication, and
     r = (high + 2^(t-1)) >> t with t = e + k + s - 32 >= 1 is exactly (acc * m + 2^(s-1)) >> s. M < 2^31; its low five bits hold k.
-    To signed bits r = acc, within -1 .. 1, of which the kernel sets the lowest bit.
+    e is as large as it can be while all outputs, shifted up by t, are below 2^30.
+    To signed bits M is almost 2^31, so that high >> 1 is 0 or more, or -2 or less, as acc is.
 
     Args:
         products: int64 (outputs,), the largest absolute sum of products of each channel.
     """
     multiplier, shift = (np.broadcast_to(v, len(products)).astype(np.int64) for v in (node.multiplier, node.shift))
     if output.is_sign:
-        multiplier, shift = np.ones_like(multiplier), np.zeros_like(shift)
-    up = np.minimum(HIGH_BITS - 1 - np.floor(np.log2(multiplier)).astype(np.int64), 2 * HIGH_BITS - shift)
-    left = np.maximum(0, 1 - (up + shift - WORD))
-    shift = up + left + shift - WORD
+        multiplier, shift, left = (np.full_like(multiplier, v) for v in (SIGN_FACTOR, 1, SIGN_LEFT))
+    else:
+        up = HIGH_BITS - 1 - np.floor(np.log2(multiplier)).astype(np.int64)
+        most = HIGH_BITS - middle(output.qmax, False).bit_length()  # of t
+        up = np.clip(most + WORD - shift, LEFT_BITS, up)
+        left = np.maximum(0, 1 - (up + shift - WORD))
+        multiplier, shift = multiplier << up, up + left + shift - WORD
+        if np.any(shift > most):
+            return None
     largest = (products + np.abs(node.bias.astype(np.int64))) << left
-    if np.any(largest >= 1 << HIGH_BITS) or np.any(-output.qmin << shift >= 1 << HIGH_BITS - 2):
-        return None
-    return (multiplier << up) + left, shift
+    return None if np.any(largest >= 1 << HIGH_BITS) else (multiplier + left, shift)
+
+
+def middle(high: int, is_sign: bool) -> int:
+    """`middle` in C: twice the middle between a layer's largest output and what would be rounded to the next."""
+    return 1 if is_sign else 2 * high + 1

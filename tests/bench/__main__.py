@@ -14,6 +14,7 @@ BENCHES = {
     "network": network.bench,
     "simulators": simulators.bench,
     "kernels": kernels.bench,
+    "pairs": kernels.pairs,
     "tiles": tiles.bench,
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mico_runner import codegen
 from mico_runner.codegen import emit
-from mico_runner.codegen.tiling import CODES, Tiled, tiled
+from mico_runner.codegen.tiling import Tiled, tiled
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
 from mico_runner.simulate import program, rtl
@@ -38,16 +38,38 @@ PRODUCT = Path(__file__).with_name("product.c")
 def bench() -> list[list[object]]:
     lines: list[list[object]] = []
     for (act_bits, weight_bits), bar in BARS.items():
-        rng = np.random.default_rng(0)
-        graph = single_layer("linear", in_channels=INPUTS, out_channels=OUTPUTS, batch=ROWS, weight_bits=weight_bits,
-                             act_bits=act_bits, rng=rng)  # fmt: skip
-        x = rng.integers(0, 1 << act_bits, (ROWS, INPUTS))
+        graph, x = operands(act_bits, weight_bits)
         packing, product = parts(graph, x)
         name = f"{act_bits} x {weight_bits}"
         lines.append([f"{name}: product", product / MACS, "cycles per MAC", "bar", bar, product / MACS / bar])
         lines.append([f"{name}: packing of activations", packing / MACS, "cycles per MAC", "", None, None])
         lines.append([f"{name}: whole layer", layer(graph, x) / MACS, "cycles per MAC", "", None, None])
     return lines
+
+
+def pairs() -> list[list[object]]:
+    """The product of every width of weights; those of 3, 5, 6 and 7 bits beside the next of 4 and 8."""
+    lines: list[list[object]] = []
+    for act_bits in (1, 2, 4, 8):
+        wider = {}
+        for weight_bits in range(8, 0, -1):
+            cost = parts(*operands(act_bits, weight_bits))[1] / MACS
+            line = [f"{act_bits} x {weight_bits}: product", cost, "cycles per MAC"]
+            if weight_bits in (1, 2, 4, 8):
+                lines.append([*line, "", None, None])
+            else:
+                bar = 4 if weight_bits < 4 else 8
+                lines.append([*line, f"{act_bits} x {bar}", wider[bar], cost / wider[bar]])
+            wider[weight_bits] = cost
+    return lines
+
+
+def operands(act_bits: int, weight_bits: int) -> tuple[QGraph, np.ndarray]:
+    """The layer, and its input (ROWS, INPUTS)."""
+    rng = np.random.default_rng(0)
+    graph = single_layer("linear", in_channels=INPUTS, out_channels=OUTPUTS, batch=ROWS, weight_bits=weight_bits,
+                         act_bits=act_bits, rng=rng)  # fmt: skip
+    return graph, rng.integers(0, 1 << act_bits, (ROWS, INPUTS))
 
 
 def layer(graph: QGraph, x: np.ndarray) -> int:
@@ -94,14 +116,14 @@ def parts(graph: QGraph, x: np.ndarray) -> tuple[int, int]:
 def case(tile: Tiled, x: np.ndarray) -> str:
     """`case.h` of product.c."""
     scheme = tile.scheme
-    family, _, bits = scheme.name.partition("_")
+    family = scheme.name.split("_")[0]
     size = scheme.positions
     codes = np.ascontiguousarray(x.astype(np.uint8)).view("<u4")
     tables = family == "tables"
     pack = ("pack_bytes" if size > 4 else "mico_pack_halves") if tables else PACKS[family]
     defines = {
         "UNIT": f'"{scheme.unit}.c"',
-        "WIDE": f"wide_{scheme.name}" if bits else "wide_bits" if family == "bits" else "wide",
+        "WIDE": f"wide_{scheme.name}",
         "PACK": pack,
         "OFFSET": f"{scheme.offset}u",
         "STRIDE": 8 // size if tables else 2 if family == "bytes" else 4,
@@ -110,7 +132,7 @@ def case(tile: Tiled, x: np.ndarray) -> str:
         "N": OUTPUTS,
         "CODE_WORDS": tile.code_words,
         "ROW_WORDS": tile.weights.words.shape[1],
-        "PATCH_WORDS": tile.code_words * CODES * size,
+        "PATCH_WORDS": tile.scratch_words - tile.code_words,
     }
     if tables:
         defines["BITS_OF_TABLES"] = scheme.bits

@@ -18,7 +18,7 @@ from mico_runner.simulate import rtl
 from mico_runner.simulate.host_kernels import single_layer
 
 CONVOLUTIONS, PRODUCTS, VECTORS = 26, 8, 28  # layers of many positions, of eight, of one
-BITS = (1, 2, 4, 8)
+BITS = range(1, 9)
 
 
 def bench() -> list[list[object]]:
@@ -28,6 +28,7 @@ def bench() -> list[list[object]]:
         for name, (weight_bits, act_bits) in all_schemes().items():
             (scheme,) = [s for s in schemes(weight_bits, QType(act_bits, False, 1.0), padded=False) if s.name == name]
             enough = [s for s in shapes if part == "narrow" or positions(s) >= scheme.positions]
+            enough = [s for s in enough if scheme.holds(taps(s))]
             for shape, count in zip(enough, measure(name, weight_bits, act_bits, enough), strict=True):
                 names.append(name)
                 rows.append(features(shape, scheme))
@@ -87,12 +88,16 @@ def positions(shape: dict) -> int:
     return shape.get("batch", 1) if shape["kind"] == "linear" else (shape["in_h"] - shape["kernel_h"] + 1) ** 2
 
 
+def taps(shape: dict) -> int:
+    return shape.get("kernel_h", 1) ** 2 * shape["in_channels"]
+
+
 def features(shape: dict, scheme: Scheme) -> list[int]:
     """Positions; positions x quads of taps; tiles x outputs; tiles x outputs x quads, as `Scheme.cycles` counts them."""
     tile = scheme.tile(positions(shape))
     tiles = -(-positions(shape) // tile)
-    taps = shape.get("kernel_h", 1) ** 2 * shape["in_channels"]
-    quads = -(-taps // CODES) if scheme.lanes < WORD else -(-taps // WORD) * (WORD // CODES)
+    count = taps(shape)
+    quads = -(-count // CODES) if scheme.lanes < WORD else -(-count // WORD) * (WORD // CODES)
     outputs = shape["out_channels"]
     return [tiles * tile, tiles * tile * quads, tiles * outputs, tiles * outputs * quads]
 

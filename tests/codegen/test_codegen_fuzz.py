@@ -40,7 +40,7 @@ def test_random_calls_of_every_kernel(target, cases, tmp_path):
     done, failures = fuzz(target, cases, seed=7, folder=tmp_path)
     assert not failures, failures
     assert min(done.values()) >= cases
-    assert {"mico_conv2d", "mico_linear", "mico_add", "mico_transpose", "mico_conv2d_bytes"} <= set(done)
+    assert {"mico_conv2d", "mico_linear", "mico_add", "mico_transpose", "mico_conv2d_bytes_8x8"} <= set(done)
     assert {"mico_conv2d_simd", "mico_conv2d_dot", "mico_conv2d_signs", "mico_depthwise"} <= set(done)
 
 

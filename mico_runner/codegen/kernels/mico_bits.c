@@ -20,6 +20,30 @@ MICO_INLINE uint32_t pack(const uint32_t *codes, int32_t words, int32_t position
     return sum;
 }
 
+/* The same of four positions: eight taps become a byte of each, then their bytes words. At most 255 taps. */
+MICO_INLINE void pack_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
+{
+    uint32_t ones = 0; /* byte by byte */
+
+    for (; words > 0; patch += 4) {
+        uint32_t bytes[4] = {0, 0, 0, 0};
+        for (uint32_t *to = bytes; words > 0 && to != bytes + 4; words -= 2, taps += 8) {
+            uint32_t bits = 0;
+#pragma GCC unroll 8
+            for (int j = 7; j >= 0; j--) {
+                const uint32_t tap = taps[j];
+                bits += bits;
+                ones += tap;
+                bits += tap;
+            }
+            *to++ = bits;
+            MICO_ORDER(to); /* stays a loop */
+        }
+        mico_turn(bytes, patch);
+    }
+    mico_sums(ones & 0x00ff00ffu, ones >> 8 & 0x00ff00ffu, sums);
+}
+
 /* Bits set in each group of four. */
 MICO_INLINE uint32_t nibble_counts(uint32_t v)
 {
@@ -68,6 +92,25 @@ MICO_INLINE uint32_t pair(const uint32_t *x, int32_t stride, uint32_t u, uint32_
     return e + (h & 0x0f0f0f0fu);
 }
 
+/* The same of one word and four positions, whose operations alternate; h: for what is between. */
+MICO_INLINE void count_four(const uint32_t *x, uint32_t v, uint32_t *c, uint32_t *h)
+{
+#define EACH(name, value)                                                                                              \
+    for (int i = 0; i < 4; i++) {                                                                                      \
+        name[i] = value;                                                                                               \
+        MICO_ORDER(name[i]);                                                                                           \
+    }
+    EACH(c, x[i])
+    EACH(c, c[i] & v)
+    EACH(h, c[i] >> 1)
+    EACH(c, c[i] - (h[i] & 0x55555555u))
+    EACH(h, c[i] >> 2)
+    EACH(c, (c[i] & 0x33333333u) + (h[i] & 0x33333333u))
+    EACH(h, c[i] >> 4)
+    EACH(c, (c[i] + h[i]) & 0x0f0f0f0fu)
+#undef EACH
+}
+
 MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
                       const uint32_t scale)
 {
@@ -86,16 +129,25 @@ MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_w
                 c3 += pair(x + 3, 4, v, w);
             }
             if (u != stop) {
-                const uint32_t v = *u++;
-                c0 += byte_counts(nibble_counts(x[0] & v));
-                c1 += byte_counts(nibble_counts(x[1] & v));
-                c2 += byte_counts(nibble_counts(x[2] & v));
-                c3 += byte_counts(nibble_counts(x[3] & v));
+                uint32_t c[4], h[4];
+                count_four(x, *u++, c, h);
+                c0 += c[0];
+                c1 += c[1];
+                c2 += c[2];
+                c3 += c[3];
             }
-            d0 += sum_bytes(c0);
-            d1 += sum_bytes(c1);
-            d2 += sum_bytes(c2);
-            d3 += sum_bytes(c3);
+            c0 *= 0x01010101u; /* their sums, in the highest bytes */
+            MICO_ORDER(c0);
+            c1 *= 0x01010101u;
+            MICO_ORDER(c1);
+            c2 *= 0x01010101u;
+            MICO_ORDER(c2);
+            c3 *= 0x01010101u;
+            MICO_ORDER(c3);
+            d0 += c0 >> 24;
+            d1 += c1 >> 24;
+            d2 += c2 >> 24;
+            d3 += c3 >> 24;
         } while (u != end);
         d[4 * row + 0] = terms[0] + scale * d0;
         d[4 * row + 1] = terms[1] + scale * d1;
@@ -129,17 +181,17 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 }
 
 #define BITS(name, half, scale)                                                                                        \
-    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
+    MICO_INLINE void wide_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
                                  const uint32_t *terms, uint32_t *d)                                                                          \
     {                                                                                                                  \
         wide(patch, rows, row_words, code_words, terms, d, scale);                                                            \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
+    MICO_INLINE void narrow_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
                                    const uint32_t *terms, uint32_t *d)                                                                        \
     {                                                                                                                  \
         narrow(patch, rows, row_words, code_words, terms, d, scale);                                                          \
     }                                                                                                                  \
-    MICO_CONV2D(name, MICO_WIDE, 4, half, (scale) / 2, pack, wide_##name, narrow_##name, 0, 0)
+    MICO_CONV2D(name, MICO_WIDE, 4, half, (scale) / 2, pack, pack_four, wide_##name, narrow_##name, 0, 0)
 
 BITS(bits, 0, 2)
 BITS(signs, 1, 4)

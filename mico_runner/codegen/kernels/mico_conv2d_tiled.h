@@ -14,19 +14,24 @@ typedef struct {
     int32_t dilation_h, dilation_w;
     uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less */
     int32_t code_words;  /* words of four codes that a patch takes as bytes */
+    int32_t four_words;  /* of scratch to gather the patches of four positions together; 0: one by one */
     int32_t in_place;    /* 1: every patch lies in x in one piece, in whole words, and is not copied */
+    int32_t middle;      /* 2 * output.max + 1; of signed bits 1 */
     mico_range output;
     mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the scheme's order; bias with the constant
                            terms; multiplier and shift as mico_scaled takes them (mico_tile.h) */
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
- * scratch, in words: one patch as bytes, then the patches of a tile, 4 when there are 4 positions or more (codegen/tiling.py).
- * One function per scheme, named by the bits of activations x weights: 8 x 8; two lanes of 16 bits; four lanes of 8 bits;
- * single bits. The bits of the activations may be fewer. */
+ * scratch, in words: one patch as bytes, four_words, then the patches of a tile, 4 when there are 4 positions or more (codegen/tiling.py).
+ * One function per scheme, named by the bits of activations x weights: weights as bytes; two lanes of 16 bits; four lanes of 8
+ * bits; single bits. The bits of the activations may be fewer. */
 typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
-mico_conv2d_tiled mico_conv2d_bytes;
+mico_conv2d_tiled mico_conv2d_bytes_8x8, mico_conv2d_bytes_8x7, mico_conv2d_bytes_8x6, mico_conv2d_bytes_8x5;
+mico_conv2d_tiled mico_conv2d_bytes_8x4, mico_conv2d_bytes_8x3;
+mico_conv2d_tiled mico_conv2d_bytes_4x8, mico_conv2d_bytes_4x7, mico_conv2d_bytes_4x6, mico_conv2d_bytes_4x5;
 mico_conv2d_tiled mico_conv2d_lanes16_8x1, mico_conv2d_lanes16_8x2, mico_conv2d_lanes16_8x4;
+mico_conv2d_tiled mico_conv2d_lanes16_4x3, mico_conv2d_lanes8_2x3;
 mico_conv2d_tiled mico_conv2d_lanes16_4x4, mico_conv2d_lanes16_4x8;
 mico_conv2d_tiled mico_conv2d_lanes8_4x1, mico_conv2d_lanes8_4x2, mico_conv2d_lanes8_2x4;
 mico_conv2d_tiled mico_conv2d_lanes8_2x2;

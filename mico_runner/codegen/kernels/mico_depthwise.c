@@ -15,6 +15,8 @@
 #define MICO_INLINE static inline __attribute__((always_inline))
 #define MICO_ALONE static __attribute__((noinline)) /* a function of its own keeps loops short and side by side in the cache */
 
+typedef uint32_t __attribute__((may_alias)) word; /* of bytes */
+
 enum { MOST_INPUT = 9 }; /* input rows under four output rows of a kernel of three at stride 2 */
 
 /* The weights of channel `c`, int32_t (taps,). */
@@ -151,6 +153,74 @@ MICO_INLINE void gather(const uint8_t *const *rows, const uint32_t *masks, uint3
     }
 }
 
+/* The words of four channels side by side, from words of four channels each: `a` to `d` are rows, of which `lanes` are used. */
+MICO_INLINE void turn(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t *to, const int32_t plane, const int lanes)
+{
+    const uint32_t mask = 0x00ff00ffu, low = lanes == 1 ? 0xffu : 0xffffu;
+    uint32_t a_down = a >> 8, c_down = c >> 8;
+    MICO_ORDER(a_down);
+    MICO_ORDER(c_down);
+    a &= mask; /* channels 0 and 2 */
+    a_down &= mask; /* 1 and 3 */
+    if (lanes == 4) {
+        uint32_t b_up = (b & mask) << 8, d_up = (d & mask) << 8;
+        MICO_ORDER(b_up);
+        MICO_ORDER(d_up);
+        a |= b_up;
+        a_down |= b & ~mask;
+        c = (c & mask) | d_up;
+        c_down = (c_down & mask) | (d & ~mask);
+    } else if (lanes == 2) {
+        c = b & mask;
+        c_down = b >> 8 & mask;
+    }
+    uint32_t first = a & low, second = a_down & low, third = a >> 16, fourth = a_down >> 16;
+    if (lanes > 1) {
+        uint32_t c_up = c << 16, c_down_up = c_down << 16;
+        MICO_ORDER(c_up);
+        MICO_ORDER(c_down_up);
+        first |= c_up;
+        second |= c_down_up;
+        third |= c & ~low;
+        fourth |= c_down & ~low;
+    }
+    to[0] = first;
+    to += plane;
+    to[0] = second;
+    to += plane;
+    to[0] = third;
+    to += plane;
+    to[0] = fourth;
+}
+
+/* gather() of four channels at a time, whose columns are `plane` words apart: a cache line of x is read a quarter as often.
+ * inside: all ones for each input row that there is, else 0; flip: of four bytes. */
+MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_row, uint32_t flip, int32_t c, int32_t channels,
+                             int32_t in_w, uint32_t *to, int32_t plane, const int lanes, const int stride)
+{
+    const int together = stride == 2 && lanes < 4 ? 2 : 4;
+    const int count = (together - 1) * stride + 3, words = (together - lanes) * stride + 3;
+    const uint32_t *const end = to + words * in_w;
+
+    for (; to != end; c += channels, to += words) {
+        uint32_t w[MOST_INPUT];
+#pragma GCC unroll 9
+        for (int i = 0; i < count; i++) {
+            w[i] = *(const word *)(const void *)(rows[i] + c);
+            MICO_ORDER(w[i]);
+        }
+#pragma GCC unroll 9
+        for (int i = 0; i < count; i++)
+            w[i] = (w[i] & inside_row[i]) ^ flip;
+#pragma GCC unroll 9
+        for (int i = 0; i < words; i++) {
+            const int j = i + stride, k = j + stride, l = k + stride;
+            turn(w[i], lanes > 1 ? w[j < count ? j : 0] : 0u, lanes > 2 ? w[k < count ? k : 0] : 0u, lanes > 2 ? w[l < count ? l : 0] : 0u,
+                 to + i, plane, lanes);
+        }
+    }
+}
+
 /* Three products at a time, in the order in which the core does not wait. */
 #define PRODUCTS(w0, w1, w2)                                                                                           \
     p = a * w0;                                                                                                        \
@@ -276,10 +346,10 @@ MICO_ALONE void sums_any(const mico_depthwise_t *p, const uint32_t *columns, int
 MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t less, uint8_t *y,
                        const int lanes)
 {
-    const int32_t low = p->output.min, high = p->output.max, sign = p->output.sign, wide = p->output.type == MICO_S32;
+    const int32_t low = p->output.min, span = p->output.max - low, wide = p->output.type == MICO_S32;
     const int32_t multiplier = p->weights.multiplier[c], shift = p->weights.shift[c];
     const int32_t factor = multiplier & ~31, left = multiplier & 31;
-    const int32_t round = (1 << (shift - 1)) - (int32_t)((uint32_t)low << shift); /* r counts from low on */
+    const int32_t middle = (p->middle << (shift - 1)) - 1;
     const uint32_t bias = (uint32_t)p->weights.bias[c] - less;
     const int32_t element = wide ? 4 : 1, column = p->channels * element, width = p->out_w * column;
     const int32_t positions = 4 / lanes; /* of each of the `lanes` rows */
@@ -299,13 +369,12 @@ MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t
             MICO_EACH(r[i] = (int32_t)(bias + (uint32_t)r[i]))
             MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] << left))
             MICO_EACH(r[i] = (int32_t)((int64_t)r[i] * factor >> 32))
-            MICO_EACH(r[i] += round)
+            MICO_EACH(r[i] = middle - r[i])
             MICO_EACH(r[i] >>= shift)
             MICO_POSITIVE
-            MICO_EACH(r[i] = high - low - r[i])
+            MICO_EACH(r[i] = span - r[i])
             MICO_POSITIVE
-            MICO_EACH(r[i] = high - r[i])
-            MICO_EACH(r[i] |= sign)
+            MICO_EACH(r[i] += low)
             for (int32_t i = 0; i < 4; i += lanes, to += column) {
                 uint8_t *at = to;
                 if (i > 0 && left_over <= i / lanes)
@@ -323,12 +392,13 @@ MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t
 }
 
 /* All rows, channel by channel. The code of one layer is one function, whose parts do not evict each other from a small cache. */
-MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t *y, uint32_t *scratch, const int lanes)
+MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t *y, uint32_t *scratch, const int lanes,
+                           const int four)
 {
     const int32_t columns = (p->in_w + 2 * p->pad_w) * p->column_words;
     const int nine = p->kernel_h == 3 && p->kernel_w == 3 && p->dilation_h == 1 && p->dilation_w == 1;
     const uint32_t flip = in_each((uint32_t)p->flip, lanes);
-    uint32_t *const inner = scratch + p->pad_w * p->column_words, *const sums = scratch + columns;
+    uint32_t *const inner = scratch + p->pad_w * p->column_words, *const sums = scratch + p->planes * columns;
     int32_t *const weights = (int32_t *)(sums + p->together / lanes * p->sum_words);
 
     for (uint32_t *word = scratch; word != (uint32_t *)weights; word++)
@@ -339,12 +409,13 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
         const int32_t oy = rest < count ? p->out_h - count : begin; /* the last word may overlap the one before */
         const int32_t iy = oy * p->stride_h - p->pad_h;
         const uint8_t *rows[MOST_INPUT];
-        uint32_t masks[MOST_INPUT], all = 0xffffffffu;
+        uint32_t masks[MOST_INPUT], inside_row[MOST_INPUT], all = 0xffffffffu;
 
 #pragma GCC unroll 1
         for (int32_t i = 0; i < MOST_INPUT; i++) {
             rows[i] = row_of(p, x, iy + i);
             masks[i] = 0;
+            inside_row[i] = four ? inside(p, iy + i, 1) : 0u;
             if (nine && i < p->column_words) {
                 masks[i] = inside(p, iy + i, lanes);
                 all &= masks[i];
@@ -352,6 +423,7 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
         }
         const int masked = all + 1u != 0u || p->flip != 0;
         for (int32_t c = 0; c < p->channels; c++) {
+            const uint32_t *const inputs = scratch + (four ? (c & 3) * columns : 0);
             uint32_t start, less;
 
             if (nine) {
@@ -361,7 +433,14 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
                 unpack_any(&p->weights, c, weights);
                 start = begin_with(p, weights, p->weights.taps, lanes, &less);
             }
-            if (!nine || p->stride_h > 2)
+            if (four) {
+                if (c & 3)
+                    ; /* done with the first of the four */
+                else if (p->stride_h == 1)
+                    gather_four(rows, inside_row, in_each((uint32_t)p->flip, 4), c, p->channels, p->in_w, inner, columns, lanes, 1);
+                else
+                    gather_four(rows, inside_row, in_each((uint32_t)p->flip, 4), c, p->channels, p->in_w, inner, columns, lanes, 2);
+            } else if (!nine || p->stride_h > 2)
                 gather_any(p, x + c, iy, inner);
             else if (p->stride_h == 1 && !masked)
                 gather(rows, 0, 0, c, p->channels, p->in_w, inner, lanes, 1);
@@ -372,30 +451,30 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
             else
                 gather(rows, masks, flip, c, p->channels, p->in_w, inner, lanes, 2);
             if (nine)
-                sums_nine(p, scratch, count, weights, start, sums, lanes);
+                sums_nine(p, inputs, count, weights, start, sums, lanes);
             else
-                sums_any(p, scratch, count, weights, start, sums);
+                sums_any(p, inputs, count, weights, start, sums);
             store(p, c, oy, count, sums, less, y, lanes);
         }
     }
 }
 
-MICO_ALONE void depthwise_1(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)
-{
-    depthwise(p, x, y, scratch, 1);
-}
-
-MICO_ALONE void depthwise_2(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)
-{
-    depthwise(p, x, y, scratch, 2);
-}
-
-MICO_ALONE void depthwise_4(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)
-{
-    depthwise(p, x, y, scratch, 4);
-}
+#define MICO_DEPTHWISE(name, lanes, four)                                                                              \
+    MICO_ALONE void name(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)                         \
+    {                                                                                                                  \
+        depthwise(p, x, y, scratch, lanes, four);                                                                      \
+    }
+MICO_DEPTHWISE(depthwise_1, 1, 0)
+MICO_DEPTHWISE(depthwise_2, 2, 0)
+MICO_DEPTHWISE(depthwise_4, 4, 0)
+MICO_DEPTHWISE(planes_1, 1, 1)
+MICO_DEPTHWISE(planes_2, 2, 1)
+MICO_DEPTHWISE(planes_4, 4, 1)
 
 void mico_depthwise(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)
 {
-    (p->lanes == 4 ? depthwise_4 : p->lanes == 2 ? depthwise_2 : depthwise_1)(p, x, y, scratch);
+    if (p->planes == 4 && ((uintptr_t)x & 3u) == 0u) /* the caller's buffer need not be aligned */
+        (p->lanes == 4 ? planes_4 : p->lanes == 2 ? planes_2 : planes_1)(p, x, y, scratch);
+    else
+        (p->lanes == 4 ? depthwise_4 : p->lanes == 2 ? depthwise_2 : depthwise_1)(p, x, y, scratch);
 }

@@ -14,15 +14,17 @@ typedef struct {
     int32_t together;     /* output rows at a time: 4; 2 at a vertical stride of 2 if lanes < 4 */
     int32_t lanes;        /* those in one word: 4, 2 or 1, so that no sum leaves 8, 16 or 32 bits; out_h >= 4 or a multiple */
     int32_t column_words; /* of scratch, per input column (codegen/depthwise.py) */
+    int32_t planes;       /* channels gathered at a time: 1; 4 for a kernel of 3 x 3 at strides 1 and 2 and a multiple of four channels */
     int32_t sum_words;    /* of scratch, per row of sums: out_w rounded up to four stores */
     int32_t low, high;    /* the least and the largest activation */
     int32_t flip;         /* byte ^ flip is the activation + flip: 0x80 for int8_t, else 0 */
+    int32_t middle;       /* 2 * output.max + 1; of signed bits 1 */
     mico_range output;
     mico_weights weights; /* rows of (kernel_w, kernel_h); multiplier and shift as mico_conv2d_tiled_t's */
 } mico_depthwise_t;
 
 /* x (in_h, in_w, channels) -> y (out_h, out_w, channels)
- * scratch, in words: (in_w + 2 * pad_w, column_words) inputs, (together / lanes, sum_words) sums, (taps,) weights. */
+ * scratch, in words: (planes, in_w + 2 * pad_w, column_words) inputs, (together / lanes, sum_words) sums, (taps,) weights. */
 void mico_depthwise(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch);
 
 #endif

@@ -32,6 +32,33 @@ MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positi
     return sum;
 }
 
+/* The same of four positions. */
+MICO_INLINE void pack16_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
+{
+    const uint32_t mask = 0x00ff00ffu, *const end = taps + 4 * words;
+    uint32_t even = 0, odd = 0;
+
+    for (; taps != end; taps += 4, patch += 8) {
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++) { /* taps i and i + 2 */
+            uint32_t a = taps[i], b = taps[i + 2], c = a >> 8, d = b >> 8;
+            MICO_ORDER(c);
+            MICO_ORDER(d);
+            a &= mask;
+            b &= mask;
+            c &= mask;
+            d &= mask;
+            even += a + b;
+            odd += c + d;
+            patch[4 * i] = (a & 0xffu) | b << 16;
+            patch[4 * i + 1] = (c & 0xffu) | d << 16;
+            patch[4 * i + 2] = a >> 16 | (b & ~0xffffu);
+            patch[4 * i + 3] = c >> 16 | (d & ~0xffffu);
+        }
+    }
+    mico_sums(even, odd, sums);
+}
+
 /* Four codes per word are four lanes already; codes are below 16, or 17 words of them would not fit a byte. */
 MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positions, void *to)
 {
@@ -51,6 +78,21 @@ MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positio
         sum += (lanes & 0xffffu) + (lanes >> 16);
     }
     return sum;
+}
+
+/* The same of four positions. */
+MICO_INLINE void pack8_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
+{
+    const uint32_t mask = 0x00ff00ffu, *const end = taps + 4 * words;
+    uint32_t even = 0, odd = 0;
+
+    for (; taps != end; taps += 4, patch += 4) {
+        const uint32_t lanes = taps[0] + taps[1] + taps[2] + taps[3];
+        mico_turn(taps, patch);
+        even += lanes & mask;
+        odd += lanes >> 8 & mask;
+    }
+    mico_sums(even, odd, sums);
 }
 
 #define SCALE(bits) ((bits) == 1 ? 2u : 1u) /* sw */
@@ -109,6 +151,15 @@ MICO_INLINE uint32_t group_of(const uint32_t *row, uint32_t g, const int bits, c
 {
     const uint32_t per_word = (uint32_t)(STEPS(bits, each) / GROUP(bits, each));
     return row[g / per_word] >> g % per_word * (uint32_t)(bits * GROUP(bits, each));
+}
+
+/* Weights of 3 bits lie in nibbles, whose fourth bits make up a fourth word of three: the g-th word, whose steps mask the fourth bit. */
+MICO_INLINE uint32_t nibbles_of(const uint32_t *row, uint32_t g)
+{
+    const uint32_t *end = row + g - g / 4, fourth = 0x88888888u;
+    if (g % 4 < 3)
+        return *end;
+    return (((end[-3] & fourth) >> 1 | (end[-2] & fourth)) >> 1 | (end[-1] & fourth)) >> 1;
 }
 
 /* Two rows, four positions. Lanes are emptied every `words` words of weights. */
@@ -248,13 +299,68 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
     d[7] = t3;
 }
 
+/* Two rows of 3-bit weights, four positions: four words of nibbles at a time, then code word by code word. Lanes of 16 bits (`each`
+ * 2) are emptied at the end (NIBBLE_TAPS of codegen/tiling.py), those of 8 bits at each product. */
+#define STEP_THREE(j)                                                                                                  \
+    if (each == 2)                                                                                                     \
+        STEP(j)                                                                                                        \
+    else                                                                                                               \
+        STEP_ONCE(j)
+MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
+                       const uint32_t *terms, uint32_t *d, const uint32_t mask, const int each)
+{
+    enum { bits = 4 };
+    const uint32_t *other = rows + row_words, *const end = rows + code_words / 8 * 3, twice = mask;
+    const int top = each == 2 ? 16 : 0;
+    uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+
+    while (rows != end) {
+#pragma GCC unroll 4
+        for (uint32_t g = 0; g < 4; g++) {
+            const uint32_t a = nibbles_of(rows, g), b = nibbles_of(other, g);
+            STEP_THREE(0)
+            STEP_THREE(1)
+            if (each == 2) {
+                STEP(2)
+                STEP(3)
+            }
+            patch += 8 * each;
+        }
+        rows += 3;
+        other += 3;
+    }
+    const uint32_t rest = (uint32_t)code_words % 8;
+    for (uint32_t g = 0; 2 * g < rest; g++) {
+        uint32_t a = nibbles_of(rows, g), b = nibbles_of(other, g);
+        for (uint32_t i = 2 * g; i < 2 * g + 2 && i < rest; i++) {
+            STEP_THREE(0)
+            if (each == 2)
+                STEP(1)
+            a >>= bits * each;
+            b >>= bits * each;
+            patch += 4 * each;
+            MICO_ORDER(a); /* stays a loop */
+        }
+    }
+    d[0] = terms[0] + (s0 >> top);
+    d[1] = terms[1] + (s1 >> top);
+    d[2] = terms[2] + (s2 >> top);
+    d[3] = terms[3] + (s3 >> top);
+    d[4] = terms[0] + (t0 >> top);
+    d[5] = terms[1] + (t1 >> top);
+    d[6] = terms[2] + (t2 >> top);
+    d[7] = terms[3] + (t3 >> top);
+}
+
 /* Four rows, one position; lanes are emptied every `full` steps. */
 MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
                         const int bits, const uint32_t mask, const int top, const int each, const int full)
 {
+    const int three = bits == 4 && (mask & 8u) == 0u;
     const uint32_t groups = FULL(bits, each, code_words);
     uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
+#define WORD_OF(row, g) (three ? nibbles_of(row, g) : group_of(row, g, bits, each))
 #define STEP_NARROW(j)                                                                                                 \
     {                                                                                                                  \
         const uint32_t x = patch[j];                                                                                   \
@@ -280,8 +386,8 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     d3 += s3 >> top;                                                                                                   \
     s0 = s1 = s2 = s3 = 0;
     for (uint32_t g = 0; g < groups; g++) {
-        const uint32_t a = group_of(rows, g, bits, each), b = group_of(rows + row_words, g, bits, each);
-        const uint32_t c = group_of(rows + 2 * row_words, g, bits, each), e = group_of(rows + 3 * row_words, g, bits, each);
+        const uint32_t a = WORD_OF(rows, g), b = WORD_OF(rows + row_words, g);
+        const uint32_t c = WORD_OF(rows + 2 * row_words, g), e = WORD_OF(rows + 3 * row_words, g);
         for (int j = 0; j < GROUP(bits, each); j++) {
             STEP_NARROW(j)
             if (full == 1 || j == GROUP(bits, each) - 1) {
@@ -292,8 +398,8 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     }
     uint32_t rest = REST(bits, each, code_words);
     if (rest > 0) {
-        uint32_t a = group_of(rows, groups, bits, each), b = group_of(rows + row_words, groups, bits, each);
-        uint32_t c = group_of(rows + 2 * row_words, groups, bits, each), e = group_of(rows + 3 * row_words, groups, bits, each);
+        uint32_t a = WORD_OF(rows, groups), b = WORD_OF(rows + row_words, groups);
+        uint32_t c = WORD_OF(rows + 2 * row_words, groups), e = WORD_OF(rows + 3 * row_words, groups);
         for (rest *= (uint32_t)each; rest > 0; rest--) {
             STEP_NARROW(0)
             if (full == 1) {
@@ -317,17 +423,17 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 /* `activation` bits, `bits` of weights, lane width, the bit where the sum's lane begins, words of the patch for one of codes, steps
  * that a lane holds the products of. */
 #define LANES(name, pack, activation, bits, mask, lane, top, each, full, wide_call)                                    \
-    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
+    MICO_INLINE void wide_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
                                  const uint32_t *terms, uint32_t *d)                                                                          \
     {                                                                                                                  \
         wide_call;                                                                                                     \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
+    MICO_INLINE void narrow_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
                                    const uint32_t *terms, uint32_t *d)                                                                        \
     {                                                                                                                  \
-        narrow(patch, rows, row_words, code_words, terms, d, bits, mask, top, each, full);                                    \
+        narrow(patch, rows, row_words, code_words, terms, d, (bits) == 3 ? 4 : (bits), mask, top, each, full);                 \
     }                                                                                                                  \
-    MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, wide_##name, narrow_##name, 0, 0)                                         \
+    MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, pack##_four, wide_##name, narrow_##name, 0, 0)                                         \
     typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) && \
                                      ((full) == 1 || GROUP(bits, each) <= (full))                                      \
                                  ? 1                                                                                   \
@@ -341,13 +447,16 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 #define LANES8_ONCE(name, activation, bits, mask)                                                                      \
     LANES(name, pack8, activation, bits, mask, 8, 24, 1, 1,                                                            \
           wide_once(patch, rows, row_words, code_words, terms, d, bits, mask))
-
 LANES16(lanes16_8x1, 8, 1, 0x00010001u, 8)
 LANES16(lanes16_8x2, 8, 2, 0x00030003u, 5)
 LANES16(lanes16_8x4, 8, 4, 0x000f000fu, 2)
+LANES(lanes16_4x3, pack16, 4, 3, 0x00070007u, 16, 16, 2, 304,
+      wide3(patch, rows, row_words, code_words, terms, d, 0x00070007u, 2))
 LANES16(lanes16_4x4, 4, 4, 0x000f000fu, 36)
 LANES16(lanes16_4x8, 4, 8, 0x00ff00ffu, 4)
 LANES8(lanes8_4x1, 4, 1, 0x01010101u)
 LANES8_ONCE(lanes8_4x2, 4, 2, 0x03030303u)
 LANES8_ONCE(lanes8_2x4, 2, 4, 0x0f0f0f0fu)
 LANES8(lanes8_2x2, 2, 2, 0x03030303u)
+LANES(lanes8_2x3, pack8, 2, 3, 0x07070707u, 8, 24, 1, 2,
+      wide3(patch, rows, row_words, code_words, terms, d, 0x07070707u, 1))

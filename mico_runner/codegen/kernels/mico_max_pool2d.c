@@ -32,11 +32,49 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
 
 #else
 
-/* Bytes to bytes: channels together, tap by tap. `flip` is 0x80 for signed ones, whose order it makes that of unsigned ones. */
+/* Without a branch, so that cycles do not depend on the data. */
+static inline int32_t larger(int32_t a, int32_t b)
+{
+    const int32_t less = a - b; /* of bytes: cannot overflow */
+    return a - (less & less >> 31);
+}
+
+/* Windows of 2 x 2 without padding: x0 and x1 are two rows, y one; (w->out_w, channels) at a time. */
+static inline __attribute__((always_inline)) void row_of_four(const mico_window *w, const uint8_t *x0, const uint8_t *x1, uint8_t *y,
+                                                              const int32_t flip)
+{
+    const int32_t channels = w->channels, next = (w->stride_w - 1) * channels;
+
+    for (int32_t ox = w->out_w; ox > 0; ox--, x0 += next, x1 += next) {
+        const uint8_t *const end = x0 + channels;
+        while (x0 != end) {
+            int32_t a = x0[0] ^ flip, b = x1[0] ^ flip, c = x0[channels] ^ flip, d = x1[channels] ^ flip;
+            b = a - b; /* two maxima side by side, so that nothing waits for a shift */
+            d = c - d;
+            const int32_t less = b >> 31, other = d >> 31;
+            x0++;
+            x1++;
+            a -= b & less;
+            c -= d & other;
+            *y++ = (uint8_t)(larger(a, c) ^ flip);
+        }
+    }
+}
+
+/* Bytes to bytes. `flip` is 0x80 for signed ones, whose order it makes that of unsigned ones. */
 static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t flip)
 {
     const int32_t channels = w->channels, row = w->in_w * channels, out_h = w->out_h, out_w = w->out_w;
 
+    if (w->kernel_h == 2 && w->kernel_w == 2 && w->pad_h + w->pad_w == 0) {
+        for (int32_t oy = 0; oy < out_h; oy++, x += w->stride_h * row, y += out_w * channels) {
+            if (flip == 0)
+                row_of_four(w, x, x + row, y, 0);
+            else
+                row_of_four(w, x, x + row, y, 0x80);
+        }
+        return;
+    }
     for (int32_t oy = 0; oy < out_h; oy++) {
         int32_t y0, y1;
         mico_span(oy, w->stride_h, w->pad_h, w->kernel_h, w->in_h, &y0, &y1);
@@ -50,10 +88,8 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
                 int32_t best = 0; /* the smallest, flipped */
                 for (int32_t iy = y0; iy < y1; iy++, line += row) {
                     const uint8_t *from = line;
-                    for (int32_t n = taps; n > 0; n--, from += channels) {
-                        const int32_t q = *from ^ flip;
-                        best = q > best ? q : best;
-                    }
+                    for (int32_t n = taps; n > 0; n--, from += channels)
+                        best = larger(best, *from ^ flip);
                 }
                 y[c] = (uint8_t)(best ^ flip);
             }
