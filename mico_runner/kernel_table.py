@@ -2,15 +2,16 @@
 
 One row is one kernel call. Every profile loader and every network produces exactly these columns:
 
-    kind          "conv2d", "linear", "max_pool2d", "avg_pool2d", "add"; in profiles also "depthwise", convolutions with a channel per group
+    kind          "conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "requant" (to fewer bits); in profiles also
+                  "depthwise", convolutions with a channel per group
     batch         samples (times tokens) per call
     in_channels   reduction dimension of a linear layer (in features), input channels of a convolution
     out_channels  outputs of a linear layer, output channels of a convolution
     in_h, in_w    input size *after padding* (1 for linear)
     kernel_h, kernel_w, stride, groups   (1 for linear)
     out_h, out_w  floor((in - kernel) / stride) + 1 (dilated kernels are given their dilated extent)
-    macs          batch * out_h * out_w * out_channels * (in_channels / groups) * kernel_h * kernel_w; 0 for pooling and add
-    act_bits, weight_bits   integers; weight_bits is 0 for kernels without weights
+    macs          batch * out_h * out_w * out_channels * (in_channels / groups) * kernel_h * kernel_w; 0 without weights
+    act_bits, weight_bits   integers; weight_bits is 0, act_bits STORED_BITS for kernels without weights
 A profile adds `latency` (unit in the catalog: cycles, ns) and `dataset`; a network adds `layer`.
 """
 
@@ -22,8 +23,9 @@ SHAPE = ["batch", "in_channels", "out_channels", "in_h", "in_w", "kernel_h", "ke
 DERIVED = ["out_h", "out_w", "macs"]
 BITS = ["act_bits", "weight_bits"]
 COLUMNS = ["kind", *SHAPE, *DERIVED, *BITS]
-KINDS = ["conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "depthwise"]
+KINDS = ["conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "depthwise", "requant"]
 WEIGHTED = ["conv2d", "linear", "depthwise"]
+STORED_BITS = 8  # act_bits of kernels without weights: they read and write whole bytes, whatever the values' range
 
 
 def is_depthwise(table: pd.DataFrame) -> pd.Series:

@@ -15,6 +15,7 @@ _HOME = {
     "Graph": "ir",
     "Node": "ir",
     "capture": "frontend",
+    "elementwise_row": "kernels",
     "kernel_rows": "kernels",
     "layer_table": "costs",
     "run_float": "run",

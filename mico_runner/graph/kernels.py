@@ -62,6 +62,14 @@ def _linear(graph: Graph, node: Node, batch: int) -> dict[str, int]:
 
 
 def _add(graph: Graph, node: Node, batch: int) -> dict[str, int]:
-    shape = graph.shapes[node.output]
-    channels, height, width = (*shape, 1, 1)[:3]
+    return _elements(graph, node.output)
+
+
+def elementwise_row(graph: Graph, tensor: str, kind: str, batch: int) -> dict[str, Any]:
+    """The row of a kernel that goes over a tensor once and is no node of the network, as `kernel_rows` gives rows of nodes."""
+    return {"layer": tensor, "kind": kind, "batch": batch} | _elements(graph, tensor)
+
+
+def _elements(graph: Graph, tensor: str) -> dict[str, int]:
+    channels, height, width = (*graph.shapes[tensor], 1, 1)[:3]
     return _ONE | {"in_channels": channels, "out_channels": channels, "in_h": height, "in_w": width}

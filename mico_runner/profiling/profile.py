@@ -12,7 +12,7 @@ import pandas as pd
 
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
-from mico_runner.kernel_table import COLUMNS, KINDS, kernel_table
+from mico_runner.kernel_table import COLUMNS, KINDS, STORED_BITS, WEIGHTED, kernel_table
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.profiling.targets import TARGETS, Measurement
 
@@ -20,6 +20,10 @@ NEEDS = {
     "conv2d": (*SPANS, *CHOICES),
     "linear": SPANS[:2],
     "depthwise": ("in_channels", "in_h", *CHOICES),
+    "max_pool2d": ("in_channels", "in_h", *CHOICES),
+    "avg_pool2d": ("in_channels", "in_h", *CHOICES),
+    "add": ("in_channels", "in_h"),
+    "requant": ("in_channels", "in_h"),
 }  # keys of profile.kernels.<kind>
 
 
@@ -54,7 +58,7 @@ def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path) -> 
 
 
 def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.DataFrame:
-    """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths."""
+    """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths; once where it has no weights."""
     ranges = section["kernels"][kind]
     _check(kind, ranges)
     rng = np.random.default_rng(
@@ -66,6 +70,8 @@ def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.Data
         raise UsageError("profile.bits.weight: ternary weights (1.5) are stored and timed as 2 bits; list 2 instead")
     pairs = product(sorted(section["bits"]["activation"]), sorted(section["bits"]["weight"]))
     bits = [{"act_bits": a, "weight_bits": w} for a, w in pairs]
+    if kind not in WEIGHTED:
+        bits = [{"act_bits": STORED_BITS, "weight_bits": 0}]
     return kernel_table([{"kind": kind, "batch": batch} | s | b for s in shapes for b in bits])
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mico_runner.kernel_table import WEIGHTED
+from mico_runner.proxy import tiled_terms as tiled_kernels
+from mico_runner.proxy.tiled_terms import tiled_terms
 
 WORD = 32  # elements to which MiCo's kernels pad rows, and a common width of arrays and vectors
 CACHE_BYTES = 4096  # where float inputs and outputs begin to miss the smallest first-level caches
@@ -32,6 +34,7 @@ DEVIATIONS = {
     "padded_macs": "p",
     "row_words": "a",
     "channel_groups": "w",
+    **tiled_kernels.DEVIATIONS,
 }
 LEVELS = ("s", "a", "w", "p")  # shared by all bit-widths, then the deviations
 
@@ -53,13 +56,16 @@ def sizes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     )
 
 
-def physical_terms(table: pd.DataFrame, runs: bool = False) -> pd.DataFrame:
+def physical_terms(table: pd.DataFrame, runs: bool = False, tiled: bool = False) -> pd.DataFrame:
     """The terms of each row, float64, non-negative; a latency is a non-negative combination of them.
 
     Args:
         runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
+        tiled: instead the terms of this project's tiled kernels, where the rows are convolutions or linear layers.
     """
     N, M, K, inputs = sizes(table)
+    if tiled and table["kind"].isin(["conv2d", "linear"]).all():
+        return tiled_terms(table, N, K)
     ones = np.ones(len(table))
     if (table["kind"] == "depthwise").all():
         return _depthwise_terms(table)
@@ -75,6 +81,16 @@ def physical_terms(table: pd.DataFrame, runs: bool = False) -> pd.DataFrame:
         "output_misses": np.maximum(0, FLOAT_BYTES * N * M - CACHE_BYTES),
     }
     if not table["kind"].isin(WEIGHTED).all():
+        span = (table["kernel_h"] * table["in_w"] * table["in_channels"]).to_numpy(
+            float
+        )  # bytes under a row of outputs
+        terms |= {
+            "missed": N
+            * K
+            * np.maximum(0, 1 - CACHE_BYTES / span),  # read anew for every channel where a small cache lacks room
+            "windows": (table["batch"] * table["out_h"] * table["out_w"]).to_numpy(float),  # loop overhead per position
+            "window_rows": N * table["kernel_h"].to_numpy(float),  # and per row of taps
+        }
         return pd.DataFrame(terms, index=table.index)
     act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)
     act_brick, weight_brick = _brick(act), _brick(weight)

@@ -55,6 +55,36 @@ def _alone(graph: Graph, tensor: str) -> bool:
     return len(graph.consumers(tensor)) == 1 and tensor != graph.output
 
 
+def wanted_bits(graph: Graph, steps: list[Step], assignment: Assignment) -> dict[str, int]:
+    """The most bits that any reader of each tensor wants."""
+    wanted = dict.fromkeys(graph.shapes, 0)
+    wanted[graph.output] = OUTPUT_BITS
+    for step in reversed(steps):
+        node = step.node
+        bits = wanted[step.output] if node.op in PASS_THROUGH else INPUT_BITS
+        if node.op in WEIGHTED:
+            bits = int(assignment[node.name][1])
+        for tensor in node.inputs:
+            wanted[tensor] = max(wanted[tensor], bits)
+    return wanted
+
+
+def read_whole(graph: Graph) -> dict[str, str]:
+    """Weighted layers whose input is stored at `INPUT_BITS` whatever bits anything has, and that tensor.
+
+    With fewer activation bits such a layer reads a copy that a `requant` node makes, `<tensor>.to<bits>`.
+    """
+    steps = fuse_relu(graph)
+    wanted = wanted_bits(graph, steps, {node.name: LayerBits(1, 1) for node in graph.weighted})
+    stored, found = {graph.input: INPUT_BITS}, {}
+    for step in steps:
+        source = step.node.inputs[0]
+        stored[step.output] = stored[source] if step.node.op in PASS_THROUGH else wanted[step.output]
+        if step.node.op in WEIGHTED and stored[source] >= INPUT_BITS:
+            found[step.node.name] = source
+    return found
+
+
 def last_of_chain(graph: Graph, tensor: str) -> str:
     """The tensor whose values decide the scale: behind the pools and reshapes that alone read this one."""
     while _alone(graph, tensor) and (reader := graph.consumers(tensor)[0]).op in PASS_THROUGH:
@@ -75,7 +105,7 @@ class Assembly:
     ) -> None:
         self.graph, self.steps, self.assignment = graph, steps, assignment
         self.choose_type, self.weights = choose_type, weights
-        self.wanted = self._wanted_bits()
+        self.wanted = wanted_bits(graph, steps, assignment)
         self.nodes: list[QNode] = []
         self.tensors: dict[str, QTensor] = {}
 
@@ -92,19 +122,6 @@ class Assembly:
             else:
                 self._weightless(step)
         return QGraph(self.graph.name, start, self.graph.output, tuple(self.nodes), self.tensors)
-
-    def _wanted_bits(self) -> dict[str, int]:
-        wanted = dict.fromkeys(self.graph.shapes, 0)
-        wanted[self.graph.output] = OUTPUT_BITS
-        for step in reversed(self.steps):
-            node = step.node
-            if node.op in WEIGHTED:
-                bits = int(self.assignment[node.name][1])
-            else:
-                bits = wanted[step.output] if node.op in PASS_THROUGH else INPUT_BITS
-            for tensor in node.inputs:
-                wanted[tensor] = max(wanted[tensor], bits)
-        return wanted
 
     def _weighted(self, step: Step) -> None:
         node, bits = step.node, LayerBits(*self.assignment[step.node.name])

@@ -15,7 +15,7 @@ from mico_runner.quant.qgraph import TERNARY, QGraph, QNode, QTensor, QType
 from mico_runner.simulate import host, program, protocol
 
 SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thousand times the clock's resolution
-KINDS = ("conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add")
+KINDS = ("conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add", "requant")
 GRAPHS_PER_PROGRAM = 250  # keeps one compilation within seconds
 _MULTIPLIER, _SHIFT = 1 << 20, 30  # the arithmetic takes the same time whatever they are
 
@@ -46,7 +46,7 @@ def single_layer(
     """A network of one kernel with random weights; the arguments are the columns of a kernel table.
 
     Args:
-        kind: "conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d" or "add".
+        kind: "conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add" or "requant".
         in_h, in_w: size with the padding already in it; the kernel itself runs unpadded, a depthwise one with half its size as
             padding, as in networks.
         batch: rows of a linear layer; 1 for all others.
@@ -78,6 +78,8 @@ def single_layer(
         attrs = window
     elif kind == "add":
         inputs, target, scales = ("x", "x"), source, 2
+    elif kind == "requant":
+        target = source
     else:
         raise ValueError(f"no kernel of kind {kind!r}; there are {', '.join(KINDS)}")
     scales = out_channels if weight is not None else scales

@@ -325,10 +325,15 @@ def _profile() -> dict[str, Rules]:
     span = items("[lowest, highest]", size, minlength=2, maxlength=2, required=True)
     values = items("the values themselves", size, minlength=1, distinct=True, required=True)
     linear = {"in_channels": span, "out_channels": span}
+    image, window = {"in_channels": span, "in_h": span}, {"kernel": values, "stride": values}
     kernels = {
-        "conv2d": section("", {**linear, "in_h": span, "kernel": values, "stride": values}),
+        "conv2d": section("", {**linear, "in_h": span, **window}),
         "linear": section("", linear),
-        "depthwise": section("", {"in_channels": span, "in_h": span, "kernel": values, "stride": values}),
+        "depthwise": section("", {**image, **window}),
+        "max_pool2d": section("", {**image, **window}),
+        "avg_pool2d": section("", {**image, **window}),
+        "add": section("", image),
+        "requant": section("", image),
     }
     pairs = {
         "weight": bits("", WEIGHT_BITS, required=True),

@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Evaluate(Step):
     """Count the network and quantise it at uniform bit-widths."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs

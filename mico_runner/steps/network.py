@@ -13,14 +13,13 @@ from mico_runner import data, graph, hardware, proxy, quant
 from mico_runner.data.tasks import Split, Task
 from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
-from mico_runner.kernel_table import kernel_table
+from mico_runner.kernel_table import STORED_BITS, kernel_table
 from mico_runner.models import MODELS
 from mico_runner.models.training import accuracy
+from mico_runner.quant.assembly import read_whole
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
 from mico_runner.simulate import accelerators
 from mico_runner.steps.base import StepContext
-
-STORED_BITS = 8  # kernels without weights read and write whole bytes, whatever their values' range
 
 
 def load_task(spec: dict[str, Any]) -> Task:
@@ -114,7 +113,8 @@ def report_area(ctx: StepContext, device: Hardware, step: str) -> None:
 class Latency:
     """Predicted latency of the network: a sum over its kernels, looked up per layer and pair of bits.
 
-    Kernels without weights (pooling, add) count where the profile has their kind; a weighted layer that it lacks is an error.
+    Kernels without weights (pooling, add) count where the profile has their kind; a weighted layer that it lacks is an error. A layer
+    with few activation bits whose input is stored at 8 has the `requant` of that input counted with it, if the profile has any.
 
     Args:
         risk: predict the latency that each kernel stays below with this probability, instead of the expected one. The sum of such
@@ -123,6 +123,7 @@ class Latency:
     Attributes:
         layers: names of the weighted layers.
         fixed: latency of the kernels without weights, which no choice of bits changes.
+        whole: whether the profile has every kind of kernel in the network.
         unit: "cycles", "instructions" or "ns", per `batch` samples.
     """
 
@@ -136,22 +137,32 @@ class Latency:
         others = [name for name in self._rows if name not in self.layers]
         self._counted = [name for name in others if self._rows[name]["kind"] in self._model.kinds]
         self._missing = [name for name in others if name not in self._counted]
+        self._kernels = len(self._rows)
+        self._copied = read_whole(network)  # {layer: tensor}
+        for tensor in self._copied.values():
+            self._rows[_copy(tensor)] = graph.elementwise_row(network, tensor, "requant", self.batch)
+        self._requantised = "requant" in self._model.kinds
+        self.whole = not self._missing and (self._requantised or not self._copied)
         self._known: dict[tuple[str, float, int], float] = {}
         self._predict([(name, 0, STORED_BITS) for name in self._counted])
         self.fixed = sum(self._known.values())
 
     def table(self, choices: list[LayerBits]) -> np.ndarray:
-        """(layers, choices) latencies, predicted in one call."""
-        keys = [(layer, *bits) for layer in self.layers for bits in choices]
-        self._predict(keys)
-        return np.array([self._known[key] for key in keys]).reshape(len(self.layers), len(choices))
+        """(layers, choices) latencies, predicted in one call. Layers that read the same copy of an input each count it."""
+        keys = [self._calls(layer, bits) for layer in self.layers for bits in choices]
+        self._predict([call for calls in keys for call in calls])
+        totals = [sum(self._known[call] for call in calls) for calls in keys]
+        return np.array(totals).reshape(len(self.layers), len(choices))
 
     def by_layer(self, assignment: Assignment) -> pd.DataFrame:
-        """Columns layer, latency; the weighted layers first."""
-        keys = [(layer, *assignment[layer]) for layer in self.layers]
-        keys += [(name, 0, STORED_BITS) for name in self._counted]
-        self._predict(keys)
-        return pd.DataFrame({"layer": [key[0] for key in keys], "latency": [self._known[key] for key in keys]})
+        """Columns layer, latency: the weighted layers, the copies of their inputs, the rest, called as in the integer graph."""
+        calls = {layer: (layer, *assignment[layer]) for layer in self.layers}
+        for layer in self.layers:
+            for copy in self._calls(layer, assignment[layer])[1:]:
+                calls[f"{self._copied[layer]}.to{assignment[layer].activation}"] = copy
+        calls |= {name: (name, 0, STORED_BITS) for name in self._counted}
+        self._predict(list(calls.values()))
+        return pd.DataFrame({"layer": list(calls), "latency": [self._known[call] for call in calls.values()]})
 
     def __call__(self, assignment: Assignment) -> float:
         """Latency of the network, in `unit`."""
@@ -159,12 +170,14 @@ class Latency:
 
     def report_coverage(self, ctx: StepContext, assignment: Assignment) -> None:
         """Metrics and log lines: which kernels the sum contains, and which layers lie outside the range of the profile."""
-        predicted, total = len(self.layers) + len(self._counted), len(self._rows)
+        predicted, total = len(self.layers) + len(self._counted), self._kernels
         ctx.metric("evaluate.latency_coverage", 100 * predicted / total, "%", "higher")
         text = f"{predicted}/{total} kernels predicted, batch {self.batch}"
         if self._missing:
             kinds = sorted({self._rows[name]["kind"] for name in self._missing})
             text += f"; not counted, the profile has no {' and no '.join(kinds)}: {', '.join(self._missing)}"
+        if self._copied and not self._requantised:
+            text += "; nor is bringing the input to fewer bits, the profile has no requant"
         ctx.log(text)
         outside = self._model.extrapolates(self._kernel_table([(layer, *assignment[layer]) for layer in self.layers]))
         ctx.metric("evaluate.extrapolating_layers", 100 * float(outside.mean()), "%", "lower")
@@ -173,6 +186,13 @@ class Latency:
             ctx.log(
                 f"warning: {100 * outside.mean():.0f} % of the layers extrapolate, outside the profile's sizes: {names}"
             )
+
+    def _calls(self, layer: str, bits: LayerBits) -> list[tuple[str, float, int]]:
+        """The kernels of a weighted layer: its own, and that which brings its input to fewer bits."""
+        calls = [(layer, *bits)]
+        if self._requantised and layer in self._copied and bits.activation < STORED_BITS:
+            calls.append((_copy(self._copied[layer]), 0, STORED_BITS))
+        return calls
 
     def _predict(self, keys: list[tuple[str, float, int]]) -> None:
         missing = [key for key in dict.fromkeys(keys) if key not in self._known]
@@ -187,3 +207,8 @@ class Latency:
             for layer, weight, activation in keys
         ]
         return kernel_table(rows)
+
+
+def _copy(tensor: str) -> str:
+    """Key of the kernel that copies a tensor at fewer bits: no node is called so."""
+    return f"{tensor} copied"

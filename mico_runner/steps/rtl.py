@@ -12,7 +12,7 @@ from mico_runner import codegen, hardware, quant
 from mico_runner.graph.ir import Graph
 from mico_runner.models.training import accuracy
 from mico_runner.quant import reference
-from mico_runner.quant.qgraph import LayerBits, QGraph
+from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
 from mico_runner.simulate import program, rtl
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.codegen import target_core
@@ -40,8 +40,9 @@ class RtlBench:
         self._ctx, self._graph, self._images, self._labels = ctx, network, images.floats(), images.labels
         self._ptq = quantiser(ctx, network, task)
         self._device = hardware.load(ctx.spec["hardware"])
+        self._latency = Latency(ctx, network) if ctx.has("fit") else None
 
-    def network(self, deployed: QGraph) -> pd.DataFrame:
+    def network(self, deployed: QGraph, assignment: Assignment) -> pd.DataFrame:
         """Run the deployed network, and the same at 8 bits. Returns columns layer, measured (cycles of each node)."""
         table, outputs, wrong = self._run(deployed, program_for(self._ctx, deployed, "baremetal"))
         self._ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
@@ -52,25 +53,28 @@ class RtlBench:
         int8, _, _ = self._run(self._ptq.quantize(uniform(self._graph, 8, 8)), images=TIMED_IMAGES)
         ratio = total / float(int8["measured"].sum())
         self._ctx.metric("simulate.rtl_ratio", ratio, "ratio", "lower", tolerance=0.02)
-        layers = [node.name for node in self._graph.weighted]
-        weighted = (
-            table.set_index("layer")["measured"][layers].sum() / int8.set_index("layer")["measured"][layers].sum()
-        )
-        self._ctx.metric("simulate.latency_ratio", float(weighted), "ratio", "lower", tolerance=0.02)
+        counted = self._counted(table, assignment)
+        part = counted / self._counted(int8, uniform(self._graph, 8, 8))
+        self._ctx.metric("simulate.latency_ratio", part, "ratio", "lower", tolerance=0.02)
+        self._ctx.metric("simulate.rtl_coverage", 100 * counted / total, "%", "higher", tolerance=1)
         table.to_csv(self._ctx.dir / "rtl.csv", index=False)
         count = len(self._images)
         self._ctx.log(
             f"{self._device.name}: {total:.0f} cycles an image, {ratio:.1%} of 8 bits; {wrong} of {count} images differ, "
             f"accuracy {score:.2f} %"
         )
+        if counted < total:
+            self._ctx.log(
+                f"of these cycles {counted / total:.1%} are of layers that the predictor knows; they take {part:.1%} of 8 bits"
+            )
         return table
 
     def predictions(self, count: int) -> None:
-        """Predicted against measured cycles of the weighted layers for `count` random assignments.
+        """Predicted against measured cycles for `count` random assignments: of all layers, or of those that the profile has.
 
         Writes rtl_predictions.csv, a row per assignment, and rtl_prediction_layers.csv, a row per layer of each.
         """
-        latency = Latency(self._ctx, self._graph)
+        latency = self._latency
         space = self._ctx.spec["search"]["space"]
         rng = np.random.default_rng(self._ctx.seed)
         rows, layers = [], []
@@ -81,12 +85,11 @@ class RtlBench:
             )
             assignment = {n: LayerBits(float(w), int(a)) for n, w, a in zip(latency.layers, *bits, strict=True)}
             table, _, wrong = self._run(self._ptq.quantize(assignment), images=1)
-            measured = table.set_index("layer")["measured"]
             parts = latency.by_layer(assignment).rename(columns={"latency": "predicted"}).merge(table, on="layer")
             layers.append(parts.assign(assignment=number))
             text = " ".join(f"{b.weight:g}x{b.activation}" for b in assignment.values())
-            totals = {"predicted": latency(assignment), "measured": measured[latency.layers].sum()}
-            rows.append({"bits": text, **totals, "network": measured.sum(), "mismatches": wrong})
+            totals = {"predicted": latency(assignment), "measured": parts["measured"].sum()}
+            rows.append({"bits": text, **totals, "network": table["measured"].sum(), "mismatches": wrong})
         table = pd.DataFrame(rows)
         table.to_csv(self._ctx.dir / "rtl_predictions.csv", index=False)
         pd.concat(layers).to_csv(self._ctx.dir / "rtl_prediction_layers.csv", index=False)
@@ -96,9 +99,15 @@ class RtlBench:
         self._ctx.metric("simulate.rtl_prediction_mismatches", int(table["mismatches"].sum()), "images", "lower")
         rank = float(table["predicted"].corr(table["measured"], method="spearman"))
         self._ctx.metric("simulate.rtl_prediction_spearman", rank, "ratio", "higher", tolerance=0.02)
+        what = "networks" if latency.whole else "the layers in the profile"
         self._ctx.log(
-            f"{count} random assignments: predicted within {error.mean():.1%} on average, {error.max():.1%} at worst"
+            f"{count} random assignments: {what} predicted within {error.mean():.1%} on average, {error.max():.1%} at worst"
         )
+
+    def _counted(self, table: pd.DataFrame, assignment: Assignment) -> float:
+        """Cycles of the layers whose latency the search knows; of all where there is no predictor."""
+        known = table["layer"] if self._latency is None else self._latency.by_layer(assignment)["layer"]
+        return float(table["measured"][table["layer"].isin(known)].sum())
 
     def _run(
         self, deployed: QGraph, sources: Path | None = None, images: int | None = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 8
+    VERSION = 9
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs, task_inputs
@@ -72,7 +72,7 @@ class Simulate(Step):
             measured[target] = _accelerator(ctx, network, assignment, target)
         if "rtl" in targets:
             bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
-            measured["rtl"] = bench.network(deployed)
+            measured["rtl"] = bench.network(deployed, assignment)
             if section["rtl_assignments"] and ctx.has("fit"):
                 bench.predictions(section["rtl_assignments"])
         if "qemu" in targets:

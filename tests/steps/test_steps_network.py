@@ -40,9 +40,12 @@ def profile(*kinds):
             shape = (
                 size
                 | window
-                | {"in_channels": channels, "out_channels": channels if "pool" in kind else int(rng.choice([4, 8]))}
+                | {
+                    "in_channels": channels,
+                    "out_channels": channels if kind in ("max_pool2d", "requant") else int(rng.choice([4, 8])),
+                }
             )
-            pairs = PAIRS if kind != "max_pool2d" else [(0, 8)]
+            pairs = PAIRS if kind not in ("max_pool2d", "requant") else [(0, 8)]
             rows += [{"kind": kind, **shape, "weight_bits": w, "act_bits": a} for w, a in pairs]
     table = kernel_table(rows)
     work = table["macs"] * table["act_bits"] + table["out_h"] * table["out_w"] * table["out_channels"] * 20 + 100
@@ -77,6 +80,26 @@ def test_kernels_without_weights_count_when_profiled(tmp_path, network):
     assert len(latency.by_layer(int8)) == 3
     latency.report_coverage(ctx, int8)
     assert ctx.metrics["evaluate.latency_coverage"] == 100
+
+
+def test_fewer_bits_of_the_networks_input_are_a_copy_that_counts_with_its_layer(tmp_path, network):
+    kinds = ("conv2d", "linear", "max_pool2d")
+    (tmp_path / "with").mkdir()
+    table = profile(*kinds, "requant")
+    with_copies = Latency(context(tmp_path / "with", table), network)
+    without = Latency(context(tmp_path, table[table["kind"] != "requant"]), network)
+    assert with_copies.whole and not without.whole
+    first, last = with_copies.layers
+    int8 = uniform(network, 8, 8)
+    assert with_copies(int8) == pytest.approx(without(int8))  # stored at 8 bits: no copy
+    narrow = {first: LayerBits(8, 2), last: LayerBits(8, 2)}
+    layers = with_copies.by_layer(narrow)
+    assert layers["layer"].tolist() == [first, last, f"{network.input}.to2", network.nodes[2].name]
+    copy = float(layers["latency"][2])
+    assert copy > 0 and with_copies(narrow) == pytest.approx(without(narrow) + copy)
+    bits = [LayerBits(8, 2), LayerBits(8, 8)]
+    np.testing.assert_allclose(with_copies.table(bits) - without.table(bits), [[copy, 0], [0, 0]], atol=1e-6)
+    assert with_copies.fixed == pytest.approx(without.fixed)
 
 
 def test_kernels_that_were_not_profiled_are_named(tmp_path, network):

@@ -23,10 +23,11 @@ def shape(kind: str, values: dict[str, int]) -> dict[str, int]:
     row = {"in_channels": channels, "out_channels": values.get("out_channels", channels)}
     if kind == "depthwise":
         row["groups"] = channels
-    if kind in ("conv2d", "depthwise"):
-        size = max(values["in_h"], values["kernel"])
-        row |= {"in_h": size, "in_w": size, "kernel_h": values["kernel"], "kernel_w": values["kernel"]}
-        row["stride"] = values["stride"]
+    if "in_h" in values:
+        size = max(values["in_h"], values.get("kernel", 1))
+        row |= {"in_h": size, "in_w": size}
+    if "kernel" in values:
+        row |= {"kernel_h": values["kernel"], "kernel_w": values["kernel"], "stride": values["stride"]}
     return row
 
 

@@ -34,8 +34,8 @@ class Qemu(Target):
             raise UsageError(f"profile.target is qemu, but hardware is {hardware.name!r}; allowed: {allowed}")
         machine = cores.QEMU[hardware.core]
 
-        def run(folder: Path, images: list[np.ndarray]) -> list[int]:
+        def run(folder: Path, images: list[np.ndarray]) -> list[np.ndarray]:
             result = qemu.run(qemu.build(folder, machine), images, machine)
-            return [int(run.instructions.sum()) for run in result.networks]
+            return [run.instructions for run in result.networks]
 
         return Measurement(in_programs(table, work, run))

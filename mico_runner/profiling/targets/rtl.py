@@ -19,6 +19,7 @@ from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.profiling.targets import Measurement, Target, register
 from mico_runner.profiling.targets.host import kernel_version
+from mico_runner.quant.qgraph import QGraph, QNode
 from mico_runner.simulate import rtl
 from mico_runner.simulate.host_kernels import single_layer
 
@@ -43,9 +44,9 @@ class Rtl(Target):
             raise UsageError(f"profile.target is rtl, but hardware {hardware.name!r} names no core")
         wait_states = int(hardware.value("wait_states"))
 
-        def run(folder: Path, images: list[np.ndarray]) -> list[int]:
+        def run(folder: Path, images: list[np.ndarray]) -> list[np.ndarray]:
             runs = rtl.run(rtl.build(folder), images, on=hardware.core, wait_states=wait_states)
-            return [int(run.cycles.sum()) for run in runs]
+            return [run.cycles for run in runs]
 
         return Measurement(in_programs(table, work, run, hardware.core))
 
@@ -57,12 +58,14 @@ def program_sources(*boards: str) -> list[Path]:
 
 
 def in_programs(
-    table: pd.DataFrame, work: Path, run: Callable[[Path, list[np.ndarray]], list[int]], core: str | None = None
+    table: pd.DataFrame, work: Path, run: Callable[[Path, list[np.ndarray]], list[np.ndarray]], core: str | None = None
 ) -> np.ndarray:
     """Latency of every row of a kernel table, in batches: int64 (rows,).
 
+    Each kernel is timed in front of another, as in a network: at a network's end it would write wide integers, not bytes.
+
     Args:
-        run: folder of a bare-metal program of several networks, one image for each -> latency of each.
+        run: folder of a bare-metal program of several networks, one image for each -> latency of each one's calls, (1, calls).
         core: whose function unit the kernels use, if it has one.
     """
     rng = np.random.default_rng(0)
@@ -71,10 +74,24 @@ def in_programs(
     for start in range(0, len(calls), KERNELS_PER_PROGRAM):
         graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
         graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
+        graphs = [_followed(graph) for graph in graphs]
         folder = work / f"{table['kind'].iloc[0]}-{start}"
         codegen.generate_networks(graphs, folder, runtime="baremetal", core=core)
         tensors = [graph.tensors[graph.input] for graph in graphs]
         images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
-        latencies += run(folder, images)
+        latencies += [int(calls[:, :-1].sum()) for calls in run(folder, images)]
         shutil.rmtree(folder)
     return np.array(latencies, "int64")
+
+
+def _followed(graph: QGraph) -> QGraph:
+    """The graph of one kernel with another behind it, which reads its bytes: the largest of each channel, or for vectors a copy."""
+    node, made = graph.nodes[0], graph.tensors[graph.output]
+    if len(made.shape) == 3:
+        window = {"kernel": made.shape[1:], "stride": (1, 1), "padding": (0, 0)}
+        end = QNode("end", "max_pool2d", (graph.output,), "end", attrs=window)
+        made = replace(made, shape=(made.shape[0], 1, 1))
+    else:
+        scale = {"multiplier": np.array([1 << 20], np.int32), "shift": np.array([30], np.int32)}
+        end = QNode("end", "requant", (graph.output,), "end", **scale)
+    return replace(graph, nodes=(node, end), output="end", tensors={**graph.tensors, "end": made})

@@ -15,17 +15,19 @@ from mico_runner.validation.protocols import group_ids
 CLOSE = 2  # times the least error: a few shapes have a standard error that would let anything in
 
 
-@register("auto", params={"complete": {"type": "boolean"}})
+@register("auto", params={"complete": {"type": "boolean"}, "tiled": {"type": "boolean"}})
 class Auto(Strategy):
     """Chosen by grouped folds inside the training set, so that the error measured outside it stays honest.
 
     What is chosen is the geometric mean of the best candidate and those within one standard error of it (L. Breiman et al. 1984) that err
     at most `CLOSE` times as much: which of them is best only chance decides, and their mean errs less than the one that chance picks.
     A shape that was profiled at some bit-widths is completed from its own rows (`known_shapes`), unless `complete` is false.
+    `tiled`: of `structural`.
     """
 
-    def __init__(self, complete: bool = True, seed: int = 0) -> None:
+    def __init__(self, complete: bool = True, tiled: bool = False, seed: int = 0) -> None:
         self.complete = complete
+        self.tiled = tiled
         self.seed = seed
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Auto:
@@ -50,13 +52,16 @@ class Auto(Strategy):
 
     def candidates(self) -> list[Strategy]:
         """Bit-widths free or alike; patches gathered in runs; costs that overlap; and trees, for data without that structure."""
-        return [
-            Hybrid(power=1, bit_penalty=1e-4, tune=False, complete=False, seed=self.seed),
-            Hybrid(power=1, bit_penalty=1e-1, tune=False, complete=False, seed=self.seed),
-            Hybrid(power=1, bit_penalty=1e-4, runs=True, tune=False, complete=False, seed=self.seed),
-            Hybrid(power=2, bit_penalty=1e-1, tune=False, complete=False, seed=self.seed),
+        common = {"tiled": self.tiled, "tune": False, "complete": False, "seed": self.seed}
+        candidates: list[Strategy] = [
+            Hybrid(power=1, bit_penalty=1e-4, **common),
+            Hybrid(power=1, bit_penalty=1e-1, **common),
+            Hybrid(power=2, bit_penalty=1e-1, **common),
             Single(seed=self.seed),
         ]
+        if not self.tiled:  # whose terms have the runs
+            candidates.insert(2, Hybrid(power=1, bit_penalty=1e-4, runs=True, **common))
+        return candidates
 
 
 def _indistinguishable(errors: np.ndarray, shape: np.ndarray) -> np.ndarray:

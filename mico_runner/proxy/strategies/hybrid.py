@@ -16,6 +16,7 @@ from mico_runner.proxy.strategies.structural import Structural
         "power": {"type": "number", "min": 1, "max": 8},
         "bit_penalty": {"type": "number", "min": 0, "max": 1000},
         "runs": {"type": "boolean"},
+        "tiled": {"type": "boolean"},
         "tune": {"type": "boolean"},
         "complete": {"type": "boolean"},
     },
@@ -26,7 +27,7 @@ class Hybrid(Strategy):
     A shape that was profiled at some bit-widths is completed from its own rows instead (`known_shapes`).
 
     Args:
-        power, bit_penalty, runs: of `structural`.
+        power, bit_penalty, runs, tiled: of `structural`.
         tune: choose the process' hyper-parameters by leave-one-shape-out error; otherwise fixed ones.
         complete: complete known shapes; without, they are predicted as any other.
     """
@@ -36,6 +37,7 @@ class Hybrid(Strategy):
         power: float = 1,
         bit_penalty: float = 1e-3,
         runs: bool = False,
+        tiled: bool = False,
         tune: bool = True,
         complete: bool = True,
         seed: int = 0,
@@ -43,13 +45,14 @@ class Hybrid(Strategy):
         self.power = power
         self.bit_penalty = bit_penalty
         self.runs = runs
+        self.tiled = tiled
         self.tune = tune
         self.complete = complete
         self.seed = seed
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Hybrid:
         latency, rng = np.asarray(latency, dtype=float), np.random.default_rng(self.seed)
-        self.structure_ = Structural(self.power, self.bit_penalty, self.runs).fit(table, latency)
+        self.structure_ = Structural(self.power, self.bit_penalty, self.runs, self.tiled).fit(table, latency)
         self.residual_ = residual.fit(table, np.log(latency / self.structure_.predict(table)), self.tune, rng)
         self.known_ = known_shapes.fit(table, latency, rng) if self.complete else None
         return self

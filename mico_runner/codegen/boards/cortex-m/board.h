@@ -10,6 +10,8 @@
 #define BOARD_CLOCK (*(const volatile uint32_t *)0x40028018u) /* ticks of 40 ns */
 #define BOARD_STACK                                           /* reports traps and the stack's use */
 
+#define BOARD_ALIGNMENT 4 /* the arena's */
+
 static inline void board_put(uint32_t word)
 {
     volatile uint32_t *const uart = (volatile uint32_t *)0x40004000u; /* CMSDK: data, state, control, interrupts, divider */

@@ -16,6 +16,8 @@ static inline uint32_t board_clock(void)
     return count;
 }
 
+#define BOARD_ALIGNMENT 4 /* the arena's */
+
 static inline void board_put(uint32_t word)
 {
     volatile uint8_t *const uart = (volatile uint8_t *)0x10000000u; /* NS16550A */

@@ -1,0 +1,96 @@
+"""Physical terms of this project's tiled kernels (`codegen.tiling`): what their loops do, by the scheme that the layer gets.
+
+Positions are taken a tile at a time: their patches are gathered (a copy per row of the kernel, whole words and what is left over; not
+at all where each patch lies in the input in one piece) and packed, then come the sums and steps of all outputs. How long these take
+in a scheme is known roughly (`Scheme.cycles`); the fit scales it, by bit-widths where that pays.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mico_runner.codegen import tiling
+from mico_runner.quant.qgraph import QType
+
+CACHE_BYTES = 4096  # of weights, from which on every tile reads them anew
+WORD_BYTES = 4
+MOST_BITS = 8
+# Which deviations a term's coefficient may have: as `terms.DEVIATIONS`.
+DEVIATIONS = dict.fromkeys(("packing", "sums", "steps", "narrow_packing", "narrow_sums", "narrow_steps"), "p")
+
+
+class Work(NamedTuple):
+    """What a layer's scheme makes of its matrix product: tiles, the positions in them all, and the parts of its estimated cycles."""
+
+    narrow: bool
+    tiles: int
+    positions: int
+    packing: float
+    sums: float
+    steps: float
+
+
+def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray) -> pd.DataFrame:
+    """The terms of convolutions or linear layers, float64 (rows, terms), non-negative.
+
+    A layer that the tiled kernels do not take (few outputs, groups) is counted as if they did.
+
+    Args:
+        positions, reduction: N and K of the matrix product (`terms.sizes`), (rows,).
+    """
+    columns = zip(
+        *(table[name].tolist() for name in ("weight_bits", "act_bits", "out_channels")),
+        *(sizes.astype(int).tolist() for sizes in (reduction, positions)),
+        strict=True,
+    )
+    work = pd.DataFrame([_work(*row) for row in columns], index=table.index)
+    channels, height = table["in_channels"] // table["groups"], table["kernel_h"].to_numpy(float)
+    run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
+    single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
+    whole = single & (channels % WORD_BYTES == 0).to_numpy()  # as far as padding, which the table does not say, allows
+    near = (
+        ~single & ~work["narrow"] & (channels % 2 == 1) & (table["out_w"] >= tiling.POSITIONS)
+    )  # may be gathered together
+    line = channels * (table["kernel_w"] + (tiling.POSITIONS - 1) * table["stride"])
+    stored = table["out_channels"] * reduction * table["weight_bits"] / 8
+    terms = {
+        "fixed": np.ones(len(table)),
+        "channels": table["out_channels"],
+        "inputs": table["batch"] * table["in_h"] * table["in_w"] * table["in_channels"],
+        "outputs": work["positions"] * table["out_channels"],
+        "weight_bytes": stored,
+        "missed_weights": work["tiles"] * np.maximum(0, stored - CACHE_BYTES),
+    }
+    for prefix, chosen in (("", ~work["narrow"]), ("narrow_", work["narrow"])):
+        parts = work[["positions", "packing", "sums", "steps"]].mul(chosen, axis=0)
+        terms |= {f"{prefix}{name}": parts[name] for name in parts}
+    for prefix, chosen in (("", ~whole & ~near), ("near_", near)):
+        patches = work["positions"] * chosen
+        terms |= {
+            f"{prefix}patches": patches,
+            f"{prefix}runs": patches * height,
+            f"{prefix}run_words": patches * height * (run // WORD_BYTES),
+            f"{prefix}run_pairs": patches * height * (run % WORD_BYTES >= 2),
+            f"{prefix}run_bytes": patches * height * (run % 2),
+        }
+    terms["near_lines"] = work["tiles"] * near * height
+    terms["near_line_words"] = work["tiles"] * near * height * np.ceil(line / WORD_BYTES)
+    return pd.DataFrame(terms, index=table.index, dtype=float)
+
+
+@cache
+def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int) -> Work:
+    activation, found = QType(act_bits, False, 1.0), []
+    for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
+        found = found or tiling.schemes(bits, activation, False)
+    scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
+    tile = scheme.tile(positions)
+    tiles = -(-positions // tile)
+    bare = scheme.cycles(0, 0, positions)
+    packing, sums = scheme.cycles(taps, 0, positions) - bare, scheme.cycles(0, outputs, positions) - bare
+    steps = scheme.cycles(taps, outputs, positions) - bare - packing - sums
+    return Work(tile == 1, tiles, tiles * tile, packing, sums, steps)

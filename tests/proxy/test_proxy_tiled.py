@@ -1,0 +1,62 @@
+"""Terms of the tiled kernels: by the scheme that codegen chooses, better on unseen shapes, and only where they are asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mico_runner import data, proxy
+from mico_runner.codegen import tiling
+from mico_runner.kernel_table import kernel_table
+from mico_runner.proxy.terms import physical_terms
+from mico_runner.quant.qgraph import QType
+
+bits = st.sampled_from([1, 2, 4, 8])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 64), st.integers(4, 64), st.integers(1, 12), st.sampled_from([1, 3, 5]), bits, bits)
+def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(channels, outputs, size, kernel, weight, act):
+    shape = {"in_channels": channels, "out_channels": outputs, "in_h": size + kernel - 1, "in_w": size + kernel - 1}
+    row = {"kind": "conv2d", **shape, "kernel_h": kernel, "kernel_w": kernel, "weight_bits": weight, "act_bits": act}
+    terms = physical_terms(kernel_table([row]), tiled=True)
+    assert (terms >= 0).all(axis=None)
+    taps, positions = channels * kernel**2, size**2
+    candidates = tiling.schemes(weight, QType(act, False, 1.0), False)
+    least = min(scheme.cycles(taps, outputs, positions) for scheme in candidates)
+    most_besides = max(
+        scheme.cycles(0, 0, positions) for scheme in candidates
+    )  # what preparing a patch takes in any case
+    parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")]
+    assert -1e-6 <= least - terms[parts].sum(axis=1)[0] <= most_besides
+    gathered = terms[["patches", "near_patches"]].sum(axis=1)[0]
+    assert gathered == (
+        0 if kernel == 1 and channels % 4 == 0 else terms[["positions", "narrow_positions"]].sum(axis=1)[0]
+    )
+
+
+@pytest.mark.parametrize(("kind", "least"), [("conv2d", 0.055), ("linear", 0.055)])
+def test_unseen_shapes_are_better_predicted_with_them(kind, least):
+    table = data.load_profile([f"vexriscv-full/{kind}"])
+    errors = [
+        proxy.validate(table, strategy="structural", params={"tiled": tiled}, protocols=["group_kfold"]).protocols
+        for tiled in (False, True)
+    ]
+    plain, tiled = (float(rows["mape"].iloc[0]) for rows in errors)
+    assert tiled < least < plain
+
+
+def test_a_model_with_them_is_the_same_after_saving(tmp_path):
+    table = data.load_profile(["vexriscv-full/linear", "vexriscv-full/max_pool2d"])
+    model = proxy.fit(table, strategy="hybrid", params={"tiled": True, "tune": False, "complete": False})
+    model.save(tmp_path)
+    np.testing.assert_array_equal(proxy.load(tmp_path).predict(table), model.predict(table))
+
+
+def test_other_kinds_and_other_settings_keep_their_terms():
+    table = data.load_profile(["vexriscv-full/depthwise"])
+    assert physical_terms(table, tiled=True).equals(physical_terms(table))
+    table = data.load_profile(["vexriscv-full/linear"])
+    assert "array_steps" in physical_terms(table) and "array_steps" not in physical_terms(table, tiled=True)
