@@ -12,7 +12,6 @@ from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
 from mico_runner.codegen.lowering import lower
-from mico_runner.codegen.packing import unpack_rows
 from mico_runner.codegen.tiling import Scheme, middle, requantisation, schemes, tiled
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 

@@ -15,7 +15,7 @@
 #define MICO_INLINE static inline __attribute__((always_inline))
 #define MICO_ALONE static __attribute__((noinline)) /* a function of its own keeps loops short and side by side in the cache */
 
-typedef uint32_t __attribute__((may_alias)) word; /* of bytes */
+typedef uint32_t __attribute__((may_alias)) four_bytes;
 
 enum { MOST_INPUT = 9 }; /* input rows under four output rows of a kernel of three at stride 2 */
 
@@ -206,7 +206,7 @@ MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_
         uint32_t w[MOST_INPUT];
 #pragma GCC unroll 9
         for (int i = 0; i < count; i++) {
-            w[i] = *(const word *)(const void *)(rows[i] + c);
+            w[i] = *(const four_bytes *)(const void *)(rows[i] + c);
             MICO_ORDER(w[i]);
         }
 #pragma GCC unroll 9
