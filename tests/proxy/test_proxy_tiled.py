@@ -30,7 +30,7 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(channels, out
         scheme.cycles(0, 0, positions) for scheme in candidates
     )  # what preparing a patch takes in any case
     parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")]
-    assert -1e-6 <= least - terms[parts].sum(axis=1)[0] <= most_besides
+    assert -1e-6 <= least - terms[parts].sum(axis=1)[0] <= most_besides + 1e-6
     gathered = terms[["patches", "near_patches"]].sum(axis=1)[0]
     assert gathered == (
         0 if kernel == 1 and channels % 4 == 0 else terms[["positions", "narrow_positions"]].sum(axis=1)[0]
