@@ -153,7 +153,7 @@ def test_which_layers_it_takes():
     pooled = net.pool("max_pool2d", "x", (2, 2), (2, 2))
     graph = net.done(net.conv(net.conv(pooled, 4, (1, 1), 5), 4, (1, 1), 4, groups=2))
     kernels = [call.kernel for call in lower(graph, tiles=True, dot_unit=True).calls]
-    assert kernels == ["max_pool2d_dot", "conv2d", "conv2d"]  # 5 bits, groups
+    assert kernels == ["max_pool2d_dot", "conv2d_tiled", "conv2d"]  # 5 bits, groups
     assert lower(graph, tiles=True).calls[0].kernel == "max_pool2d"
 
 

@@ -37,7 +37,7 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(channels, out
     )
 
 
-@pytest.mark.parametrize(("kind", "least"), [("conv2d", 0.055), ("linear", 0.055)])
+@pytest.mark.parametrize(("kind", "least"), [("conv2d", 0.07), ("linear", 0.055)])
 def test_unseen_shapes_are_better_predicted_with_them(kind, least):
     table = data.load_profile([f"vexriscv-full/{kind}"])
     errors = [

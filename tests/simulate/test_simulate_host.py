@@ -161,6 +161,7 @@ def test_single_layers_of_every_kind_run_and_are_timed(tmp_path):
         "max_pool2d": shape,
         "avg_pool2d": {**shape, "act_bits": 3},
         "add": {"in_channels": 4, "in_h": 6, "in_w": 5},
+        "requant": {"in_channels": 4, "in_h": 6, "in_w": 5},
         "linear": {"in_channels": 30, "out_channels": 7, "batch": 3, "weight_bits": 1},
     }
     assert set(layers) == set(KINDS)
