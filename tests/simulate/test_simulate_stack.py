@@ -46,7 +46,7 @@ def measured_and_bound(graphs, folder, on: str, core: str | None = None) -> tupl
 
 @each_machine
 def test_it_is_what_the_deepest_path_uses(tmp_path, on):
-    measured, worst = measured_and_bound([layer(groups=5, out_channels=5, weight_bits=3)], tmp_path, on)
+    measured, worst = measured_and_bound([layer(in_channels=6, groups=3, weight_bits=3)], tmp_path, on)
     assert worst.path[:3] == ("main", "forward_0", "conv2d_forward")
     assert worst.bytes - 16 <= measured <= worst.bytes  # a frame ends at 16 bytes
 
