@@ -113,6 +113,8 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
     scales = {"multiplier": np.ones(6, np.int32), "shift": np.ones(6, np.int32), "bias": np.zeros(6, np.int32)}
     node = QNode("l", "linear", ("x",), "y", {}, weight=weight, weight_bits=weight_bits, **scales)
     for scheme in schemes(weight_bits, QType(act_bits, False, 1.0), padded=False):
+        if not scheme.holds(taps):
+            continue
         with patch.object(Scheme, "cycles", lambda self, *size, name=scheme.name: self.name != name):
             layer = tiled(node, weight, QType(act_bits, False, 1.0), QType(8, False, 1.0), positions=1, padded=False)
         assert layer.scheme == scheme
