@@ -41,7 +41,8 @@ def depthwise(
     column_words = (together - lanes) * geometry["stride_h"] + (kernel_h - 1) * geometry["dilation_h"] + 1
     sum_words = -(-geometry["out_w"] * lanes // STORES) * STORES // lanes
     columns = geometry["in_w"] + 2 * geometry["pad_w"]
-    planes = planes_of(geometry, (kernel_h, kernel_w), together, columns * column_words)
+    rest = together // lanes * sum_words + kernel_h * kernel_w
+    planes = planes_of(geometry, (kernel_h, kernel_w), together, PLANES * columns * column_words + rest)
     members = {
         "together": together,
         "lanes": lanes,
@@ -52,7 +53,7 @@ def depthwise(
         "high": activation.qmax,
         "flip": FLIP if activation.signed else 0,
     }
-    return weights, members, planes * columns * column_words + together // lanes * sum_words + kernel_h * kernel_w
+    return weights, members, planes * columns * column_words + rest
 
 
 def planes_of(geometry: dict[str, int], kernel: tuple[int, int], together: int, words: int) -> int:
@@ -60,12 +61,12 @@ def planes_of(geometry: dict[str, int], kernel: tuple[int, int], together: int, 
 
     Args:
         together: output rows of a group.
-        words: of scratch per channel.
+        words: of scratch with four.
     """
     stride, row = geometry["stride_h"], geometry["in_w"] * geometry["in_c"]
     plain = kernel == (3, 3) and geometry["dilation_h"] * geometry["dilation_w"] == 1 and stride <= 2
     under = ((together - 1) * stride + kernel[0]) * row
-    fits = PLANES * words * WORD // 8 <= MOST_ROWS * row
+    fits = words * WORD // 8 <= MOST_ROWS * row
     return PLANES if plain and fits and geometry["in_c"] % PLANES == 0 and under > CACHE else 1
 
 
