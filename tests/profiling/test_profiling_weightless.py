@@ -8,6 +8,7 @@ import pytest
 from test_profiling_rtl import needs_rtl
 
 from mico_runner import codegen, data, hardware, profiling
+from mico_runner.data import catalog
 from mico_runner.kernel_table import SHAPE, STORED_BITS
 from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.simulate import rtl
@@ -65,7 +66,7 @@ def test_no_pool_of_the_model_zoo_is_in_the_shipped_profiles(kind):
     pools = {tuple(shape.get(key, 1) for key in keys) for shape in zoo}
     assert pools
     shipped = [
-        name for name in data.names("kernel_profile") if name.startswith("vexriscv-") and name.endswith(f"/{kind}")
+        name for name in catalog.names("kernel_profile") if name.startswith("vexriscv-") and name.endswith(f"/{kind}")
     ]
     assert {"vexriscv-full", "vexriscv-fullcfu"} <= {name.split("/")[0] for name in shipped}
     for name in shipped:
