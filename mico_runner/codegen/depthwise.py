@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from mico_runner.codegen.packing import WORD
+from mico_runner.codegen.placement import CACHE
 from mico_runner.codegen.program import Weights
 from mico_runner.codegen.tiling import requantisation
 from mico_runner.quant.qgraph import QNode, QType
 
 LANES = (4, 2, 1)  # output rows in a word, the best first
 PLANES, MOST_ROWS = 4, 2  # channels gathered at a time, if they take no more scratch than these rows of the input
-CACHE = 4096  # bytes: the data cache of VexRiscv Full
 STORES = 4  # outputs requantised at a time
 FLIP = 0x80  # makes codes of signed bytes
 

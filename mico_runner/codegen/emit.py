@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from mico_runner.codegen.placement import places
 from mico_runner.codegen.program import Call, Program, shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
@@ -79,7 +80,7 @@ def build_files(programs: Sequence[Program], name: str, core: str | None = None)
         file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=_units(programs), core=core, **flags)
         for file in ("Makefile", "CMakeLists.txt")
     }
-    bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, most_layers=layers)
+    bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, places=places(programs), most_layers=layers)
     return {**build, "boards/bare.c": bare, "network.json": json.dumps(content, indent=1) + "\n"}
 
 

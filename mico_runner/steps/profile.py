@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Profile(Step):
     """Make a kernel-latency profile with the project's own simulator or on this machine."""
 
-    VERSION = 3
+    VERSION = 4
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner import hardware

@@ -15,6 +15,14 @@ void mico_layer_hook(int layer);
 #define MICO_LAYER_HOOK(i) ((void)0)
 #endif
 
+/* A constant of a call. With -DMICO_PLACED those of a call lie together and it is known where, so that boards/bare.c can keep what is
+ * read again and again from evicting each other from a small cache. */
+#ifdef MICO_PLACED
+#define MICO_CONSTANT(call) __attribute__((section(".rodata.mico." #call)))
+#else
+#define MICO_CONSTANT(call)
+#endif
+
 /* Requantisation shifts negative int64_t: the compiler must do it arithmetically (all our targets' do). */
 typedef char mico_assert_arithmetic_shift[((int64_t)-1 >> 1) == -1 ? 1 : -1];
 

@@ -10,7 +10,7 @@
 #define BOARD_CLOCK (*(const volatile uint32_t *)0x40028018u) /* ticks of 40 ns */
 #define BOARD_STACK                                           /* reports traps and the stack's use */
 
-#define BOARD_ALIGNMENT 4 /* the arena's */
+#define BOARD_CACHE 0 /* bytes of a direct-mapped data cache: none */
 
 static inline void board_put(uint32_t word)
 {

@@ -8,7 +8,7 @@
 #define BOARD_INPUT_BYTES (*(const volatile uint32_t *)0xf000000cu)
 #define BOARD_CLOCK (*(const volatile uint32_t *)0xf0000008u) /* cycles */
 
-#define BOARD_ALIGNMENT 4096 /* the arena's: the size of the largest data cache, so that what evicts what does not depend on the program's length */
+#define BOARD_CACHE 4096 /* bytes of a direct-mapped data cache, of the core that has the largest */
 
 static inline void board_put(uint32_t word)
 {

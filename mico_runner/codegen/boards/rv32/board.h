@@ -16,7 +16,7 @@ static inline uint32_t board_clock(void)
     return count;
 }
 
-#define BOARD_ALIGNMENT 4 /* the arena's */
+#define BOARD_CACHE 0 /* bytes of a direct-mapped data cache: none */
 
 static inline void board_put(uint32_t word)
 {
