@@ -325,35 +325,22 @@ static __attribute__((noinline)) void store_bytes(void *to, int32_t positions, i
     }
 }
 
-static __attribute__((noinline)) const uint32_t *multiply_some(const uint32_t *w, int32_t words)
-{
-    return multiply(w, words);
-}
-
 /* `channels` channels, whose weights are at w, of the tile's positions, to y. While a group is multiplied, the one before is stored. */
 static __attribute__((noinline)) void multiply_tile(const mico_conv2d_dot_t *p, const uint32_t *w, int32_t channels,
                                                     int32_t positions, uint8_t *y)
 {
-    const int32_t words = p->weights.row_words, group = 4 * words, step = p->out_c, rest = channels & 3;
+    const int32_t words = p->weights.row_words, step = p->out_c;
     const int32_t bytes = p->output.type == MICO_S32 ? 16 : 4; /* of a group */
     void (*const store)(void *, int32_t, int32_t, int32_t) = bytes == 16 ? store_words : store_bytes;
-    int32_t groups = channels >> 2;
+    int32_t count = channels < 4 ? channels : 4;
 
-    if (groups > 0) {
-        w = multiply_some(w, group);
-        while (--groups > 0) {
-            w = multiply(w, group);
-            store(y, positions, step, 4);
-            y += bytes;
-        }
-        multiply_some(w, rest * words);
+    w = multiply(w, count * words);
+    for (channels -= count; channels > 0; channels -= count, y += bytes) {
+        count = channels < 4 ? channels : 4;
+        w = multiply(w, count * words);
         store(y, positions, step, 4);
-        y += bytes;
-    } else {
-        multiply_some(w, rest * words);
     }
-    if (rest != 0)
-        store(y, positions, step, rest);
+    store(y, positions, step, count);
 }
 
 void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
