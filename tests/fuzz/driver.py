@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 
-from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGET, BOARDS, KERNELS, RV32_CFLAGS, RV32_TARGET, SHARED
+from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGET, BOARDS, KERNELS, RV32_CFLAGS, RV32_TARGET, kernel_files
 from mico_runner.codegen.program import Call
 from mico_runner.errors import StepSkipped
 from mico_runner.simulate import host, program, qemu, rtl
@@ -39,9 +39,8 @@ class Function(NamedTuple):
 
     @classmethod
     def of(cls, call: Call) -> Function:
-        units = ("mico", f"mico_{call.kernel}", *SHARED.get(call.kernel, []), *call.units)
         shape = (call.weights is not None, len(call.inputs), bool(call.scratch_bytes))
-        return cls(call.function, call.kernel, units, tuple(_members(call)), *shape)
+        return cls(call.function, call.kernel, call.units, tuple(_members(call)), *shape)
 
 
 def run(cases: Sequence[Case], functions: Sequence[Function], target: str, folder: Path) -> list[np.ndarray]:
@@ -70,7 +69,6 @@ def run(cases: Sequence[Case], functions: Sequence[Function], target: str, folde
 
 
 def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
-    units = sorted({unit for f in functions for unit in f.units})
     headers = sorted({f"mico_{f.kernel}.h" for f in functions})
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
         (HERE / "driver.c.j2").read_text(encoding="utf-8")
@@ -81,7 +79,8 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
         return home / "done"
     home.mkdir(parents=True, exist_ok=True)
     (home / "driver.c").write_text(text, encoding="utf-8")
-    sources = [str(home / "driver.c"), *(str(KERNELS / f"{u}.c") for u in units if (KERNELS / f"{u}.c").is_file())]
+    kernels = kernel_files({unit for f in functions for unit in f.units})
+    sources = [str(home / "driver.c"), *(str(path) for path in kernels if path.suffix == ".c")]
     include, out = f"-I{KERNELS}", ["-o", str(home / "binary")]
     if target in HOSTS:
         if target == "avx2" and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
