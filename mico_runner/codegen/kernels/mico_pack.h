@@ -2,22 +2,7 @@
 #ifndef MICO_PACK_H
 #define MICO_PACK_H
 
-#include "mico_order.h"
-
-/* Four taps at four positions, uint32_t (4,), become four positions with four taps each. */
-MICO_INLINE void mico_turn(const uint32_t *taps, uint32_t *to)
-{
-    const uint32_t mask = 0x00ff00ffu, low = 0xffffu;
-    const uint32_t a = taps[0], b = taps[1], c = taps[2], d = taps[3];
-    uint32_t b_up = (b & mask) << 8, d_up = (d & mask) << 8, a_down = a >> 8, c_down = c >> 8;
-    const uint32_t even = (a & mask) | b_up, odd = (a_down & mask) | (b & ~mask);
-    const uint32_t even_high = (c & mask) | d_up, odd_high = (c_down & mask) | (d & ~mask);
-
-    to[0] = (even & low) | even_high << 16;
-    to[1] = (odd & low) | odd_high << 16;
-    to[2] = even >> 16 | (even_high & ~low);
-    to[3] = odd >> 16 | (odd_high & ~low);
-}
+#include "mico_turn.h"
 
 /* From sums of positions 0 and 2 in halves of a word, and of 1 and 3. */
 MICO_INLINE void mico_sums(uint32_t even, uint32_t odd, uint32_t *sums)
