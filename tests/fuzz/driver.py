@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,16 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 
-from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGET, BOARDS, KERNELS, RV32_CFLAGS, RV32_TARGET, kernel_files
+from mico_runner.codegen.emit import (
+    ARM_CFLAGS,
+    ARM_TARGET,
+    BOARDS,
+    KERNELS,
+    RV32_CFLAGS,
+    RV32_TARGET,
+    WARNINGS,
+    kernel_files,
+)
 from mico_runner.codegen.program import Call
 from mico_runner.errors import StepSkipped
 from mico_runner.simulate import host, program, qemu, rtl
@@ -85,7 +95,22 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
     if target in HOSTS:
         if target == "avx2" and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
             raise StepSkipped("this processor has no AVX2")
-        command = ["gcc", *host.SANITIZE.split(), *HOSTS[target].split(), include, f"-I{HERE / 'host'}", *sources, *out]
+        flags = [*host.SANITIZE.split(), *HOSTS[target].split()]
+        objects = [str(home / f"{Path(source).stem}.o") for source in sources]
+        for source, made in zip(sources, objects, strict=True):
+            one = [
+                os.environ.get("CC", "gcc"),
+                *WARNINGS.split(),
+                *flags,
+                include,
+                f"-I{HERE / 'host'}",
+                "-c",
+                "-o",
+                made,
+                source,
+            ]
+            program.checked(one, "gcc", program.BUILD_TIMEOUT_S)
+        command = ["gcc", *flags, *objects, *out]
     else:
         board = "rtl" if target in rtl.CORES else qemu.MACHINES[target].folder
         arm = board == "cortex-m"
