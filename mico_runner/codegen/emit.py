@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ RV32_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -fno-schedu
 ARM_TARGET = "-mcpu=cortex-m3 -mthumb"
 ARM_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -ffunction-sections"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
-SHARED = {"max_pool2d": ["mico_pool"], "avg_pool2d": ["mico_pool"]}  # kernel -> further files that it includes
 BUNDLE = "networks"  # the program of `generate_networks`
 _LINE = 8  # numbers per line of a table
+_INCLUDE = re.compile(r'^#include "(mico\w*)\.h"', re.MULTILINE)
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -77,7 +78,7 @@ def build_files(programs: Sequence[Program], name: str, core: str | None = None)
     }
     content = {"name": name, "networks": [description(p) for p in programs]}
     build = {
-        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=_units(programs), core=core, **flags)
+        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=_sources(programs), core=core, **flags)
         for file in ("Makefile", "CMakeLists.txt")
     }
     bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, places=places(programs), most_layers=layers)
@@ -86,10 +87,8 @@ def build_files(programs: Sequence[Program], name: str, core: str | None = None)
 
 def copy_kernels(programs: Sequence[Program], folder: Path) -> None:
     """Copy the C of the kernels that the programs call, and what they share, into `folder`."""
-    for unit in _kernel_units(programs):
-        for source in (KERNELS / f"{unit}.h", KERNELS / f"{unit}.c"):
-            if source.is_file():  # mico_pool is a header alone
-                shutil.copyfile(source, folder / source.name)
+    for source in kernel_files(_units(programs)):
+        shutil.copyfile(source, folder / source.name)
 
 
 def copy_boards(folder: Path) -> None:
@@ -122,18 +121,26 @@ def description(program: Program) -> dict[str, Any]:
     }
 
 
-def _kernel_units(programs: Sequence[Program]) -> list[str]:
-    """Names of the kernels' files without suffix."""
-    kernels = {call.kernel for program in programs for call in program.calls}
-    shared = {unit for kernel in kernels for unit in SHARED.get(kernel, [])}
-    shared |= {unit for program in programs for call in program.calls for unit in call.units}
-    return sorted({"mico", *(f"mico_{kernel}" for kernel in kernels), *shared})
+def kernel_files(units: Iterable[str]) -> list[Path]:
+    """Headers and sources of these names, and of all that they include."""
+    due, found = {"mico", *units}, set()
+    while due:
+        paths = {KERNELS / f"{unit}{suffix}" for unit in due for suffix in (".h", ".c")} - found
+        new = {path for path in paths if path.is_file()}  # some are a header alone
+        due = {name for path in new for name in _INCLUDE.findall(path.read_text(encoding="utf-8"))}
+        found |= new
+    return sorted(found)
 
 
-def _units(programs: Sequence[Program]) -> list[str]:
+def _units(programs: Sequence[Program]) -> set[str]:
+    """Names of the files of the kernels that are called, without suffix."""
+    return {unit for program in programs for call in program.calls for unit in call.units}
+
+
+def _sources(programs: Sequence[Program]) -> list[str]:
     """Names of all C files without suffix, `main` left out: networks, tables, kernels."""
     networks = [unit for p in programs for unit in (p.name, f"{p.name}_weights")]
-    return [*networks, *(u for u in _kernel_units(programs) if (KERNELS / f"{u}.c").is_file())]
+    return [*networks, *(path.stem for path in kernel_files(_units(programs)) if path.suffix == ".c")]
 
 
 def _render(template: str, program: Program, title: str) -> str:

@@ -131,10 +131,9 @@ class Lowering:
             "middle": _middle(fields),
             "in_place": int(layer.whole_words(fields)),
         }
-        units = ("mico_tile", layer.scheme.unit)
         more = {
             "variant": layer.scheme.name,
-            "units": units,
+            "unit": layer.scheme.unit,
             "scratch_words": layer.scratch_words + layer.four_words(fields),
         }
         self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
@@ -162,8 +161,7 @@ class Lowering:
         modes = layer.modes | output_mode(output.type.is_sign)
         sizes = {"modes": modes, "patch_words": layer.patch_words, "positions": layer.positions}
         sizes["together"] = together(fields)
-        more = {"units": ("mico_dot",), "scratch_words": 0}
-        self.emit(node.name, "conv2d_dot", [source], output, {**fields, **sizes}, layer.weights, **more)
+        self.emit(node.name, "conv2d_dot", [source], output, {**fields, **sizes}, layer.weights, scratch_words=0)
         return True
 
     def permute(self, name: str, node: str, source: Buffer, target: Buffer, rows: int) -> None:

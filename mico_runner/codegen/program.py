@@ -115,12 +115,17 @@ class Call:
     fields: dict[str, Any]
     weights: Weights | None = None
     variant: str = ""  # scheme of a tiled kernel
-    units: tuple[str, ...] = ()  # files of kernels that it needs besides its own
+    unit: str = ""  # file of a tiled kernel, whose header is `mico_<kernel>.h`
     scratch_words: int | None = None  # of a tiled kernel
 
     @property
     def function(self) -> str:
         return f"mico_conv2d_{self.variant}" if self.variant else f"mico_{self.kernel}"
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Files with its struct and its function, without suffix."""
+        return (f"mico_{self.kernel}", self.unit) if self.unit else (f"mico_{self.kernel}",)
 
     @property
     def scratch_bytes(self) -> int:

@@ -100,7 +100,7 @@ def parts(graph: QGraph, x: np.ndarray) -> tuple[int, int]:
             str(board / "link.ld"),
         ]
         folders = [f"-I{path}" for path in (work, emit.KERNELS, board)]
-        sources = [str(board / "start.S"), str(PRODUCT), str(emit.KERNELS / "mico_tile.c")]
+        sources = [str(board / "start.S"), str(PRODUCT), str(emit.KERNELS / "mico_gather.c")]
         program.checked([rtl.GCC, *flags, *folders, "-o", str(work / "elf"), *sources, "-lgcc"], "gcc", 100)
         program.checked([rtl.OBJCOPY, "-O", "binary", str(work / "elf"), str(work / "bin")], "objcopy", 100)
         (work / "in").write_bytes(b"")

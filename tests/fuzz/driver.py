@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,16 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 
-from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGET, BOARDS, KERNELS, RV32_CFLAGS, RV32_TARGET, SHARED
+from mico_runner.codegen.emit import (
+    ARM_CFLAGS,
+    ARM_TARGET,
+    BOARDS,
+    KERNELS,
+    RV32_CFLAGS,
+    RV32_TARGET,
+    WARNINGS,
+    kernel_files,
+)
 from mico_runner.codegen.program import Call
 from mico_runner.errors import StepSkipped
 from mico_runner.simulate import host, program, qemu, rtl
@@ -39,9 +49,8 @@ class Function(NamedTuple):
 
     @classmethod
     def of(cls, call: Call) -> Function:
-        units = ("mico", f"mico_{call.kernel}", *SHARED.get(call.kernel, []), *call.units)
         shape = (call.weights is not None, len(call.inputs), bool(call.scratch_bytes))
-        return cls(call.function, call.kernel, units, tuple(_members(call)), *shape)
+        return cls(call.function, call.kernel, call.units, tuple(_members(call)), *shape)
 
 
 def run(cases: Sequence[Case], functions: Sequence[Function], target: str, folder: Path) -> list[np.ndarray]:
@@ -70,7 +79,6 @@ def run(cases: Sequence[Case], functions: Sequence[Function], target: str, folde
 
 
 def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
-    units = sorted({unit for f in functions for unit in f.units})
     headers = sorted({f"mico_{f.kernel}.h" for f in functions})
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
         (HERE / "driver.c.j2").read_text(encoding="utf-8")
@@ -81,12 +89,28 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
         return home / "done"
     home.mkdir(parents=True, exist_ok=True)
     (home / "driver.c").write_text(text, encoding="utf-8")
-    sources = [str(home / "driver.c"), *(str(KERNELS / f"{u}.c") for u in units if (KERNELS / f"{u}.c").is_file())]
+    kernels = kernel_files({unit for f in functions for unit in f.units})
+    sources = [str(home / "driver.c"), *(str(path) for path in kernels if path.suffix == ".c")]
     include, out = f"-I{KERNELS}", ["-o", str(home / "binary")]
     if target in HOSTS:
         if target == "avx2" and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
             raise StepSkipped("this processor has no AVX2")
-        command = ["gcc", *host.SANITIZE.split(), *HOSTS[target].split(), include, f"-I{HERE / 'host'}", *sources, *out]
+        flags = [*host.SANITIZE.split(), *HOSTS[target].split()]
+        objects = [str(home / f"{Path(source).stem}.o") for source in sources]
+        for source, made in zip(sources, objects, strict=True):
+            one = [
+                os.environ.get("CC", "gcc"),
+                *WARNINGS.split(),
+                *flags,
+                include,
+                f"-I{HERE / 'host'}",
+                "-c",
+                "-o",
+                made,
+                source,
+            ]
+            program.checked(one, "gcc", program.BUILD_TIMEOUT_S)
+        command = ["gcc", *flags, *objects, *out]
     else:
         board = "rtl" if target in rtl.CORES else qemu.MACHINES[target].folder
         arm = board == "cortex-m"

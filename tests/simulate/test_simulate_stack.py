@@ -32,8 +32,9 @@ needs_gcc = pytest.mark.skipif(shutil.which(RISCV) is None, reason=f"needs {RISC
 
 
 def layer(**changes):
-    shape = {"in_channels": 5, "out_channels": 6, "in_h": 7, "in_w": 6, "kernel_h": 3, "kernel_w": 2}
-    return single_layer("conv2d", **{**shape, **changes}, rng=np.random.default_rng(0))
+    shape = {"kind": "conv2d", "in_channels": 5, "in_h": 7, "in_w": 6, "kernel_h": 3, "kernel_w": 2}
+    outputs = {} if "kind" in changes else {"out_channels": 6}
+    return single_layer(**{**shape, **outputs, **changes}, rng=np.random.default_rng(0))
 
 
 def measured_and_bound(graphs, folder, on: str, core: str | None = None) -> tuple[int, stack.Bound]:
@@ -48,6 +49,17 @@ def measured_and_bound(graphs, folder, on: str, core: str | None = None) -> tupl
 def test_it_is_what_the_deepest_path_uses(tmp_path, on):
     measured, worst = measured_and_bound([layer(in_channels=6, groups=3, weight_bits=3)], tmp_path, on)
     assert worst.path[:3] == ("main", "forward_0", "conv2d_forward")
+    assert worst.bytes - 16 <= measured <= worst.bytes  # a frame ends at 16 bytes
+
+
+@each_machine
+def test_it_is_what_the_deepest_of_the_depthwise_kernels_uses(tmp_path, on):
+    """The deepest one with four rows in a word on RV32IM, with two on Cortex-M3."""
+    shape = {"kind": "depthwise", "in_channels": 64, "in_h": 18, "in_w": 18, "kernel_w": 3, "weight_bits": 3}
+    graphs = [layer(**shape, act_bits=2), layer(**shape, act_bits=8, stride=3)]
+    named = [replace(graph, name=f"n{i}") for i, graph in enumerate(graphs)]
+    measured, worst = measured_and_bound(named, tmp_path, on)
+    assert "mico_depthwise" in worst.path
     assert worst.bytes - 16 <= measured <= worst.bytes  # a frame ends at 16 bytes
 
 

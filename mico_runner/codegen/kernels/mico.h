@@ -23,6 +23,8 @@ void mico_layer_hook(int layer);
 #define MICO_CONSTANT(call)
 #endif
 
+#define MICO_INLINE static inline __attribute__((always_inline))
+
 /* Requantisation shifts negative int64_t: the compiler must do it arithmetically (all our targets' do). */
 typedef char mico_assert_arithmetic_shift[((int64_t)-1 >> 1) == -1 ? 1 : -1];
 

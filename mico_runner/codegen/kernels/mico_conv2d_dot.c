@@ -6,8 +6,6 @@
 
 #include "mico_dot.h"
 
-#define MICO_INLINE static inline __attribute__((always_inline))
-
 /* An aligned word that holds at least one byte of the array begin .. end - 1. A machine with sanitizers is given no other byte. */
 MICO_INLINE uint32_t word_at(const void *at, const uint8_t *begin, const uint8_t *end)
 {

@@ -15,8 +15,6 @@
 #include <immintrin.h>
 #endif
 
-#define MICO_INLINE static inline __attribute__((always_inline))
-
 enum {
     LANES = 16,
     SHORT = 16, /* bytes */

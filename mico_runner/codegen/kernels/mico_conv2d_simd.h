@@ -13,7 +13,7 @@ typedef struct {
     int32_t pad_h, pad_w;
     int32_t dilation_h, dilation_w;
     int32_t flip; /* 1: signed activations, read as x + 128; the bias makes up for it */
-    int32_t high_word; /* 1: multiplier and shift are those of mico_tile.h, which need only the product's high word */
+    int32_t high_word; /* 1: multiplier and shift are those of mico_requantise.h, which need only the product's high word */
     mico_range output;
     mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) in blocks, see mico_conv2d_simd.c; 1, 2, 4 or 8 bits */
 } mico_conv2d_simd_t;

@@ -19,7 +19,7 @@ typedef struct {
     int32_t middle;      /* 2 * output.max + 1; of signed bits 1 */
     mico_range output;
     mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the scheme's order; bias with the constant
-                           terms; multiplier and shift as mico_scaled takes them (mico_tile.h) */
+                           terms; multiplier and shift of mico_requantise.h */
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)

@@ -6,16 +6,11 @@
  * Cycles do not depend on the data. */
 #include "mico_depthwise.h"
 
-/* As in mico_tile.h: keeps a value in a register and the code before it before the code after it. */
-#ifdef __riscv
-#define MICO_ORDER(value) __asm__ volatile("" : "+r"(value))
-#else
-#define MICO_ORDER(value) ((void)0)
-#endif
-#define MICO_INLINE static inline __attribute__((always_inline))
-#define MICO_ALONE static __attribute__((noinline)) /* a function of its own keeps loops short and side by side in the cache */
+#include "mico_order.h"
+#include "mico_requantise.h"
+#include "mico_turn.h"
 
-typedef uint32_t __attribute__((may_alias)) four_bytes;
+#define MICO_ALONE static __attribute__((noinline)) /* a function of its own keeps loops short and side by side in the cache */
 
 enum { MOST_INPUT = 9 }; /* input rows under four output rows of a kernel of three at stride 2 */
 
@@ -153,46 +148,6 @@ MICO_INLINE void gather(const uint8_t *const *rows, const uint32_t *masks, uint3
     }
 }
 
-/* The words of four channels side by side, from words of four channels each: `a` to `d` are rows, of which `lanes` are used. */
-MICO_INLINE void turn(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t *to, const int32_t plane, const int lanes)
-{
-    const uint32_t mask = 0x00ff00ffu, low = lanes == 1 ? 0xffu : 0xffffu;
-    uint32_t a_down = a >> 8, c_down = c >> 8;
-    MICO_ORDER(a_down);
-    MICO_ORDER(c_down);
-    a &= mask; /* channels 0 and 2 */
-    a_down &= mask; /* 1 and 3 */
-    if (lanes == 4) {
-        uint32_t b_up = (b & mask) << 8, d_up = (d & mask) << 8;
-        MICO_ORDER(b_up);
-        MICO_ORDER(d_up);
-        a |= b_up;
-        a_down |= b & ~mask;
-        c = (c & mask) | d_up;
-        c_down = (c_down & mask) | (d & ~mask);
-    } else if (lanes == 2) {
-        c = b & mask;
-        c_down = b >> 8 & mask;
-    }
-    uint32_t first = a & low, second = a_down & low, third = a >> 16, fourth = a_down >> 16;
-    if (lanes > 1) {
-        uint32_t c_up = c << 16, c_down_up = c_down << 16;
-        MICO_ORDER(c_up);
-        MICO_ORDER(c_down_up);
-        first |= c_up;
-        second |= c_down_up;
-        third |= c & ~low;
-        fourth |= c_down & ~low;
-    }
-    to[0] = first;
-    to += plane;
-    to[0] = second;
-    to += plane;
-    to[0] = third;
-    to += plane;
-    to[0] = fourth;
-}
-
 /* gather() of four channels at a time, whose columns are `plane` words apart: a cache line of x is read a quarter as often.
  * inside: all ones for each input row that there is, else 0; flip: of four bytes. */
 MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_row, uint32_t flip, int32_t c, int32_t channels,
@@ -206,7 +161,7 @@ MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_
         uint32_t w[MOST_INPUT];
 #pragma GCC unroll 9
         for (int i = 0; i < count; i++) {
-            w[i] = *(const four_bytes *)(const void *)(rows[i] + c);
+            w[i] = *(const mico_word *)(const void *)(rows[i] + c);
             MICO_ORDER(w[i]);
         }
 #pragma GCC unroll 9
@@ -214,9 +169,11 @@ MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_
             w[i] = (w[i] & inside_row[i]) ^ flip;
 #pragma GCC unroll 9
         for (int i = 0; i < words; i++) {
-            const int j = i + stride, k = j + stride, l = k + stride;
-            turn(w[i], lanes > 1 ? w[j < count ? j : 0] : 0u, lanes > 2 ? w[k < count ? k : 0] : 0u, lanes > 2 ? w[l < count ? l : 0] : 0u,
-                 to + i, plane, lanes);
+            const int j = i + stride, k = j + stride, l = k + stride; /* rows of a word's lanes */
+            if (lanes == 4)
+                mico_turn_words(w[i], w[j < count ? j : 0], w[k < count ? k : 0], w[l < count ? l : 0], to + i, plane);
+            else
+                mico_turn_words(w[i], 0, lanes == 2 ? w[j < count ? j : 0] : 0u, 0, to + i, plane);
         }
     }
 }
@@ -330,27 +287,13 @@ MICO_ALONE void sums_any(const mico_depthwise_t *p, const uint32_t *columns, int
     }
 }
 
-/* Sums of channel c at output rows from oy on to y, four at a time; `less` is what a sum has too much. Requantisation is that of
- * mico_tile.h: the high word of one product, and no branch. */
-#define MICO_EACH(statement)                                                                                           \
-    for (int32_t i = 0; i < 4; i++) {                                                                                  \
-        statement;                                                                                                     \
-        MICO_ORDER(r[i]);                                                                                              \
-    }
-#define MICO_POSITIVE                                                                                                  \
-    for (int32_t i = 0; i < 4; i++) {                                                                                  \
-        more[i] = r[i] > 0;                                                                                            \
-        MICO_ORDER(more[i]); /* or the compiler makes a branch of it */                                                \
-    }                                                                                                                  \
-    MICO_EACH(r[i] *= more[i])
+/* Sums of channel c at output rows from oy on to y, four at a time; `less` is what a sum has too much. */
 MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t less, uint8_t *y,
                        const int lanes)
 {
     const int32_t low = p->output.min, span = p->output.max - low, wide = p->output.type == MICO_S32;
-    const int32_t multiplier = p->weights.multiplier[c], shift = p->weights.shift[c];
-    const int32_t factor = multiplier & ~31, left = multiplier & 31;
-    const int32_t middle = (p->middle << (shift - 1)) - 1;
-    const uint32_t bias = (uint32_t)p->weights.bias[c] - less;
+    const int32_t multiplier = p->weights.multiplier[c], shift = p->weights.shift[c], middle = p->middle;
+    const int32_t bias = (int32_t)((uint32_t)p->weights.bias[c] - less);
     const int32_t element = wide ? 4 : 1, column = p->channels * element, width = p->out_w * column;
     const int32_t positions = 4 / lanes; /* of each of the `lanes` rows */
     uint8_t *start = y + oy * width + c * element;
@@ -360,21 +303,13 @@ MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t
         uint8_t *to = start;
 
         for (int32_t left_over = p->out_w; left_over > 0; left_over -= positions, from += positions) {
-            int32_t r[4], more[4];
+            int32_t r[4];
             for (int32_t i = 0; i < 4; i++) {
                 const uint32_t word = from[i / lanes] >> 32 / lanes % 32 * (i % lanes);
                 r[i] = (int32_t)(lanes == 4 ? word & 0xffu : lanes == 2 ? word & 0xffffu : word);
                 MICO_ORDER(r[i]);
             }
-            MICO_EACH(r[i] = (int32_t)(bias + (uint32_t)r[i]))
-            MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] << left))
-            MICO_EACH(r[i] = (int32_t)((int64_t)r[i] * factor >> 32))
-            MICO_EACH(r[i] = middle - r[i])
-            MICO_EACH(r[i] >>= shift)
-            MICO_POSITIVE
-            MICO_EACH(r[i] = span - r[i])
-            MICO_POSITIVE
-            MICO_EACH(r[i] += low)
+            mico_requantise(r, bias, multiplier, shift, middle, low, span);
             for (int32_t i = 0; i < 4; i += lanes, to += column) {
                 uint8_t *at = to;
                 if (i > 0 && left_over <= i / lanes)
@@ -391,12 +326,21 @@ MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t
     }
 }
 
-/* All rows, channel by channel. The code of one layer is one function, whose parts do not evict each other from a small cache. */
-MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t *y, uint32_t *scratch, const int lanes,
+MICO_ALONE void store_any(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t less, uint8_t *y)
+{
+    switch (p->lanes) {
+    case 4: store(p, c, oy, count, sums, less, y, 4); break;
+    case 2: store(p, c, oy, count, sums, less, y, 2); break;
+    default: store(p, c, oy, count, sums, less, y, 1); break;
+    }
+}
+
+/* All rows, channel by channel: of any kernel, of `nine` taps (3 x 3 without dilation), and of these `four` channels at a time. The code
+ * of one layer is one function, whose parts do not evict each other from a small cache. */
+MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t *y, uint32_t *scratch, const int lanes, const int nine,
                            const int four)
 {
     const int32_t columns = (p->in_w + 2 * p->pad_w) * p->column_words;
-    const int nine = p->kernel_h == 3 && p->kernel_w == 3 && p->dilation_h == 1 && p->dilation_w == 1;
     const uint32_t flip = in_each((uint32_t)p->flip, lanes);
     uint32_t *const inner = scratch + p->pad_w * p->column_words, *const sums = scratch + p->planes * columns;
     int32_t *const weights = (int32_t *)(sums + p->together / lanes * p->sum_words);
@@ -450,31 +394,36 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
                 gather(rows, 0, 0, c, p->channels, p->in_w, inner, lanes, 2);
             else
                 gather(rows, masks, flip, c, p->channels, p->in_w, inner, lanes, 2);
-            if (nine)
+            if (nine) {
                 sums_nine(p, inputs, count, weights, start, sums, lanes);
-            else
+                store(p, c, oy, count, sums, less, y, lanes);
+            } else {
                 sums_any(p, inputs, count, weights, start, sums);
-            store(p, c, oy, count, sums, less, y, lanes);
+                store_any(p, c, oy, count, sums, less, y);
+            }
         }
     }
 }
 
-#define MICO_DEPTHWISE(name, lanes, four)                                                                              \
+#define MICO_DEPTHWISE(name, lanes, nine, four)                                                                        \
     MICO_ALONE void name(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)                         \
     {                                                                                                                  \
-        depthwise(p, x, y, scratch, lanes, four);                                                                      \
+        depthwise(p, x, y, scratch, lanes, nine, four);                                                                \
     }
-MICO_DEPTHWISE(depthwise_1, 1, 0)
-MICO_DEPTHWISE(depthwise_2, 2, 0)
-MICO_DEPTHWISE(depthwise_4, 4, 0)
-MICO_DEPTHWISE(planes_1, 1, 1)
-MICO_DEPTHWISE(planes_2, 2, 1)
-MICO_DEPTHWISE(planes_4, 4, 1)
+MICO_DEPTHWISE(any, p->lanes, 0, 0)
+MICO_DEPTHWISE(nine_1, 1, 1, 0)
+MICO_DEPTHWISE(nine_2, 2, 1, 0)
+MICO_DEPTHWISE(nine_4, 4, 1, 0)
+MICO_DEPTHWISE(planes_1, 1, 1, 1)
+MICO_DEPTHWISE(planes_2, 2, 1, 1)
+MICO_DEPTHWISE(planes_4, 4, 1, 1)
 
 void mico_depthwise(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)
 {
     if (p->planes == 4 && ((uintptr_t)x & 3u) == 0u) /* the caller's buffer need not be aligned */
         (p->lanes == 4 ? planes_4 : p->lanes == 2 ? planes_2 : planes_1)(p, x, y, scratch);
+    else if (p->kernel_h == 3 && p->kernel_w == 3 && p->dilation_h == 1 && p->dilation_w == 1)
+        (p->lanes == 4 ? nine_4 : p->lanes == 2 ? nine_2 : nine_1)(p, x, y, scratch);
     else
-        (p->lanes == 4 ? depthwise_4 : p->lanes == 2 ? depthwise_2 : depthwise_1)(p, x, y, scratch);
+        any(p, x, y, scratch);
 }

@@ -15,8 +15,7 @@ def max_pool2d(lowering: Lowering, node: QNode) -> None:
     fields = {"window": window(node, source, output)}
     if lowering.dot_unit and source.tag == output.tag != "MICO_S32":
         fields["is_signed"] = int(source.tag == "MICO_S8")
-        units = ("mico_dot", "mico_pool")
-        lowering.emit(node.name, "max_pool2d_dot", [source], output, fields, units=units)
+        lowering.emit(node.name, "max_pool2d_dot", [source], output, fields)
         return
     fields = {**fields, "input": source.tag, "output": output.tag}
     lowering.emit(node.name, "max_pool2d", [source], output, fields)

@@ -1,4 +1,4 @@
-#include "mico_tile.h"
+#include "mico_gather.h"
 
 void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row)
 {

@@ -1,0 +1,188 @@
+/* The taps of patches, from the image: what lies under one output, or under four side by side, with zeros outside the image. */
+#ifndef MICO_GATHER_H
+#define MICO_GATHER_H
+
+#include "mico_conv2d_tiled.h"
+#include "mico_order.h"
+
+/* Copy n bytes, in pieces of `size` bytes at most, of which n and the addresses are multiples. */
+MICO_INLINE void mico_copy(uint8_t *to, const uint8_t *from, int32_t n, const int size)
+{
+#define MICO_MOVE(type)                                                                                                \
+    {                                                                                                                  \
+        type *t = (type *)(void *)to;                                                                                  \
+        const type *f = (const type *)(const void *)from;                                                              \
+        for (n /= (int32_t)sizeof(type); n >= 4; n -= 4, t += 4, f += 4) { /* four loads, then four stores: no waiting */ \
+            const type a = f[0], b = f[1], c = f[2], d = f[3];                                                         \
+            t[0] = a;                                                                                                  \
+            t[1] = b;                                                                                                  \
+            t[2] = c;                                                                                                  \
+            t[3] = d;                                                                                                  \
+            MICO_ORDER(n); /* a short loop: not to be unrolled or taken for a vector's */                              \
+        }                                                                                                              \
+        if (n >= 2) {                                                                                                  \
+            const type a = f[0], b = f[1];                                                                             \
+            t[0] = a;                                                                                                  \
+            t[1] = b;                                                                                                  \
+            t += 2;                                                                                                    \
+            f += 2;                                                                                                    \
+        }                                                                                                              \
+        if (n & 1)                                                                                                     \
+            *t = *f;                                                                                                   \
+    }
+    if (size == 4)
+        MICO_MOVE(mico_word)
+    else if (size == 2)
+        MICO_MOVE(mico_half)
+    else
+        MICO_MOVE(uint8_t)
+#undef MICO_MOVE
+}
+
+/* The taps under the output whose first tap is at (iy, ix), zeros outside the input, as bytes; no dilation. */
+MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row)
+{
+    const int32_t depth = p->in_c, width = p->in_w * depth, run = p->kernel_w * depth;
+    const int32_t begin = ix * depth;
+    int32_t ky = 0, rows = p->kernel_h, inside = run;
+    uint8_t *to = (uint8_t *)row;
+    const uint8_t *from = x + iy * width + begin;
+
+    if (((iy | ix) < 0) | (iy + rows > p->in_h) | (begin + run > width)) { /* some taps are outside: they stay zero */
+        for (int32_t i = 0; i < p->weights.taps; i += 4) {
+            row[i / 4] = 0;
+            MICO_ORDER(i);
+        }
+        if (iy < 0)
+            ky = -iy;
+        if (iy + rows > p->in_h)
+            rows = p->in_h - iy;
+        if (begin + run > width)
+            inside = width - begin;
+        from += ky * width;
+        to += ky * run;
+        if (ix < 0) {
+            inside += begin;
+            from -= begin;
+            to -= begin;
+        }
+        if (inside <= 0)
+            return;
+    }
+    const uintptr_t odd = (uintptr_t)x | (uintptr_t)depth; /* all lengths are multiples of the depth */
+    if ((odd & 3u) == 0u) {
+        for (; ky < rows; ky++, from += width, to += run)
+            mico_copy(to, from, inside, 4);
+    } else if ((odd & 1u) == 0u) {
+        for (; ky < rows; ky++, from += width, to += run)
+            mico_copy(to, from, inside, 2);
+    } else {
+        for (; ky < rows; ky++, from += width, to += run)
+            mico_copy(to, from, inside, 1);
+    }
+}
+
+/* The same with dilation. */
+void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row);
+
+/* Zeros beyond the taps of a gathered row. */
+MICO_INLINE void mico_clear(const mico_conv2d_tiled_t *p, uint32_t *row)
+{
+    for (int32_t i = p->weights.taps / 4; i < p->code_words; i++)
+        row[i] = 0;
+}
+
+/* Zeros beyond the taps of four positions that are gathered together. */
+MICO_INLINE void mico_clear_four(const mico_conv2d_tiled_t *p, uint32_t *taps)
+{
+    for (int32_t i = p->weights.taps; i < 4 * p->code_words + 4; i++) {
+        taps[i] = 0;
+        MICO_ORDER(i);
+    }
+}
+
+/* The taps under four outputs side by side, from the one whose first tap is at (iy, ix) on, as codes: uint32_t (taps,), a byte of each
+ * output. What neighbours share is loaded once at a stride of one. `line`: scratch for the bytes under the outputs in one row. */
+MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *taps, uint8_t *line,
+                                  const int half)
+{
+    const int32_t depth = p->in_c, width = p->in_w * depth, run = p->kernel_w * depth, step = p->stride_w * depth;
+    const int32_t reach = 3 * step + run, begin = ix * depth, alone = p->stride_w == 1 ? depth : run;
+    const int32_t left = begin < 0 ? -begin : 0, right = begin + reach > width ? width - begin : reach;
+    const uint8_t *row = x + iy * width + begin;
+    uint32_t *to = taps;
+
+    const int whole = right - left == reach;
+
+    for (int32_t i = whole ? reach : 0; i < reach; i++) {
+        line[i] = 0;
+        MICO_ORDER(i); /* short loops: not to be unrolled */
+    }
+    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy++, row += width) {
+        const uint8_t *a = row;
+        uint32_t *const end = to + run, *const shared = to + alone;
+        if (iy < 0 || iy >= p->in_h) {
+            for (; to != end; to++) {
+                *to = 0;
+                MICO_ORDER(to);
+            }
+            continue;
+        }
+        if (!whole) {
+            mico_copy(line + left, row + left, right - left, 1);
+            a = line;
+        }
+        const uint8_t *b = a + step, *c = b + step, *d = c + step;
+        for (; to != shared; to++) {
+            uint32_t w0 = *a++, w1 = *b++, w2 = *c++, w3 = *d++;
+            MICO_ORDER(w3);
+            w1 <<= 8;
+            MICO_ORDER(w1);
+            w2 <<= 16;
+            MICO_ORDER(w2);
+            w3 <<= 24;
+            MICO_ORDER(w3);
+            *to = w0 | w1 | w2 | w3;
+        }
+        const uint32_t *before = to - depth;
+        uint32_t old = before[0], next;
+        if (depth == 1) { /* what was written last is not loaded again: the core would wait for it */
+            for (; end - to >= 2; to += 2, d += 2) {
+                uint32_t after = d[1];
+                next = d[0];
+                MICO_ORDER(after);
+                old >>= 8;
+                MICO_ORDER(old);
+                next <<= 24;
+                MICO_ORDER(next);
+                after <<= 24;
+                MICO_ORDER(after);
+                old |= next;
+                to[0] = old;
+                old >>= 8;
+                MICO_ORDER(old);
+                old |= after;
+                to[1] = old;
+            }
+            before = to - 1;
+        }
+        for (; to != end; to++) {
+            next = *d++;
+            old = *before++;
+            MICO_ORDER(old);
+            next <<= 24;
+            MICO_ORDER(next);
+            *to = old >> 8 | next;
+        }
+    }
+    if (p->flip != 0u) {
+        mico_clear_four(p, taps);
+        for (int32_t i = 0; i < 4 * p->code_words; i++) {
+            const uint32_t flipped = (taps[i] ^ p->flip) - p->less;
+            taps[i] = half ? flipped >> 1 & 0x01010101u : flipped;
+            MICO_ORDER(i);
+        }
+    }
+}
+
+#endif
