@@ -20,7 +20,6 @@ from mico_runner.codegen.emit import (
     KERNELS,
     RV32_CFLAGS,
     RV32_TARGET,
-    WARNINGS,
     kernel_files,
 )
 from mico_runner.codegen.program import Call
@@ -90,7 +89,7 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     (home / "driver.c").write_text(text, encoding="utf-8")
     kernels = kernel_files({unit for f in functions for unit in f.units})
-    sources = [str(home / "driver.c"), *(str(path) for path in kernels if path.suffix == ".c")]
+    sources = [str(home / "driver.c"), *(str(KERNELS / path.name) for path in kernels if path.suffix == ".c")]
     include, out = f"-I{KERNELS}", ["-o", str(home / "binary")]
     if target in HOSTS:
         if target == "avx2" and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
@@ -100,7 +99,6 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
         for source, made in zip(sources, objects, strict=True):
             one = [
                 os.environ.get("CC", "gcc"),
-                *WARNINGS.split(),
                 *flags,
                 include,
                 f"-I{HERE / 'host'}",

@@ -35,26 +35,12 @@ MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positi
 /* The same of four positions. */
 MICO_INLINE void pack16_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
 {
-    const uint32_t mask = 0x00ff00ffu, *const end = taps + 4 * words;
+    const uint32_t *const end = taps + 4 * words;
     uint32_t even = 0, odd = 0;
 
     for (; taps != end; taps += 4, patch += 8) {
-#pragma GCC unroll 2
-        for (int i = 0; i < 2; i++) { /* taps i and i + 2 */
-            uint32_t a = taps[i], b = taps[i + 2], c = a >> 8, d = b >> 8;
-            MICO_ORDER(c);
-            MICO_ORDER(d);
-            a &= mask;
-            b &= mask;
-            c &= mask;
-            d &= mask;
-            even += a + b;
-            odd += c + d;
-            patch[4 * i] = (a & 0xffu) | b << 16;
-            patch[4 * i + 1] = (c & 0xffu) | d << 16;
-            patch[4 * i + 2] = a >> 16 | (b & ~0xffffu);
-            patch[4 * i + 3] = c >> 16 | (d & ~0xffffu);
-        }
+        mico_halves(taps[0], taps[2], patch, &even, &odd, 1);
+        mico_halves(taps[1], taps[3], patch + 4, &even, &odd, 1);
     }
     mico_sums(even, odd, sums);
 }

@@ -13,32 +13,40 @@ MICO_INLINE void mico_sums(uint32_t even, uint32_t odd, uint32_t *sums)
     sums[3] = odd >> 16;
 }
 
+/* Two taps at four positions: halves of words, `across`: both taps of a position, the first in the low half, else both positions of a
+ * tap. to[0] .. to[3]: a position each; else the first tap's positions 0 and 1, 2 and 3, then the other's. */
+MICO_INLINE void mico_halves(uint32_t a, uint32_t b, uint32_t *to, uint32_t *even, uint32_t *odd, const int across)
+{
+    const uint32_t mask = 0x00ff00ffu;
+    uint32_t c = a >> 8, d = b >> 8;
+    MICO_ORDER(c);
+    MICO_ORDER(d);
+    a &= mask;
+    b &= mask;
+    c &= mask;
+    d &= mask;
+    const uint32_t second = across ? b : c, third = across ? c : b;
+    uint32_t a_high = a >> 16, third_high = third >> 16, second_up = second << 16, d_up = d << 16;
+    MICO_ORDER(a_high);
+    MICO_ORDER(third_high);
+    MICO_ORDER(second_up);
+    MICO_ORDER(d_up);
+    *even += a + b;
+    *odd += c + d;
+    to[0] = (a & 0xffu) | second_up;
+    to[across ? 2 : 1] = a_high | (second & ~0xffffu);
+    to[across ? 1 : 2] = (third & 0xffu) | d_up;
+    to[3] = third_high | (d & ~0xffffu);
+}
+
 /* Halves of words, tap by tap the positions. */
 MICO_INLINE void mico_pack_halves_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
 {
-    const uint32_t mask = 0x00ff00ffu, *const end = taps + 4 * words;
+    const uint32_t *const end = taps + 4 * words;
     uint32_t even = 0, odd = 0;
 
-    for (; taps != end; taps += 2, patch += 4) {
-        uint32_t a = taps[0], b = taps[1], c = a >> 8, d = b >> 8;
-        MICO_ORDER(c);
-        MICO_ORDER(d);
-        a &= mask;
-        b &= mask;
-        c &= mask;
-        d &= mask;
-        uint32_t a_high = a >> 16, b_high = b >> 16, c_up = c << 16, d_up = d << 16;
-        MICO_ORDER(a_high);
-        MICO_ORDER(b_high);
-        MICO_ORDER(c_up);
-        MICO_ORDER(d_up);
-        even += a + b;
-        odd += c + d;
-        patch[0] = (a & 0xffu) | c_up;
-        patch[1] = a_high | (c & ~0xffffu);
-        patch[2] = (b & 0xffu) | d_up;
-        patch[3] = b_high | (d & ~0xffffu);
-    }
+    for (; taps != end; taps += 2, patch += 4)
+        mico_halves(taps[0], taps[1], patch, &even, &odd, 0);
     mico_sums(even, odd, sums);
 }
 
