@@ -1,9 +1,9 @@
-"""Where a network's arena and input lie on a core with a small direct-mapped data cache.
+"""Where a network's stack, arena and input lie on a core with a small direct-mapped data cache.
 
 Lines at addresses that differ by a multiple of the cache's size evict each other. A layer reads its weights, its scratch and its stack
 again and again; where two of them share lines it takes up to a fifth longer (docs/rtl.md), and as long as that is left to the length
-of a program, so does the time of a layer. Here both are chosen: the offsets with the fewest evictions. They cost no time and,
-on the board, less than the cache's size of memory; `<name>_forward` works with any others.
+of a program, so does the time of a layer. Here they are chosen: the offsets with the fewest evictions. They cost no time and, of the
+board's memory, less than the cache's size each; `<name>_forward` works with any others.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _WORD = 4
 
 
 class Place(NamedTuple):
-    """Offsets in bytes from a multiple of CACHE, multiples of LINE."""
+    """Offsets in bytes, multiples of LINE: of the arena and the input behind a multiple of CACHE, of the stack's top before one."""
 
+    stack: int
     arena: int
     input: int
 
@@ -62,38 +63,47 @@ def _words(fields: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _place(program: Program, tables: dict[str, list[tuple[int, int]]]) -> Place:
-    """First the arena, whose offset touches all layers, then the input, which few read."""
+def _place(program: Program, constants: dict[str, list[tuple[int, int]]]) -> Place:
+    """One after the other: the stack beside the constants, the arena, which all layers have in it, the input, which few read."""
+    index, shift = np.arange(SETS), np.arange(SETS)[:, None]
+    lower, higher = (index + shift) % SETS, (index - shift) % SETS  # [shift, set]: the set before a region is shifted
+    layers = [_regions(call, constants[call.name], program) for call in program.calls if call.weights]
+
+    def least(evictions: list[np.ndarray]) -> int:
+        return int(sum(evictions, np.zeros(SETS)).argmin())
+
+    down = least([_evictions([*layer.constants, *(k[lower] for k in layer.stack)]) for layer in layers])
+    fixed = [[*layer.constants, *(np.roll(k, -down) for k in layer.stack)] for layer in layers]
+    up = least(
+        [_evictions([*own, *(r[higher] for r in layer.arena)]) for own, layer in zip(fixed, layers, strict=True)]
+    )
+    for own, layer in zip(fixed, layers, strict=True):
+        own += [np.roll(region, up) for region in layer.arena]
+    reading = [(own, layer.input) for own, layer in zip(fixed, layers, strict=True) if layer.input]
+    at = least([_evictions([*own, *(r[higher] for r in read)]) for own, read in reading])
+    return Place(down * LINE, up * LINE, at * LINE)
+
+
+class _Regions(NamedTuple):
+    """What a call reads and writes, in layers of at most a line per set: how often each set is touched, (SETS,) each."""
+
+    constants: list[np.ndarray]
+    stack: list[np.ndarray]
+    arena: list[np.ndarray]
+    input: list[np.ndarray]
+
+
+def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> _Regions:
     offsets = {p.tensor: p.offset for p in program.memory}
-    arena, own = np.zeros(SETS), np.zeros(SETS)
-    turned = (np.arange(SETS) - np.arange(SETS)[:, None]) % SETS  # [shift, set] of a region's first sets
-    layers = list(_regions(program, tables, offsets))
-    for fixed, in_arena, _ in layers:
-        arena += _evictions(fixed + [region[turned] for region in in_arena])
-    shift = int(arena.argmin())
-    for fixed, in_arena, in_input in layers:
-        if in_input:
-            own += _evictions(fixed + [np.roll(region, shift) for region in in_arena] + [r[turned] for r in in_input])
-    return Place(shift * LINE, int(own.argmin()) * LINE)
-
-
-def _regions(
-    program: Program, tables: dict[str, list[tuple[int, int]]], offsets: dict[str, int]
-) -> Iterator[tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]]:
-    """Per weighted call what lies at fixed addresses, in the arena and in the input: how often each set is touched, (SETS,) per line."""
-    for call in program.calls:
-        if not call.weights:
-            continue
-        weights, scratch, inputs = _touches(call)
-        (first, _), *_, (last, size) = tables[call.name]
-        fixed = _lines(first, last + size - first, weights)
-        fixed += _lines(-STACK, STACK, 2 * scratch)  # a frame's values are read and written again in each pass
-        arena = _lines(offsets[f"{call.name}.scratch"], call.scratch_bytes, scratch) if call.scratch_bytes else []
-        own: list[np.ndarray] = []
-        for buffer in call.inputs:
-            where, at = (own, 0) if buffer.place == "input" else (arena, offsets[buffer.name])
-            where += _lines(at, buffer.bytes, inputs)
-        yield fixed, arena, own
+    weights, scratch, inputs = _touches(call)
+    (first, _), *_, (last, size) = constants
+    arena = _lines(offsets[f"{call.name}.scratch"], call.scratch_bytes, scratch) if call.scratch_bytes else []
+    own: list[np.ndarray] = []
+    for buffer in call.inputs:
+        where, at = (own, 0) if buffer.place == "input" else (arena, offsets[buffer.name])
+        where += _lines(at, buffer.bytes, inputs)
+    # a frame's values are read and written again in each pass
+    return _Regions(_lines(first, last + size - first, weights), _lines(-STACK, STACK, 2 * scratch), arena, own)
 
 
 def _touches(call: Call) -> tuple[float, float, float]:

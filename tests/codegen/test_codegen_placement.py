@@ -72,9 +72,11 @@ def test_scratch_shares_no_line_with_weights_or_stack_where_there_is_room():
     for program in programs(networks()[:1]):
         (place,), (tables,) = placement.places([program]), placement.addresses([program])
         offset = next(p.offset for p in program.memory if p.tensor.endswith("scratch"))
-        taken = set().union(*(sets(*part) for part in tables["conv2d"]), sets(-placement.STACK, placement.STACK))
-        assert place.arena % placement.LINE == place.input % placement.LINE == 0
-        assert not taken & sets(place.arena + offset, program.calls[0].scratch_bytes)
+        constants = set().union(*(sets(*part) for part in tables["conv2d"]))
+        stack = sets(-placement.STACK - place.stack, placement.STACK)
+        assert all(offset % placement.LINE == 0 and 0 <= offset < placement.CACHE for offset in place)
+        assert not constants & stack
+        assert not (constants | stack) & sets(place.arena + offset, program.calls[0].scratch_bytes)
 
 
 def test_two_lines_of_a_set_evict_each_other_as_often_as_the_rarer_is_touched():
