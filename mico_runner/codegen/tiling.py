@@ -6,6 +6,7 @@ a shift and a mask bring into the lanes of the scheme. The constant terms of the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ MOST_FOUR = 255  # taps of patches that are gathered four at a time: their sums 
 CODES = 4  # in a word, as bytes
 NIBBLE = 4  # bits, in which mico_lanes.c has weights of 3
 NIBBLE_TAPS = 608  # whose products with 4 bits fit a lane of 16
+ODD = (5, 6, 7)  # bits of weights of mico_odd_lanes.c
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
 LEFT_BITS = 5  # of it that hold how far the accumulator is shifted up
 SIGN_FACTOR, SIGN_LEFT = (1 << HIGH_BITS) - (1 << LEFT_BITS), 3  # to signed bits
@@ -37,9 +39,9 @@ _SCHEMES = {  # bits of weights -> (scheme, most bits of activations); single bi
     2: (("lanes8_2x2", 2), ("lanes8_4x2", 4), ("lanes16_8x2", 8), ("tables_8x2", 8)),
     3: (("lanes8_2x3", 2), ("lanes16_4x3", 4), ("bytes_8x3", 8)),
     4: (("lanes8_2x4", 2), ("lanes16_4x4", 4), ("bytes_8x4", 8), ("lanes16_8x4", 8)),
-    5: (("bytes_4x5", 4), ("bytes_8x5", 8)),
-    6: (("bytes_4x6", 4), ("bytes_8x6", 8)),
-    7: (("bytes_4x7", 4), ("bytes_8x7", 8)),
+    5: (("lanes16_4x5", 4), ("bytes_4x5", 4), ("bytes_8x5", 8)),
+    6: (("lanes16_4x6", 4), ("bytes_4x6", 4), ("bytes_8x6", 8)),
+    7: (("lanes16_4x7", 4), ("bytes_4x7", 4), ("bytes_8x7", 8)),
     8: (("bytes_4x8", 4), ("lanes16_4x8", 4), ("bytes_8x8", 8)),
 }
 
@@ -96,6 +98,8 @@ class Scheme:
         """(taps, bits) the place in its row of each bit of each code, counted from the first word's lowest."""
         if self.unit == "mico_bytes":
             return _streams(taps, self.bits)
+        if self.unit == "mico_odd_lanes":
+            return _groups(taps, self.bits)
         size = NIBBLE if self.bits == 3 else self.bits
         place = np.empty(WORD // size, int)  # of a code within its word
         place[self._order] = np.arange(len(place)) * size
@@ -109,7 +113,9 @@ class Scheme:
 
     def holds(self, taps: int) -> bool:
         """Whether it can hold a row. Of 3 bits in nibbles, some rows have more words of nibbles, up to three, than words, and long
-        ones overflow lanes of 16 bits."""
+        ones overflow lanes of 16 bits; mico_odd_lanes.c has rows of whole groups."""
+        if self.unit == "mico_odd_lanes":
+            return taps % _group_taps(self.bits) == 0
         if self.bits != 3 or self.unit != "mico_lanes":
             return True
         rest = taps % WORD
@@ -180,10 +186,9 @@ def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
         if bits <= most:
             family = name.split("_")[0]
             positions = EIGHT if name == "tables_2x1" else POSITIONS
-            scheme = Scheme(
-                name, _UNITS[family], weight_bits, _LANES[family], 1 << (weight_bits - 1), positions=positions
-            )
-            found.append(scheme)
+            unit = "mico_odd_lanes" if weight_bits in ODD and family == "lanes16" else _UNITS[family]
+            offset = 1 << (weight_bits - 1)
+            found.append(Scheme(name, unit, weight_bits, _LANES[family], offset, positions=positions))
     return found
 
 
@@ -211,6 +216,26 @@ def _streams(taps: int, bits: int) -> np.ndarray:
                 among = tap % CODES * bits + np.arange(bits)
                 found[start + tap] = np.array(left)[among % len(left)] + 8 * (among // len(left))
     return found[:taps]
+
+
+def _group_taps(bits: int) -> int:
+    """Taps of as few words as hold whole codes in each lane of 16 bits."""
+    return 2 * math.lcm(bits, WORD // 2) // bits
+
+
+def _groups(taps: int, bits: int) -> np.ndarray:
+    """`Scheme.places` of mico_odd_lanes.c: per group the whole codes of each lane, word by word, then those of what is left at the tops."""
+    lane, group = WORD // 2, _group_taps(bits)
+    words = np.arange(group * bits // WORD)[:, None] * WORD
+    whole = lane // bits * bits
+    steps = np.concatenate([(words + np.arange(whole)).ravel(), (words + np.arange(whole, lane)).ravel()]).reshape(
+        -1, bits
+    )
+    high, at = np.divmod(
+        np.arange(group) % CODES, 2
+    )  # a code word's taps: two steps, the first of each in the high lane
+    found = steps[np.arange(group) // CODES * 2 + at] + (1 - high)[:, None] * lane
+    return (np.arange(taps // group)[:, None, None] * group * bits + found).reshape(taps, bits)
 
 
 @cache

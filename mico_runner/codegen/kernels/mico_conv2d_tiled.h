@@ -32,6 +32,7 @@ mico_conv2d_tiled mico_conv2d_bytes_8x4, mico_conv2d_bytes_8x3;
 mico_conv2d_tiled mico_conv2d_bytes_4x8, mico_conv2d_bytes_4x7, mico_conv2d_bytes_4x6, mico_conv2d_bytes_4x5;
 mico_conv2d_tiled mico_conv2d_lanes16_8x1, mico_conv2d_lanes16_8x2, mico_conv2d_lanes16_8x4;
 mico_conv2d_tiled mico_conv2d_lanes16_4x3, mico_conv2d_lanes8_2x3;
+mico_conv2d_tiled mico_conv2d_lanes16_4x5, mico_conv2d_lanes16_4x6, mico_conv2d_lanes16_4x7;
 mico_conv2d_tiled mico_conv2d_lanes16_4x4, mico_conv2d_lanes16_4x8;
 mico_conv2d_tiled mico_conv2d_lanes8_4x1, mico_conv2d_lanes8_4x2, mico_conv2d_lanes8_2x4;
 mico_conv2d_tiled mico_conv2d_lanes8_2x2;

@@ -6,45 +6,6 @@
  * into lanes, in reverse order of the patch's lanes (codegen/tiling.py). */
 #include "mico_tile.h"
 
-/* Four codes per word become two words of two: codes 0 and 2, then 1 and 3. */
-MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positions, void *to)
-{
-    const uint32_t mask = 0x00ff00ffu, *end = codes + words;
-    uint32_t *patch = to;
-    uint32_t sum = 0;
-
-    while (codes != end) {
-        const uint32_t *stop = end - codes > 64 ? codes + 64 : end;
-        uint32_t lanes = 0; /* 64 times two codes fit */
-        for (; codes != stop; codes++, patch += 2 * positions) {
-            const uint32_t word = *codes;
-            uint32_t odd = word >> 8;
-            MICO_ORDER(odd);
-            const uint32_t even = word & mask;
-            odd &= mask;
-            patch[0] = even;
-            patch[positions] = odd;
-            lanes += even;
-            lanes += odd;
-        }
-        sum += (lanes & 0xffffu) + (lanes >> 16);
-    }
-    return sum;
-}
-
-/* The same of four positions. */
-MICO_INLINE void pack16_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
-{
-    const uint32_t *const end = taps + 4 * words;
-    uint32_t even = 0, odd = 0;
-
-    for (; taps != end; taps += 4, patch += 8) {
-        mico_halves(taps[0], taps[2], patch, &even, &odd, 1);
-        mico_halves(taps[1], taps[3], patch + 4, &even, &odd, 1);
-    }
-    mico_sums(even, odd, sums);
-}
-
 /* Four codes per word are four lanes already; codes are below 16, or 17 words of them would not fit a byte. */
 MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positions, void *to)
 {
