@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
@@ -28,11 +29,11 @@ def bench() -> list[list[object]]:
         for name, (weight_bits, act_bits) in all_schemes().items():
             (scheme,) = [s for s in schemes(weight_bits, QType(act_bits, False, 1.0), padded=False) if s.name == name]
             enough = [s for s in shapes if part == "narrow" or positions(s) >= scheme.positions]
-            enough = [s for s in enough if scheme.holds(taps(s))]
-            for shape, count in zip(enough, measure(name, weight_bits, act_bits, enough), strict=True):
+            enough = [held(s, scheme) for s in enough]
+            for shape, took in zip(enough, measure(name, weight_bits, act_bits, enough), strict=True):
                 names.append(name)
                 rows.append(features(shape, scheme))
-                cycles.append(count)
+                cycles.append(took)
         found, error = fit(names, np.array(rows), np.array(cycles))
         lines.append([f"{part}: error of the fit", 100 * error, "%", "", None, None])
         for name, values in found.items():
@@ -92,12 +93,18 @@ def taps(shape: dict) -> int:
     return shape.get("kernel_h", 1) ** 2 * shape["in_channels"]
 
 
+def held(shape: dict, scheme: Scheme) -> dict:
+    """The shape with as many more channels as the scheme needs to hold its rows."""
+    more = count(shape["in_channels"])
+    return next(s for s in ({**shape, "in_channels": n} for n in more) if scheme.holds(taps(s)))
+
+
 def features(shape: dict, scheme: Scheme) -> list[int]:
     """Positions; positions x quads of taps; tiles x outputs; tiles x outputs x quads, as `Scheme.cycles` counts them."""
     tile = scheme.tile(positions(shape))
     tiles = -(-positions(shape) // tile)
-    count = taps(shape)
-    quads = -(-count // CODES) if scheme.lanes < WORD else -(-count // WORD) * (WORD // CODES)
+    row = taps(shape)
+    quads = -(-row // CODES) if scheme.lanes < WORD else -(-row // WORD) * (WORD // CODES)
     outputs = shape["out_channels"]
     return [tiles * tile, tiles * tile * quads, tiles * outputs, tiles * outputs * quads]
 
