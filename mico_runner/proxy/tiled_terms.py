@@ -1,8 +1,10 @@
 """Physical terms of this project's tiled kernels (`codegen.tiling`): what their loops do, by the scheme that the layer gets.
 
-Positions are taken a tile at a time: their patches are gathered (a copy per row of the kernel, whole words and what is left over; not
-at all where each patch lies in the input in one piece) and packed, then come the sums and steps of all outputs. How long these take
-in a scheme is known roughly (`Scheme.cycles`); the fit scales it, by bit-widths where that pays.
+Positions are taken a tile at a time: their patches are gathered (a copy per row of the kernel, in words, halves of them or bytes as
+the channels allow; a tap at a time where four are gathered together; not at all where each patch lies in the input in one piece)
+and packed, then come the sums and steps of all outputs, whole tiles of them. How long these take in a scheme is known roughly
+(`Scheme.cycles`); the fit scales it, by bit-widths where that pays. Weights and scratch that a small cache does not hold together
+are missed by every tile.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from mico_runner.codegen import tiling
+from mico_runner.codegen.placement import CACHE, STACK
 from mico_runner.quant.qgraph import QType
 
-CACHE_BYTES = 4096  # of weights, from which on every tile reads them anew
 WORD_BYTES = 4
 MOST_BITS = 8
+PAIR = 2  # output channels of the wide tile
 # Which deviations a term's coefficient may have: as `terms.DEVIATIONS`.
 DEVIATIONS = dict.fromkeys(("packing", "sums", "steps", "narrow_packing", "narrow_sums", "narrow_steps"), "p")
 
@@ -29,6 +32,7 @@ class Work(NamedTuple):
     narrow: bool
     tiles: int
     positions: int
+    scratch: int
     packing: float
     sums: float
     steps: float
@@ -52,33 +56,40 @@ def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarra
     run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
     single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
     whole = single & (channels % WORD_BYTES == 0).to_numpy()  # as far as padding, which the table does not say, allows
-    near = (
-        ~single & ~work["narrow"] & (channels % 2 == 1) & (table["out_w"] >= tiling.POSITIONS)
-    )  # may be gathered together
+    near = ~single & ~work["narrow"] & (channels % 2 == 1) & (table["out_w"] >= tiling.POSITIONS)  # gathered together
+    near &= reduction <= tiling.MOST_FOUR
     line = channels * (table["kernel_w"] + (tiling.POSITIONS - 1) * table["stride"])
     stored = table["out_channels"] * reduction * table["weight_bits"] / 8
+    read = stored + work["scratch"] + STACK  # by each tile; two lines of a set evict each other
     terms = {
         "fixed": np.ones(len(table)),
         "channels": table["out_channels"],
         "inputs": table["batch"] * table["in_h"] * table["in_w"] * table["in_channels"],
         "outputs": work["positions"] * table["out_channels"],
         "weight_bytes": stored,
-        "missed_weights": work["tiles"] * np.maximum(0, stored - CACHE_BYTES),
+        "missed": work["tiles"] * np.minimum(read, 2 * np.maximum(0, read - CACHE)),
     }
     for prefix, chosen in (("", ~work["narrow"]), ("narrow_", work["narrow"])):
         parts = work[["positions", "packing", "sums", "steps"]].mul(chosen, axis=0)
         terms |= {f"{prefix}{name}": parts[name] for name in parts}
-    for prefix, chosen in (("", ~whole & ~near), ("near_", near)):
-        patches = work["positions"] * chosen
-        terms |= {
-            f"{prefix}patches": patches,
-            f"{prefix}runs": patches * height,
-            f"{prefix}run_words": patches * height * (run // WORD_BYTES),
-            f"{prefix}run_pairs": patches * height * (run % WORD_BYTES >= 2),
-            f"{prefix}run_bytes": patches * height * (run % 2),
-        }
-    terms["near_lines"] = work["tiles"] * near * height
-    terms["near_line_words"] = work["tiles"] * near * height * np.ceil(line / WORD_BYTES)
+    patches = work["positions"] * (~whole & ~near)
+    terms |= {
+        "patches": patches,
+        "runs": patches * height,
+        "run_words": patches * height * run / WORD_BYTES * (channels % WORD_BYTES == 0),
+        "run_halves": patches * height * run / 2 * (channels % WORD_BYTES == 2),
+        "run_bytes": patches * height * run * (channels % 2),
+    }
+    rows = work["tiles"] * near * height
+    alone = np.where(table["stride"] == 1, channels, run)  # taps of a row that no output but one reads
+    terms |= {
+        "near_tiles": work["tiles"] * near,
+        "near_rows": rows,
+        "near_alone": rows * alone,
+        "near_shared": rows * (run - alone) * (channels > 1),
+        "near_shared_one": rows * (run - alone) * (channels == 1),
+        "near_line_words": rows * np.ceil(line / WORD_BYTES),
+    }
     return pd.DataFrame(terms, index=table.index, dtype=float)
 
 
@@ -86,11 +97,15 @@ def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarra
 def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int) -> Work:
     activation, found = QType(act_bits, False, 1.0), []
     for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
-        found = found or tiling.schemes(bits, activation, False)
+        found = found or [s for s in tiling.schemes(bits, activation, False) if s.holds(taps)]
     scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
     tile = scheme.tile(positions)
     tiles = -(-positions // tile)
+    if scheme.unit != "mico_tables":  # the last tile overlaps the one before
+        together = tiling.OUTPUTS if tile == 1 else PAIR
+        outputs = -(-outputs // together) * together
     bare = scheme.cycles(0, 0, positions)
     packing, sums = scheme.cycles(taps, 0, positions) - bare, scheme.cycles(0, outputs, positions) - bare
     steps = scheme.cycles(taps, outputs, positions) - bare - packing - sums
-    return Work(tile == 1, tiles, tiles * tile, packing, sums, steps)
+    scratch = WORD_BYTES * scheme.scratch_words(taps, outputs, positions)
+    return Work(tile == 1, tiles, tiles * tile, scratch, packing, sums, steps)
