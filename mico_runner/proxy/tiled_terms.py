@@ -56,8 +56,8 @@ def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarra
     run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
     single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
     whole = single & (channels % WORD_BYTES == 0).to_numpy()  # as far as padding, which the table does not say, allows
-    near = ~single & ~work["narrow"] & (channels % 2 == 1) & (table["out_w"] >= tiling.POSITIONS)  # gathered together
-    near &= reduction <= tiling.MOST_FOUR
+    near = ~single & (work["positions"] == tiling.POSITIONS * work["tiles"])  # gathered together
+    near &= (channels % 2 == 1) & (table["out_w"] >= tiling.POSITIONS) & (reduction <= tiling.MOST_FOUR)
     line = channels * (table["kernel_w"] + (tiling.POSITIONS - 1) * table["stride"])
     stored = table["out_channels"] * reduction * table["weight_bits"] / 8
     read = stored + work["scratch"] + STACK  # by each tile; two lines of a set evict each other
