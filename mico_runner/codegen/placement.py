@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mico_runner.codegen.program import Call, Program
-from mico_runner.codegen.tiling import OUTPUTS, POSITIONS
+from mico_runner.codegen.schemes import OUTPUTS, POSITIONS
 
 CACHE, LINE = 4096, 32  # bytes: the data cache of VexRiscv Full (hardware/vexriscv-full.yaml), one way
 SETS = CACHE // LINE

@@ -1,138 +1,24 @@
-"""Which layers the tiled kernels (kernels/mico_tile.h) take, and how their weights lie in memory.
+"""Which layers the tiled kernels (kernels/mico_tile.h) take, in which scheme, and the numbers of their requantisation.
 
-Weights are stored as codes u >= 0, w = scale * u - offset, as many bits as before; within each word the codes are in the order that
-a shift and a mask bring into the lanes of the scheme. The constant terms of the product go into the bias.
+The constant terms of the product of codes (codegen/schemes.py) go into the bias.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from mico_runner import yaml_source
-from mico_runner.codegen.packing import WORD, place_bits, row_words
+from mico_runner.codegen.packing import WORD, place_bits
 from mico_runner.codegen.program import Weights
+from mico_runner.codegen.schemes import CODES, OUTPUTS, POSITIONS, Scheme, schemes
 from mico_runner.quant.qgraph import QNode, QType, storage_bits
 
-POSITIONS, EIGHT = 4, 8  # MICO_WIDE, MICO_MOST
-TABLES, SIDES, CHANNELS = 16, 16, 64  # of mico_tables.c
-CHUNK = 8  # of mico_bytes.c
-OUTPUTS = 4  # MICO_NARROW
 MOST_FOUR = 255  # taps of patches that are gathered four at a time: their sums are counted in bytes and halves of words
-CODES = 4  # in a word, as bytes
-NIBBLE = 4  # bits, in which mico_lanes.c has weights of 3
-NIBBLE_TAPS = 608  # whose products with 4 bits fit a lane of 16
-ODD = (5, 6, 7)  # bits of weights of mico_odd_lanes.c
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
 LEFT_BITS = 5  # of it that hold how far the accumulator is shifted up
 SIGN_FACTOR, SIGN_LEFT = (1 << HIGH_BITS) - (1 << LEFT_BITS), 3  # to signed bits
 _BYTE = 0x01010101
-_CYCLES = Path(__file__).parent / "kernels" / "tile_cycles.yaml"
-_UNITS = {"lanes8": "mico_lanes", "lanes16": "mico_lanes", "tables": "mico_tables", "bytes": "mico_bytes"}
-_LANES = {"lanes8": 4, "lanes16": 2, "tables": 2, "bytes": 2}
-_SCHEMES = {  # bits of weights -> (scheme, most bits of activations); single bits have one more
-    1: (("tables_2x1", 2), ("lanes8_4x1", 4), ("lanes16_8x1", 8), ("tables_8x1", 8)),
-    2: (("lanes8_2x2", 2), ("lanes8_4x2", 4), ("lanes16_8x2", 8), ("tables_8x2", 8)),
-    3: (("lanes8_2x3", 2), ("lanes16_4x3", 4), ("bytes_8x3", 8)),
-    4: (("lanes8_2x4", 2), ("lanes16_4x4", 4), ("bytes_8x4", 8), ("lanes16_8x4", 8)),
-    5: (("lanes16_4x5", 4), ("bytes_4x5", 4), ("bytes_8x5", 8)),
-    6: (("lanes16_4x6", 4), ("bytes_4x6", 4), ("bytes_8x6", 8)),
-    7: (("lanes16_4x7", 4), ("bytes_4x7", 4), ("bytes_8x7", 8)),
-    8: (("bytes_4x8", 4), ("lanes16_4x8", 4), ("bytes_8x8", 8)),
-}
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """One `mico_scheme` in C, whose kernel is `mico_conv2d_<name>`.
-
-    Attributes:
-        name, unit: its name and the file that defines it.
-        lanes: codes in a word of a patch: 2 or 4 lanes, or 32 bits.
-        offset: of the weights' codes (`ow`); their scale is 2 with one bit, else 1.
-        half: signed one-bit activations are 0 and 1 instead of 0 and 2.
-        positions: of the wide tile.
-    """
-
-    name: str
-    unit: str
-    bits: int
-    lanes: int
-    offset: int
-    half: bool = False
-    positions: int = POSITIONS
-
-    def tile(self, positions: int) -> int:
-        """Positions at a time: a layer of fewer than the wide tile has takes one after the other."""
-        return self.positions if positions >= self.positions else 1
-
-    def cycles(self, taps: int, outputs: int, positions: int) -> float:
-        """Estimate for a layer without groups: kernels/tile_cycles.yaml."""
-        tile = self.tile(positions)
-        table = _cycles()["narrow" if tile == 1 else "wide"]
-        quads = -(-taps // CODES) if self.lanes < WORD else -(-taps // WORD) * (WORD // CODES)
-        pack, output, step = table["bits" if self.name == "signs" else self.name]
-        prepared = tile * (table["patch"] + pack * quads)
-        return -(-positions // tile) * (prepared + outputs * (output + step * quads))
-
-    def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
-        """Words of scratch: a patch as bytes, the patches of a tile, tables and sums or some unpacked weights."""
-        tile = self.tile(positions)
-        codes = -(-taps // CODES)
-        if self.unit == "mico_tables":
-            pairs = 2 if tile > 1 else 1
-            return codes + codes * (tile if tile == 1 else 8) + TABLES * SIDES * pairs + min(outputs, CHANNELS) * tile
-        words = row_words(taps, self.bits) if self.lanes == WORD else codes * CODES // self.lanes
-        unpacked = CHUNK * (2 if tile > 1 else OUTPUTS) if self.unit == "mico_bytes" and self.bits < 8 else 0
-        return codes + words * tile + unpacked
-
-    @property
-    def scale(self) -> int:
-        return 2 if self.bits == 1 and self.offset else 1
-
-    def places(self, taps: int) -> np.ndarray:
-        """(taps, bits) the place in its row of each bit of each code, counted from the first word's lowest."""
-        if self.unit == "mico_bytes":
-            return _streams(taps, self.bits)
-        if self.unit == "mico_odd_lanes":
-            return _groups(taps, self.bits)
-        size = NIBBLE if self.bits == 3 else self.bits
-        place = np.empty(WORD // size, int)  # of a code within its word
-        place[self._order] = np.arange(len(place)) * size
-        word, tap = np.divmod(np.arange(taps), len(place))
-        bit = np.arange(self.bits)
-        if self.bits != 3:
-            return (word * WORD + place[tap])[:, None] + bit
-        group, word = np.divmod(word, 4)  # three words, whose nibbles' fourth bits are the fourth
-        at, top = (np.where(word < 3, own, fourth)[:, None] for own, fourth in ((word, 0), (0, 1)))
-        return (3 * group[:, None] + at + top * bit) * WORD + place[tap][:, None] + np.where(top, NIBBLE - 1, bit)
-
-    def holds(self, taps: int) -> bool:
-        """Whether it can hold a row. Of 3 bits in nibbles, some rows have more words of nibbles, up to three, than words, and long
-        ones overflow lanes of 16 bits; mico_odd_lanes.c has rows of whole groups."""
-        if self.unit == "mico_odd_lanes":
-            return taps % _group_taps(self.bits) == 0
-        if self.bits != 3 or self.unit != "mico_lanes":
-            return True
-        rest = taps % WORD
-        return row_words(rest, 3) >= min(3, -(-rest * NIBBLE // WORD)) and (self.lanes == 4 or taps <= NIBBLE_TAPS)
-
-    @property
-    def _order(self) -> np.ndarray:
-        """(weights per word,) the tap, counted within the word, of each code from the lowest bits on."""
-        count = WORD // (NIBBLE if self.bits == 3 else self.bits)
-        if self.unit == "mico_lanes" and self.lanes == 2:  # patch word j holds taps low, low + 2
-            step = np.arange(count // 2)
-            low = 4 * (step // 2) + step % 2
-            return np.concatenate([low + 2, low])
-        if self.unit == "mico_lanes":  # four lanes: patch word j holds taps 4 j .. 4 j + 3
-            lane, step = np.divmod(np.arange(count), count // 4)
-            return 4 * step + 3 - lane
-        return np.arange(count)
 
 
 @dataclass(frozen=True)
@@ -167,82 +53,6 @@ class Tiled:
         return one and geometry["in_c"] == CODES * self.code_words
 
 
-def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
-    """The schemes that can hold a layer's bits.
-
-    Those of more activation bits are among them, so that fewer bits are no slower but for the estimate's error.
-
-    Args:
-        weight_bits: in memory.
-        padded: whether the convolution has zero padding, which a signed bit (-1, +1) cannot stand for.
-    """
-    found: list[Scheme] = []
-    if weight_bits == 1 and activation.bits == 1 and not (activation.is_sign and padded):
-        found.append(
-            Scheme("signs" if activation.is_sign else "bits", "mico_bits", 1, WORD, 1, half=activation.is_sign)
-        )
-    bits = max(activation.bits, 2)  # -1 and +1 are the codes 0 and 2, and padding is 1
-    for name, most in _SCHEMES.get(weight_bits, ()):
-        if bits <= most:
-            family = name.split("_")[0]
-            positions = EIGHT if name == "tables_2x1" else POSITIONS
-            unit = "mico_odd_lanes" if weight_bits in ODD and family == "lanes16" else _UNITS[family]
-            offset = 1 << (weight_bits - 1)
-            found.append(Scheme(name, unit, weight_bits, _LANES[family], offset, positions=positions))
-    return found
-
-
-def _streams(taps: int, bits: int) -> np.ndarray:
-    """`Scheme.places` of mico_bytes.c: chunks of 32 taps in `bits` words, then the rest in as few as hold it.
-
-    Byte l of each word holds the codes of taps 4 i + l: whole ones in its low bits; of the bits left at the top, as soon as they are
-    enough, a further one. The last codes take what is left of the four streams, one after the other.
-    """
-    found = np.empty((-(-taps // CODES) * CODES, bits), int)
-    for start in range(0, taps, WORD):
-        count = min(taps - start, WORD)
-        quads, left = [], []  # bits of a stream, as counted in a row
-        for word in range(start * bits, (start * bits) + row_words(count, bits) * WORD, WORD):
-            whole = 8 - 8 % bits
-            quads += [[word + first + i for i in range(bits)] for first in range(0, whole, bits)]
-            left += range(word + whole, word + 8)
-            if len(left) >= bits:
-                quads.append(left[:bits])
-                left = left[bits:]
-        for tap in range(count):
-            if tap // CODES < len(quads):
-                found[start + tap] = np.add(quads[tap // CODES], 8 * (tap % CODES))
-            else:
-                among = tap % CODES * bits + np.arange(bits)
-                found[start + tap] = np.array(left)[among % len(left)] + 8 * (among // len(left))
-    return found[:taps]
-
-
-def _group_taps(bits: int) -> int:
-    """Taps of as few words as hold whole codes in each lane of 16 bits."""
-    return 2 * math.lcm(bits, WORD // 2) // bits
-
-
-def _groups(taps: int, bits: int) -> np.ndarray:
-    """`Scheme.places` of mico_odd_lanes.c: per group the whole codes of each lane, word by word, then those of what is left at the tops."""
-    lane, group = WORD // 2, _group_taps(bits)
-    words = np.arange(group * bits // WORD)[:, None] * WORD
-    whole = lane // bits * bits
-    steps = np.concatenate([(words + np.arange(whole)).ravel(), (words + np.arange(whole, lane)).ravel()]).reshape(
-        -1, bits
-    )
-    high, at = np.divmod(
-        np.arange(group) % CODES, 2
-    )  # a code word's taps: two steps, the first of each in the high lane
-    found = steps[np.arange(group) // CODES * 2 + at] + (1 - high)[:, None] * lane
-    return (np.arange(taps // group)[:, None, None] * group * bits + found).reshape(taps, bits)
-
-
-@cache
-def _cycles() -> dict[str, dict]:
-    return yaml_source.read(_CYCLES).data
-
-
 def tiled(
     node: QNode, rows: np.ndarray, activation: QType, output: QType, positions: int, padded: bool
 ) -> Tiled | None:
@@ -272,7 +82,7 @@ def tiled(
     bias = node.bias.astype(np.int64) - shift * rows.sum(1) + factor * scheme.offset * beyond
     weights = replace(
         Weights.of(node, rows),
-        words=place_bits(codes, scheme.places(taps)),
+        words=scheme.mixed(place_bits(codes, scheme.places(taps))),
         bias=bias.astype(np.uint32).view(np.int32),
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),

@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mico_runner.codegen import tiling
 from mico_runner.codegen.placement import CACHE, STACK
+from mico_runner.codegen.schemes import POSITIONS, schemes
+from mico_runner.codegen.tiling import MOST_FOUR
 from mico_runner.quant.qgraph import QType
 
 WORD_BYTES = 4
 MOST_BITS = 8
-PAIR = 2  # output channels of the wide tile
 # Which deviations a term's coefficient may have: as `terms.DEVIATIONS`.
 DEVIATIONS = dict.fromkeys(("packing", "sums", "steps", "narrow_packing", "narrow_sums", "narrow_steps"), "p")
 
@@ -56,9 +56,9 @@ def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarra
     run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
     single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
     whole = single & (channels % WORD_BYTES == 0).to_numpy()  # as far as padding, which the table does not say, allows
-    near = ~single & (work["positions"] == tiling.POSITIONS * work["tiles"])  # gathered together
-    near &= (channels % 2 == 1) & (table["out_w"] >= tiling.POSITIONS) & (reduction <= tiling.MOST_FOUR)
-    line = channels * (table["kernel_w"] + (tiling.POSITIONS - 1) * table["stride"])
+    near = ~single & (work["positions"] == POSITIONS * work["tiles"])  # gathered together
+    near &= (channels % 2 == 1) & (table["out_w"] >= POSITIONS) & (reduction <= MOST_FOUR)
+    line = channels * (table["kernel_w"] + (POSITIONS - 1) * table["stride"])
     stored = table["out_channels"] * reduction * table["weight_bits"] / 8
     read = stored + work["scratch"] + STACK  # by each tile; two lines of a set evict each other
     terms = {
@@ -97,13 +97,9 @@ def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarra
 def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int) -> Work:
     activation, found = QType(act_bits, False, 1.0), []
     for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
-        found = found or [s for s in tiling.schemes(bits, activation, False) if s.holds(taps)]
+        found = found or [s for s in schemes(bits, activation, False) if s.holds(taps)]
     scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
-    tile = scheme.tile(positions)
-    tiles = -(-positions // tile)
-    if scheme.unit != "mico_tables":  # the last tile overlaps the one before
-        together = tiling.OUTPUTS if tile == 1 else PAIR
-        outputs = -(-outputs // together) * together
+    tile, tiles, *_ = scheme.counts(taps, outputs, positions)
     bare = scheme.cycles(0, 0, positions)
     packing, sums = scheme.cycles(taps, 0, positions) - bare, scheme.cycles(0, outputs, positions) - bare
     steps = scheme.cycles(taps, outputs, positions) - bare - packing - sums

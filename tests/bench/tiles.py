@@ -12,8 +12,7 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from mico_runner import codegen
-from mico_runner.codegen.packing import WORD
-from mico_runner.codegen.tiling import CODES, Scheme, schemes
+from mico_runner.codegen.schemes import Scheme, schemes
 from mico_runner.quant.qgraph import QType
 from mico_runner.simulate import rtl
 from mico_runner.simulate.host_kernels import single_layer
@@ -101,11 +100,7 @@ def held(shape: dict, scheme: Scheme) -> dict:
 
 def features(shape: dict, scheme: Scheme) -> list[int]:
     """Positions; positions x quads of taps; tiles x outputs; tiles x outputs x quads, as `Scheme.cycles` counts them."""
-    tile = scheme.tile(positions(shape))
-    tiles = -(-positions(shape) // tile)
-    row = taps(shape)
-    quads = -(-row // CODES) if scheme.lanes < WORD else -(-row // WORD) * (WORD // CODES)
-    outputs = shape["out_channels"]
+    tile, tiles, quads, outputs = scheme.counts(taps(shape), shape["out_channels"], positions(shape))
     return [tiles * tile, tiles * tile * quads, tiles * outputs, tiles * outputs * quads]
 
 

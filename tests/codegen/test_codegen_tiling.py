@@ -12,7 +12,8 @@ from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
 from mico_runner.codegen.lowering import lower
-from mico_runner.codegen.tiling import Scheme, middle, requantisation, schemes, tiled
+from mico_runner.codegen.schemes import Scheme, schemes
+from mico_runner.codegen.tiling import middle, requantisation, tiled
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
@@ -118,7 +119,7 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
         with patch.object(Scheme, "cycles", lambda self, *size, name=scheme.name: self.name != name):
             layer = tiled(node, weight, QType(act_bits, False, 1.0), QType(8, False, 1.0), positions=1, padded=False)
         assert layer.scheme == scheme
-        words, places = layer.weights.words, scheme.places(taps)
+        words, places = scheme.mixed(layer.weights.words), scheme.places(taps)
         assert words.shape == (6, -(-taps * weight_bits // 32))
         assert places.shape == (taps, weight_bits) and len(np.unique(places)) == places.size
         bits = words[:, places // 32] >> (places % 32).astype(np.uint32) & 1

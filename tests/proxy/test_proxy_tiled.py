@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mico_runner import data, proxy
-from mico_runner.codegen import tiling
+from mico_runner.codegen.schemes import POSITIONS, schemes
 from mico_runner.kernel_table import kernel_table
 from mico_runner.proxy.terms import physical_terms
 from mico_runner.quant.qgraph import QType
@@ -24,14 +24,13 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(channels, out
     terms = physical_terms(kernel_table([row]), tiled=True)
     assert (terms >= 0).all(axis=None)
     taps, positions = channels * kernel**2, size**2
-    candidates = tiling.schemes(weight, QType(act, False, 1.0), False)
+    candidates = schemes(weight, QType(act, False, 1.0), False)
     scheme = min(candidates, key=lambda s: s.cycles(taps, outputs, positions))
-    together = 1 if scheme.unit == "mico_tables" else 2 if scheme.tile(positions) > 1 else tiling.OUTPUTS
-    estimate = scheme.cycles(taps, -(-outputs // together) * together, positions)
+    estimate = scheme.cycles(taps, outputs, positions)
     besides = scheme.cycles(0, 0, positions)  # what preparing a patch takes in any case
     parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")]
     assert terms[parts].sum(axis=1)[0] == pytest.approx(estimate - besides)
-    gathered = terms["patches"][0] + tiling.POSITIONS * terms["near_tiles"][0]
+    gathered = terms["patches"][0] + POSITIONS * terms["near_tiles"][0]
     assert gathered == (
         0 if kernel == 1 and channels % 4 == 0 else terms[["positions", "narrow_positions"]].sum(axis=1)[0]
     )

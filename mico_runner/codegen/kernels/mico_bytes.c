@@ -6,7 +6,7 @@
  *
  * Weights of fewer than 8 bits become bytes 32 at a time (a *chunk*: as many words as they have bits), four in parallel: byte l of
  * each word is a stream of codes of the taps 4 i + l. The low bits of a byte are whole codes, the bits that are left at its top
- * follow each other (codegen/tiling.py). */
+ * follow each other (codegen/schemes.py). */
 #include "mico_tile.h"
 
 enum {

@@ -23,7 +23,7 @@ typedef struct {
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
- * scratch, in words: one patch as bytes, four_words, then the patches of a tile, 4 when there are 4 positions or more (codegen/tiling.py).
+ * scratch, in words: one patch as bytes, four_words, then the patches of a tile, 4 when there are 4 positions or more (codegen/schemes.py).
  * One function per scheme, named by the bits of activations x weights: weights as bytes; two lanes of 16 bits; four lanes of 8
  * bits; single bits. The bits of the activations may be fewer. */
 typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);

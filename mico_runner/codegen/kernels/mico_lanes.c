@@ -3,7 +3,7 @@
  * With lanes of L bits, (x0 + x1 << L) * (u1 + u0 << L) has x0 * u0 + x1 * u1 in bits L .. 2L - 1: two products and their sum for
  * one multiplication. Four lanes of 8 bits give four, in bits 24 .. 31. Codes are unsigned, so that nothing borrows; lanes are
  * emptied into full words before they can overflow. The weights' codes lie in their words so that a shift and a mask bring them
- * into lanes, in reverse order of the patch's lanes (codegen/tiling.py). */
+ * into lanes, in reverse order of the patch's lanes (codegen/schemes.py). */
 #include "mico_tile.h"
 
 /* Four codes per word are four lanes already; codes are below 16, or 17 words of them would not fit a byte. */
@@ -100,14 +100,27 @@ MICO_INLINE uint32_t group_of(const uint32_t *row, uint32_t g, const int bits, c
     return row[g / per_word] >> g % per_word * (uint32_t)(bits * GROUP(bits, each));
 }
 
-/* Weights of 3 bits lie in nibbles, whose fourth bits make up a fourth word of three: the g-th word, whose steps mask the fourth bit. */
+/* Weights of 3 bits lie in nibbles. The fourth bits are such that three words, XORed, make up a fourth: the g-th word, whose steps
+ * mask the fourth bit. */
 MICO_INLINE uint32_t nibbles_of(const uint32_t *row, uint32_t g)
 {
-    const uint32_t *end = row + g - g / 4, fourth = 0x88888888u;
+    const uint32_t *end = row + g - g / 4;
     if (g % 4 < 3)
         return *end;
-    return (((end[-3] & fourth) >> 1 | (end[-2] & fourth)) >> 1 | (end[-1] & fourth)) >> 1;
+    return ((end[-3] >> 1 ^ end[-2]) >> 1 ^ end[-1]) >> 1;
 }
+
+/* Terms are read before anything is written, which might be the same for all the compiler knows. */
+#define PUT_SUMS(scale)                                                                                                \
+    const uint32_t from0 = terms[0], from1 = terms[1], from2 = terms[2], from3 = terms[3];                             \
+    d[0] = from0 + (scale)*s0;                                                                                         \
+    d[1] = from1 + (scale)*s1;                                                                                         \
+    d[2] = from2 + (scale)*s2;                                                                                         \
+    d[3] = from3 + (scale)*s3;                                                                                         \
+    d[4] = from0 + (scale)*t0;                                                                                         \
+    d[5] = from1 + (scale)*t1;                                                                                         \
+    d[6] = from2 + (scale)*t2;                                                                                         \
+    d[7] = from3 + (scale)*t3;
 
 /* Two rows, four positions. Lanes are emptied every `words` words of weights. */
 MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
@@ -175,14 +188,7 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
         if (g == groups)
             break;
     }
-    d[0] = terms[0] + SCALE(bits) * s0;
-    d[1] = terms[1] + SCALE(bits) * s1;
-    d[2] = terms[2] + SCALE(bits) * s2;
-    d[3] = terms[3] + SCALE(bits) * s3;
-    d[4] = terms[0] + SCALE(bits) * t0;
-    d[5] = terms[1] + SCALE(bits) * t1;
-    d[6] = terms[2] + SCALE(bits) * t2;
-    d[7] = terms[3] + SCALE(bits) * t3;
+    PUT_SUMS(SCALE(bits))
 }
 
 /* Two rows, four positions; every product is emptied. Codes of one bit are 0 and 2 here, so that nothing is left to be scaled. */
@@ -247,7 +253,7 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
 }
 
 /* Two rows of 3-bit weights, four positions: four words of nibbles at a time, then code word by code word. Lanes of 16 bits (`each`
- * 2) are emptied at the end (NIBBLE_TAPS of codegen/tiling.py), those of 8 bits at each product. */
+ * 2) are emptied at the end (NIBBLE_TAPS of codegen/schemes.py), those of 8 bits at each product. */
 #define STEP_THREE(j)                                                                                                  \
     if (each == 2)                                                                                                     \
         STEP(j)                                                                                                        \
@@ -259,6 +265,8 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
         uint32_t x0 = patch[i], x1 = patch[k], y0 = patch[4 + i], y1 = patch[4 + k];                                   \
         MICO_ORDER(x0);                                                                                                \
         MICO_ORDER(x1);                                                                                                \
+        MICO_ORDER(y0);                                                                                                \
+        MICO_ORDER(y1);                                                                                                \
         uint32_t p0 = x0 * codes;                                                                                      \
         MICO_ORDER(p0);                                                                                                \
         uint32_t p1 = x1 * codes;                                                                                      \
@@ -267,8 +275,6 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
         MICO_ORDER(p2);                                                                                                \
         uint32_t p3 = x1 * others;                                                                                     \
         MICO_ORDER(p3);                                                                                                \
-        MICO_ORDER(y0);                                                                                                \
-        MICO_ORDER(y1);                                                                                                \
         uint32_t q0 = y0 * codes2;                                                                                     \
         MICO_ORDER(q0);                                                                                                \
         uint32_t q1 = y1 * codes2;                                                                                     \
@@ -308,9 +314,10 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
     uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
 
     while (rows != end) {
+        uint32_t left = 0, left2 = 0;
 #pragma GCC unroll 4
-        for (uint32_t g = 0; g < 4; g++) {
-            const uint32_t a = nibbles_of(rows, g), b = nibbles_of(other, g);
+        for (int g = 0; g < 4; g++) {
+            const uint32_t a = g < 3 ? rows[g] : left, b = g < 3 ? other[g] : left2;
             if (each == 2) {
                 STEP(0)
                 STEP(1)
@@ -327,6 +334,10 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
                 BOTH_STEPS(2, 3)
             }
             patch += 8 * each;
+            left = (left ^ a) >> 1; /* nibbles_of */
+            left2 = (left2 ^ b) >> 1;
+            MICO_ORDER(left);
+            MICO_ORDER(left2);
         }
         rows += 3;
         other += 3;
@@ -344,22 +355,23 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
             MICO_ORDER(a); /* stays a loop */
         }
     }
-    d[0] = terms[0] + (s0 >> top);
-    d[1] = terms[1] + (s1 >> top);
-    d[2] = terms[2] + (s2 >> top);
-    d[3] = terms[3] + (s3 >> top);
-    d[4] = terms[0] + (t0 >> top);
-    d[5] = terms[1] + (t1 >> top);
-    d[6] = terms[2] + (t2 >> top);
-    d[7] = terms[3] + (t3 >> top);
+    s0 >>= top;
+    s1 >>= top;
+    s2 >>= top;
+    s3 >>= top;
+    t0 >>= top;
+    t1 >>= top;
+    t2 >>= top;
+    t3 >>= top;
+    PUT_SUMS(1u)
 }
 
 /* Four rows, one position; lanes are emptied every `full` steps. */
 MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
                         const int bits, const uint32_t mask, const int top, const int each, const int full)
 {
-    const int three = bits == 4 && (mask & 8u) == 0u;
-    const uint32_t groups = FULL(bits, each, code_words);
+    const int three = bits == 4 && (mask & 8u) == 0u, last = three && each == 2; /* only emptied at the end */
+    uint32_t groups = FULL(bits, each, code_words);
     uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
 #define WORD_OF(row, g) (three ? nibbles_of(row, g) : group_of(row, g, bits, each))
@@ -387,22 +399,39 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     d2 += s2 >> top;                                                                                                   \
     d3 += s3 >> top;                                                                                                   \
     s0 = s1 = s2 = s3 = 0;
+#define GROUP_NARROW                                                                                                   \
+    for (int j = 0; j < GROUP(bits, each); j++) {                                                                      \
+        STEP_NARROW(j)                                                                                                 \
+        if (full == 1 || (!last && j == GROUP(bits, each) - 1)) {                                                      \
+            EMPTY_NARROW                                                                                               \
+        }                                                                                                              \
+    }                                                                                                                  \
+    patch += GROUP(bits, each);
+    for (; three && groups >= 4; groups -= 4, rows += 3) {
+        uint32_t left[4] = {0};
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; g++) {
+            const uint32_t a = g < 3 ? rows[g] : left[0], b = g < 3 ? rows[row_words + g] : left[1];
+            const uint32_t c = g < 3 ? rows[2 * row_words + g] : left[2], e = g < 3 ? rows[3 * row_words + g] : left[3];
+            GROUP_NARROW
+            left[0] = (left[0] ^ a) >> 1; /* nibbles_of */
+            left[1] = (left[1] ^ b) >> 1;
+            left[2] = (left[2] ^ c) >> 1;
+            left[3] = (left[3] ^ e) >> 1;
+            for (int i = 0; i < 4; i++)
+                MICO_ORDER(left[i]);
+        }
+    }
     for (uint32_t g = 0; g < groups; g++) {
         const uint32_t a = WORD_OF(rows, g), b = WORD_OF(rows + row_words, g);
         const uint32_t c = WORD_OF(rows + 2 * row_words, g), e = WORD_OF(rows + 3 * row_words, g);
-        for (int j = 0; j < GROUP(bits, each); j++) {
-            STEP_NARROW(j)
-            if (full == 1 || j == GROUP(bits, each) - 1) {
-                EMPTY_NARROW
-            }
-        }
-        patch += GROUP(bits, each);
+        GROUP_NARROW
     }
-    uint32_t rest = REST(bits, each, code_words);
-    if (rest > 0) {
+    const uint32_t rest_steps = REST(bits, each, code_words) * (uint32_t)each;
+    if (rest_steps > 0) {
         uint32_t a = WORD_OF(rows, groups), b = WORD_OF(rows + row_words, groups);
         uint32_t c = WORD_OF(rows + 2 * row_words, groups), e = WORD_OF(rows + 3 * row_words, groups);
-        for (rest *= (uint32_t)each; rest > 0; rest--) {
+        for (uint32_t i = 0; i < rest_steps; i++) {
             STEP_NARROW(0)
             if (full == 1) {
                 EMPTY_NARROW
@@ -414,6 +443,8 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
             patch++;
             MICO_ORDER(a);
         }
+    }
+    if (last || rest_steps > 0) {
         EMPTY_NARROW
     }
     d[0] = terms[0] + SCALE(bits) * d0;

@@ -1,8 +1,9 @@
 /* Two products in one multiplication, as in mico_lanes.c, of weights whose 5, 6 or 7 bits do not fill a lane of 16.
  *
- * A lane of a word of weights holds whole codes from its lowest bit on, each of which a shift and a mask bring into place; the bits
- * left at its top make up further codes with those of the next words. A *group* is as few words as leave nothing: five of 5 bits are
- * 15 steps and one put together, three of 6 bits 6 + 2, seven of 7 bits 14 + 2. Rows are whole groups (codegen/tiling.py). */
+ * A lane of a word of weights holds whole codes from its lowest bit on, each of which a shift and a mask bring into place. A *group*
+ * is as many words as have bits for whole codes left at their tops, which are such that the words, XORed after shifts, make up a word
+ * of further codes: five words of 5 bits are 15 steps and one put together, three of 6 bits 6 + 2, seven of 7 bits 14 + 2. Rows are
+ * whole groups (codegen/schemes.py). */
 #include "mico_tile.h"
 
 #define ONES(bits) ((1u << (bits)) - 1u)
@@ -13,10 +14,11 @@
 #define STEPS(bits) (WORDS(bits) * 16 / (bits)) /* of a group: words of a patch */
 
 /* Codes in lanes of `count` rows (2 or 4) times the patches of `positions` (4 or 1), onto sums (row, position), which they are where
- * they come `first`. No mask: other bits are zero. */
-MICO_INLINE void step(const uint32_t *patch, const uint32_t *words, const int shift, const uint32_t mask, const int count,
+ * they come `first`. */
+MICO_INLINE void step(const uint32_t *patch, const uint32_t *words, const int shift, const int bits, const int count,
                       const int positions, const int first, uint32_t *sums)
 {
+    const uint32_t mask = LANES(ONES(bits));
     uint32_t x[MICO_WIDE], codes[MICO_NARROW], p[MICO_WIDE];
 
     for (int i = 0; i < count; i++) {
@@ -30,7 +32,7 @@ MICO_INLINE void step(const uint32_t *patch, const uint32_t *words, const int sh
     }
     if (positions == 1) {
         for (int i = 0; i < count; i++) {
-            p[i] = (mask ? codes[i] & mask : codes[i]) * x[0];
+            p[i] = (codes[i] & mask) * x[0];
             MICO_ORDER(p[i]);
         }
         for (int i = 0; i < count; i++) {
@@ -42,7 +44,7 @@ MICO_INLINE void step(const uint32_t *patch, const uint32_t *words, const int sh
         return;
     }
     for (int row = 0; row < count; row++) {
-        const uint32_t code = mask ? codes[row] & mask : codes[row];
+        const uint32_t code = codes[row] & mask;
         for (int i = 0; i < positions; i++) {
             p[i] = x[i] * code;
             MICO_ORDER(p[i]);
@@ -64,14 +66,13 @@ MICO_INLINE void begin(const uint32_t *patch, const uint32_t *const *rows, const
         words[i] = rows[i][at];
         MICO_ORDER(words[i]);
     }
-    step(patch, words, 0, LANES(ONES(bits)), count, positions, first, sums);
+    step(patch, words, 0, bits, count, positions, first, sums);
 }
 
 /* A group's other steps. */
 MICO_INLINE void finish(const uint32_t *patch, const uint32_t *const *rows, const int bits, const int count, const int positions,
                         uint32_t *words, uint32_t *sums)
 {
-    const uint32_t mask = LANES(ONES(bits)), tops = LANES(0xffff & ~ONES(bits * WHOLE(bits)));
     const int word_count = WORDS(bits), at = 16 - word_count * SPARE(bits); /* of what is left: one or two codes */
     uint32_t left[MICO_NARROW] = {0};
 
@@ -80,24 +81,20 @@ MICO_INLINE void finish(const uint32_t *patch, const uint32_t *const *rows, cons
         if (i > 0)
             begin(patch, rows, i, bits, count, positions, 0, words, sums);
         patch += positions;
-        step(patch, words, bits, mask, count, positions, 0, sums);
+        step(patch, words, bits, bits, count, positions, 0, sums);
         patch += positions;
         if (WHOLE(bits) == 3) {
-            step(patch, words, 2 * bits, mask, count, positions, 0, sums);
+            step(patch, words, 2 * bits, bits, count, positions, 0, sums);
             patch += positions;
         }
-        for (int k = 0; i > 0 && k < count; k++) {
-            left[k] >>= SPARE(bits);
-            MICO_ORDER(left[k]);
-        }
         for (int k = 0; k < count; k++) {
-            left[k] |= words[k] & tops;
+            left[k] = (left[k] ^ words[k]) >> (i < word_count - 1 ? SPARE(bits) : at);
             MICO_ORDER(left[k]);
         }
     }
-    step(patch, left, at, at + bits == 16 ? 0 : mask, count, positions, 0, sums);
+    step(patch, left, 0, bits, count, positions, 0, sums);
     if (at + bits < 16)
-        step(patch + positions, left, at + bits, mask, count, positions, 0, sums);
+        step(patch + positions, left, bits, bits, count, positions, 0, sums);
 }
 
 /* Sums of lanes to those of words, with those that are held, if any. */

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mico_runner import codegen
-from mico_runner.codegen import depthwise, emit, placement, tiling
+from mico_runner.codegen import depthwise, emit, placement, schemes, tiling
 from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
@@ -55,7 +55,7 @@ def program_sources(*boards: str) -> list[Path]:
     """What places the kernels of a bare-metal program in memory, and chooses among them: a cycle may depend on each."""
     folders = [emit.BOARDS / board for board in boards] + [emit.TEMPLATES]
     return [
-        *(Path(module.__file__) for module in (tiling, depthwise, placement)),
+        *(Path(module.__file__) for module in (schemes, tiling, depthwise, placement)),
         *(file for folder in folders for file in folder.iterdir()),
     ]
 
