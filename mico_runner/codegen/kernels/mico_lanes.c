@@ -191,7 +191,7 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
     PUT_SUMS(SCALE(bits))
 }
 
-/* Two rows, four positions; every product is emptied. Codes of one bit are 0 and 2 here, so that nothing is left to be scaled. */
+/* Two rows, four positions; every product is emptied, or `two` at once. Codes of one bit are 0 and 2 here, so that nothing is left to be scaled. */
 #define ROW_STEP_ONCE(codes, s)                                                                                        \
     {                                                                                                                  \
         PRODUCTS(codes)                                                                                                \
@@ -205,64 +205,10 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
         MICO_ORDER(p3);                                                                                                \
         ADD_TO(s)                                                                                                      \
     }
-MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
-                           const int bits, const uint32_t mask)
-{
-    const uint32_t *other = rows + row_words;
-    const uint32_t groups = FULL(bits, 1, code_words), twice = bits == 1 ? mask << 1 : mask;
-    uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;
-    uint32_t rest = REST(bits, 1, code_words);
-#define CODES_ONCE(name, word, j)                                                                                      \
-    uint32_t name = bits > 1 ? (word) >> bits * (j) : (j) ? (word) >> ((j) > 0 ? (j)-1 : 0) : (word) << 1;            \
-    if (bits == 1 || (j))                                                                                              \
-        MICO_ORDER(name);
-#define STEP_ONCE(j)                                                                                                   \
+/* Two steps, whose products are emptied together; two positions (i, k) at a time. */
+#define TWO_OF_BOTH(i, k)                                                                                              \
     {                                                                                                                  \
-        CODES_ONCE(codes, a, j)                                                                                        \
-        CODES_ONCE(others, b, j)                                                                                       \
-        LOAD_PATCHES(j)                                                                                                \
-        codes &= twice;                                                                                                \
-        ROW_STEP_ONCE(codes, s)                                                                                        \
-        others &= twice;                                                                                               \
-        ROW_STEP_ONCE(others, t)                                                                                       \
-    }
-    for (uint32_t g = 0; g != groups; g++) {
-        const uint32_t a = group_of(rows, g, bits, 1), b = group_of(other, g, bits, 1);
-        for (int j = 0; j < GROUP(bits, 1); j++)
-            STEP_ONCE(j)
-        patch += 4 * GROUP(bits, 1);
-    }
-    if (rest > 0) {
-        uint32_t a = group_of(rows, groups, bits, 1), b = group_of(other, groups, bits, 1);
-        do {
-            STEP_ONCE(0)
-            a >>= bits;
-            b >>= bits;
-            patch += 4;
-            MICO_ORDER(a);
-        } while (--rest > 0);
-    }
-    d[0] = s0;
-    d[1] = s1;
-    d[2] = s2;
-    d[3] = s3;
-    d[4] = t0;
-    d[5] = t1;
-    d[6] = t2;
-    d[7] = t3;
-}
-
-/* Two rows of 3-bit weights, four positions: four words of nibbles at a time, then code word by code word. Lanes of 16 bits (`each`
- * 2) are emptied at the end (NIBBLE_TAPS of codegen/schemes.py), those of 8 bits at each product. */
-#define STEP_THREE(j)                                                                                                  \
-    if (each == 2)                                                                                                     \
-        STEP(j)                                                                                                        \
-    else                                                                                                               \
-        STEP_ONCE(j)
-/* Both steps of a word, of four lanes, whose products are emptied together; two positions (i, k) at a time. */
-#define BOTH_STEPS(i, k)                                                                                               \
-    {                                                                                                                  \
-        uint32_t x0 = patch[i], x1 = patch[k], y0 = patch[4 + i], y1 = patch[4 + k];                                   \
+        uint32_t x0 = at[i], x1 = at[k], y0 = at[4 + i], y1 = at[4 + k];                                               \
         MICO_ORDER(x0);                                                                                                \
         MICO_ORDER(x1);                                                                                                \
         MICO_ORDER(y0);                                                                                                \
@@ -304,6 +250,79 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
         MICO_ADD(t##i, p2);                                                                                            \
         MICO_ADD(t##k, p3);                                                                                            \
     }
+#define BOTH_STEPS(from)                                                                                               \
+    {                                                                                                                  \
+        const uint32_t *const at = from;                                                                               \
+        TWO_OF_BOTH(0, 1)                                                                                              \
+        TWO_OF_BOTH(2, 3)                                                                                              \
+    }
+MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
+                           const int bits, const uint32_t mask, const int two)
+{
+    const uint32_t *other = rows + row_words;
+    const uint32_t groups = FULL(bits, 1, code_words), twice = bits == 1 ? mask << 1 : mask;
+    uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;
+    uint32_t rest = REST(bits, 1, code_words);
+#define CODES_ONCE(name, word, j)                                                                                      \
+    uint32_t name = bits > 1 ? (word) >> bits * (j) : (j) ? (word) >> ((j) > 0 ? (j)-1 : 0) : (word) << 1;            \
+    if (bits == 1 || (j))                                                                                              \
+        MICO_ORDER(name);
+#define STEP_ONCE(j)                                                                                                   \
+    {                                                                                                                  \
+        CODES_ONCE(codes, a, j)                                                                                        \
+        CODES_ONCE(others, b, j)                                                                                       \
+        LOAD_PATCHES(j)                                                                                                \
+        codes &= twice;                                                                                                \
+        ROW_STEP_ONCE(codes, s)                                                                                        \
+        others &= twice;                                                                                               \
+        ROW_STEP_ONCE(others, t)                                                                                       \
+    }
+    for (uint32_t g = 0; g != groups; g++) {
+        const uint32_t a = group_of(rows, g, bits, 1), b = group_of(other, g, bits, 1);
+        for (int j = 0; j < GROUP(bits, 1); j += two ? 2 : 1) {
+            if (two) {
+                CODES_ONCE(codes, a, j)
+                CODES_ONCE(others, b, j)
+                CODES_ONCE(codes2, a, j + 1)
+                CODES_ONCE(others2, b, j + 1)
+                codes &= twice;
+                others &= twice;
+                codes2 &= twice;
+                others2 &= twice;
+                BOTH_STEPS(patch + 4 * j)
+            } else {
+                STEP_ONCE(j)
+            }
+        }
+        patch += 4 * GROUP(bits, 1);
+    }
+    if (rest > 0) {
+        uint32_t a = group_of(rows, groups, bits, 1), b = group_of(other, groups, bits, 1);
+        do {
+            STEP_ONCE(0)
+            a >>= bits;
+            b >>= bits;
+            patch += 4;
+            MICO_ORDER(a);
+        } while (--rest > 0);
+    }
+    d[0] = s0;
+    d[1] = s1;
+    d[2] = s2;
+    d[3] = s3;
+    d[4] = t0;
+    d[5] = t1;
+    d[6] = t2;
+    d[7] = t3;
+}
+
+/* Two rows of 3-bit weights, four positions: four words of nibbles at a time, then code word by code word. Lanes of 16 bits (`each`
+ * 2) are emptied at the end (NIBBLE_TAPS of codegen/schemes.py), those of 8 bits at each product. */
+#define STEP_THREE(j)                                                                                                  \
+    if (each == 2)                                                                                                     \
+        STEP(j)                                                                                                        \
+    else                                                                                                               \
+        STEP_ONCE(j)
 MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
                        const uint32_t *terms, uint32_t *d, const uint32_t mask, const int each)
 {
@@ -330,8 +349,7 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
                 MICO_ORDER(others2);
                 codes2 &= mask;
                 others2 &= mask;
-                BOTH_STEPS(0, 1)
-                BOTH_STEPS(2, 3)
+                BOTH_STEPS(patch)
             }
             patch += 8 * each;
             left = (left ^ a) >> 1; /* nibbles_of */
@@ -476,10 +494,10 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
           wide2(patch, rows, row_words, code_words, terms, d, bits, mask, 16, 2, words))
 #define LANES8(name, activation, bits, mask)                                                                           \
     LANES(name, pack8, activation, bits, mask, 8, 24, 1, 4,                                                            \
-          wide_once(patch, rows, row_words, code_words, terms, d, bits, mask))
+          wide_once(patch, rows, row_words, code_words, terms, d, bits, mask, 1))
 #define LANES8_ONCE(name, activation, bits, mask)                                                                      \
     LANES(name, pack8, activation, bits, mask, 8, 24, 1, 1,                                                            \
-          wide_once(patch, rows, row_words, code_words, terms, d, bits, mask))
+          wide_once(patch, rows, row_words, code_words, terms, d, bits, mask, 0))
 LANES16(lanes16_8x1, 8, 1, 0x00010001u, 8)
 LANES16(lanes16_8x2, 8, 2, 0x00030003u, 5)
 LANES16(lanes16_8x4, 8, 4, 0x000f000fu, 2)
