@@ -29,7 +29,7 @@ _CYCLES = Path(__file__).parent / "kernels" / "tile_cycles.yaml"
 _UNITS = {"lanes8": "mico_lanes", "lanes16": "mico_lanes", "tables": "mico_tables", "bytes": "mico_bytes"}
 _LANES = {"lanes8": 4, "lanes16": 2, "tables": 2, "bytes": 2}
 _SCHEMES = {  # bits of weights -> (scheme, most bits of activations); single bits have one more
-    1: (("tables_2x1", 2), ("lanes8_4x1", 4), ("lanes16_8x1", 8), ("tables_8x1", 8)),
+    1: (("tables_2x1", 2), ("lanes8_2x1", 2), ("lanes8_4x1", 4), ("lanes16_8x1", 8), ("tables_8x1", 8)),
     2: (("lanes8_2x2", 2), ("lanes8_4x2", 4), ("lanes16_8x2", 8), ("tables_8x2", 8)),
     3: (("lanes8_2x3", 2), ("lanes16_4x3", 4), ("bytes_8x3", 8)),
     4: (("lanes8_2x4", 2), ("lanes16_4x4", 4), ("bytes_8x4", 8), ("lanes16_8x4", 8)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
@@ -12,6 +11,7 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from mico_runner import codegen
+from mico_runner.codegen.packing import WORD
 from mico_runner.codegen.schemes import Scheme, schemes
 from mico_runner.quant.qgraph import QType
 from mico_runner.simulate import rtl
@@ -64,7 +64,7 @@ def wide_shapes() -> list[dict]:
 
 def narrow_shapes() -> list[dict]:
     rng = np.random.default_rng(7)
-    sizes = 2 ** rng.uniform([2, 2], [9, 7], (VECTORS, 2))
+    sizes = 2 ** rng.uniform([2, 2], [10, 8], (VECTORS, 2))
     return [{"kind": "linear", "in_channels": int(k), "out_channels": int(n)} for k, n in sizes]
 
 
@@ -93,9 +93,10 @@ def taps(shape: dict) -> int:
 
 
 def held(shape: dict, scheme: Scheme) -> dict:
-    """The shape with as many more channels as the scheme needs to hold its rows."""
-    more = count(shape["in_channels"])
-    return next(s for s in ({**shape, "in_channels": n} for n in more) if scheme.holds(taps(s)))
+    """The shape with the nearest number of channels at which the scheme holds its rows."""
+    wanted = shape["in_channels"]
+    near = sorted(range(1, 2 * wanted + WORD), key=lambda n: abs(n - wanted))
+    return next(s for s in ({**shape, "in_channels": n} for n in near) if scheme.holds(taps(s)))
 
 
 def features(shape: dict, scheme: Scheme) -> list[int]:

@@ -83,7 +83,7 @@ def test_every_pair_of_bits(tmp_path, sanitize):
 
 @needs_gcc
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("rank", range(6))
 def test_every_scheme_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
     ranks = {s.name: rank for b in range(1, 9) for s in schemes(b, QType(1, False, 1.0), False)[rank:][:1]}
     assert ranks

@@ -35,7 +35,7 @@ mico_conv2d_tiled mico_conv2d_lanes16_4x3, mico_conv2d_lanes8_2x3;
 mico_conv2d_tiled mico_conv2d_lanes16_4x5, mico_conv2d_lanes16_4x6, mico_conv2d_lanes16_4x7;
 mico_conv2d_tiled mico_conv2d_lanes16_4x4, mico_conv2d_lanes16_4x8;
 mico_conv2d_tiled mico_conv2d_lanes8_4x1, mico_conv2d_lanes8_4x2, mico_conv2d_lanes8_2x4;
-mico_conv2d_tiled mico_conv2d_lanes8_2x2;
+mico_conv2d_tiled mico_conv2d_lanes8_2x2, mico_conv2d_lanes8_2x1;
 mico_conv2d_tiled mico_conv2d_tables_8x1, mico_conv2d_tables_8x2, mico_conv2d_tables_2x1;
 mico_conv2d_tiled mico_conv2d_bits, mico_conv2d_signs; /* signs: -1 and +1 */
 

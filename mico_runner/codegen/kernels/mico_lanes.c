@@ -85,10 +85,9 @@ MICO_INLINE void pack8_four(const uint32_t *taps, int32_t words, uint32_t *patch
         ROW_STEP(others, t)                                                                                            \
     }
 
-/* Rows are read in groups of steps: as many as a word of weights has, at most four or, of 16 bits each lane, eight; the REST one
- * code word at a time. */
+/* Rows are read in groups of steps: as many as a word of weights has, at most eight; the REST one code word at a time. */
 #define STEPS(bits, each) ((each)*8 / (bits)) /* of a word of weights; `each` words of the patch for one of codes */
-#define GROUP(bits, each) (STEPS(bits, each) < 4 ? STEPS(bits, each) : (each) == 1 || STEPS(bits, each) < 8 ? 4 : 8)
+#define GROUP(bits, each) (STEPS(bits, each) < 4 ? STEPS(bits, each) : STEPS(bits, each) < 8 ? 4 : 8)
 
 #define FULL(bits, each, code_words) ((uint32_t)((code_words) / (GROUP(bits, each) / (each))))
 #define REST(bits, each, code_words) ((uint32_t)((code_words) % (GROUP(bits, each) / (each)))) /* code words */
@@ -420,7 +419,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 #define GROUP_NARROW                                                                                                   \
     for (int j = 0; j < GROUP(bits, each); j++) {                                                                      \
         STEP_NARROW(j)                                                                                                 \
-        if (full == 1 || (!last && j == GROUP(bits, each) - 1)) {                                                      \
+        if (!last && ((j + 1) % full == 0 || j == GROUP(bits, each) - 1)) {                                            \
             EMPTY_NARROW                                                                                               \
         }                                                                                                              \
     }                                                                                                                  \
@@ -451,7 +450,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
         uint32_t c = WORD_OF(rows + 2 * row_words, groups), e = WORD_OF(rows + 3 * row_words, groups);
         for (uint32_t i = 0; i < rest_steps; i++) {
             STEP_NARROW(0)
-            if (full == 1) {
+            if (full < GROUP(bits, each)) {
                 EMPTY_NARROW
             }
             a >>= bits;
@@ -485,15 +484,14 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
         narrow(patch, rows, row_words, code_words, terms, d, (bits) == 3 ? 4 : (bits), mask, top, each, full);                 \
     }                                                                                                                  \
     MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, pack##_four, wide_##name, narrow_##name, 0, 0)                                         \
-    typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) && \
-                                     ((full) == 1 || GROUP(bits, each) <= (full))                                      \
+    typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) \
                                  ? 1                                                                                   \
                                  : -1];
 #define LANES16(name, activation, bits, mask, words)                                                                   \
     LANES(name, pack16, activation, bits, mask, 16, 16, 2, (words) * (16 / (bits)),                                    \
           wide2(patch, rows, row_words, code_words, terms, d, bits, mask, 16, 2, words))
-#define LANES8(name, activation, bits, mask)                                                                           \
-    LANES(name, pack8, activation, bits, mask, 8, 24, 1, 4,                                                            \
+#define LANES8(name, activation, bits, mask, full)                                                                     \
+    LANES(name, pack8, activation, bits, mask, 8, 24, 1, full,                                                         \
           wide_once(patch, rows, row_words, code_words, terms, d, bits, mask, 1))
 #define LANES8_ONCE(name, activation, bits, mask)                                                                      \
     LANES(name, pack8, activation, bits, mask, 8, 24, 1, 1,                                                            \
@@ -505,9 +503,10 @@ LANES(lanes16_4x3, pack16, 4, 3, 0x00070007u, 16, 16, 2, 304,
       wide3(patch, rows, row_words, code_words, terms, d, 0x00070007u, 2))
 LANES16(lanes16_4x4, 4, 4, 0x000f000fu, 36)
 LANES16(lanes16_4x8, 4, 8, 0x00ff00ffu, 4)
-LANES8(lanes8_4x1, 4, 1, 0x01010101u)
+LANES8(lanes8_4x1, 4, 1, 0x01010101u, 4)
+LANES8(lanes8_2x1, 2, 1, 0x01010101u, 8)
 LANES8_ONCE(lanes8_4x2, 4, 2, 0x03030303u)
 LANES8_ONCE(lanes8_2x4, 2, 4, 0x0f0f0f0fu)
-LANES8(lanes8_2x2, 2, 2, 0x03030303u)
+LANES8(lanes8_2x2, 2, 2, 0x03030303u, 4)
 LANES(lanes8_2x3, pack8, 2, 3, 0x07070707u, 8, 24, 1, 2,
       wide3(patch, rows, row_words, code_words, terms, d, 0x07070707u, 1))
