@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 from mico_runner.errors import StepError
 from mico_runner.simulate import qemu, rtl
 from tests.fuzz import driver
-from tests.fuzz.__main__ import fuzz, main
+from tests.fuzz.__main__ import fuzz, main, survey
 from tests.fuzz.cases import Setting, random_case
 
 TOOLS = {
@@ -65,6 +66,11 @@ def broken_kernels(tmp_path, monkeypatch, old: str, new: str) -> None:
     assert old in text
     (folder / "mico.h").write_text(text.replace(old, new))
     monkeypatch.setattr(driver, "KERNELS", folder)
+
+
+def test_every_tiled_kernel_is_among_the_cases():
+    declared = re.findall(r"mico_conv2d_\w+(?=[,;])", (driver.KERNELS / "mico_conv2d_tiled.h").read_text())
+    assert {name for name in declared if name != "mico_conv2d_tiled_t"} <= set(survey()[1])
 
 
 def test_a_wrong_rounding_is_found(tmp_path, monkeypatch):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Container, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 import numpy as np
 
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.program import Buffer, Call
+from mico_runner.codegen.schemes import Scheme, schemes
 from mico_runner.quant import reference
-from mico_runner.quant.qgraph import TERNARY, QType
+from mico_runner.quant.qgraph import TERNARY, QType, storage_bits
 from mico_runner.simulate import host
 from tests.codegen.codegen_graphs import OUTPUT, Network
 
@@ -49,7 +52,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Setting:
-    """What decides which kernel a layer gets."""
+    """What decides which kernel a layer gets; `scheme`: of the tiled kernels, where it can hold the layer, however slow."""
 
     kind: str
     weight_bits: float
@@ -57,6 +60,7 @@ class Setting:
     signed: bool
     padded: bool
     family: str
+    scheme: str = ""
 
 
 def settings() -> Iterator[Setting]:
@@ -64,7 +68,12 @@ def settings() -> Iterator[Setting]:
     for kind in KINDS:
         weights = WEIGHTS if kind in WEIGHTED else (8,)
         for choice in itertools.product(weights, range(1, 9), (False, True), (False, True), FAMILIES):
-            yield Setting(kind, *choice)
+            setting = Setting(kind, *choice)
+            yield setting
+            if kind in TILED and setting.family == "tiles":
+                of = QType(setting.act_bits, setting.signed, 1.0)
+                for scheme in schemes(storage_bits(setting.weight_bits), of, setting.padded):
+                    yield replace(setting, scheme=scheme.name)
 
 
 def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[str] | None = None) -> Case | None:
@@ -75,7 +84,8 @@ def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[st
     target = net.nodes[-1]
     inside = bool(rng.integers(2))  # read by a further node, so that it is stored in its own type
     whole = net.done(net.requant(tensor)) if inside else net.done(tensor)
-    calls = lower(whole, **FAMILIES[setting.family]).calls
+    with _first(setting.scheme):
+        calls = lower(whole, **FAMILIES[setting.family]).calls
     calls = tuple(call for call in calls if not inside or call.node != whole.nodes[-1].name)
     if wanted is not None and calls[-1].function not in wanted:
         return None
@@ -94,6 +104,11 @@ def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[st
         input=host.to_memory(x[None], memory).ravel().view(np.uint8),
         expected=np.ascontiguousarray(stored, np.int32).ravel(),
     )
+
+
+def _first(scheme: str) -> AbstractContextManager:
+    """Layers get this scheme, or the fastest if it is none."""
+    return patch.object(Scheme, "cycles", lambda self, *_: self.name != scheme) if scheme else nullcontext()
 
 
 def _data(kind: QType, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -195,7 +210,8 @@ def _reshape(net: Network, setting: Setting, to: QType, rng: np.random.Generator
     return net.reshape(net.requant("x", to), shape)
 
 
-WEIGHTED = ("conv2d", "grouped", "depthwise", "1x1", "linear")
+TILED = ("conv2d", "1x1", "linear")
+WEIGHTED = (*TILED, "grouped", "depthwise")
 KINDS: dict[str, Callable[..., str]] = {
     "conv2d": _conv,
     "grouped": lambda *args: _conv(*args, groups="some"),
