@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mico_runner.quant.qgraph import QGraph
 
 RUNTIMES = ("host", "baremetal")
+SCRATCH = ("fast", "two_rows")  # of the tiled kernels
 TILED = ("baremetal",)  # products packed into one multiplication; the host has wide registers instead
 
 
@@ -38,22 +39,26 @@ class CodegenResult:
     memory: list[Placement]
 
 
-def families(runtime: str, core: str | None = None) -> dict[str, bool]:
-    """Which kernels a program for this runtime and core is made of: the keywords of `lowering.lower`."""
+def families(runtime: str, core: str | None = None, scratch: str = "fast") -> dict[str, bool]:
+    """Which kernels a program for this runtime, core and scratch is made of: the keywords of `lowering.lower`."""
     from mico_runner.codegen import dot_unit
 
-    return {"tiles": runtime in TILED, "dot_unit": core in dot_unit.CORES, "simd": runtime not in TILED}
+    tiles = runtime in TILED
+    return {"tiles": tiles, "dot_unit": core in dot_unit.CORES, "simd": not tiles, "two_rows": scratch == "two_rows"}
 
 
-def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str | None = None) -> CodegenResult:
+def generate(
+    graph: QGraph, folder: Path | str, runtime: str = "host", core: str | None = None, scratch: str = "fast"
+) -> CodegenResult:
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
 
     Args:
         core: the core that will run it, as `hardware.Hardware.core`: one with a function unit gets kernels that use it, and Ibex
             traps where it looks for them.
+        scratch: "two_rows": convolutions of the runtime `baremetal` work in two patches at most, one as bytes and one packed.
 
     Raises:
-        UnknownName: for a runtime that does not exist.
+        UnknownName: for a runtime or scratch that does not exist.
         StepError: when a node has no kernel or breaks a bound of `quant.qgraph`.
     """
     from mico_runner.codegen import emit
@@ -61,7 +66,9 @@ def generate(graph: QGraph, folder: Path | str, runtime: str = "host", core: str
 
     if runtime not in RUNTIMES:
         raise UnknownName("codegen runtime", runtime, RUNTIMES)
-    program = lower(graph, **families(runtime, core))
+    if scratch not in SCRATCH:
+        raise UnknownName("codegen scratch", scratch, SCRATCH)
+    program = lower(graph, **families(runtime, core, scratch))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name, core)}, folder)
@@ -85,12 +92,13 @@ def generate_networks(
     runtime: str = "host",
     tiles: bool | None = None,
     core: str | None = None,
+    scratch: str = "fast",
 ) -> list:
     """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
 
     Args:
         tiles: use the tiled kernels; by default as `generate` does.
-        core: as `generate`.
+        core, scratch: as `generate`.
 
     Returns:
         Their `program.Program`s, in order.
@@ -98,7 +106,7 @@ def generate_networks(
     from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
 
-    chosen = families(runtime, core)
+    chosen = families(runtime, core, scratch)
     if tiles is not None:
         chosen |= {"tiles": tiles, "simd": chosen["simd"] and not tiles}
     programs = [lower(graph, **chosen) for graph in graphs]

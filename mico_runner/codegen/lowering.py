@@ -24,19 +24,22 @@ register restrict return short signed sizeof static struct switch typedef union 
 _TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "rtl", "rv32"}
 
 
-def lower(graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False) -> Program:
+def lower(
+    graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False, two_rows: bool = False
+) -> Program:
     """Lower and plan a graph.
 
     Args:
         tiles: use the tiled kernels for the layers that they take.
         dot_unit: use the dot-product unit for the layers that it takes; it comes before the tiled kernels.
         simd: use the kernel for wide registers for the layers that it takes.
+        two_rows: tiled kernels have scratch for two patches at most (`schemes.schemes`).
 
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
     graph = replace(graph, nodes=_needed(graph))
-    lowering = Lowering(graph, tiles, dot_unit, simd)
+    lowering = Lowering(graph, tiles, dot_unit, simd, two_rows)
     for node in graph.nodes:
         check(graph, node)
         lowering.add(node)
@@ -57,11 +60,12 @@ def lower(graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool
 class Lowering:
     """The state while nodes are lowered one by one; operators call `buffer_of`, `target`, `emit` and `row_major`."""
 
-    def __init__(self, graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False) -> None:
+    def __init__(self, graph: QGraph, tiles: bool, dot_unit: bool, simd: bool, two_rows: bool) -> None:
         self.graph = graph
         self.tiles = tiles
         self.dot_unit = dot_unit
         self.simd = simd
+        self.two_rows = two_rows
         self.calls: list[Call] = []
         self._names: set[str] = set()
         tensor = graph.tensors[graph.input]
@@ -120,7 +124,7 @@ class Lowering:
         if not self.tiles:
             return False
         positions = fields["out_h"] * fields["out_w"]
-        layer = tiled(node, rows, source.type, output.type, positions, padded)
+        layer = tiled(node, rows, source.type, output.type, positions, padded, self.two_rows)
         if layer is None:
             return False
         codes = {
@@ -132,7 +136,7 @@ class Lowering:
             "in_place": int(layer.whole_words(fields)),
         }
         more = {
-            "variant": layer.scheme.name,
+            "variant": layer.kernel(fields),
             "unit": layer.scheme.unit,
             "scratch_words": layer.scratch_words + layer.four_words(fields),
         }

@@ -114,11 +114,11 @@ def _touches(call: Call) -> tuple[float, float, float]:
     if call.kernel == "depthwise":
         groups = shape["out_h"] / shape["together"]
         return groups, groups * shape["channels"], groups * part * min(LINE, shape["channels"])
-    if positions >= POSITIONS:
+    if positions >= POSITIONS and not call.variant.endswith("_narrow"):
         tiles = positions / POSITIONS
         return tiles, tiles, tiles * part
     tiles = call.weights.words.shape[0] / OUTPUTS  # narrow ones: each reads the patch of its position
-    return positions, positions * tiles, positions
+    return positions, positions * tiles, positions * part
 
 
 def _lines(address: int, size: int, touches: float) -> list[np.ndarray]:

@@ -114,7 +114,7 @@ class Call:
     output: Buffer
     fields: dict[str, Any]
     weights: Weights | None = None
-    variant: str = ""  # scheme of a tiled kernel
+    variant: str = ""  # of a tiled kernel: `tiling.Tiled.kernel`
     unit: str = ""  # file of a tiled kernel, whose header is `mico_<kernel>.h`
     scratch_words: int | None = None  # of a tiled kernel
 

@@ -7,7 +7,7 @@ a shift and a mask bring into the lanes of the scheme.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Scheme:
         offset: of the weights' codes (`ow`); their scale is 2 with one bit, else 1.
         half: signed one-bit activations are 0 and 1 instead of 0 and 2.
         positions: of the wide tile.
+        wide: whether layers of as many positions get that tile.
     """
 
     name: str
@@ -59,10 +60,11 @@ class Scheme:
     offset: int
     half: bool = False
     positions: int = POSITIONS
+    wide: bool = True
 
     def tile(self, positions: int) -> int:
         """Positions at a time: a layer of fewer than the wide tile has takes one after the other."""
-        return self.positions if positions >= self.positions else 1
+        return self.positions if self.wide and positions >= self.positions else 1
 
     def counts(self, taps: int, outputs: int, positions: int) -> tuple[int, int, int, int]:
         """Positions of a tile, tiles, fours of taps, and outputs in whole tiles, of which the last overlaps the one before."""
@@ -155,7 +157,7 @@ class Scheme:
         return np.arange(count)
 
 
-def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
+def schemes(weight_bits: int, activation: QType, padded: bool, two_rows: bool = False) -> list[Scheme]:
     """The schemes that can hold a layer's bits.
 
     Those of more activation bits are among them, so that fewer bits are no slower but for the estimate's error.
@@ -163,6 +165,7 @@ def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
     Args:
         weight_bits: in memory.
         padded: whether the convolution has zero padding, which a signed bit (-1, +1) cannot stand for.
+        two_rows: with scratch for two patches at most, one as bytes and one packed: narrow tiles, no tables.
     """
     found: list[Scheme] = []
     if weight_bits == 1 and activation.bits == 1 and not (activation.is_sign and padded):
@@ -177,7 +180,7 @@ def schemes(weight_bits: int, activation: QType, padded: bool) -> list[Scheme]:
             unit = "mico_odd_lanes" if weight_bits in ODD and family == "lanes16" else _UNITS[family]
             offset = 1 << (weight_bits - 1)
             found.append(Scheme(name, unit, weight_bits, _LANES[family], offset, positions=positions))
-    return found
+    return [replace(s, wide=False) for s in found if s.unit != "mico_tables"] if two_rows else found
 
 
 def _streams(taps: int, bits: int) -> np.ndarray:

@@ -32,6 +32,12 @@ class Tiled:
     code_words: int
     scratch_words: int
 
+    def kernel(self, geometry: dict[str, int]) -> str:
+        """Its function is `mico_conv2d_<kernel>`."""
+        if self.scheme.tile(geometry["out_h"] * geometry["out_w"]) == 1:
+            return f"{self.scheme.name}_narrow"
+        return f"{self.scheme.name}_four" if self.four_words(geometry) else self.scheme.name
+
     def four_words(self, geometry: dict[str, int]) -> int:
         """Words of scratch in which the patches of four positions are gathered together; 0 when they are one by one.
 
@@ -54,15 +60,22 @@ class Tiled:
 
 
 def tiled(
-    node: QNode, rows: np.ndarray, activation: QType, output: QType, positions: int, padded: bool
+    node: QNode,
+    rows: np.ndarray,
+    activation: QType,
+    output: QType,
+    positions: int,
+    padded: bool,
+    two_rows: bool = False,
 ) -> Tiled | None:
     """The layer in the form of the tiled kernels, or None when they do not take it.
 
     Args:
         rows: int8 (outputs, taps), in the kernel's order.
         positions: output positions (rows of a matrix) that share the weights.
+        two_rows: as `schemes`.
     """
-    candidates = schemes(storage_bits(node.weight_bits), activation, padded)
+    candidates = schemes(storage_bits(node.weight_bits), activation, padded, two_rows)
     candidates = [scheme for scheme in candidates if scheme.holds(rows.shape[1])]
     if not candidates or len(rows) < OUTPUTS:
         return None

@@ -46,6 +46,7 @@ class Entry:
         url: prefix of the network address, to which a file's own name is appended; None when it cannot be downloaded.
         schema: the meaning of the files, for data without a loader of its own.
         unit, device: of a profile's latencies ("cycles", "ns"), and the machine they belong to.
+        scratch: `codegen.scratch` of the kernels of a profile; None where they have no choice.
         kernel, header, columns, fill: how a profile's CSV maps to the kernel table; empty for files that have its
             column names already, with the latency in `latency_<unit>`.
         loader, loader_params: the `data.LOADERS` entry that reads a task.
@@ -62,6 +63,7 @@ class Entry:
     notes: str = ""
     unit: str | None = None
     device: str | None = None
+    scratch: str | None = None
     kernel: str | None = None
     header: str | None = None
     columns: tuple[str, ...] = ()

@@ -41,13 +41,16 @@ class Profile:
             table.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
 
 
-def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path) -> Profile:
+def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scratch: str = "fast") -> Profile:
     """Sample the kernels that the spec's `profile` section asks for and time them on its target.
+
+    Args:
+        scratch: as `codegen.generate`.
 
     Raises:
         UsageError: a range is empty or upside down, bits have no kernel, or the target cannot run a kernel.
     """
-    target = TARGETS.get(section["target"])()
+    target = TARGETS.get(section["target"])(scratch)
     profile = Profile(target.unit, {}, {})
     for kind in section["kernels"]:
         table = sample(kind, section, hardware.batch, seed)

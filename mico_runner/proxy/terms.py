@@ -56,16 +56,17 @@ def sizes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     )
 
 
-def physical_terms(table: pd.DataFrame, runs: bool = False, tiled: bool = False) -> pd.DataFrame:
+def physical_terms(table: pd.DataFrame, runs: bool = False, tiled: bool | str = False) -> pd.DataFrame:
     """The terms of each row, float64, non-negative; a latency is a non-negative combination of them.
 
     Args:
         runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
-        tiled: instead the terms of this project's tiled kernels, where the rows are convolutions or linear layers.
+        tiled: instead the terms of this project's tiled kernels, where the rows are convolutions or linear layers; "two_rows": as
+            `codegen.scratch` has them then.
     """
     N, M, K, inputs = sizes(table)
     if tiled and table["kind"].isin(["conv2d", "linear"]).all():
-        return tiled_terms(table, N, K)
+        return tiled_terms(table, N, K, tiled == "two_rows")
     ones = np.ones(len(table))
     if (table["kind"] == "depthwise").all():
         return _depthwise_terms(table)

@@ -38,20 +38,23 @@ class Work(NamedTuple):
     steps: float
 
 
-def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray) -> pd.DataFrame:
+def tiled_terms(
+    table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray, two_rows: bool = False
+) -> pd.DataFrame:
     """The terms of convolutions or linear layers, float64 (rows, terms), non-negative.
 
     A layer that the tiled kernels do not take (few outputs, groups) is counted as if they did.
 
     Args:
         positions, reduction: N and K of the matrix product (`terms.sizes`), (rows,).
+        two_rows: as `schemes`.
     """
     columns = zip(
         *(table[name].tolist() for name in ("weight_bits", "act_bits", "out_channels")),
         *(sizes.astype(int).tolist() for sizes in (reduction, positions)),
         strict=True,
     )
-    work = pd.DataFrame([_work(*row) for row in columns], index=table.index)
+    work = pd.DataFrame([_work(*row, two_rows) for row in columns], index=table.index)
     channels, height = table["in_channels"] // table["groups"], table["kernel_h"].to_numpy(float)
     run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
     single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
@@ -94,10 +97,10 @@ def tiled_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarra
 
 
 @cache
-def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int) -> Work:
+def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int, two_rows: bool) -> Work:
     activation, found = QType(act_bits, False, 1.0), []
     for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
-        found = found or [s for s in schemes(bits, activation, False) if s.holds(taps)]
+        found = found or [s for s in schemes(bits, activation, False, two_rows) if s.holds(taps)]
     scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
     tile, tiles, *_ = scheme.counts(taps, outputs, positions)
     bare = scheme.cycles(0, 0, positions)

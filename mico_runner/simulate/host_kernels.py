@@ -116,15 +116,17 @@ def build_networks(
     sanitize: bool = False,
     tiles: bool | None = None,
     core: str | None = None,
+    scratch: str = "fast",
 ) -> Path:
     """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
 
     Args:
         tiles: use the tiled kernels, which other targets have; by default the host's own.
         core: use the kernels for that core's function unit, on a model of it.
+        scratch: as `codegen.generate`.
     """
     networks = [replace(g, name=f"network{i}") for i, g in enumerate(graphs)]
-    codegen.generate_networks(networks, folder, tiles=tiles, core=core)
+    codegen.generate_networks(networks, folder, tiles=tiles, core=core, scratch=scratch)
     return host.build(folder, sanitize=sanitize)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.data import catalog
 from mico_runner.errors import did_you_mean
 from mico_runner.simulate import accelerators
 from mico_runner.simulate.cores import CORES
@@ -34,6 +35,8 @@ def check_consistency(draft: Draft, device: Hardware | None) -> None:
             _check_energy(draft, device)
     if data["profile"] is not None:
         _check_ranges(draft)
+    if data["codegen"] is not None:
+        _check_scratch(draft)
     _check_gates(draft)
 
 
@@ -144,6 +147,29 @@ def _check_ranges(draft: Draft) -> None:
             if name in SPANS and limits[0] > limits[1]:
                 path = ("profile", "kernels", kind, name)
                 draft.fail(path, f"found {limits}; allowed: [lowest, highest], the first not above the second")
+
+
+def _check_scratch(draft: Draft) -> None:
+    """Scratch is chosen on baremetal alone, and the predictor's profile is of kernels with the same."""
+    data = draft.data
+    scratch, runtime = data["codegen"]["scratch"], data["codegen"]["runtime"]
+    why = f"codegen.scratch is {scratch}"
+    if scratch != "fast" and runtime != "baremetal":
+        draft.fail(("codegen", "scratch"), f"found {scratch!r}; allowed: fast, because codegen.runtime is {runtime}")
+        return
+    for i, name in enumerate(data["datasets"]["profile"]):
+        if name in catalog.names("kernel_profile") and catalog.entry(name).scratch not in (None, scratch):
+            of = catalog.entry(name)
+            others = [n for n in catalog.names("kernel_profile") if catalog.entry(n).device == of.device]
+            fitting = [n for n in others if catalog.entry(n).scratch == scratch]
+            allowed = ", ".join(fitting) or f"a .csv file, profiled with codegen.scratch {scratch}"
+            text = f"found {name!r}, whose kernels have scratch {of.scratch}; allowed: {allowed}, because {why}"
+            draft.fail(("datasets", "profile", i), text)
+    tiled = ((data["proxy"] or {}).get("params") or {}).get("tiled", False)
+    fitting_tiled = "two_rows" if scratch == "two_rows" else True
+    if tiled is not False and tiled != fitting_tiled:
+        path = ("proxy", "params", "tiled")
+        draft.fail(path, f"found {show(tiled)}; allowed: {show(fitting_tiled)}, because {why}")
 
 
 def _check_gates(draft: Draft) -> None:

@@ -98,6 +98,7 @@ def sections() -> dict[str, Rules]:
             {
                 "target": choice("language", ["c"], default="c"),
                 "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
+                "scratch": choice("of convolutions on baremetal", ["fast", "two_rows"], default="fast"),
             },
         ),
         "simulate": optional("runs of the generated code", _simulate()),

@@ -40,8 +40,9 @@ class Codegen(Step):
         assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
         deployed = quantiser(ctx, trained_graph(ctx, task), task).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
-        runtime = ctx.spec["codegen"]["runtime"]
-        result = codegen.generate(deployed, ctx.dir / "c", runtime=runtime, core=target_core(ctx.spec, runtime))
+        runtime, scratch = ctx.spec["codegen"]["runtime"], ctx.spec["codegen"]["scratch"]
+        core = target_core(ctx.spec, runtime)
+        result = codegen.generate(deployed, ctx.dir / "c", runtime=runtime, core=core, scratch=scratch)
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])

@@ -23,7 +23,7 @@ class Profile(Step):
             "seed": spec["seed"],
             "profile": section,
             "hardware": hardware.load(spec["hardware"]).sha256,
-            "conditions": TARGETS.get(section["target"])().conditions(),
+            "conditions": TARGETS.get(section["target"])(_scratch(spec)).conditions(),
         }
 
     def run(self, ctx: StepContext) -> None:
@@ -34,7 +34,7 @@ class Profile(Step):
 
         device = hardware.load(ctx.spec["hardware"])
         started = time.perf_counter()
-        profile = profiling.make(ctx.spec["profile"], device, ctx.seed, ctx.work)
+        profile = profiling.make(ctx.spec["profile"], device, ctx.seed, ctx.work, _scratch(ctx.spec))
         ctx.metric("profile.seconds", time.perf_counter() - started, "s", volatile=True)
         profile.save(ctx.dir)
         about = {
@@ -51,6 +51,10 @@ class Profile(Step):
         if any(measured.spread is not None for measured in profile.measurements.values()):
             about["measured"] = time.strftime("%Y-%m-%d", time.gmtime())
         (ctx.dir / "profile.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _scratch(spec: dict[str, Any]) -> str:
+    return (spec["codegen"] or {}).get("scratch", "fast")
 
 
 def _spread(spread: Any) -> dict[str, dict[str, float]]:

@@ -29,7 +29,8 @@ def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
     """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
     if ctx.spec["codegen"]["runtime"] == runtime:
         return ctx.upstream("codegen") / "c"
-    codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=target_core(ctx.spec, runtime))
+    core, scratch = target_core(ctx.spec, runtime), ctx.spec["codegen"]["scratch"]
+    codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=core, scratch=scratch)
     return ctx.work / runtime
 
 
@@ -116,7 +117,8 @@ class RtlBench:
         """Cycles of each node (columns layer, measured), the outputs, and how many images' differ from the reference's."""
         if sources is None:
             sources = self._ctx.work / "rtl"
-            codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core)
+            scratch = self._ctx.spec["codegen"]["scratch"]
+            codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core, scratch=scratch)
         image = rtl.build(sources, self._ctx.work / "rtl-builds")
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))

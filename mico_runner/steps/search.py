@@ -28,8 +28,8 @@ class Search(Step):
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs
 
-        runtime = (spec["codegen"] or {}).get("runtime")  # decides the RAM that a network needs
-        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"], "runtime": runtime}
+        kernels = _kernels(spec)
+        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"], "kernels": kernels}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -54,7 +54,8 @@ class Search(Step):
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
         int8_costs = _costs(network, device, only_int8, latency)
         reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
-        kernels = codegen.families((ctx.spec["codegen"] or {}).get("runtime", "host"), device.core)
+        runtime, scratch = _kernels(ctx.spec)
+        kernels = codegen.families(runtime, device.core, scratch)
         others = {"ram_bytes": lambda population: _arena_bytes(ptq, space, population, kernels)}
         if "energy" in costs and latency:
             others["edp"] = lambda population: problem.cost("energy", population) * problem.cost("latency", population)
@@ -155,6 +156,12 @@ class Search(Step):
         if truth:
             ctx.metric("search.space_feasible", len(truth.configs), "count")
         pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
+
+
+def _kernels(spec: dict[str, Any]) -> tuple[str, str]:
+    """Runtime and scratch of the program, which decide the RAM that a network needs."""
+    section = spec["codegen"] or {}
+    return section.get("runtime", "host"), section.get("scratch", "fast")
 
 
 def _costs(

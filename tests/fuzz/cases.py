@@ -22,6 +22,7 @@ WEIGHTS = (1, TERNARY, 2, 3, 4, 5, 6, 7, 8)
 FAMILIES = {  # keywords of `lower`: the kernels that a program for the host, and for the cores, is made of; and those of neither
     "plain": {},
     "tiles": {"tiles": True},
+    "two_rows": {"tiles": True, "two_rows": True},
     "dot_unit": {"tiles": True, "dot_unit": True},
     "simd": {"simd": True},
 }
@@ -70,9 +71,10 @@ def settings() -> Iterator[Setting]:
         for choice in itertools.product(weights, range(1, 9), (False, True), (False, True), FAMILIES):
             setting = Setting(kind, *choice)
             yield setting
-            if kind in TILED and setting.family == "tiles":
+            if kind in TILED and setting.family in ("tiles", "two_rows"):
                 of = QType(setting.act_bits, setting.signed, 1.0)
-                for scheme in schemes(storage_bits(setting.weight_bits), of, setting.padded):
+                two_rows = setting.family == "two_rows"
+                for scheme in schemes(storage_bits(setting.weight_bits), of, setting.padded, two_rows):
                     yield replace(setting, scheme=scheme.name)
 
 
@@ -154,6 +156,17 @@ def _conv(net: Network, setting: Setting, to: QType, rng: np.random.Generator, g
     return net.conv("x", out, kernel, bits, extreme=_extreme(rng), to=to, **layer)
 
 
+def _few_channels(net: Network, setting: Setting, to: QType, rng: np.random.Generator) -> str:
+    """As of a network's first layer: an odd number of them, so that patches side by side are gathered together."""
+    shape = (int(rng.choice([1, 3, 5])), int(rng.integers(8, 14)), int(rng.integers(11, 15)))
+    net.tensors["x"] = replace(net.tensors["x"], shape=shape)
+    kernel = (4, 8) if rng.integers(2) else tuple(int(v) for v in rng.integers(2, 6, 2))  # of whole words, or any
+    padding = tuple(int(v) for v in rng.integers(0, 4, 2)) if setting.padded else (0, 0)
+    stride = (int(rng.integers(1, 3)), 1 if kernel[1] > 5 else int(rng.integers(1, 3)))
+    layer = {"stride": stride, "padding": padding}
+    return net.conv("x", 3 + _channels(rng, 8), kernel, setting.weight_bits, extreme=_extreme(rng), to=to, **layer)
+
+
 def _one_by_one(net: Network, setting: Setting, to: QType, rng: np.random.Generator) -> str:
     _image(net, rng, 4 * int(rng.integers(1, 33)))
     stride = tuple(int(v) for v in rng.integers(1, 3, 2))
@@ -210,12 +223,13 @@ def _reshape(net: Network, setting: Setting, to: QType, rng: np.random.Generator
     return net.reshape(net.requant("x", to), shape)
 
 
-TILED = ("conv2d", "1x1", "linear")
+TILED = ("conv2d", "few_channels", "1x1", "linear")
 WEIGHTED = (*TILED, "grouped", "depthwise")
 KINDS: dict[str, Callable[..., str]] = {
     "conv2d": _conv,
     "grouped": lambda *args: _conv(*args, groups="some"),
     "depthwise": lambda *args: _conv(*args, groups="all"),
+    "few_channels": _few_channels,
     "1x1": _one_by_one,
     "linear": _linear,
     "max_pool2d": _pool("max_pool2d"),

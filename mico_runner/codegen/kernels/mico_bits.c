@@ -191,7 +191,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     {                                                                                                                  \
         narrow(patch, rows, row_words, code_words, terms, d, scale);                                                          \
     }                                                                                                                  \
-    MICO_CONV2D(name, MICO_WIDE, 4, half, (scale) / 2, pack, pack_four, wide_##name, narrow_##name, 0, 0)
+    MICO_CONV2D_FOUR(name, MICO_WIDE, 4, half, (scale) / 2, pack, pack_four, wide_##name, narrow_##name, 0, 0)
 
 BITS(bits, 0, 2)
 BITS(signs, 1, 4)

@@ -285,7 +285,7 @@ MICO_INLINE void narrow(uint32_t *patch, const uint32_t *rows, int32_t row_words
     {                                                                                                                  \
         narrow(patch, rows, row_words, code_words, terms, d, bits);                                                         \
     }                                                                                                                  \
-    MICO_CONV2D(bytes_##activation##x##bits, MICO_WIDE, 2, 0, 1 << ((bits)-1), mico_pack_halves, mico_pack_halves_four,                       \
+    MICO_CONV2D_FOUR(bytes_##activation##x##bits, MICO_WIDE, 2, 0, 1 << ((bits)-1), mico_pack_halves, mico_pack_halves_four,                       \
                 wide_bytes_##activation##x##bits, narrow_bytes_##activation##x##bits, 0, 0)                            \
     typedef char fits_##activation##x##bits[(group)*ONES(activation) * ONES(bits) < 1u << 16 ? 1 : -1];
 

@@ -23,20 +23,44 @@ typedef struct {
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
- * scratch, in words: one patch as bytes, four_words, then the patches of a tile, 4 when there are 4 positions or more (codegen/schemes.py).
- * One function per scheme, named by the bits of activations x weights: weights as bytes; two lanes of 16 bits; four lanes of 8
- * bits; single bits. The bits of the activations may be fewer. */
+ * Three functions per scheme, which is named by the bits of activations x weights: weights as bytes; two lanes of 16 bits; four lanes of 8
+ * bits; tables of sums; single bits. The bits of the activations may be fewer.
+ *   mico_conv2d_<scheme>         four positions (tables_2x1: eight) at a time, of which there are as many. scratch: one patch as bytes,
+ *                                their patches as the scheme has them; codegen/schemes.py counts its words
+ *   mico_conv2d_<scheme>_four    the same, gathered together: four_words between them
+ *   mico_conv2d_<scheme>_narrow  one position after another. scratch: one patch as bytes, one as the scheme has it */
 typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
-mico_conv2d_tiled mico_conv2d_bytes_8x8, mico_conv2d_bytes_8x7, mico_conv2d_bytes_8x6, mico_conv2d_bytes_8x5;
-mico_conv2d_tiled mico_conv2d_bytes_8x4, mico_conv2d_bytes_8x3;
-mico_conv2d_tiled mico_conv2d_bytes_4x8, mico_conv2d_bytes_4x7, mico_conv2d_bytes_4x6, mico_conv2d_bytes_4x5;
-mico_conv2d_tiled mico_conv2d_lanes16_8x1, mico_conv2d_lanes16_8x2, mico_conv2d_lanes16_8x4;
-mico_conv2d_tiled mico_conv2d_lanes16_4x3, mico_conv2d_lanes8_2x3;
-mico_conv2d_tiled mico_conv2d_lanes16_4x5, mico_conv2d_lanes16_4x6, mico_conv2d_lanes16_4x7;
-mico_conv2d_tiled mico_conv2d_lanes16_4x4, mico_conv2d_lanes16_4x8;
-mico_conv2d_tiled mico_conv2d_lanes8_4x1, mico_conv2d_lanes8_4x2, mico_conv2d_lanes8_2x4;
-mico_conv2d_tiled mico_conv2d_lanes8_2x2, mico_conv2d_lanes8_2x1;
-mico_conv2d_tiled mico_conv2d_tables_8x1, mico_conv2d_tables_8x2, mico_conv2d_tables_2x1;
-mico_conv2d_tiled mico_conv2d_bits, mico_conv2d_signs; /* signs: -1 and +1 */
+#define MICO_TILED(scheme) mico_conv2d_tiled mico_conv2d_##scheme, mico_conv2d_##scheme##_narrow
+#define MICO_TILED_FOUR(scheme) MICO_TILED(scheme), mico_conv2d_##scheme##_four
+MICO_TILED_FOUR(bytes_8x8);
+MICO_TILED_FOUR(bytes_8x7);
+MICO_TILED_FOUR(bytes_8x6);
+MICO_TILED_FOUR(bytes_8x5);
+MICO_TILED_FOUR(bytes_8x4);
+MICO_TILED_FOUR(bytes_8x3);
+MICO_TILED_FOUR(bytes_4x8);
+MICO_TILED_FOUR(bytes_4x7);
+MICO_TILED_FOUR(bytes_4x6);
+MICO_TILED_FOUR(bytes_4x5);
+MICO_TILED_FOUR(lanes16_8x4);
+MICO_TILED_FOUR(lanes16_8x2);
+MICO_TILED_FOUR(lanes16_8x1);
+MICO_TILED_FOUR(lanes16_4x8);
+MICO_TILED_FOUR(lanes16_4x7);
+MICO_TILED_FOUR(lanes16_4x6);
+MICO_TILED_FOUR(lanes16_4x5);
+MICO_TILED_FOUR(lanes16_4x4);
+MICO_TILED_FOUR(lanes16_4x3);
+MICO_TILED_FOUR(lanes8_4x2);
+MICO_TILED_FOUR(lanes8_4x1);
+MICO_TILED_FOUR(lanes8_2x4);
+MICO_TILED_FOUR(lanes8_2x3);
+MICO_TILED_FOUR(lanes8_2x2);
+MICO_TILED_FOUR(lanes8_2x1);
+MICO_TILED_FOUR(tables_8x2);
+MICO_TILED_FOUR(tables_8x1);
+MICO_TILED(tables_2x1);
+MICO_TILED_FOUR(bits);
+MICO_TILED_FOUR(signs); /* -1 and +1 */
 
 #endif

@@ -190,20 +190,23 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
     PUT_SUMS(SCALE(bits))
 }
 
-/* Two rows, four positions; every product is emptied, or `two` at once. Codes of one bit are 0 and 2 here, so that nothing is left to be scaled. */
+/* Of four products the sums, in the highest lanes of 8 bits. */
+#define TOPS_ONLY                                                                                                      \
+    p0 >>= 24;                                                                                                         \
+    MICO_ORDER(p0);                                                                                                    \
+    p1 >>= 24;                                                                                                         \
+    MICO_ORDER(p1);                                                                                                    \
+    p2 >>= 24;                                                                                                         \
+    MICO_ORDER(p2);                                                                                                    \
+    p3 >>= 24;                                                                                                         \
+    MICO_ORDER(p3);
 #define ROW_STEP_ONCE(codes, s)                                                                                        \
     {                                                                                                                  \
         PRODUCTS(codes)                                                                                                \
-        p0 >>= 24;                                                                                                     \
-        MICO_ORDER(p0);                                                                                                \
-        p1 >>= 24;                                                                                                     \
-        MICO_ORDER(p1);                                                                                                \
-        p2 >>= 24;                                                                                                     \
-        MICO_ORDER(p2);                                                                                                \
-        p3 >>= 24;                                                                                                     \
-        MICO_ORDER(p3);                                                                                                \
+        TOPS_ONLY                                                                                                      \
         ADD_TO(s)                                                                                                      \
     }
+
 /* Two steps, whose products are emptied together; two positions (i, k) at a time. */
 #define TWO_OF_BOTH(i, k)                                                                                              \
     {                                                                                                                  \
@@ -236,14 +239,7 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
         MICO_ORDER(p2);                                                                                                \
         p3 += q3;                                                                                                      \
         MICO_ORDER(p3);                                                                                                \
-        p0 >>= 24;                                                                                                     \
-        MICO_ORDER(p0);                                                                                                \
-        p1 >>= 24;                                                                                                     \
-        MICO_ORDER(p1);                                                                                                \
-        p2 >>= 24;                                                                                                     \
-        MICO_ORDER(p2);                                                                                                \
-        p3 >>= 24;                                                                                                     \
-        MICO_ORDER(p3);                                                                                                \
+        TOPS_ONLY                                                                                                      \
         MICO_ADD(s##i, p0);                                                                                            \
         MICO_ADD(s##k, p1);                                                                                            \
         MICO_ADD(t##i, p2);                                                                                            \
@@ -255,6 +251,8 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
         TWO_OF_BOTH(0, 1)                                                                                              \
         TWO_OF_BOTH(2, 3)                                                                                              \
     }
+
+/* Two rows, four positions; every product is emptied, or `two` at once. Codes of one bit are 0 and 2 here, so that nothing is left to be scaled. */
 MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
                            const int bits, const uint32_t mask, const int two)
 {
@@ -262,6 +260,7 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
     const uint32_t groups = FULL(bits, 1, code_words), twice = bits == 1 ? mask << 1 : mask;
     uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;
     uint32_t rest = REST(bits, 1, code_words);
+
 #define CODES_ONCE(name, word, j)                                                                                      \
     uint32_t name = bits > 1 ? (word) >> bits * (j) : (j) ? (word) >> ((j) > 0 ? (j)-1 : 0) : (word) << 1;            \
     if (bits == 1 || (j))                                                                                              \
@@ -276,6 +275,7 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
         others &= twice;                                                                                               \
         ROW_STEP_ONCE(others, t)                                                                                       \
     }
+
     for (uint32_t g = 0; g != groups; g++) {
         const uint32_t a = group_of(rows, g, bits, 1), b = group_of(other, g, bits, 1);
         for (int j = 0; j < GROUP(bits, 1); j += two ? 2 : 1) {
@@ -483,7 +483,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     {                                                                                                                  \
         narrow(patch, rows, row_words, code_words, terms, d, (bits) == 3 ? 4 : (bits), mask, top, each, full);                 \
     }                                                                                                                  \
-    MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, pack##_four, wide_##name, narrow_##name, 0, 0)                                         \
+    MICO_CONV2D_FOUR(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, pack##_four, wide_##name, narrow_##name, 0, 0)                                         \
     typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) \
                                  ? 1                                                                                   \
                                  : -1];

@@ -193,7 +193,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
         (void)code_words;                                                                                              \
         narrow(patch, rows, row_words, terms, d, bits);                                                                \
     }                                                                                                                  \
-    MICO_CONV2D(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack16, pack16_four, wide_##name, narrow_##name, 0, 0)         \
+    MICO_CONV2D_FOUR(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack16, pack16_four, wide_##name, narrow_##name, 0, 0)         \
     typedef char fits_##name[2u * (groups)*STEPS(bits) * ONES(4) * ONES(bits) < 1u << 16 ? 1 : -1];
 
 SCHEME(lanes16_4x5, 5, 4)

@@ -287,7 +287,7 @@ MICO_INLINE void tile(const mico_conv2d_tiled_t *p, const uint32_t *patch, uint3
 }
 
 /* `positions` of the wide tile: 4 in halves of words, with activations of any bits, or 8 in bytes, of codes up to 3. */
-#define TABLES_OF(name, bits, positions, offset, pack, four)                                                                 \
+#define TABLES_OF(define, name, bits, positions, offset, pack, four)                                                                 \
     MICO_INLINE void wide_##name(const mico_conv2d_tiled_t *p, uint32_t *patch, const uint32_t *terms, uint8_t *y)     \
     {                                                                                                                  \
         tile(p, patch, patch + 8 * p->code_words, terms, y, bits, positions);                                          \
@@ -296,8 +296,8 @@ MICO_INLINE void tile(const mico_conv2d_tiled_t *p, const uint32_t *patch, uint3
     {                                                                                                                  \
         tile(p, patch, patch + p->code_words, terms, y, bits, 1);                                                      \
     }                                                                                                                  \
-    MICO_CONV2D(name, positions, 8 / (positions), 0, offset, pack, four, 0, 0, wide_##name, narrow_##name)
+    define(name, positions, 8 / (positions), 0, offset, pack, four, 0, 0, wide_##name, narrow_##name)
 
-TABLES_OF(tables_8x1, 1, MICO_WIDE, 1, mico_pack_halves, mico_pack_halves_four)
-TABLES_OF(tables_8x2, 2, MICO_WIDE, 2, mico_pack_halves, mico_pack_halves_four)
-TABLES_OF(tables_2x1, 1, MICO_MOST, 1, pack_bytes, 0)
+TABLES_OF(MICO_CONV2D_FOUR, tables_8x1, 1, MICO_WIDE, 1, mico_pack_halves, mico_pack_halves_four)
+TABLES_OF(MICO_CONV2D_FOUR, tables_8x2, 2, MICO_WIDE, 2, mico_pack_halves, mico_pack_halves_four)
+TABLES_OF(MICO_CONV2D, tables_2x1, 1, MICO_MOST, 1, pack_bytes, 0)

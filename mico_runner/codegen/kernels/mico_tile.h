@@ -68,7 +68,7 @@ MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x
     return s.offset * s.pack(codes, code_words, positions, patch);
 }
 
-/* Less than four positions: one after another, four output channels at a time. */
+/* Positions one after another, four output channels at a time. */
 MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
                                     const mico_scheme s)
 {
@@ -161,35 +161,33 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
     }
 }
 
-/* Defines mico_conv2d_<name> of a mico_scheme's members. What a layer runs is one function, whose loops lie side by side. */
+/* Defines mico_conv2d_<name> and mico_conv2d_<name>_narrow of a mico_scheme's members. What a layer runs is one function, whose loops
+ * lie side by side. */
 #define MICO_CONV2D(name, ...)                                                                                         \
-    static __attribute__((noinline)) void narrow_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y,   \
-                                                               uint32_t *scratch)                                      \
+    void mico_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)                   \
+    {                                                                                                                  \
+        const mico_scheme scheme = {__VA_ARGS__};                                                                      \
+        mico_conv2d_wide(p, x, y, scratch, scheme, 0);                                                                 \
+    }                                                                                                                  \
+    void mico_conv2d_##name##_narrow(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)          \
     {                                                                                                                  \
         const mico_scheme scheme = {__VA_ARGS__};                                                                      \
         mico_conv2d_narrow(p, x, y, scratch, scheme);                                                                  \
-    }                                                                                                                  \
+    }
+
+/* The same, and mico_conv2d_<name>_four. */
+#define MICO_CONV2D_FOUR(name, ...)                                                                                    \
+    MICO_CONV2D(name, __VA_ARGS__)                                                                                     \
     static __attribute__((noinline)) uint32_t prepare_##name(const mico_conv2d_tiled_t *p, const uint8_t *x,           \
                                                              int32_t iy, int32_t ix, uint32_t *row, void *patch)       \
     {                                                                                                                  \
         const mico_scheme scheme = {__VA_ARGS__};                                                                      \
         return mico_prepare(p, x, iy, ix, row, patch, scheme.positions, scheme);                                       \
     }                                                                                                                  \
-    static __attribute__((noinline)) void four_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y,     \
-                                                             uint32_t *scratch)                                        \
+    void mico_conv2d_##name##_four(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)            \
     {                                                                                                                  \
         const mico_scheme scheme = {__VA_ARGS__};                                                                      \
         mico_conv2d_wide(p, x, y, scratch, scheme, prepare_##name);                                                    \
-    }                                                                                                                  \
-    void mico_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)                   \
-    {                                                                                                                  \
-        const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        if (p->out_h * p->out_w < scheme.positions)                                                                    \
-            narrow_conv2d_##name(p, x, y, scratch);                                                                    \
-        else if (scheme.pack_four && p->four_words > 0)                                                                \
-            four_conv2d_##name(p, x, y, scratch);                                                                      \
-        else                                                                                                           \
-            mico_conv2d_wide(p, x, y, scratch, scheme, 0);                                                             \
     }
 
 #endif

@@ -33,9 +33,12 @@ class Measurement:
 
 
 class Target(ABC):
-    """Times kernels. `unit` is that of its latencies: "cycles", "instructions" or "ns"."""
+    """Times kernels. `unit` is that of its latencies: "cycles", "instructions" or "ns"; `scratch` as of `codegen.generate`."""
 
     unit: str
+
+    def __init__(self, scratch: str = "fast") -> None:
+        self.scratch = scratch
 
     def conditions(self) -> dict[str, Any]:
         """What the latencies depend on besides the rows and the device profile: the machine, the compiler."""

@@ -26,7 +26,8 @@ class Qemu(Target):
     def conditions(self) -> dict[str, Any]:
         compilers = {board.gcc: name for name, board in qemu.MACHINES.items()}
         versions = {gcc: qemu.compiler_version(on) if shutil.which(gcc) else None for gcc, on in compilers.items()}
-        return {"compilers": versions, "kernels_sha256": kernel_version(*program_sources("rv32", "cortex-m"))}
+        sources = program_sources("rv32", "cortex-m")
+        return {"compilers": versions, "scratch": self.scratch, "kernels_sha256": kernel_version(*sources)}
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
         if hardware.core not in cores.QEMU or hardware.latency_unit != self.unit:
@@ -38,4 +39,4 @@ class Qemu(Target):
             result = qemu.run(qemu.build(folder, machine), images, machine)
             return [run.instructions for run in result.networks]
 
-        return Measurement(in_programs(table, work, run))
+        return Measurement(in_programs(table, work, run, self.scratch))

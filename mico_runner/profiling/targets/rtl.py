@@ -36,6 +36,7 @@ class Rtl(Target):
         return {
             "compiler": rtl.compiler_version() if shutil.which(rtl.GCC) else None,  # planning needs none
             "cflags": f"{RV32_TARGET} {RV32_CFLAGS}",
+            "scratch": self.scratch,
             "kernels_sha256": kernel_version(*program_sources("rtl")),
         }
 
@@ -48,7 +49,7 @@ class Rtl(Target):
             runs = rtl.run(rtl.build(folder), images, on=hardware.core, wait_states=wait_states)
             return [run.cycles for run in runs]
 
-        return Measurement(in_programs(table, work, run, hardware.core))
+        return Measurement(in_programs(table, work, run, self.scratch, hardware.core))
 
 
 def program_sources(*boards: str) -> list[Path]:
@@ -61,7 +62,11 @@ def program_sources(*boards: str) -> list[Path]:
 
 
 def in_programs(
-    table: pd.DataFrame, work: Path, run: Callable[[Path, list[np.ndarray]], list[np.ndarray]], core: str | None = None
+    table: pd.DataFrame,
+    work: Path,
+    run: Callable[[Path, list[np.ndarray]], list[np.ndarray]],
+    scratch: str,
+    core: str | None = None,
 ) -> np.ndarray:
     """Latency of every row of a kernel table, in batches: int64 (rows,).
 
@@ -69,6 +74,7 @@ def in_programs(
 
     Args:
         run: folder of a bare-metal program of several networks, one image for each -> latency of each one's calls, (1, calls).
+        scratch: as `codegen.generate`.
         core: whose function unit the kernels use, if it has one.
     """
     rng = np.random.default_rng(0)
@@ -79,7 +85,7 @@ def in_programs(
         graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
         graphs = [_followed(graph) for graph in graphs]
         folder = work / f"{table['kind'].iloc[0]}-{start}"
-        codegen.generate_networks(graphs, folder, runtime="baremetal", core=core)
+        codegen.generate_networks(graphs, folder, runtime="baremetal", core=core, scratch=scratch)
         tensors = [graph.tensors[graph.input] for graph in graphs]
         images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
         latencies += [int(calls[:, :-1].sum()) for calls in run(folder, images)]

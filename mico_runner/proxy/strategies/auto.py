@@ -15,7 +15,13 @@ from mico_runner.validation.protocols import group_ids
 CLOSE = 2  # times the least error: a few shapes have a standard error that would let anything in
 
 
-@register("auto", params={"complete": {"type": "boolean"}, "tiled": {"type": "boolean"}})
+@register(
+    "auto",
+    params={
+        "complete": {"type": "boolean"},
+        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "two_rows"]},
+    },
+)
 class Auto(Strategy):
     """Chosen by grouped folds inside the training set, so that the error measured outside it stays honest.
 
@@ -25,7 +31,7 @@ class Auto(Strategy):
     `tiled`: of `structural`.
     """
 
-    def __init__(self, complete: bool = True, tiled: bool = False, seed: int = 0) -> None:
+    def __init__(self, complete: bool = True, tiled: bool | str = False, seed: int = 0) -> None:
         self.complete = complete
         self.tiled = tiled
         self.seed = seed

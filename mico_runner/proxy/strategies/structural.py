@@ -24,7 +24,7 @@ FLOOR = 1e-3  # of the smallest training latency: predictions stay positive far 
         "power": {"type": "number", "min": 1, "max": 8},
         "bit_penalty": {"type": "number", "min": 0, "max": 1000},
         "runs": {"type": "boolean"},
-        "tiled": {"type": "boolean"},
+        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "two_rows"]},
     },
 )
 class Structural(Strategy):
@@ -38,7 +38,9 @@ class Structural(Strategy):
         runs, tiled: of `terms.physical_terms`.
     """
 
-    def __init__(self, power: float = 1, bit_penalty: float = 1e-3, runs: bool = False, tiled: bool = False) -> None:
+    def __init__(
+        self, power: float = 1, bit_penalty: float = 1e-3, runs: bool = False, tiled: bool | str = False
+    ) -> None:
         self.power = power
         self.bit_penalty = bit_penalty
         self.runs = runs
