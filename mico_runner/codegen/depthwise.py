@@ -21,8 +21,8 @@ FLIP = 0x80  # makes codes of signed bytes
 
 def depthwise(
     node: QNode, geometry: dict[str, int], activation: QType, output: QType
-) -> tuple[Weights, dict[str, Any], int] | None:
-    """Constants, further members of `mico_depthwise_t` and words of scratch; None when the kernel does not take the layer.
+) -> tuple[Weights, dict[str, Any], int, str] | None:
+    """Constants, further members of `mico_depthwise_t`, words of scratch and function; None when the kernel does not take the layer.
 
     Args:
         geometry: members of `mico_conv2d_t`.
@@ -42,7 +42,7 @@ def depthwise(
     sum_words = -(-geometry["out_w"] * lanes // STORES) * STORES // lanes
     columns = geometry["in_w"] + 2 * geometry["pad_w"]
     rest = together // lanes * sum_words + kernel_h * kernel_w
-    planes = planes_of(geometry, (kernel_h, kernel_w), together, PLANES * columns * column_words + rest)
+    planes = planes_of(geometry, together, PLANES * columns * column_words + rest)
     members = {
         "together": together,
         "lanes": lanes,
@@ -53,10 +53,15 @@ def depthwise(
         "high": activation.qmax,
         "flip": FLIP if activation.signed else 0,
     }
-    return weights, members, planes * columns * column_words + rest
+    family = f"planes_{lanes}" if planes == PLANES else f"nine_{lanes}" if _is_nine(geometry) else "any"
+    return weights, members, planes * columns * column_words + rest, f"depthwise_{family}"
 
 
-def planes_of(geometry: dict[str, int], kernel: tuple[int, int], together: int, words: int) -> int:
+def _is_nine(geometry: dict[str, int]) -> bool:
+    return geometry["kernel_h"] == geometry["kernel_w"] == 3 and geometry["dilation_h"] * geometry["dilation_w"] == 1
+
+
+def planes_of(geometry: dict[str, int], together: int, words: int) -> int:
     """Channels gathered at a time: four where the input rows under a group of output rows are more than a cache holds.
 
     Args:
@@ -64,8 +69,8 @@ def planes_of(geometry: dict[str, int], kernel: tuple[int, int], together: int, 
         words: of scratch with four.
     """
     stride, row = geometry["stride_h"], geometry["in_w"] * geometry["in_c"]
-    plain = kernel == (3, 3) and geometry["dilation_h"] * geometry["dilation_w"] == 1 and stride <= 2
-    under = ((together - 1) * stride + kernel[0]) * row
+    plain = _is_nine(geometry) and stride <= 2
+    under = ((together - 1) * stride + geometry["kernel_h"]) * row
     fits = words * WORD // 8 <= MOST_ROWS * row
     return PLANES if plain and fits and geometry["in_c"] % PLANES == 0 and under > CACHE else 1
 

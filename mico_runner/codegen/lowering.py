@@ -136,7 +136,7 @@ class Lowering:
             "in_place": int(layer.whole_words(fields)),
         }
         more = {
-            "variant": layer.kernel(fields),
+            "variant": f"conv2d_{layer.kernel(fields)}",
             "unit": layer.scheme.unit,
             "scratch_words": layer.scratch_words + layer.four_words(fields),
         }
@@ -148,14 +148,17 @@ class Lowering:
         layer = depthwise(node, fields, source.type, output.type)
         if layer is None:
             return False
-        weights, members, scratch_words = layer
+        weights, members, scratch_words, function = layer
+        if source.place == "input" and members["planes"] > 1:
+            function = "depthwise"  # the caller's buffer need not be aligned
         fields = {
             **{k: v for k, v in fields.items() if k not in ("in_c", "out_c")},
             "channels": fields["in_c"],
             "middle": _middle(fields),
             **members,
         }
-        self.emit(node.name, "depthwise", [source], output, fields, weights, scratch_words=scratch_words)
+        more = {"scratch_words": scratch_words, "variant": function}
+        self.emit(node.name, "depthwise", [source], output, fields, weights, **more)
         return True
 
     def _emit_dot(self, node: QNode, source: Buffer, output: Buffer, fields: dict, layer: DotLayer | None) -> bool:

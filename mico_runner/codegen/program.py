@@ -99,7 +99,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Call:
-    """One kernel call: `mico_<kernel>(&<name>, inputs..., output[, scratch])`.
+    """One kernel call: `mico_<kernel or variant>(&<name>, inputs..., output[, scratch])`.
 
     Attributes:
         name: C identifier, also of the constant struct.
@@ -114,13 +114,13 @@ class Call:
     output: Buffer
     fields: dict[str, Any]
     weights: Weights | None = None
-    variant: str = ""  # of a tiled kernel: `tiling.Tiled.kernel`
+    variant: str = ""  # its function, where the kernel has several
     unit: str = ""  # file of a tiled kernel, whose header is `mico_<kernel>.h`
     scratch_words: int | None = None  # of a tiled kernel
 
     @property
     def function(self) -> str:
-        return f"mico_conv2d_{self.variant}" if self.variant else f"mico_{self.kernel}"
+        return f"mico_{self.variant or self.kernel}"
 
     @property
     def units(self) -> tuple[str, ...]:

@@ -81,6 +81,19 @@ def test_four_channels_at_a_time_where_their_rows_leave_a_small_cache():
     assert {size: lower(graph).calls[0].fields["planes"] for size, graph in graphs.items()} == sizes
 
 
+def test_a_program_calls_the_function_of_its_layers():
+    """So that it links no other; a caller's buffer may lie anywhere, the arena's are aligned."""
+    net = Network(np.random.default_rng(0), (64, 16, 16), 8)
+    layer = {"padding": (1, 1), "groups": 64, "to": QType(8, False, 1.0)}
+    y = net.conv("x", 64, (3, 3), 8, **layer)
+    y = net.conv(y, 64, (3, 3), 8, **layer)
+    y = net.conv(y, 64, (3, 3), 8, (2, 2), **layer)
+    y = net.conv(y, 64, (3, 3), 1, **layer)
+    y = net.conv(y, 64, (2, 2), 8, **layer)
+    functions = [call.function for call in lower(net.done(y)).calls if call.kernel == "depthwise"]
+    assert functions == [f"mico_depthwise{part}" for part in ("", "_planes_1", "_planes_1", "_nine_2", "_any")]
+
+
 @pytest.mark.parametrize(
     ("weight_bits", "act_bits", "lanes"), [(8, 8, 1), (4, 8, 2), (1, 8, 2), (8, 4, 2), (4, 4, 2), (4, 2, 4), (1, 1, 4)]
 )

@@ -19,10 +19,12 @@ pytestmark = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make"
 U4, S4 = QType(4, False, 0.5), QType(4, True, 0.5)
 
 
-def assert_same(graphs: Sequence[QGraph], folder: Path, sanitize: bool = False, tiles: bool = False) -> None:
+def assert_same(
+    graphs: Sequence[QGraph], folder: Path, sanitize: bool = False, tiles: bool = False, scratch: str = "fast"
+) -> None:
     rng = np.random.default_rng(5)
     inputs = [images(graph, rng) for graph in graphs]
-    binary = build_networks(graphs, folder, sanitize=sanitize, tiles=tiles)
+    binary = build_networks(graphs, folder, sanitize=sanitize, tiles=tiles, scratch=scratch)
     for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, graphs, inputs), strict=True)):
         expected = reference.run(graph, x)
         assert found.dtype == np.int32

@@ -82,6 +82,20 @@ def test_every_pair_of_bits(tmp_path, sanitize):
 
 
 @needs_gcc
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_scratch_of_two_rows(tmp_path, sanitize):
+    """One patch as bytes and one packed are no more than two rows of 16 bits, and some weights where these become bytes."""
+    rng = np.random.default_rng([9, int(sanitize)])
+    graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
+    calls = [call for graph in graphs for call in lower(graph, tiles=True, two_rows=True).calls if call.variant]
+    assert len(calls) > 400 and all(call.variant.endswith("_narrow") for call in calls)
+    for call in calls:
+        unpacked = 128 if call.unit == "mico_bytes" and call.weights.bits < 8 else 0
+        assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["code_words"] + unpacked
+    assert_same(graphs, tmp_path, sanitize, tiles=True, scratch="two_rows")
+
+
+@needs_gcc
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", range(6))
 def test_every_scheme_that_can_hold_the_bits(tmp_path, monkeypatch, rank):

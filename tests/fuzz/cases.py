@@ -167,6 +167,15 @@ def _few_channels(net: Network, setting: Setting, to: QType, rng: np.random.Gene
     return net.conv("x", 3 + _channels(rng, 8), kernel, setting.weight_bits, extreme=_extreme(rng), to=to, **layer)
 
 
+def _many_channels(net: Network, setting: Setting, to: QType, rng: np.random.Generator) -> str:
+    """Depthwise, of input rows that a small cache does not hold: four channels are gathered at a time."""
+    channels, (h, w) = 4 * int(rng.integers(20, 31)), (int(v) for v in rng.integers(9, 13, 2))
+    net.tensors["x"] = replace(net.tensors["x"], shape=(channels, h, w))
+    padding = tuple(int(v) for v in rng.integers(0, 2, 2)) if setting.padded else (0, 0)
+    layer = {"stride": tuple(int(v) for v in rng.integers(1, 3, 2)), "padding": padding, "groups": channels}
+    return net.conv("x", channels, (3, 3), setting.weight_bits, extreme=_extreme(rng), to=to, **layer)
+
+
 def _one_by_one(net: Network, setting: Setting, to: QType, rng: np.random.Generator) -> str:
     _image(net, rng, 4 * int(rng.integers(1, 33)))
     stride = tuple(int(v) for v in rng.integers(1, 3, 2))
@@ -224,11 +233,12 @@ def _reshape(net: Network, setting: Setting, to: QType, rng: np.random.Generator
 
 
 TILED = ("conv2d", "few_channels", "1x1", "linear")
-WEIGHTED = (*TILED, "grouped", "depthwise")
+WEIGHTED = (*TILED, "grouped", "depthwise", "many_channels")
 KINDS: dict[str, Callable[..., str]] = {
     "conv2d": _conv,
     "grouped": lambda *args: _conv(*args, groups="some"),
     "depthwise": lambda *args: _conv(*args, groups="all"),
+    "many_channels": _many_channels,
     "few_channels": _few_channels,
     "1x1": _one_by_one,
     "linear": _linear,

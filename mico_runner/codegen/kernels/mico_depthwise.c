@@ -406,7 +406,7 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
 }
 
 #define MICO_DEPTHWISE(name, lanes, nine, four)                                                                        \
-    MICO_ALONE void name(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)                         \
+    void mico_depthwise_##name(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)                   \
     {                                                                                                                  \
         depthwise(p, x, y, scratch, lanes, nine, four);                                                                \
     }
@@ -421,9 +421,7 @@ MICO_DEPTHWISE(planes_4, 4, 1, 1)
 void mico_depthwise(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)
 {
     if (p->planes == 4 && ((uintptr_t)x & 3u) == 0u) /* the caller's buffer need not be aligned */
-        (p->lanes == 4 ? planes_4 : p->lanes == 2 ? planes_2 : planes_1)(p, x, y, scratch);
-    else if (p->kernel_h == 3 && p->kernel_w == 3 && p->dilation_h == 1 && p->dilation_w == 1)
-        (p->lanes == 4 ? nine_4 : p->lanes == 2 ? nine_2 : nine_1)(p, x, y, scratch);
+        (p->lanes == 4 ? mico_depthwise_planes_4 : p->lanes == 2 ? mico_depthwise_planes_2 : mico_depthwise_planes_1)(p, x, y, scratch);
     else
-        any(p, x, y, scratch);
+        (p->lanes == 4 ? mico_depthwise_nine_4 : p->lanes == 2 ? mico_depthwise_nine_2 : mico_depthwise_nine_1)(p, x, y, scratch);
 }

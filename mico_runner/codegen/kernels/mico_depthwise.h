@@ -25,6 +25,10 @@ typedef struct {
 
 /* x (in_h, in_w, channels) -> y (out_h, out_w, channels)
  * scratch, in words: (planes, in_w + 2 * pad_w, column_words) inputs, (together / lanes, sum_words) sums, (taps,) weights. */
-void mico_depthwise(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch);
+typedef void mico_depthwise_kernel(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch);
+mico_depthwise_kernel mico_depthwise_any;                                                        /* of any size */
+mico_depthwise_kernel mico_depthwise_nine_1, mico_depthwise_nine_2, mico_depthwise_nine_4;       /* 3 x 3 without dilation; by lanes */
+mico_depthwise_kernel mico_depthwise_planes_1, mico_depthwise_planes_2, mico_depthwise_planes_4; /* planes 4, x aligned to four bytes */
+mico_depthwise_kernel mico_depthwise; /* planes_ or, where x is not aligned, nine_: of planes 4 */
 
 #endif
