@@ -161,6 +161,8 @@ class Report:
         flash, int8 = self.value("codegen.flash_bytes"), self.value("evaluate.int8.flash_bytes")
         if flash is not None:
             note = "weights and tables" + (f"; 8-bit {bytes_text(int8)}" if int8 else "")
+            program = self.value("simulate.program_bytes")
+            note += f"; with all code {bytes_text(program)}" if program else ""
             tiles.append({"title": "Flash", "value": bytes_text(flash), "note": note})
         if self.value("codegen.arena_bytes") is not None:
             arena = bytes_text(self.value("codegen.arena_bytes"))

@@ -45,7 +45,10 @@ class RtlBench:
 
     def network(self, deployed: QGraph, assignment: Assignment) -> pd.DataFrame:
         """Run the deployed network, and the same at 8 bits. Returns columns layer, measured (cycles of each node)."""
-        table, outputs, wrong = self._run(deployed, program_for(self._ctx, deployed, "baremetal"))
+        sources = program_for(self._ctx, deployed, "baremetal")
+        table, outputs, wrong = self._run(deployed, sources)
+        size = self._build(sources).stat().st_size
+        self._ctx.metric("simulate.program_bytes", size, "bytes", "lower", tolerance=TOLERANCE)
         self._ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
         score = accuracy(outputs.reshape(len(outputs), -1), self._labels)
         self._ctx.metric("simulate.rtl_accuracy", score, "%", "higher", tolerance=0.3)
@@ -111,6 +114,10 @@ class RtlBench:
         known = table["layer"] if self._latency is None else self._latency.by_layer(assignment)["layer"]
         return float(table["measured"][table["layer"].isin(known)].sum())
 
+    def _build(self, sources: Path) -> Path:
+        """The raw image: code, constants and what lies between; compiled once."""
+        return rtl.build(sources, self._ctx.work / "rtl-builds")
+
     def _run(
         self, deployed: QGraph, sources: Path | None = None, images: int | None = None
     ) -> tuple[pd.DataFrame, np.ndarray, int]:
@@ -119,7 +126,7 @@ class RtlBench:
             sources = self._ctx.work / "rtl"
             scratch = self._ctx.spec["codegen"]["scratch"]
             codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core, scratch=scratch)
-        image = rtl.build(sources, self._ctx.work / "rtl-builds")
+        image = self._build(sources)
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))
         run = rtl.run(image, [integers], on=self._device.core, wait_states=wait_states)[0]
