@@ -61,8 +61,8 @@ def physical_terms(table: pd.DataFrame, runs: bool = False, tiled: bool | str = 
 
     Args:
         runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
-        tiled: instead the terms of this project's tiled kernels, where the rows are convolutions or linear layers; "two_rows": as
-            `codegen.scratch` has them then.
+        tiled: terms of this project's kernels on small cores: of the tiled ones instead, where the rows are convolutions or linear
+            layers ("two_rows": as `codegen.scratch` has them then); further ones where they are max_pool2d.
     """
     N, M, K, inputs = sizes(table)
     if tiled and table["kind"].isin(["conv2d", "linear"]).all():
@@ -92,6 +92,9 @@ def physical_terms(table: pd.DataFrame, runs: bool = False, tiled: bool | str = 
             "windows": (table["batch"] * table["out_h"] * table["out_w"]).to_numpy(float),  # loop overhead per position
             "window_rows": N * table["kernel_h"].to_numpy(float),  # and per row of taps
         }
+        if tiled and (table["kind"] == "max_pool2d").all():  # windows of 2 x 2 have a kernel without loops over taps
+            loops = ~((table["kernel_h"] == 2) & (table["kernel_w"] == 2)).to_numpy()
+            terms |= {f"loop_{name}": terms[name] * loops for name in ("outputs", "macs", "window_rows")}
         return pd.DataFrame(terms, index=table.index)
     act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)
     act_brick, weight_brick = _brick(act), _brick(weight)

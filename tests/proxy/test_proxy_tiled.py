@@ -53,6 +53,17 @@ def test_unseen_shapes_are_better_predicted_with_them(kind, tiled):
     assert with_them < 0.04 < without
 
 
+@pytest.mark.parametrize("device", ["vexriscv-full", "vexriscv-fullcfu"])
+def test_pooling_of_2_x_2_has_a_kernel_of_its_own(device):
+    table = data.load_profile([f"{device}/max_pool2d"])
+    errors = [
+        proxy.validate(table, strategy="structural", params={"tiled": tiled}, protocols=["group_kfold"]).protocols
+        for tiled in (False, True)
+    ]
+    without, with_them = (float(rows["mape"].iloc[0]) for rows in errors)
+    assert with_them < 0.04 < without
+
+
 def test_a_model_with_them_is_the_same_after_saving(tmp_path):
     table = data.load_profile(["vexriscv-full/linear", "vexriscv-full/max_pool2d"])
     model = proxy.fit(table, strategy="hybrid", params={"tiled": True, "tune": False, "complete": False})
