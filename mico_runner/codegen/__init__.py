@@ -55,7 +55,7 @@ def generate(
     Args:
         core: the core that will run it, as `hardware.Hardware.core`: one with a function unit gets kernels that use it, and Ibex
             traps where it looks for them.
-        scratch: "two_rows": convolutions of the runtime `baremetal` work in two patches at most, one as bytes and one packed.
+        scratch: "two_rows": convolutions of the runtime `baremetal` have no tables besides their patches, two rows of 16 bits at most.
 
     Raises:
         UnknownName: for a runtime or scratch that does not exist.

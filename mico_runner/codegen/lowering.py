@@ -33,7 +33,7 @@ def lower(
         tiles: use the tiled kernels for the layers that they take.
         dot_unit: use the dot-product unit for the layers that it takes; it comes before the tiled kernels.
         simd: use the kernel for wide registers for the layers that it takes.
-        two_rows: tiled kernels have scratch for two patches at most (`schemes.schemes`).
+        two_rows: tiled kernels have scratch for patches alone (`schemes.schemes`).
 
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
@@ -131,14 +131,13 @@ class Lowering:
             "flip": f"0x{layer.flip:08x}u",
             "less": f"0x{layer.less:08x}u",
             "code_words": layer.code_words,
-            "four_words": layer.four_words(fields),
             "middle": _middle(fields),
             "in_place": int(layer.whole_words(fields)),
         }
         more = {
             "variant": f"conv2d_{layer.kernel(fields)}",
             "unit": layer.scheme.unit,
-            "scratch_words": layer.scratch_words + layer.four_words(fields),
+            "scratch_words": layer.scratch_words,
         }
         self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
         return True

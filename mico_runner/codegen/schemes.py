@@ -7,7 +7,7 @@ a shift and a mask bring into the lanes of the scheme.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -50,7 +50,6 @@ class Scheme:
         offset: of the weights' codes (`ow`); their scale is 2 with one bit, else 1.
         half: signed one-bit activations are 0 and 1 instead of 0 and 2.
         positions: of the wide tile.
-        wide: whether layers of as many positions get that tile.
     """
 
     name: str
@@ -60,11 +59,10 @@ class Scheme:
     offset: int
     half: bool = False
     positions: int = POSITIONS
-    wide: bool = True
 
     def tile(self, positions: int) -> int:
         """Positions at a time: a layer of fewer than the wide tile has takes one after the other."""
-        return self.positions if self.wide and positions >= self.positions else 1
+        return self.positions if positions >= self.positions else 1
 
     def counts(self, taps: int, outputs: int, positions: int) -> tuple[int, int, int, int]:
         """Positions of a tile, tiles, fours of taps, and outputs in whole tiles, of which the last overlaps the one before."""
@@ -81,15 +79,17 @@ class Scheme:
         return tiles * (tile * (table["patch"] + pack * quads) + outputs * (output + step * quads))
 
     def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
-        """Words of scratch: a patch as bytes, the patches of a tile, tables and sums or some unpacked weights."""
+        """Words of scratch: the patches of a tile, as bytes or packed behind one as bytes; tables and sums, or unpacked weights."""
         tile = self.tile(positions)
         codes = -(-taps // CODES)
         if self.unit == "mico_tables":
             pairs = 2 if tile > 1 else 1
-            return codes + codes * (tile if tile == 1 else 8) + TABLES * SIDES * pairs + min(outputs, CHANNELS) * tile
-        words = row_words(taps, self.bits) if self.lanes == WORD else codes * CODES // self.lanes
+            return codes * min(tile, POSITIONS) + TABLES * SIDES * pairs + min(outputs, CHANNELS) * tile
+        if self.lanes == WORD:
+            return max(codes + tile * row_words(taps, self.bits), codes * tile)
         unpacked = CHUNK * (2 if tile > 1 else OUTPUTS) if self.unit == "mico_bytes" and self.bits < 8 else 0
-        return codes + words * tile + unpacked
+        halves = 2 * codes if tile == 1 and self.lanes == 2 and self.unit != "mico_bytes" else 0
+        return codes * tile + halves + unpacked
 
     @property
     def scale(self) -> int:
@@ -134,8 +134,13 @@ class Scheme:
         return np.concatenate([groups.reshape(len(words), whole), words[:, whole:]], axis=1)
 
     def holds(self, taps: int) -> bool:
-        """Whether it can hold a row. Of 3 bits in nibbles, some rows have more words of nibbles, up to three, than words, and long
-        ones overflow lanes of 16 bits; mico_odd_lanes.c has rows of whole groups."""
+        """Whether it can hold a row, and its patches in two rows.
+
+        Of 3 bits in nibbles, some rows have more words of nibbles, up to three, than words, and long ones overflow lanes of 16 bits;
+        mico_odd_lanes.c has rows of whole groups.
+        """
+        if self.lanes == WORD:
+            return taps > CODES
         if self.unit == "mico_odd_lanes":
             return taps % _group_taps(self.bits) == 0
         if self.bits != 3 or self.unit != "mico_lanes":
@@ -165,7 +170,7 @@ def schemes(weight_bits: int, activation: QType, padded: bool, two_rows: bool = 
     Args:
         weight_bits: in memory.
         padded: whether the convolution has zero padding, which a signed bit (-1, +1) cannot stand for.
-        two_rows: with scratch for two patches at most, one as bytes and one packed: narrow tiles, no tables.
+        two_rows: with scratch for patches alone, which take two rows at most: no tables.
     """
     found: list[Scheme] = []
     if weight_bits == 1 and activation.bits == 1 and not (activation.is_sign and padded):
@@ -180,7 +185,7 @@ def schemes(weight_bits: int, activation: QType, padded: bool, two_rows: bool = 
             unit = "mico_odd_lanes" if weight_bits in ODD and family == "lanes16" else _UNITS[family]
             offset = 1 << (weight_bits - 1)
             found.append(Scheme(name, unit, weight_bits, _LANES[family], offset, positions=positions))
-    return [replace(s, wide=False) for s in found if s.unit != "mico_tables"] if two_rows else found
+    return [s for s in found if s.unit != "mico_tables"] if two_rows else found
 
 
 def _streams(taps: int, bits: int) -> np.ndarray:

@@ -36,22 +36,18 @@ class Tiled:
         """Its function is `mico_conv2d_<kernel>`."""
         if self.scheme.tile(geometry["out_h"] * geometry["out_w"]) == 1:
             return f"{self.scheme.name}_narrow"
-        return f"{self.scheme.name}_four" if self.four_words(geometry) else self.scheme.name
+        return f"{self.scheme.name}_four" if self.together(geometry) else self.scheme.name
 
-    def four_words(self, geometry: dict[str, int]) -> int:
-        """Words of scratch in which the patches of four positions are gathered together; 0 when they are one by one.
+    def together(self, geometry: dict[str, int]) -> bool:
+        """Whether the patches of four positions are gathered together.
 
         A patch of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
         """
         shape = {k: geometry[k] for k in ("kernel_h", "kernel_w", "in_c")}
         wide = self.scheme.tile(geometry["out_h"] * geometry["out_w"]) == POSITIONS
         near = geometry["dilation_h"] * geometry["dilation_w"] == 1 and shape["kernel_h"] * shape["kernel_w"] > 1
-        if not (
-            wide and near and self.weights.taps <= MOST_FOUR and shape["in_c"] % 2 and geometry["out_w"] >= POSITIONS
-        ):
-            return 0
-        line = shape["in_c"] * (shape["kernel_w"] + (POSITIONS - 1) * geometry["stride_w"])
-        return CODES * self.code_words + POSITIONS + -(-line // CODES)
+        fits = self.weights.taps <= MOST_FOUR and geometry["out_w"] >= POSITIONS
+        return bool(wide and near and fits and shape["in_c"] % 2)
 
     def whole_words(self, geometry: dict[str, int]) -> bool:
         """Whether each patch lies in the input in one piece of whole words."""

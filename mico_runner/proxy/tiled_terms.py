@@ -84,7 +84,7 @@ def tiled_terms(
         "run_bytes": patches * height * run * (channels % 2),
     }
     rows = work["tiles"] * near * height
-    alone = np.where(table["stride"] == 1, channels, run)  # taps of a row that no output but one reads
+    alone = np.minimum(channels * table["stride"], run)  # taps of a row that the output before does not read
     terms |= {
         "near_tiles": work["tiles"] * near,
         "near_rows": rows,

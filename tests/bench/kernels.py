@@ -31,7 +31,6 @@ BARS = {
     (2, 2): 1.6,
     (1, 1): 0.5,
 }  # activations x weights
-PACKS = {"lanes16": "pack16", "lanes8": "pack8", "bits": "pack", "bytes": "mico_pack_halves"}
 PRODUCT = Path(__file__).with_name("product.c")
 
 
@@ -81,11 +80,15 @@ def layer(graph: QGraph, x: np.ndarray) -> int:
     return int(run.cycles[1].sum())
 
 
-def parts(graph: QGraph, x: np.ndarray) -> tuple[int, int]:
-    """Cycles of packing the activations x (rows, inputs), and of the product; checks its sums."""
+def parts(graph: QGraph, x: np.ndarray, two_rows: bool = False) -> tuple[int, int]:
+    """Cycles of packing the activations x (rows, inputs), and of the product; checks its sums.
+
+    Args:
+        two_rows: as `schemes.schemes`.
+    """
     (node,) = graph.nodes
     activation = graph.tensors[node.inputs[0]].type
-    tile = tiled(node, node.weight, activation, QType(8, False, 1.0), len(x), padded=False)
+    tile = tiled(node, node.weight, activation, QType(8, False, 1.0), len(x), padded=False, two_rows=two_rows)
     assert tile is not None
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -119,22 +122,17 @@ def case(tile: Tiled, x: np.ndarray) -> str:
     family = scheme.name.split("_")[0]
     size = scheme.positions
     codes = np.ascontiguousarray(x.astype(np.uint8)).view("<u4")
-    tables = family == "tables"
-    pack = ("pack_bytes" if size > 4 else "mico_pack_halves") if tables else PACKS[family]
     defines = {
         "UNIT": f'"{scheme.unit}.c"',
-        "WIDE": f"wide_{scheme.name}",
-        "PACK": pack,
-        "OFFSET": f"{scheme.offset}u",
-        "STRIDE": 8 // size if tables else 2 if family == "bytes" else 4,
+        "SCHEME_OF(what)": f"what##_{scheme.name}",
         "TILE": size,
         "M": len(x),
         "N": OUTPUTS,
         "CODE_WORDS": tile.code_words,
         "ROW_WORDS": tile.weights.words.shape[1],
-        "PATCH_WORDS": tile.scratch_words - tile.code_words,
+        "SCRATCH_WORDS": tile.scratch_words,
     }
-    if tables:
+    if family == "tables":
         defines["BITS_OF_TABLES"] = scheme.bits
     lines = [f"#define {name} {value}" for name, value in defines.items()]
     for name, words in (("codes", codes), ("rows", tile.weights.words)):

@@ -6,7 +6,9 @@
 #include "mico_tile.h"
 
 #undef MICO_CONV2D /* whole layers, which would be compiled in vain */
-#define MICO_CONV2D(...)
+#undef MICO_CONV2D_FOUR
+#define MICO_CONV2D(name, ...) static const mico_scheme scheme_##name = {__VA_ARGS__};
+#define MICO_CONV2D_FOUR MICO_CONV2D
 #include UNIT
 
 #include "board.h"
@@ -22,7 +24,7 @@ void *memset(void *to, int value, unsigned n)
     return to;
 }
 
-static uint32_t patch[PATCH_WORDS];
+static uint32_t scratch[SCRATCH_WORDS];
 static uint32_t sums[M * N];
 
 /* sums of one tile, (N, TILE) */
@@ -32,26 +34,29 @@ static __attribute__((noinline)) void product(const uint32_t *terms, uint32_t *d
     static uint32_t tables[2 * SIDES * TABLES];
     const int32_t groups = CODE_WORDS * BITS_OF_TABLES;
     for (int32_t g = 0; g < groups; g += TABLES) {
-        const int32_t count = groups - g < TABLES ? groups - g : TABLES;
-        build(tables, patch + 2 * (4 / BITS_OF_TABLES) * g, count, BITS_OF_TABLES, 1);
+        const int32_t count = groups - g < TABLES ? groups - g : TABLES, taps = 4 / BITS_OF_TABLES * g;
+        build(tables, (const uint8_t *)scratch + (TILE == MICO_MOST ? 2 : 4) * taps, count, BITS_OF_TABLES, TILE);
         block(tables, rows + g / 8, ROW_WORDS, N, count, g == 0 ? terms : d, g == 0 ? 0 : TILE, d, BITS_OF_TABLES, TILE);
     }
 #else
     for (int32_t o = 0; o < N; o += 2)
-        WIDE(patch, rows + o * ROW_WORDS, ROW_WORDS, CODE_WORDS, terms, d + o * TILE);
+        SCHEME_OF(wide)(scratch, rows + o * ROW_WORDS, ROW_WORDS, CODE_WORDS, terms, d + o * TILE, scratch + 4 * CODE_WORDS);
 #endif
 }
 
 int main(void)
 {
+    const mico_conv2d_tiled_t p = {.in_h = M, .in_w = 1, .in_c = 4 * CODE_WORDS, .out_h = M, .out_w = 1, .out_c = N,
+                                   .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
+                                   .code_words = CODE_WORDS, .in_place = 1,
+                                   .weights = {.row_words = ROW_WORDS, .taps = 4 * CODE_WORDS}};
     uint32_t packing = 0, products = 0, terms[TILE];
 
     for (int round = 0; round < 2; round++) { /* the second one finds its code in the cache, as any tile but the first does */
         packing = products = 0;
         for (int32_t m = 0; m < M; m += TILE) {
             const uint32_t begin = BOARD_CLOCK;
-            for (int32_t t = 0; t < TILE; t++)
-                terms[t] = -OFFSET * PACK(codes + (m + t) * CODE_WORDS, CODE_WORDS, TILE, (uint8_t *)patch + STRIDE * t);
+            mico_prepare(&p, (const uint8_t *)codes, m, 0, scratch, terms, SCHEME_OF(scheme));
             const uint32_t packed = BOARD_CLOCK;
             product(terms, sums + m * N);
             const uint32_t end = BOARD_CLOCK;

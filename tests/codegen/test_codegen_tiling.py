@@ -69,8 +69,8 @@ def image_layers(rng: np.random.Generator) -> list[QGraph]:
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_four_patches_at_a_time(tmp_path, sanitize):
     graphs = image_layers(np.random.default_rng([8, int(sanitize)]))
-    fields = [call.fields for graph in graphs for call in lower(graph, tiles=True).calls if call.variant]
-    assert sum(f["four_words"] > 0 for f in fields) > 0.6 * len(graphs)
+    variants = [call.variant for graph in graphs for call in lower(graph, tiles=True).calls if call.variant]
+    assert sum(variant.endswith("_four") for variant in variants) > 0.6 * len(graphs)
     assert_same(graphs, tmp_path, sanitize, tiles=True)
 
 
@@ -84,14 +84,17 @@ def test_every_pair_of_bits(tmp_path, sanitize):
 @needs_gcc
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_scratch_of_two_rows(tmp_path, sanitize):
-    """One patch as bytes and one packed are no more than two rows of 16 bits, and some weights where these become bytes."""
+    """Patches are no more than two rows of 16 bits, with some weights where these become bytes; tables and sums are a few KiB besides."""
     rng = np.random.default_rng([9, int(sanitize)])
     graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
-    calls = [call for graph in graphs for call in lower(graph, tiles=True, two_rows=True).calls if call.variant]
-    assert len(calls) > 400 and all(call.variant.endswith("_narrow") for call in calls)
-    for call in calls:
-        unpacked = 128 if call.unit == "mico_bytes" and call.weights.bits < 8 else 0
-        assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["code_words"] + unpacked
+    for two_rows in (False, True):
+        calls = [c for graph in graphs for c in lower(graph, tiles=True, two_rows=two_rows).calls if c.variant]
+        tables = sum(call.unit == "mico_tables" for call in calls)
+        assert len(calls) > 400 and (tables == 0 if two_rows else tables > 40)
+        for call in calls:
+            more = 128 if call.unit == "mico_bytes" and call.weights.bits < 8 else 0
+            more += 2048 + 2048 if call.unit == "mico_tables" else 0
+            assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["code_words"] + more
     assert_same(graphs, tmp_path, sanitize, tiles=True, scratch="two_rows")
 
 

@@ -22,7 +22,6 @@ WEIGHTS = (1, TERNARY, 2, 3, 4, 5, 6, 7, 8)
 FAMILIES = {  # keywords of `lower`: the kernels that a program for the host, and for the cores, is made of; and those of neither
     "plain": {},
     "tiles": {"tiles": True},
-    "two_rows": {"tiles": True, "two_rows": True},
     "dot_unit": {"tiles": True, "dot_unit": True},
     "simd": {"simd": True},
 }
@@ -71,10 +70,9 @@ def settings() -> Iterator[Setting]:
         for choice in itertools.product(weights, range(1, 9), (False, True), (False, True), FAMILIES):
             setting = Setting(kind, *choice)
             yield setting
-            if kind in TILED and setting.family in ("tiles", "two_rows"):
+            if kind in TILED and setting.family == "tiles":
                 of = QType(setting.act_bits, setting.signed, 1.0)
-                two_rows = setting.family == "two_rows"
-                for scheme in schemes(storage_bits(setting.weight_bits), of, setting.padded, two_rows):
+                for scheme in schemes(storage_bits(setting.weight_bits), of, setting.padded):
                     yield replace(setting, scheme=scheme.name)
 
 

@@ -21,16 +21,25 @@ MICO_INLINE uint32_t pack(const uint32_t *codes, int32_t words, int32_t position
 }
 
 /* The same of four positions: eight taps become a byte of each, then their bytes words. At most 255 taps. */
-MICO_INLINE void pack_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
+MICO_INLINE void pack_four(uint32_t *taps, int32_t words, uint32_t *sums)
 {
-    uint32_t ones = 0; /* byte by byte */
+    uint32_t ones = 0, *patch = taps; /* ones: byte by byte */
 
     for (; words > 0; patch += 4) {
         uint32_t bytes[4] = {0, 0, 0, 0};
         for (uint32_t *to = bytes; words > 0 && to != bytes + 4; words -= 2, taps += 8) {
             uint32_t bits = 0;
-#pragma GCC unroll 8
-            for (int j = 7; j >= 0; j--) {
+            if (words > 1) {
+#pragma GCC unroll 4
+                for (int j = 7; j >= 4; j--) {
+                    const uint32_t tap = taps[j];
+                    bits += bits;
+                    ones += tap;
+                    bits += tap;
+                }
+            }
+#pragma GCC unroll 4
+            for (int j = 3; j >= 0; j--) {
                 const uint32_t tap = taps[j];
                 bits += bits;
                 ones += tap;
@@ -39,9 +48,10 @@ MICO_INLINE void pack_four(const uint32_t *taps, int32_t words, uint32_t *patch,
             *to++ = bits;
             MICO_ORDER(to); /* stays a loop */
         }
-        mico_turn(bytes, patch);
+        mico_turn_words(bytes[0], bytes[1], bytes[2], bytes[3], patch, 1);
     }
-    mico_sums(ones & 0x00ff00ffu, ones >> 8 & 0x00ff00ffu, sums);
+    for (int i = 0; i < MICO_WIDE; i++)
+        sums[i] = ones >> 8 * i & 0xffu;
 }
 
 /* Bits set in each group of four. */
@@ -181,17 +191,19 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 }
 
 #define BITS(name, half, scale)                                                                                        \
-    MICO_INLINE void wide_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
-                                 const uint32_t *terms, uint32_t *d)                                                                          \
+    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
+                                 const uint32_t *terms, uint32_t *d, uint32_t *spare)                                  \
     {                                                                                                                  \
-        wide(patch, rows, row_words, code_words, terms, d, scale);                                                            \
+        (void)spare;                                                                                                   \
+        wide(patch, rows, row_words, code_words, terms, d, scale);                                                     \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
-                                   const uint32_t *terms, uint32_t *d)                                                                        \
+    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
+                                   const uint32_t *terms, uint32_t *d, uint32_t *spare)                                \
     {                                                                                                                  \
-        narrow(patch, rows, row_words, code_words, terms, d, scale);                                                          \
+        (void)spare;                                                                                                   \
+        narrow(patch, rows, row_words, code_words, terms, d, scale);                                                   \
     }                                                                                                                  \
-    MICO_CONV2D_FOUR(name, MICO_WIDE, 4, half, (scale) / 2, pack, pack_four, wide_##name, narrow_##name, 0, 0)
+    MICO_CONV2D_FOUR(name, MICO_WIDE, MICO_ROW, half, 1, (scale) / 2, pack, pack_four, wide_##name, narrow_##name, 0, 0)
 
 BITS(bits, 0, 2)
 BITS(signs, 1, 4)

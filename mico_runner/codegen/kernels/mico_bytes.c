@@ -1,7 +1,7 @@
 /* Weights as bytes: a multiplication for two products.
  *
- * A word holds the codes of one tap at two positions, x0 + x1 << 16. Times a code u it is x0 * u + x1 * u << 16: two products that do
- * not meet, as each is below 2^16. The sum of such words, and the sum of their high halves, give both sums. As many words as
+ * Of the word of a tap, its codes at four positions, a mask leaves those at two, x0 + x1 << 16. Times a code u it is x0 * u + x1 * u << 16:
+ * two products that do not meet, as each is below 2^16. The sum of such words, and the sum of their high halves, give both sums. As many words as
  * fit before a low half overflows, a `group`, are added before they are split so: of 8 x 8 bits one, of 8 x 5 eight.
  *
  * Weights of fewer than 8 bits become bytes 32 at a time (a *chunk*: as many words as they have bits), four in parallel: byte l of
@@ -113,20 +113,24 @@ MICO_INLINE void unpack(const uint32_t *rows, int32_t apart, int32_t words, int3
 /* One tap: its products are `first` in their group, and `last`. Sums of words a0 .., of high halves ah0 .. . */
 #define TAP(i, first, last)                                                                                            \
     {                                                                                                                  \
-        uint32_t x0 = x[2 * (i)];                                                                                      \
+        uint32_t x0 = x[i];                                                                                            \
         MICO_ORDER(x0);                                                                                                \
         uint32_t u = a[i];                                                                                             \
         MICO_ORDER(u);                                                                                                 \
-        uint32_t x1 = x[2 * (i) + 1];                                                                                  \
-        MICO_ORDER(x1);                                                                                                \
         uint32_t v = b[i];                                                                                             \
         MICO_ORDER(v);                                                                                                 \
+        uint32_t x1 = x0 >> 8;                                                                                         \
+        MICO_ORDER(x1);                                                                                                \
+        x0 &= positions;                                                                                               \
+        MICO_ORDER(x0);                                                                                                \
         uint32_t p0 = x0 * u;                                                                                          \
         MICO_ORDER(p0);                                                                                                \
-        uint32_t p1 = x1 * u;                                                                                          \
-        MICO_ORDER(p1);                                                                                                \
+        x1 &= positions;                                                                                               \
+        MICO_ORDER(x1);                                                                                                \
         uint32_t q0 = x0 * v;                                                                                          \
         MICO_ORDER(q0);                                                                                                \
+        uint32_t p1 = x1 * u;                                                                                          \
+        MICO_ORDER(p1);                                                                                                \
         uint32_t q1 = x1 * v;                                                                                          \
         MICO_ORDER(q1);                                                                                                \
         if (first) {                                                                                                   \
@@ -136,8 +140,8 @@ MICO_INLINE void unpack(const uint32_t *rows, int32_t apart, int32_t words, int3
             g3 = q1;                                                                                                   \
         } else {                                                                                                       \
             MICO_ADD(g0, p0);                                                                                          \
-            MICO_ADD(g1, p1);                                                                                          \
             MICO_ADD(g2, q0);                                                                                          \
+            MICO_ADD(g1, p1);                                                                                          \
             MICO_ADD(g3, q1);                                                                                          \
         }                                                                                                              \
         if (last)                                                                                                      \
@@ -164,15 +168,17 @@ MICO_INLINE void unpack(const uint32_t *rows, int32_t apart, int32_t words, int3
     }
 
 /* Two rows, four positions. */
-MICO_INLINE void wide(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
-                      const uint32_t *terms, uint32_t *d, const int bits, const int group)
+MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms,
+                      uint32_t *d, uint32_t *codes, const int bits, const int group)
 {
     const int32_t apart = row_words;
     const uint32_t *x = patch;
-    uint32_t *const codes = patch + 8 * code_words;
+    uint32_t positions = MICO_EVEN; /* 0 and 2; a byte higher 1 and 3 */
     /* Sums of high halves, ah0 .., and of words, whose low halves begin with the terms. */
-    uint32_t ah0 = terms[1], ah1 = terms[3], bh0 = ah0, bh1 = ah1;
-    uint32_t a0 = terms[0] + (ah0 << 16), a1 = terms[2] + (ah1 << 16), b0 = a0, b1 = a1;
+    uint32_t ah0 = terms[2], ah1 = terms[3], bh0 = ah0, bh1 = ah1;
+    uint32_t a0 = terms[0] + (ah0 << 16), a1 = terms[1] + (ah1 << 16), b0 = a0, b1 = a1;
+
+    MICO_ORDER(positions);
 
     do {
         const uint8_t *a = (const uint8_t *)rows, *b = (const uint8_t *)(rows + apart), *end = a + 4 * code_words;
@@ -196,29 +202,28 @@ MICO_INLINE void wide(uint32_t *patch, const uint32_t *rows, int32_t row_words, 
                 TAP(3, group == 1, group <= 4)
                 a += 4;
                 b += 4;
-                x += 8;
+                x += 4;
             } while (a != stop);
             if (group > 4)
                 SPLIT
         } while (group > 4 && (group < 4 * CHUNK || bits == 8) && a != end);
     } while (bits < 8 && code_words > 0);
     d[0] = a0 - (ah0 << 16);
-    d[1] = ah0;
-    d[2] = a1 - (ah1 << 16);
+    d[1] = a1 - (ah1 << 16);
+    d[2] = ah0;
     d[3] = ah1;
     d[4] = b0 - (bh0 << 16);
-    d[5] = bh0;
-    d[6] = b1 - (bh1 << 16);
+    d[5] = b1 - (bh1 << 16);
+    d[6] = bh0;
     d[7] = bh1;
 }
 
 /* Four rows, one position. */
-MICO_INLINE void narrow(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
-                        const uint32_t *terms, uint32_t *d, const int bits)
+MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms,
+                        uint32_t *d, uint32_t *codes, const int bits)
 {
     const uint8_t *x = (const uint8_t *)patch;
     const int32_t apart = row_words;
-    uint32_t *const codes = patch + code_words;
     uint32_t d0 = terms[0], d1 = d0, d2 = d0, d3 = d0;
 
     do {
@@ -273,20 +278,21 @@ MICO_INLINE void narrow(uint32_t *patch, const uint32_t *rows, int32_t row_words
 }
 
 /* Bits of activations and of weights; taps that a group has. */
-#define SCHEME(activation, bits, group)                                                                                    \
-    MICO_INLINE void wide_bytes_##activation##x##bits(uint32_t *patch, const uint32_t *rows, int32_t row_words,  \
-                                                      int32_t code_words, const uint32_t *terms, uint32_t *d)          \
+#define SCHEME(activation, bits, group)                                                                                \
+    MICO_INLINE void wide_bytes_##activation##x##bits(const uint32_t *patch, const uint32_t *rows, int32_t row_words,  \
+                                                      int32_t code_words, const uint32_t *terms, uint32_t *d,          \
+                                                      uint32_t *spare)                                                 \
     {                                                                                                                  \
-        wide(patch, rows, row_words, code_words, terms, d, bits, group);                                                  \
+        wide(patch, rows, row_words, code_words, terms, d, spare, bits, group);                                        \
     }                                                                                                                  \
-    MICO_INLINE void narrow_bytes_##activation##x##bits(uint32_t *patch, const uint32_t *rows,                   \
+    MICO_INLINE void narrow_bytes_##activation##x##bits(const uint32_t *patch, const uint32_t *rows,                   \
                                                         int32_t row_words, int32_t code_words, const uint32_t *terms,  \
-                                                        uint32_t *d)                                                   \
+                                                        uint32_t *d, uint32_t *spare)                                  \
     {                                                                                                                  \
-        narrow(patch, rows, row_words, code_words, terms, d, bits);                                                         \
+        narrow(patch, rows, row_words, code_words, terms, d, spare, bits);                                             \
     }                                                                                                                  \
-    MICO_CONV2D_FOUR(bytes_##activation##x##bits, MICO_WIDE, 2, 0, 1 << ((bits)-1), mico_pack_halves, mico_pack_halves_four,                       \
-                wide_bytes_##activation##x##bits, narrow_bytes_##activation##x##bits, 0, 0)                            \
+    MICO_CONV2D_FOUR(bytes_##activation##x##bits, MICO_WIDE, MICO_TAPS, 0, (activation) <= 4, 1 << ((bits)-1), 0, 0,   \
+                     wide_bytes_##activation##x##bits, narrow_bytes_##activation##x##bits, 0, 0)                       \
     typedef char fits_##activation##x##bits[(group)*ONES(activation) * ONES(bits) < 1u << 16 ? 1 : -1];
 
 SCHEME(8, 8, 1)

@@ -14,7 +14,6 @@ typedef struct {
     int32_t dilation_h, dilation_w;
     uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less */
     int32_t code_words;  /* words of four codes that a patch takes as bytes */
-    int32_t four_words;  /* of scratch to gather the patches of four positions together; 0: one by one */
     int32_t in_place;    /* 1: every patch lies in x in one piece, in whole words, and is not copied */
     int32_t middle;      /* 2 * output.max + 1; of signed bits 1 */
     mico_range output;
@@ -25,10 +24,10 @@ typedef struct {
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
  * Three functions per scheme, which is named by the bits of activations x weights: weights as bytes; two lanes of 16 bits; four lanes of 8
  * bits; tables of sums; single bits. The bits of the activations may be fewer.
- *   mico_conv2d_<scheme>         four positions (tables_2x1: eight) at a time, of which there are as many. scratch: one patch as bytes,
- *                                their patches as the scheme has them; codegen/schemes.py counts its words
- *   mico_conv2d_<scheme>_four    the same, gathered together: four_words between them
- *   mico_conv2d_<scheme>_narrow  one position after another. scratch: one patch as bytes, one as the scheme has it */
+ *   mico_conv2d_<scheme>         four positions (tables_2x1: eight) at a time, of which there are as many
+ *   mico_conv2d_<scheme>_four    the same, gathered together: out_w >= 4, up to 255 taps, no dilation
+ *   mico_conv2d_<scheme>_narrow  one position after another
+ * scratch: codegen/schemes.py counts its words. Patches, a byte per tap or packed, take no more than two rows of 16 bits per tap. */
 typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
 #define MICO_TILED(scheme) mico_conv2d_tiled mico_conv2d_##scheme, mico_conv2d_##scheme##_narrow
 #define MICO_TILED_FOUR(scheme) MICO_TILED(scheme), mico_conv2d_##scheme##_four

@@ -39,18 +39,102 @@ MICO_INLINE void mico_copy(uint8_t *to, const uint8_t *from, int32_t n, const in
 #undef MICO_MOVE
 }
 
-/* The taps under the output whose first tap is at (iy, ix), zeros outside the input, as bytes; no dilation. */
-MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row)
+/* How patches lie in memory, a byte per tap. */
+enum {
+    MICO_ROW,  /* one: tap by tap */
+    MICO_TAPS, /* four: a word per tap, a byte of it per position */
+    MICO_WORDS /* four: a word per four taps and position, in the order of the positions */
+};
+
+/* n bytes to taps k .. of the patch that begins at `to`, in MICO_ROW or among MICO_WORDS, in pieces of `size` bytes at most, of which n, k
+ * and the address are multiples. */
+MICO_INLINE void mico_spread(uint8_t *to, int32_t k, const uint8_t *from, int32_t n, const int size, const int layout)
+{
+    if (layout == MICO_ROW) {
+        mico_copy(to + k, from, n, size);
+    } else if (size == 4) {
+        to += 4 * k;
+        for (; n >= 16; n -= 16, from += 16, to += 64) {
+            const mico_word *const f = (const mico_word *)(const void *)from;
+            mico_word *const t = (mico_word *)(void *)to;
+            const uint32_t a = f[0], b = f[1], c = f[2], d = f[3];
+            t[0] = a;
+            t[4] = b;
+            t[8] = c;
+            t[12] = d;
+            MICO_ORDER(n);
+        }
+        for (; n > 0; n -= 4, from += 4, to += 16) {
+            *(mico_word *)(void *)to = *(const mico_word *)(const void *)from;
+            MICO_ORDER(n);
+        }
+    } else {
+#define MICO_MOVE(type)                                                                                                \
+    {                                                                                                                  \
+        const type *f = (const type *)(const void *)from;                                                              \
+        to += 4 * (k & ~3);                                                                                            \
+        for (k &= 3; k != 0 && n > 0; k = (k + size) & 3, n -= size) {                                                 \
+            *(type *)(void *)(to + k) = *f++;                                                                          \
+            if (k + size == 4)                                                                                         \
+                to += 16;                                                                                              \
+        }                                                                                                              \
+        for (; n >= 4; n -= 4, to += 16) {                                                                             \
+            type *const t = (type *)(void *)to;                                                                        \
+            const type a = f[0], b = f[1], c = size == 1 ? f[2] : 0, d = size == 1 ? f[3] : 0;                         \
+            t[0] = a;                                                                                                  \
+            t[1] = b;                                                                                                  \
+            if (size == 1) {                                                                                           \
+                t[2] = c;                                                                                              \
+                t[3] = d;                                                                                              \
+            }                                                                                                          \
+            f += 4 / size;                                                                                             \
+            MICO_ORDER(n);                                                                                             \
+        }                                                                                                              \
+        for (; n > 0; n -= size, to += size) {                                                                         \
+            *(type *)(void *)to = *f++;                                                                                \
+            MICO_ORDER(n);                                                                                             \
+        }                                                                                                              \
+    }
+        if (size == 2)
+            MICO_MOVE(mico_half)
+        else
+            MICO_MOVE(uint8_t)
+#undef MICO_MOVE
+    }
+}
+
+/* Zeros beyond the taps of the patches. */
+MICO_INLINE void mico_clear(const mico_conv2d_tiled_t *p, uint32_t *patch, const int layout)
+{
+    const int32_t words = layout == MICO_ROW ? p->code_words : 4 * p->code_words;
+    int32_t i = layout == MICO_ROW ? p->weights.taps / 4 : layout == MICO_TAPS ? p->weights.taps : p->weights.taps & ~3;
+
+    for (; i < words; i++) {
+        patch[i] = 0;
+        MICO_ORDER(i); /* short loops: not to be unrolled */
+    }
+}
+
+/* The same with dilation, which mico_gather calls. */
+void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint8_t *to, int layout);
+
+/* The taps under the output whose first tap is at (iy, ix), zeros outside the input, to the patch that begins at `to`, in MICO_ROW or among
+ * MICO_WORDS. */
+MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint8_t *to,
+                             const int layout)
 {
     const int32_t depth = p->in_c, width = p->in_w * depth, run = p->kernel_w * depth;
     const int32_t begin = ix * depth;
-    int32_t ky = 0, rows = p->kernel_h, inside = run;
-    uint8_t *to = (uint8_t *)row;
+    int32_t ky = 0, k = 0, rows = p->kernel_h, inside = run;
     const uint8_t *from = x + iy * width + begin;
 
+    if (p->dilation_h * p->dilation_w != 1) {
+        mico_gather_dilated(p, x, iy, ix, to, layout);
+        return;
+    }
     if (((iy | ix) < 0) | (iy + rows > p->in_h) | (begin + run > width)) { /* some taps are outside: they stay zero */
         for (int32_t i = 0; i < p->weights.taps; i += 4) {
-            row[i / 4] = 0;
+            *(mico_word *)(void *)(to + (layout == MICO_ROW ? i : 4 * i)) = 0;
             MICO_ORDER(i);
         }
         if (iy < 0)
@@ -60,64 +144,42 @@ MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int
         if (begin + run > width)
             inside = width - begin;
         from += ky * width;
-        to += ky * run;
+        k = ky * run;
         if (ix < 0) {
             inside += begin;
             from -= begin;
-            to -= begin;
+            k -= begin;
         }
         if (inside <= 0)
             return;
     }
     const uintptr_t odd = (uintptr_t)x | (uintptr_t)depth; /* all lengths are multiples of the depth */
     if ((odd & 3u) == 0u) {
-        for (; ky < rows; ky++, from += width, to += run)
-            mico_copy(to, from, inside, 4);
+        for (; ky < rows; ky++, from += width, k += run)
+            mico_spread(to, k, from, inside, 4, layout);
     } else if ((odd & 1u) == 0u) {
-        for (; ky < rows; ky++, from += width, to += run)
-            mico_copy(to, from, inside, 2);
+        for (; ky < rows; ky++, from += width, k += run)
+            mico_spread(to, k, from, inside, 2, layout);
     } else {
-        for (; ky < rows; ky++, from += width, to += run)
-            mico_copy(to, from, inside, 1);
+        for (; ky < rows; ky++, from += width, k += run)
+            mico_spread(to, k, from, inside, 1, layout);
     }
 }
 
-/* The same with dilation. */
-void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row);
-
-/* Zeros beyond the taps of a gathered row. */
-MICO_INLINE void mico_clear(const mico_conv2d_tiled_t *p, uint32_t *row)
-{
-    for (int32_t i = p->weights.taps / 4; i < p->code_words; i++)
-        row[i] = 0;
-}
-
-/* Zeros beyond the taps of four positions that are gathered together. */
-MICO_INLINE void mico_clear_four(const mico_conv2d_tiled_t *p, uint32_t *taps)
-{
-    for (int32_t i = p->weights.taps; i < 4 * p->code_words + 4; i++) {
-        taps[i] = 0;
-        MICO_ORDER(i);
-    }
-}
-
-/* The taps under four outputs side by side, from the one whose first tap is at (iy, ix) on, as codes: uint32_t (taps,), a byte of each
- * output. What neighbours share is loaded once at a stride of one. `line`: scratch for the bytes under the outputs in one row. */
-MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *taps, uint8_t *line,
-                                  const int half)
+/* The taps under four outputs side by side, from the one whose first tap is at (iy, ix) on, as codes in MICO_TAPS. What neighbours share
+ * is loaded once. The bytes under the outputs in one row of the image are first collected, where some are outside, at the end of the
+ * words that they become; where MICO_NEAR they are read before they are overwritten. */
+#define MICO_NEAR(p) ((p)->kernel_w >= 2 * (p)->stride_w)
+MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *taps, const int half)
 {
     const int32_t depth = p->in_c, width = p->in_w * depth, run = p->kernel_w * depth, step = p->stride_w * depth;
-    const int32_t reach = 3 * step + run, begin = ix * depth, alone = p->stride_w == 1 ? depth : run;
+    const int32_t reach = 3 * step + run, begin = ix * depth, alone = step < run ? step : run;
     const int32_t left = begin < 0 ? -begin : 0, right = begin + reach > width ? width - begin : reach;
     const uint8_t *row = x + iy * width + begin;
     uint32_t *to = taps;
 
     const int whole = right - left == reach;
 
-    for (int32_t i = whole ? reach : 0; i < reach; i++) {
-        line[i] = 0;
-        MICO_ORDER(i); /* short loops: not to be unrolled */
-    }
     for (int32_t ky = 0; ky < p->kernel_h; ky++, iy++, row += width) {
         const uint8_t *a = row;
         uint32_t *const end = to + run, *const shared = to + alone;
@@ -129,6 +191,15 @@ MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x
             continue;
         }
         if (!whole) {
+            uint8_t *const line = (uint8_t *)end - reach;
+            for (int32_t i = 0; i < left; i++) {
+                line[i] = 0;
+                MICO_ORDER(i); /* short loops: not to be unrolled */
+            }
+            for (int32_t i = right; i < reach; i++) {
+                line[i] = 0;
+                MICO_ORDER(i);
+            }
             mico_copy(line + left, row + left, right - left, 1);
             a = line;
         }
@@ -144,9 +215,9 @@ MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x
             MICO_ORDER(w3);
             *to = w0 | w1 | w2 | w3;
         }
-        const uint32_t *before = to - depth;
+        const uint32_t *before = to - step;
         uint32_t old = before[0], next;
-        if (depth == 1) { /* what was written last is not loaded again: the core would wait for it */
+        if (step == 1) { /* what was written last is not loaded again: the core would wait for it */
             for (; end - to >= 2; to += 2, d += 2) {
                 uint32_t after = d[1];
                 next = d[0];
@@ -175,8 +246,8 @@ MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x
             *to = old >> 8 | next;
         }
     }
+    mico_clear(p, taps, MICO_TAPS);
     if (p->flip != 0u) {
-        mico_clear_four(p, taps);
         for (int32_t i = 0; i < 4 * p->code_words; i++) {
             const uint32_t flipped = (taps[i] ^ p->flip) - p->less;
             taps[i] = half ? flipped >> 1 & 0x01010101u : flipped;

@@ -6,83 +6,78 @@
  * into lanes, in reverse order of the patch's lanes (codegen/schemes.py). */
 #include "mico_tile.h"
 
-/* Four codes per word are four lanes already; codes are below 16, or 17 words of them would not fit a byte. */
-MICO_INLINE uint32_t pack8(const uint32_t *codes, int32_t words, int32_t positions, void *to)
-{
-    const uint32_t mask = 0x00ff00ffu, *end = codes + words;
-    uint32_t *patch = to;
-    uint32_t sum = 0;
-
-    while (codes != end) {
-        const uint32_t *stop = end - codes > 16 ? codes + 16 : end;
-        uint32_t lanes = 0;
-        for (; codes != stop; codes++, patch += positions) {
-            const uint32_t word = *codes;
-            patch[0] = word;
-            lanes += word;
-        }
-        lanes = (lanes & mask) + (lanes >> 8 & mask);
-        sum += (lanes & 0xffffu) + (lanes >> 16);
-    }
-    return sum;
-}
-
-/* The same of four positions. */
-MICO_INLINE void pack8_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
-{
-    const uint32_t mask = 0x00ff00ffu, *const end = taps + 4 * words;
-    uint32_t even = 0, odd = 0;
-
-    for (; taps != end; taps += 4, patch += 4) {
-        const uint32_t lanes = taps[0] + taps[1] + taps[2] + taps[3];
-        mico_turn(taps, patch);
-        even += lanes & mask;
-        odd += lanes >> 8 & mask;
-    }
-    mico_sums(even, odd, sums);
-}
-
 #define SCALE(bits) ((bits) == 1 ? 2u : 1u) /* sw */
 
-/* One step: the codes of rows a and b in lanes, times the patches of four positions, onto lanes s0 .. s3 and t0 .. t3. */
-#define LOAD_PATCHES(j)                                                                                                \
-    uint32_t x0 = patch[4 * (j)], x1 = patch[4 * (j) + 1], x2 = patch[4 * (j) + 2], x3 = patch[4 * (j) + 3];           \
+/* Positions i and k of a patch's words, in `at`. */
+#define LOAD_TWO(x0, x1, i, k)                                                                                         \
+    uint32_t x0 = at[i], x1 = at[k];                                                                                   \
     MICO_ORDER(x0);                                                                                                    \
-    MICO_ORDER(x1);                                                                                                    \
-    MICO_ORDER(x2);                                                                                                    \
-    MICO_ORDER(x3);
-#define PRODUCTS(codes)                                                                                                \
+    MICO_ORDER(x1);
+#define PRODUCTS_OF_TWO(x0, x1, codes, others)                                                                         \
     uint32_t p0 = x0 * codes;                                                                                          \
     MICO_ORDER(p0);                                                                                                    \
     uint32_t p1 = x1 * codes;                                                                                          \
     MICO_ORDER(p1);                                                                                                    \
-    uint32_t p2 = x2 * codes;                                                                                          \
+    uint32_t p2 = x0 * others;                                                                                         \
     MICO_ORDER(p2);                                                                                                    \
-    uint32_t p3 = x3 * codes;                                                                                          \
+    uint32_t p3 = x1 * others;                                                                                         \
     MICO_ORDER(p3);
-#define ADD_TO(s)                                                                                                      \
-    MICO_ADD(s##0, p0);                                                                                                \
-    MICO_ADD(s##1, p1);                                                                                                \
-    MICO_ADD(s##2, p2);                                                                                                \
-    MICO_ADD(s##3, p3);
-#define ROW_STEP(codes, s)                                                                                             \
-    {                                                                                                                  \
-        PRODUCTS(codes)                                                                                                \
-        ADD_TO(s)                                                                                                      \
-    }
+#define ADD_TWO(i, k)                                                                                                  \
+    MICO_ADD(s##i, p0);                                                                                                \
+    MICO_ADD(s##k, p1);                                                                                                \
+    MICO_ADD(t##i, p2);                                                                                                \
+    MICO_ADD(t##k, p3);
+
 #define CODES(name, word, j)                                                                                           \
     uint32_t name = (word) >> bits * (j);                                                                              \
     if (j)                                                                                                             \
         MICO_ORDER(name);
-#define STEP(j)                                                                                                        \
+#define MASK(name)                                                                                                     \
+    name &= mask;                                                                                                      \
+    MICO_ORDER(name);
+/* Two steps of lanes of 16 bits: the codes of rows a and b in lanes, times a word of the patches of four positions, of which codes 0
+ * and 2 are for step j and 1 and 3 for the next, onto lanes s0 .. s3 and t0 .. t3. `then`: what to load before the last sums. */
+#define EVEN_AND_ODD(x0, x1, i, k, then)                                                                               \
     {                                                                                                                  \
+        uint32_t odd0 = x0 >> 8, odd1 = x1 >> 8;                                                                       \
+        MICO_ORDER(odd0);                                                                                              \
+        MICO_ORDER(odd1);                                                                                              \
+        x0 &= even;                                                                                                    \
+        MICO_ORDER(x0);                                                                                                \
+        x1 &= even;                                                                                                    \
+        MICO_ORDER(x1);                                                                                                \
+        {                                                                                                              \
+            PRODUCTS_OF_TWO(x0, x1, codes, others)                                                                     \
+            odd0 &= even;                                                                                              \
+            MICO_ORDER(odd0);                                                                                          \
+            odd1 &= even;                                                                                              \
+            MICO_ORDER(odd1);                                                                                          \
+            ADD_TWO(i, k)                                                                                              \
+        }                                                                                                              \
+        PRODUCTS_OF_TWO(odd0, odd1, codes2, others2)                                                                   \
+        then;                                                                                                          \
+        ADD_TWO(i, k)                                                                                                  \
+    }
+#define TWO_STEPS(j)                                                                                                   \
+    {                                                                                                                  \
+        const uint32_t *const at = patch + 2 * (j);                                                                    \
+        LOAD_TWO(x0, x1, 0, 1)                                                                                         \
         CODES(codes, a, j)                                                                                             \
         CODES(others, b, j)                                                                                            \
-        LOAD_PATCHES(j)                                                                                                \
-        codes &= mask;                                                                                                 \
-        ROW_STEP(codes, s)                                                                                             \
-        others &= mask;                                                                                                \
-        ROW_STEP(others, t)                                                                                            \
+        CODES(codes2, a, (j) + 1)                                                                                      \
+        CODES(others2, b, (j) + 1)                                                                                     \
+        MASK(codes)                                                                                                    \
+        MASK(others)                                                                                                   \
+        MASK(codes2)                                                                                                   \
+        MASK(others2)                                                                                                  \
+        uint32_t x2, x3;                                                                                               \
+        EVEN_AND_ODD(x0, x1, 0, 1, {                                                                                   \
+            x2 = at[2];                                                                                                \
+            MICO_ORDER(x2);                                                                                            \
+            x3 = at[3];                                                                                                \
+            MICO_ORDER(x3);                                                                                            \
+        })                                                                                                             \
+        EVEN_AND_ODD(x2, x3, 2, 3, {})                                                                                 \
     }
 
 /* Rows are read in groups of steps: as many as a word of weights has, at most eight; the REST one code word at a time. */
@@ -123,57 +118,59 @@ MICO_INLINE uint32_t nibbles_of(const uint32_t *row, uint32_t g)
 
 /* Two rows, four positions. Lanes are emptied every `words` words of weights. */
 MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
-                       const int bits, const uint32_t mask, const int top, const int each, const int words)
+                       const int bits, const uint32_t mask, const int words)
 {
     const uint32_t *other = rows + row_words;
-    const uint32_t full = FULL(bits, each, code_words);
-    const uint32_t per_word = (uint32_t)(STEPS(bits, each) / GROUP(bits, each));
+    const uint32_t full = FULL(bits, 2, code_words);
+    const uint32_t per_word = (uint32_t)(STEPS(bits, 2) / GROUP(bits, 2));
     const uint32_t most = (uint32_t)words * per_word; /* groups until lanes are emptied */
-    uint32_t rest = REST(bits, each, code_words);
+    uint32_t rest = REST(bits, 2, code_words);
     const uint32_t groups = full + (rest > 0);
+    const uint32_t even = MICO_EVEN;
     uint32_t g = 0, s0, s1, s2, s3, t0, t1, t2, t3, emptied[8] = {0}, *e = emptied;
 
     MICO_ORDER(e); /* stays in memory, which only long rows read */
     for (;;) {
         const uint32_t stop = groups - g < most ? groups : g + most, end = stop < full ? stop : full;
         s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0;
+        uint32_t a = 0, b = 0;
         for (; g != end; g++) {
-            const uint32_t a = group_of(rows, g, bits, each), b = group_of(other, g, bits, each);
-            STEP(0)
-            STEP(1)
-            if (GROUP(bits, each) >= 4) {
-                STEP(2)
-                STEP(3)
+            if (g % per_word == 0) { /* `most` and with it the first one are a multiple of it */
+                a = rows[g / per_word];
+                b = other[g / per_word];
+            } else {
+                a >>= bits * GROUP(bits, 2);
+                b >>= bits * GROUP(bits, 2);
             }
-            if (GROUP(bits, each) == 8) {
-                STEP(4)
-                STEP(5)
-                STEP(6)
-                STEP(7)
+            TWO_STEPS(0)
+            if (GROUP(bits, 2) >= 4)
+                TWO_STEPS(2)
+            if (GROUP(bits, 2) == 8) {
+                TWO_STEPS(4)
+                TWO_STEPS(6)
             }
-            patch += 4 * GROUP(bits, each);
+            patch += 2 * GROUP(bits, 2);
         }
         if (g != stop) {
-            uint32_t a = group_of(rows, g, bits, each), b = group_of(other, g, bits, each);
+            a = group_of(rows, g, bits, 2);
+            b = group_of(other, g, bits, 2);
             for (; rest > 0; rest--) {
-                STEP(0)
-                if (each == 2)
-                    STEP(1)
-                a >>= bits * each;
-                b >>= bits * each;
-                patch += 4 * each;
+                TWO_STEPS(0)
+                a >>= bits * 2;
+                b >>= bits * 2;
+                patch += 4;
                 MICO_ORDER(a); /* stays a loop */
             }
             g++;
         }
-        s0 >>= top;
-        s1 >>= top;
-        s2 >>= top;
-        s3 >>= top;
-        t0 >>= top;
-        t1 >>= top;
-        t2 >>= top;
-        t3 >>= top;
+        s0 >>= 16;
+        s1 >>= 16;
+        s2 >>= 16;
+        s3 >>= 16;
+        t0 >>= 16;
+        t1 >>= 16;
+        t2 >>= 16;
+        t3 >>= 16;
         if (groups > most) {
             e[0] = s0 += e[0];
             e[1] = s1 += e[1];
@@ -200,29 +197,22 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
     MICO_ORDER(p2);                                                                                                    \
     p3 >>= 24;                                                                                                         \
     MICO_ORDER(p3);
-#define ROW_STEP_ONCE(codes, s)                                                                                        \
+#define ONE_OF_BOTH(i, k)                                                                                              \
     {                                                                                                                  \
-        PRODUCTS(codes)                                                                                                \
+        LOAD_TWO(x0, x1, i, k)                                                                                         \
+        PRODUCTS_OF_TWO(x0, x1, codes, others)                                                                                 \
         TOPS_ONLY                                                                                                      \
-        ADD_TO(s)                                                                                                      \
+        ADD_TWO(i, k)                                                                                                  \
     }
 
 /* Two steps, whose products are emptied together; two positions (i, k) at a time. */
 #define TWO_OF_BOTH(i, k)                                                                                              \
     {                                                                                                                  \
-        uint32_t x0 = at[i], x1 = at[k], y0 = at[4 + i], y1 = at[4 + k];                                               \
-        MICO_ORDER(x0);                                                                                                \
-        MICO_ORDER(x1);                                                                                                \
+        LOAD_TWO(x0, x1, i, k)                                                                                         \
+        uint32_t y0 = at[4 + i], y1 = at[4 + k];                                                                       \
         MICO_ORDER(y0);                                                                                                \
         MICO_ORDER(y1);                                                                                                \
-        uint32_t p0 = x0 * codes;                                                                                      \
-        MICO_ORDER(p0);                                                                                                \
-        uint32_t p1 = x1 * codes;                                                                                      \
-        MICO_ORDER(p1);                                                                                                \
-        uint32_t p2 = x0 * others;                                                                                     \
-        MICO_ORDER(p2);                                                                                                \
-        uint32_t p3 = x1 * others;                                                                                     \
-        MICO_ORDER(p3);                                                                                                \
+        PRODUCTS_OF_TWO(x0, x1, codes, others)                                                                                 \
         uint32_t q0 = y0 * codes2;                                                                                     \
         MICO_ORDER(q0);                                                                                                \
         uint32_t q1 = y1 * codes2;                                                                                     \
@@ -240,10 +230,7 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
         p3 += q3;                                                                                                      \
         MICO_ORDER(p3);                                                                                                \
         TOPS_ONLY                                                                                                      \
-        MICO_ADD(s##i, p0);                                                                                            \
-        MICO_ADD(s##k, p1);                                                                                            \
-        MICO_ADD(t##i, p2);                                                                                            \
-        MICO_ADD(t##k, p3);                                                                                            \
+        ADD_TWO(i, k)                                                                                                  \
     }
 #define BOTH_STEPS(from)                                                                                               \
     {                                                                                                                  \
@@ -267,31 +254,40 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
         MICO_ORDER(name);
 #define STEP_ONCE(j)                                                                                                   \
     {                                                                                                                  \
+        const uint32_t *const at = patch + 4 * (j);                                                                    \
         CODES_ONCE(codes, a, j)                                                                                        \
         CODES_ONCE(others, b, j)                                                                                       \
-        LOAD_PATCHES(j)                                                                                                \
         codes &= twice;                                                                                                \
-        ROW_STEP_ONCE(codes, s)                                                                                        \
         others &= twice;                                                                                               \
-        ROW_STEP_ONCE(others, t)                                                                                       \
+        ONE_OF_BOTH(0, 1)                                                                                              \
+        ONE_OF_BOTH(2, 3)                                                                                              \
+    }
+
+#define TWO_STEPS_ONCE(j)                                                                                              \
+    if (two) {                                                                                                         \
+        CODES_ONCE(codes, a, j)                                                                                        \
+        CODES_ONCE(others, b, j)                                                                                       \
+        CODES_ONCE(codes2, a, (j) + 1)                                                                                 \
+        CODES_ONCE(others2, b, (j) + 1)                                                                                \
+        codes &= twice;                                                                                                \
+        others &= twice;                                                                                               \
+        codes2 &= twice;                                                                                               \
+        others2 &= twice;                                                                                              \
+        BOTH_STEPS(patch + 4 * (j))                                                                                    \
+    } else {                                                                                                           \
+        STEP_ONCE(j)                                                                                                   \
+        STEP_ONCE((j) + 1)                                                                                             \
     }
 
     for (uint32_t g = 0; g != groups; g++) {
         const uint32_t a = group_of(rows, g, bits, 1), b = group_of(other, g, bits, 1);
-        for (int j = 0; j < GROUP(bits, 1); j += two ? 2 : 1) {
-            if (two) {
-                CODES_ONCE(codes, a, j)
-                CODES_ONCE(others, b, j)
-                CODES_ONCE(codes2, a, j + 1)
-                CODES_ONCE(others2, b, j + 1)
-                codes &= twice;
-                others &= twice;
-                codes2 &= twice;
-                others2 &= twice;
-                BOTH_STEPS(patch + 4 * j)
-            } else {
-                STEP_ONCE(j)
-            }
+        TWO_STEPS_ONCE(0)
+        if (GROUP(bits, 1) >= 4) {
+            TWO_STEPS_ONCE(2)
+        }
+        if (GROUP(bits, 1) == 8) {
+            TWO_STEPS_ONCE(4)
+            TWO_STEPS_ONCE(6)
         }
         patch += 4 * GROUP(bits, 1);
     }
@@ -317,17 +313,12 @@ MICO_INLINE void wide_once(const uint32_t *patch, const uint32_t *rows, int32_t 
 
 /* Two rows of 3-bit weights, four positions: four words of nibbles at a time, then code word by code word. Lanes of 16 bits (`each`
  * 2) are emptied at the end (NIBBLE_TAPS of codegen/schemes.py), those of 8 bits at each product. */
-#define STEP_THREE(j)                                                                                                  \
-    if (each == 2)                                                                                                     \
-        STEP(j)                                                                                                        \
-    else                                                                                                               \
-        STEP_ONCE(j)
 MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
                        const uint32_t *terms, uint32_t *d, const uint32_t mask, const int each)
 {
     enum { bits = 4 };
     const uint32_t *other = rows + row_words, *const end = rows + (uint32_t)code_words / 8 * 3;
-    const uint32_t twice = mask;
+    const uint32_t twice = mask, even = MICO_EVEN;
     const int top = each == 2 ? 16 : 0;
     uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
 
@@ -337,10 +328,8 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
         for (int g = 0; g < 4; g++) {
             const uint32_t a = g < 3 ? rows[g] : left, b = g < 3 ? other[g] : left2;
             if (each == 2) {
-                STEP(0)
-                STEP(1)
-                STEP(2)
-                STEP(3)
+                TWO_STEPS(0)
+                TWO_STEPS(2)
             } else {
                 const uint32_t codes = a & mask, others = b & mask;
                 uint32_t codes2 = a >> bits, others2 = b >> bits;
@@ -350,11 +339,13 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
                 others2 &= mask;
                 BOTH_STEPS(patch)
             }
-            patch += 8 * each;
-            left = (left ^ a) >> 1; /* nibbles_of */
-            left2 = (left2 ^ b) >> 1;
-            MICO_ORDER(left);
-            MICO_ORDER(left2);
+            patch += 8;
+            if (g < 3) { /* nibbles_of */
+                left = (left ^ a) >> 1;
+                left2 = (left2 ^ b) >> 1;
+                MICO_ORDER(left);
+                MICO_ORDER(left2);
+            }
         }
         rows += 3;
         other += 3;
@@ -363,12 +354,13 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
     for (uint32_t g = 0; 2 * g < rest; g++) {
         uint32_t a = nibbles_of(rows, g), b = nibbles_of(other, g);
         for (uint32_t i = 2 * g; i < 2 * g + 2 && i < rest; i++) {
-            STEP_THREE(0)
             if (each == 2)
-                STEP(1)
+                TWO_STEPS(0)
+            else
+                STEP_ONCE(0)
             a >>= bits * each;
             b >>= bits * each;
-            patch += 4 * each;
+            patch += 4;
             MICO_ORDER(a); /* stays a loop */
         }
     }
@@ -408,7 +400,10 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
         MICO_ORDER(p2);                                                                                                \
         p3 = (p3 & mask) * x;                                                                                          \
         MICO_ORDER(p3);                                                                                                \
-        ADD_TO(s)                                                                                                      \
+        MICO_ADD(s0, p0);                                                                                              \
+        MICO_ADD(s1, p1);                                                                                              \
+        MICO_ADD(s2, p2);                                                                                              \
+        MICO_ADD(s3, p3);                                                                                              \
     }
 #define EMPTY_NARROW                                                                                                   \
     d0 += s0 >> top;                                                                                                   \
@@ -473,33 +468,36 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 /* `activation` bits, `bits` of weights, lane width, the bit where the sum's lane begins, words of the patch for one of codes, steps
  * that a lane holds the products of. */
 #define LANES(name, pack, activation, bits, mask, lane, top, each, full, wide_call)                                    \
-    MICO_INLINE void wide_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
-                                 const uint32_t *terms, uint32_t *d)                                                                          \
+    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
+                                 const uint32_t *terms, uint32_t *d, uint32_t *spare)                                  \
     {                                                                                                                  \
+        (void)spare;                                                                                                   \
         wide_call;                                                                                                     \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
-                                   const uint32_t *terms, uint32_t *d)                                                                        \
+    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
+                                   const uint32_t *terms, uint32_t *d, uint32_t *spare)                                \
     {                                                                                                                  \
-        narrow(patch, rows, row_words, code_words, terms, d, (bits) == 3 ? 4 : (bits), mask, top, each, full);                 \
+        (void)spare;                                                                                                   \
+        narrow(patch, rows, row_words, code_words, terms, d, (bits) == 3 ? 4 : (bits), mask, top, each, full);         \
     }                                                                                                                  \
-    MICO_CONV2D_FOUR(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack, pack##_four, wide_##name, narrow_##name, 0, 0)                                         \
+    MICO_CONV2D_FOUR(name, MICO_WIDE, MICO_WORDS, 0, (activation) <= 4, 1 << ((bits)-1), pack, 0, wide_##name,         \
+                     narrow_##name, 0, 0)                                                                              \
     typedef char fits_##name[(full) * (32 / (lane)) * ((1 << (activation)) - 1) * ((1 << (bits)) - 1) < 1 << (lane) \
                                  ? 1                                                                                   \
                                  : -1];
 #define LANES16(name, activation, bits, mask, words)                                                                   \
-    LANES(name, pack16, activation, bits, mask, 16, 16, 2, (words) * (16 / (bits)),                                    \
-          wide2(patch, rows, row_words, code_words, terms, d, bits, mask, 16, 2, words))
+    LANES(name, mico_pack_halves, activation, bits, mask, 16, 16, 2, (words) * (16 / (bits)),                          \
+          wide2(patch, rows, row_words, code_words, terms, d, bits, mask, words))
 #define LANES8(name, activation, bits, mask, full)                                                                     \
-    LANES(name, pack8, activation, bits, mask, 8, 24, 1, full,                                                         \
+    LANES(name, 0, activation, bits, mask, 8, 24, 1, full,                                                             \
           wide_once(patch, rows, row_words, code_words, terms, d, bits, mask, 1))
 #define LANES8_ONCE(name, activation, bits, mask)                                                                      \
-    LANES(name, pack8, activation, bits, mask, 8, 24, 1, 1,                                                            \
+    LANES(name, 0, activation, bits, mask, 8, 24, 1, 1,                                                                \
           wide_once(patch, rows, row_words, code_words, terms, d, bits, mask, 0))
 LANES16(lanes16_8x1, 8, 1, 0x00010001u, 8)
 LANES16(lanes16_8x2, 8, 2, 0x00030003u, 5)
 LANES16(lanes16_8x4, 8, 4, 0x000f000fu, 2)
-LANES(lanes16_4x3, pack16, 4, 3, 0x00070007u, 16, 16, 2, 304,
+LANES(lanes16_4x3, mico_pack_halves, 4, 3, 0x00070007u, 16, 16, 2, 304,
       wide3(patch, rows, row_words, code_words, terms, d, 0x00070007u, 2))
 LANES16(lanes16_4x4, 4, 4, 0x000f000fu, 36)
 LANES16(lanes16_4x8, 4, 8, 0x00ff00ffu, 4)
@@ -508,5 +506,5 @@ LANES8(lanes8_2x1, 2, 1, 0x01010101u, 8)
 LANES8_ONCE(lanes8_4x2, 4, 2, 0x03030303u)
 LANES8_ONCE(lanes8_2x4, 2, 4, 0x0f0f0f0fu)
 LANES8(lanes8_2x2, 2, 2, 0x03030303u, 4)
-LANES(lanes8_2x3, pack8, 2, 3, 0x07070707u, 8, 24, 1, 2,
+LANES(lanes8_2x3, 0, 2, 3, 0x07070707u, 8, 24, 1, 2,
       wide3(patch, rows, row_words, code_words, terms, d, 0x07070707u, 1))

@@ -13,12 +13,12 @@
 #define WORDS(bits) ((bits) % 2 ? (bits) : (bits) / 2) /* of a group */
 #define STEPS(bits) (WORDS(bits) * 16 / (bits)) /* of a group: words of a patch */
 
-/* Codes in lanes of `count` rows (2 or 4) times the patches of `positions` (4 or 1), onto sums (row, position), which they are where
- * they come `first`. */
-MICO_INLINE void step(const uint32_t *patch, const uint32_t *words, const int shift, const int bits, const int count,
+/* Codes in lanes of `count` rows (2 or 4) times words `at` of the patches of `positions` (4 or 1), onto sums (row, position), which they
+ * are where they come `first`. A word of four patches is for two steps: codes 0 and 2, then 1 and 3. */
+MICO_INLINE void step(const uint32_t *patch, const int at, const uint32_t *words, const int shift, const int bits, const int count,
                       const int positions, const int first, uint32_t *sums)
 {
-    const uint32_t mask = LANES(ONES(bits));
+    const uint32_t mask = LANES(ONES(bits)), even = MICO_EVEN;
     uint32_t x[MICO_WIDE], codes[MICO_NARROW], p[MICO_WIDE];
 
     for (int i = 0; i < count; i++) {
@@ -26,10 +26,17 @@ MICO_INLINE void step(const uint32_t *patch, const uint32_t *words, const int sh
         if (shift)
             MICO_ORDER(codes[i]);
     }
+    patch += positions == 1 ? at : at / 2 * MICO_WIDE;
     for (int i = 0; i < positions; i++) {
         x[i] = patch[i];
         MICO_ORDER(x[i]);
     }
+    for (int i = 0; i < positions && positions > 1 && at % 2; i++) {
+        x[i] >>= 8;
+        MICO_ORDER(x[i]);
+    }
+    for (int i = 0; i < positions && positions > 1; i++)
+        x[i] &= even;
     if (positions == 1) {
         for (int i = 0; i < count; i++) {
             p[i] = (codes[i] & mask) * x[0];
@@ -59,14 +66,14 @@ MICO_INLINE void step(const uint32_t *patch, const uint32_t *words, const int sh
 }
 
 /* The first step of a word of the rows, which it loads. */
-MICO_INLINE void begin(const uint32_t *patch, const uint32_t *const *rows, const int at, const int bits, const int count,
-                       const int positions, const int first, uint32_t *words, uint32_t *sums)
+MICO_INLINE void begin(const uint32_t *patch, const int step_at, const uint32_t *const *rows, const int at, const int bits,
+                       const int count, const int positions, const int first, uint32_t *words, uint32_t *sums)
 {
     for (int i = 0; i < count; i++) {
         words[i] = rows[i][at];
         MICO_ORDER(words[i]);
     }
-    step(patch, words, 0, bits, count, positions, first, sums);
+    step(patch, step_at, words, 0, bits, count, positions, first, sums);
 }
 
 /* A group's other steps. */
@@ -76,25 +83,26 @@ MICO_INLINE void finish(const uint32_t *patch, const uint32_t *const *rows, cons
     const int word_count = WORDS(bits), at = 16 - word_count * SPARE(bits); /* of what is left: one or two codes */
     uint32_t left[MICO_NARROW] = {0};
 
+    int done = 0; /* steps of the group */
+
 #pragma GCC unroll 7
     for (int i = 0; i < word_count; i++) {
         if (i > 0)
-            begin(patch, rows, i, bits, count, positions, 0, words, sums);
-        patch += positions;
-        step(patch, words, bits, bits, count, positions, 0, sums);
-        patch += positions;
+            begin(patch, done, rows, i, bits, count, positions, 0, words, sums);
+        step(patch, done + 1, words, bits, bits, count, positions, 0, sums);
+        done += 2;
         if (WHOLE(bits) == 3) {
-            step(patch, words, 2 * bits, bits, count, positions, 0, sums);
-            patch += positions;
+            step(patch, done, words, 2 * bits, bits, count, positions, 0, sums);
+            done++;
         }
         for (int k = 0; k < count; k++) {
             left[k] = (left[k] ^ words[k]) >> (i < word_count - 1 ? SPARE(bits) : at);
             MICO_ORDER(left[k]);
         }
     }
-    step(patch, left, 0, bits, count, positions, 0, sums);
+    step(patch, done, left, 0, bits, count, positions, 0, sums);
     if (at + bits < 16)
-        step(patch + positions, left, bits, bits, count, positions, 0, sums);
+        step(patch, done + 1, left, bits, bits, count, positions, 0, sums);
 }
 
 /* Sums of lanes to those of words, with those that are held, if any. */
@@ -135,15 +143,15 @@ MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_w
                 h[i] = s[i];
             MICO_ORDER(h);
         }
-        begin(patch, at, 0, bits, 2, MICO_WIDE, 1, words, s);
+        begin(patch, 0, at, 0, bits, 2, MICO_WIDE, 1, words, s);
         for (;;) {
             finish(patch, at, bits, 2, MICO_WIDE, words, s);
             at[0] += WORDS(bits);
             at[1] += WORDS(bits);
-            patch += MICO_WIDE * STEPS(bits);
+            patch += MICO_WIDE * STEPS(bits) / 2;
             if (most == 1 || at[0] == stop)
                 break;
-            begin(patch, at, 0, bits, 2, MICO_WIDE, 0, words, s);
+            begin(patch, 0, at, 0, bits, 2, MICO_WIDE, 0, words, s);
         }
         if (begun)
             empty(s, h);
@@ -172,7 +180,7 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
     for (; rows != end; rows += WORDS(bits), patch += STEPS(bits)) {
         const uint32_t *const at[MICO_NARROW] = {rows, rows + row_words, rows + 2 * row_words, rows + 3 * row_words};
         uint32_t words[MICO_NARROW], s[MICO_NARROW];
-        begin(patch, at, 0, bits, MICO_NARROW, 1, 1, words, s);
+        begin(patch, 0, at, 0, bits, MICO_NARROW, 1, 1, words, s);
         finish(patch, at, bits, MICO_NARROW, 1, words, s);
         for (int i = 0; i < MICO_NARROW; i++)
             d[i] += s[i] >> 16;
@@ -181,19 +189,22 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
 
 /* Of 4 bits of activations; groups whose products a lane holds. */
 #define SCHEME(name, bits, groups)                                                                                     \
-    MICO_INLINE void wide_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,         \
-                                 const uint32_t *terms, uint32_t *d)                                                   \
+    MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
+                                 const uint32_t *terms, uint32_t *d, uint32_t *spare)                                  \
     {                                                                                                                  \
         (void)code_words;                                                                                              \
+        (void)spare;                                                                                                   \
         wide(patch, rows, row_words, terms, d, bits, groups);                                                          \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,       \
-                                   const uint32_t *terms, uint32_t *d)                                                 \
+    MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
+                                   const uint32_t *terms, uint32_t *d, uint32_t *spare)                                \
     {                                                                                                                  \
         (void)code_words;                                                                                              \
+        (void)spare;                                                                                                   \
         narrow(patch, rows, row_words, terms, d, bits);                                                                \
     }                                                                                                                  \
-    MICO_CONV2D_FOUR(name, MICO_WIDE, 4, 0, 1 << ((bits)-1), pack16, pack16_four, wide_##name, narrow_##name, 0, 0)         \
+    MICO_CONV2D_FOUR(name, MICO_WIDE, MICO_WORDS, 0, 1, 1 << ((bits)-1), mico_pack_halves, 0, wide_##name,             \
+                     narrow_##name, 0, 0)                                                                              \
     typedef char fits_##name[2u * (groups)*STEPS(bits) * ONES(4) * ONES(bits) < 1u << 16 ? 1 : -1];
 
 SCHEME(lanes16_4x5, 5, 4)

@@ -1,134 +1,145 @@
-/* Codes of gathered taps to the words of patches, where several schemes have the same words. */
+/* Sums S of codes, and patches in other forms than they are gathered in. */
 #ifndef MICO_PACK_H
 #define MICO_PACK_H
 
 #include "mico_turn.h"
 
-/* From sums of positions 0 and 2 in halves of a word, and of 1 and 3. */
-MICO_INLINE void mico_sums(uint32_t even, uint32_t odd, uint32_t *sums)
+#define MICO_EVEN 0x00ff00ffu /* bytes 0 and 2 of a word */
+
+/* Four codes of a word added to two lanes of 16 bits. */
+MICO_INLINE uint32_t mico_lanes(uint32_t lanes, uint32_t codes)
 {
+    uint32_t odd = codes >> 8;
+    MICO_ORDER(odd);
+    codes &= MICO_EVEN;
+    odd &= MICO_EVEN;
+    lanes += codes;
+    return lanes + odd;
+}
+
+MICO_INLINE uint32_t mico_sum_lanes(uint32_t lanes)
+{
+    return (lanes & 0xffffu) + (lanes >> 16);
+}
+
+/* S of one patch in MICO_ROW. `small`: codes are below 16. */
+MICO_INLINE uint32_t mico_sum(const uint32_t *codes, int32_t words, const int small)
+{
+    const int32_t most = small ? 16 : 128; /* words whose codes fit bytes; halves of words */
+    const uint32_t *const end = codes + words;
+    uint32_t sum = 0;
+
+    while (codes != end) {
+        const uint32_t *const stop = end - codes > most ? codes + most : end;
+        uint32_t lanes = 0;
+        for (; codes != stop; codes++)
+            lanes = small ? lanes + *codes : mico_lanes(lanes, *codes);
+        sum += mico_sum_lanes(small ? mico_lanes(0, lanes) : lanes);
+    }
+    return sum;
+}
+
+/* S of four patches in MICO_WORDS, which become MICO_TAPS in place where they are to `turn`. */
+MICO_INLINE void mico_sum_words(uint32_t *patch, int32_t words, uint32_t *sums, const int small, const int turn)
+{
+    const int32_t most = small ? 4 * 16 : 4 * 128; /* words whose codes fit bytes; halves of words */
+    const uint32_t *const end = patch + 4 * words;
+    uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+
+    while (patch != end) {
+        const uint32_t *const stop = end - patch > most ? patch + most : end;
+        uint32_t l0 = 0, l1 = 0, l2 = 0, l3 = 0;
+        for (; patch != stop; patch += 4) {
+            uint32_t a = patch[0], b = patch[1], c = patch[2], d = patch[3];
+            MICO_ORDER(a);
+            MICO_ORDER(b);
+            MICO_ORDER(c);
+            MICO_ORDER(d);
+            if (small) {
+                l0 += a;
+                l1 += b;
+                l2 += c;
+                l3 += d;
+            } else if (!turn) {
+                l0 = mico_lanes(l0, a);
+                l1 = mico_lanes(l1, b);
+                l2 = mico_lanes(l2, c);
+                l3 = mico_lanes(l3, d);
+            } else { /* with what is in common with turning */
+                l0 += (a & MICO_EVEN) + (a >> 8 & MICO_EVEN);
+                l1 += (b & MICO_EVEN) + (b >> 8 & MICO_EVEN);
+                l2 += (c & MICO_EVEN) + (c >> 8 & MICO_EVEN);
+                l3 += (d & MICO_EVEN) + (d >> 8 & MICO_EVEN);
+            }
+            if (turn)
+                mico_turn_words(a, b, c, d, patch, 1);
+        }
+        s0 += mico_sum_lanes(small ? mico_lanes(0, l0) : l0);
+        s1 += mico_sum_lanes(small ? mico_lanes(0, l1) : l1);
+        s2 += mico_sum_lanes(small ? mico_lanes(0, l2) : l2);
+        s3 += mico_sum_lanes(small ? mico_lanes(0, l3) : l3);
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+}
+
+/* S of four patches of at most 255 taps in MICO_TAPS, which become MICO_WORDS in place where they are to `turn`. */
+MICO_INLINE void mico_sum_taps(uint32_t *taps, int32_t words, uint32_t *sums, const int small, const int turn)
+{
+    const uint32_t *const end = taps + 4 * words;
+    uint32_t even = 0, odd = 0;
+
+    for (; taps != end; taps += 4) {
+        uint32_t a = taps[0], b = taps[1], c = taps[2], d = taps[3];
+        MICO_ORDER(a);
+        MICO_ORDER(b);
+        MICO_ORDER(c);
+        MICO_ORDER(d);
+        if (small) {
+            const uint32_t lanes = a + b + c + d;
+            even += lanes & MICO_EVEN;
+            odd += lanes >> 8 & MICO_EVEN;
+        } else {
+            even += (a & MICO_EVEN) + (b & MICO_EVEN) + (c & MICO_EVEN) + (d & MICO_EVEN);
+            odd += (a >> 8 & MICO_EVEN) + (b >> 8 & MICO_EVEN) + (c >> 8 & MICO_EVEN) + (d >> 8 & MICO_EVEN);
+        }
+        if (turn)
+            mico_turn_words(a, b, c, d, taps, 1);
+    }
     sums[0] = even & 0xffffu;
     sums[1] = odd & 0xffffu;
     sums[2] = even >> 16;
     sums[3] = odd >> 16;
 }
 
-/* Two taps at four positions: halves of words, `across`: both taps of a position, the first in the low half, else both positions of a
- * tap. to[0] .. to[3]: a position each; else the first tap's positions 0 and 1, 2 and 3, then the other's. */
-MICO_INLINE void mico_halves(uint32_t a, uint32_t b, uint32_t *to, uint32_t *even, uint32_t *odd, const int across)
+/* Four codes per word of one patch become two words of two lanes: codes 0 and 2, then 1 and 3. Returns S. */
+MICO_INLINE uint32_t mico_pack_halves(const uint32_t *codes, int32_t words, int32_t positions, void *to)
 {
-    const uint32_t mask = 0x00ff00ffu;
-    uint32_t c = a >> 8, d = b >> 8;
-    MICO_ORDER(c);
-    MICO_ORDER(d);
-    a &= mask;
-    b &= mask;
-    c &= mask;
-    d &= mask;
-    const uint32_t second = across ? b : c, third = across ? c : b;
-    uint32_t a_high = a >> 16, third_high = third >> 16, second_up = second << 16, d_up = d << 16;
-    MICO_ORDER(a_high);
-    MICO_ORDER(third_high);
-    MICO_ORDER(second_up);
-    MICO_ORDER(d_up);
-    *even += a + b;
-    *odd += c + d;
-    to[0] = (a & 0xffu) | second_up;
-    to[across ? 2 : 1] = a_high | (second & ~0xffffu);
-    to[across ? 1 : 2] = (third & 0xffu) | d_up;
-    to[3] = third_high | (d & ~0xffffu);
-}
-
-/* Halves of words, tap by tap the positions. */
-MICO_INLINE void mico_pack_halves_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
-{
-    const uint32_t *const end = taps + 4 * words;
-    uint32_t even = 0, odd = 0;
-
-    for (; taps != end; taps += 2, patch += 4)
-        mico_halves(taps[0], taps[1], patch, &even, &odd, 0);
-    mico_sums(even, odd, sums);
-}
-
-/* Halves of words, tap by tap the positions; of one position bytes. */
-MICO_INLINE uint32_t mico_pack_halves(const uint32_t *codes, int32_t words, int32_t positions, void *patch)
-{
-    const uint32_t *end = codes + words;
-    uint32_t sum = 0;
-
-    if (positions == 1) {
-        uint32_t *to = patch;
-        for (; codes != end; codes++) {
-            const uint32_t word = *codes;
-            *to++ = word;
-            const uint32_t pairs = (word & 0x00ff00ffu) + (word >> 8 & 0x00ff00ffu);
-            sum += (pairs & 0xffffu) + (pairs >> 16);
-        }
-        return sum;
-    }
-    const uint32_t mask = 0x00ff00ffu;
-    uint16_t *to = patch;
-    while (codes != end) {
-        const uint32_t *stop = end - codes > 64 ? codes + 64 : end;
-        uint32_t lanes = 0; /* 64 times two codes fit */
-        for (; codes != stop; codes++, to += 4 * positions) {
-            uint32_t even = *codes, odd = even >> 8, high, higher;
-            MICO_ORDER(odd);
-            even &= mask;
-            odd &= mask;
-            high = even >> 16;
-            MICO_ORDER(high);
-            higher = odd >> 16;
-            MICO_ORDER(higher);
-            lanes += even;
-            lanes += odd;
-            to[0] = (uint16_t)even;
-            to[positions] = (uint16_t)odd;
-            to[2 * positions] = (uint16_t)high;
-            to[3 * positions] = (uint16_t)higher;
-        }
-        sum += (lanes & 0xffffu) + (lanes >> 16);
-    }
-    return sum;
-}
-
-/* Four codes per word become two words of two lanes: codes 0 and 2, then 1 and 3. */
-MICO_INLINE uint32_t pack16(const uint32_t *codes, int32_t words, int32_t positions, void *to)
-{
-    const uint32_t mask = 0x00ff00ffu, *end = codes + words;
+    const uint32_t *const end = codes + words;
     uint32_t *patch = to;
     uint32_t sum = 0;
 
+    (void)positions;
+
     while (codes != end) {
-        const uint32_t *stop = end - codes > 64 ? codes + 64 : end;
-        uint32_t lanes = 0; /* 64 times two codes fit */
-        for (; codes != stop; codes++, patch += 2 * positions) {
+        const uint32_t *const stop = end - codes > 128 ? codes + 128 : end;
+        uint32_t lanes = 0; /* 128 times two codes fit */
+        for (; codes != stop; codes++, patch += 2) {
             const uint32_t word = *codes;
             uint32_t odd = word >> 8;
             MICO_ORDER(odd);
-            const uint32_t even = word & mask;
-            odd &= mask;
+            const uint32_t even = word & MICO_EVEN;
+            odd &= MICO_EVEN;
             patch[0] = even;
-            patch[positions] = odd;
+            patch[1] = odd;
             lanes += even;
             lanes += odd;
         }
-        sum += (lanes & 0xffffu) + (lanes >> 16);
+        sum += mico_sum_lanes(lanes);
     }
     return sum;
-}
-
-/* The same of four positions. */
-MICO_INLINE void pack16_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums)
-{
-    const uint32_t *const end = taps + 4 * words;
-    uint32_t even = 0, odd = 0;
-
-    for (; taps != end; taps += 4, patch += 8) {
-        mico_halves(taps[0], taps[2], patch, &even, &odd, 1);
-        mico_halves(taps[1], taps[3], patch + 4, &even, &odd, 1);
-    }
-    mico_sums(even, odd, sums);
 }
 
 #endif

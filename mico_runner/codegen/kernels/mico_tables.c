@@ -12,33 +12,28 @@ enum {
     CHANNELS = 64 /* output channels whose sums exist at a time */
 };
 
-/* Bytes, tap by tap the positions; codes are below 4. */
-MICO_INLINE uint32_t pack_bytes(const uint32_t *codes, int32_t words, int32_t positions, void *patch)
+/* Codes below 4: of four taps a byte, `positions` of them one after the other. */
+MICO_INLINE uint32_t pack_quads(const uint32_t *codes, int32_t words, int32_t positions, void *patch)
 {
-    const uint32_t *end = codes + words;
+    const uint32_t *const end = codes + words;
     uint8_t *to = patch;
     uint32_t sum = 0;
 
-    if (positions == 1)
-        return mico_pack_halves(codes, words, 1, patch);
     while (codes != end) {
-        const uint32_t *stop = end - codes > 64 ? codes + 64 : end;
+        const uint32_t *const stop = end - codes > 64 ? codes + 64 : end;
         uint32_t lanes = 0; /* 64 times a code fits */
-        for (; codes != stop; codes++, to += 4 * positions) {
-            uint32_t x0 = *codes, x1 = x0 >> 8, x2, x3;
-            MICO_ORDER(x1);
-            x2 = x0 >> 16;
-            MICO_ORDER(x2);
-            x3 = x0 >> 24;
-            MICO_ORDER(x3);
-            lanes += x0;
-            to[0] = (uint8_t)x0;
-            to[positions] = (uint8_t)x1;
-            to[2 * positions] = (uint8_t)x2;
-            to[3 * positions] = (uint8_t)x3;
+        for (; codes != stop; codes++, to += positions) {
+            const uint32_t word = *codes;
+            uint32_t a = word >> 6, b = word >> 12, c = word >> 18;
+            MICO_ORDER(a);
+            MICO_ORDER(b);
+            MICO_ORDER(c);
+            lanes += word;
+            a |= word;
+            b |= c;
+            *to = (uint8_t)(a | b);
         }
-        lanes = (lanes & 0x00ff00ffu) + (lanes >> 8 & 0x00ff00ffu);
-        sum += (lanes & 0xffffu) + (lanes >> 16);
+        sum += mico_sum_lanes(mico_lanes(0, lanes));
     }
     return sum;
 }
@@ -80,22 +75,30 @@ MICO_INLINE void multiples_of_two(uint32_t *to, const int each, uint32_t a, uint
     }
 }
 
-/* Tables of `count` groups of taps, from patches of two words per tap (`pairs`) or of bytes. */
-MICO_INLINE void build(uint32_t *tables, const void *patch, int32_t count, const int bits, const int pairs)
+/* The codes of tap i at `positions` from their patches: words (of 4 positions: 0 and 2, 1 and 3; of 8: 0 .. 3, 4 .. 7), or one code. */
+MICO_INLINE uint32_t tap(const void *patch, int i, const int word, const int positions)
 {
-    const int words = pairs ? 2 : 1, taps = 4 / bits;
-    const uint32_t *x = patch;
-    const uint8_t *byte = patch;
+    if (positions == 1)
+        return ((const uint8_t *)patch)[i];
+    if (positions == MICO_WIDE)
+        return ((const uint32_t *)patch)[i] >> 8 * word & MICO_EVEN;
+    return ((const uint32_t *)patch)[i / 4 * 2 + word] >> 2 * (i % 4) & 0x03030303u;
+}
 
-    for (int32_t g = 0; g < count; g++, tables += SIDES * words, x += taps * 2, byte += taps) {
+/* Tables of `count` groups of taps. */
+MICO_INLINE void build(uint32_t *tables, const void *patch, int32_t count, const int bits, const int positions)
+{
+    const int words = positions == 1 ? 1 : 2, taps = 4 / bits;
+    const uint8_t *x = patch;
+
+    for (int32_t g = 0; g < count; g++, tables += SIDES * words, x += positions == 1 ? taps : positions == MICO_WIDE ? 4 * taps : 8) {
+#pragma GCC unroll 2
         for (int i = 0; i < words; i++) {
-            const uint32_t a = pairs ? x[i] : byte[0], b = pairs ? x[2 + i] : byte[1];
-            if (bits == 2) {
+            const uint32_t a = tap(x, 0, i, positions), b = tap(x, 1, i, positions);
+            if (bits == 2)
                 multiples_of_two(tables + i, words, a, b);
-            } else {
-                const uint32_t c = pairs ? x[4 + i] : byte[2], d = pairs ? x[6 + i] : byte[3];
-                sums_of_four(tables + i, words, a, b, c, d);
-            }
+            else
+                sums_of_four(tables + i, words, a, b, tap(x, 2, i, positions), tap(x, 3, i, positions));
         }
     }
     for (int32_t g = count; g & 3; g++, tables += SIDES * words) { /* weights beyond the taps are 0; a step may look there */
@@ -217,9 +220,10 @@ MICO_INLINE void block(const uint32_t *tables, const uint32_t *row, int32_t row_
         }
 #pragma GCC unroll 2
         for (int i = 0; i < 2; i++) {
-            const uint32_t lanes = s[i], *f = from + positions / 2 * i;
-            uint32_t *to = d + positions / 2 * i;
-            uint32_t a = f[0], b = f[1];
+            const int first = positions == 4 ? i : 4 * i, next = positions == 4 ? 2 : 1; /* position, and how far the next is */
+            const uint32_t lanes = s[i], *f = from + first;
+            uint32_t *to = d + first;
+            uint32_t a = f[0], b = f[next];
             MICO_ORDER(a);
             MICO_ORDER(b);
             if (positions == 4) {
@@ -227,7 +231,7 @@ MICO_INLINE void block(const uint32_t *tables, const uint32_t *row, int32_t row_
                 MICO_ORDER(low);
                 MICO_ORDER(high);
                 to[0] = a + (low >> (16 - twice));
-                to[1] = b + (high << twice);
+                to[2] = b + (high << twice);
             } else {
                 uint32_t c = f[2], e = f[3];
                 MICO_ORDER(c);
@@ -249,7 +253,7 @@ MICO_INLINE void block(const uint32_t *tables, const uint32_t *row, int32_t row_
 MICO_INLINE void tile(const mico_conv2d_tiled_t *p, const uint32_t *patch, uint32_t *tables, const uint32_t *terms, uint8_t *to,
                       const int bits, const int positions)
 {
-    const int words = positions == 1 ? 1 : 2, each = positions == 1 ? 0 : 2, taps = 4 / bits;
+    const int words = positions == 1 ? 1 : 2, taps = 4 / bits;
     const int32_t row_words = p->weights.row_words, groups = p->code_words * bits;
     uint32_t *sums = tables + words * SIDES * TABLES;
     int32_t built = -1;
@@ -260,9 +264,8 @@ MICO_INLINE void tile(const mico_conv2d_tiled_t *p, const uint32_t *patch, uint3
         for (int32_t g = 0; g < groups; g += TABLES) {
             const int32_t count = groups - g < TABLES ? groups - g : TABLES;
             if (built != g) {
-                const void *from = each == 0 ? (const void *)((const uint8_t *)patch + taps * g)
-                                             : (const void *)(patch + each * taps * g);
-                build(tables, from, count, bits, each);
+                const int32_t bytes = positions == MICO_MOST ? 2 : positions; /* per tap */
+                build(tables, (const uint8_t *)patch + bytes * taps * g, count, bits, positions);
                 built = g;
             }
             block(tables, p->weights.words + first * row_words + g / 8, row_words, channels, count, g == 0 ? terms : sums,
@@ -286,18 +289,20 @@ MICO_INLINE void tile(const mico_conv2d_tiled_t *p, const uint32_t *patch, uint3
     }
 }
 
-/* `positions` of the wide tile: 4 in halves of words, with activations of any bits, or 8 in bytes, of codes up to 3. */
-#define TABLES_OF(define, name, bits, positions, offset, pack, four)                                                                 \
-    MICO_INLINE void wide_##name(const mico_conv2d_tiled_t *p, uint32_t *patch, const uint32_t *terms, uint8_t *y)     \
+/* `positions` of the wide tile: 4, with activations of any bits, or 8, of codes up to 3. */
+#define TABLES_OF(define, name, bits, positions, layout, offset, pack)                                                 \
+    MICO_INLINE void wide_##name(const mico_conv2d_tiled_t *p, const uint32_t *patch, const uint32_t *terms,           \
+                                 uint8_t *y, uint32_t *spare)                                                          \
     {                                                                                                                  \
-        tile(p, patch, patch + 8 * p->code_words, terms, y, bits, positions);                                          \
+        tile(p, patch, spare, terms, y, bits, positions);                                                              \
     }                                                                                                                  \
-    MICO_INLINE void narrow_##name(const mico_conv2d_tiled_t *p, uint32_t *patch, const uint32_t *terms, uint8_t *y)   \
+    MICO_INLINE void narrow_##name(const mico_conv2d_tiled_t *p, const uint32_t *patch, const uint32_t *terms,         \
+                                   uint8_t *y, uint32_t *spare)                                                        \
     {                                                                                                                  \
-        tile(p, patch, patch + p->code_words, terms, y, bits, 1);                                                      \
+        tile(p, patch, spare, terms, y, bits, 1);                                                                      \
     }                                                                                                                  \
-    define(name, positions, 8 / (positions), 0, offset, pack, four, 0, 0, wide_##name, narrow_##name)
+    define(name, positions, layout, 0, (layout) == MICO_ROW, offset, pack, 0, 0, 0, wide_##name, narrow_##name)
 
-TABLES_OF(MICO_CONV2D_FOUR, tables_8x1, 1, MICO_WIDE, 1, mico_pack_halves, mico_pack_halves_four)
-TABLES_OF(MICO_CONV2D_FOUR, tables_8x2, 2, MICO_WIDE, 2, mico_pack_halves, mico_pack_halves_four)
-TABLES_OF(MICO_CONV2D, tables_2x1, 1, MICO_MOST, 1, pack_bytes, 0)
+TABLES_OF(MICO_CONV2D_FOUR, tables_8x1, 1, MICO_WIDE, MICO_TAPS, 1, 0)
+TABLES_OF(MICO_CONV2D_FOUR, tables_8x2, 2, MICO_WIDE, MICO_TAPS, 2, 0)
+TABLES_OF(MICO_CONV2D, tables_2x1, 1, MICO_MOST, MICO_ROW, 1, pack_quads)

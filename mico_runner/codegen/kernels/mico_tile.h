@@ -12,109 +12,165 @@
 #include "mico_pack.h"
 #include "mico_store.h"
 
-/* From codes as bytes to the words of a patch, among those of `positions` patches; `patch` points to the first of this one.
- * codes: uint32_t (words,), four codes each. Returns S. */
+/* A patch in MICO_ROW to the words of the scheme, among those of `positions` patches; `patch` points to the first of this one. Returns S. */
 typedef uint32_t mico_pack(const uint32_t *codes, int32_t words, int32_t positions, void *patch);
 
-/* The patches of all four positions of a tile at once. taps: uint32_t (words, 4), a tap's codes at the four positions each.
- * sums: S of each position. */
-typedef void mico_pack_four(const uint32_t *taps, int32_t words, uint32_t *patch, uint32_t *sums);
+/* Four patches in MICO_TAPS, which are their scratch, to the words of the scheme in place. sums: S of each. */
+typedef void mico_pack_four(uint32_t *taps, int32_t words, uint32_t *sums);
 
 /* d[output][position] = sw * sx * D + terms[position] of consecutive rows of weights, uint32_t (row_words,) each, with the patches, made
  * of code_words words of codes: the last word of a row may not be full, and the rest of it takes no time. Wide: two rows and four
- * positions; narrow: four rows and one position. Behind the patches there is scratch. */
-typedef void mico_tile(uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
-                       const uint32_t *terms, uint32_t *d);
+ * positions; narrow: four rows and one position. spare: scratch of the scheme. */
+typedef void mico_tile(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
+                       const uint32_t *terms, uint32_t *d, uint32_t *spare);
 
-/* All output channels of a tile of positions, from their patches to the output y at the first of them, in place of calls of mico_tile.
- * Behind the patches there is scratch. */
-typedef void mico_channels(const mico_conv2d_tiled_t *p, uint32_t *patch, const uint32_t *terms, uint8_t *y);
+/* All output channels of a tile of positions, from their patches to the output y at the first of them, in place of calls of mico_tile. */
+typedef void mico_channels(const mico_conv2d_tiled_t *p, const uint32_t *patch, const uint32_t *terms, uint8_t *y, uint32_t *spare);
 
 typedef struct {
-    int32_t positions;      /* of the wide tile */
-    int32_t stride;         /* bytes from the patch of one position to that of the next in the wide tile */
-    int32_t half;           /* 1: signed bits, -1 and +1, are the codes 0 and 1 */
-    uint32_t offset;        /* ow, times sx */
-    mico_pack *pack;
-    mico_pack_four *pack_four; /* 0: none */
+    int32_t positions;  /* of the wide tile */
+    int32_t layout;     /* of its patches: MICO_TAPS or MICO_WORDS, or MICO_ROW: each packed into its words */
+    int32_t half;       /* 1: signed bits, -1 and +1, are the codes 0 and 1 */
+    int32_t small;      /* 1: codes are below 16 */
+    uint32_t offset;    /* ow, times sx */
+    mico_pack *pack;    /* of the wide tile in MICO_ROW, and of the narrow tile, which with 0 or narrow_channels reads codes */
+    mico_pack_four *pack_four; /* of a layer in MICO_ROW whose patches are gathered together */
     mico_tile *wide, *narrow;
     mico_channels *wide_channels, *narrow_channels; /* instead of wide and narrow */
 } mico_scheme;
 
-/* The patch of one position, whose first tap is at (iy, ix): gathered, as codes, packed. Returns ow * S. */
-MICO_INLINE uint32_t mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row,
-                                  void *patch, int32_t positions, const mico_scheme s)
+/* The taps under one position, whose first one is at (iy, ix), where they lie in x in one piece of whole words; else 0. */
+MICO_INLINE const uint32_t *mico_taps_in_place(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix)
 {
-    const int32_t code_words = p->code_words;
-    const uint32_t *codes = row;
+    if (p->in_place && ((uintptr_t)x & 3u) == 0u) /* the caller's buffer need not be aligned */
+        return (const uint32_t *)(const void *)(x + (iy * p->in_w + ix) * p->in_c);
+    return 0;
+}
 
-    if (p->in_place && ((uintptr_t)x & 3u) == 0u) { /* the caller's buffer need not be aligned */
-        codes = (const uint32_t *)(const void *)(x + (iy * p->in_w + ix) * p->in_c);
-    } else {
-        if (p->flip != 0u)
-            mico_clear(p, row);
-        if (p->dilation_h * p->dilation_w == 1)
-            mico_gather(p, x, iy, ix, row);
-        else
-            mico_gather_dilated(p, x, iy, ix, row);
-    }
-    if (p->flip != 0u) {
-        for (int32_t i = 0; i < code_words; i++) {
-            const uint32_t flipped = (codes[i] ^ p->flip) - p->less;
-            row[i] = s.half ? flipped >> 1 & 0x01010101u : flipped;
-        }
+/* The codes under one position, whose first tap is at (iy, ix), in MICO_ROW: in `row`, or where they lie in x. */
+MICO_INLINE const uint32_t *mico_codes(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row,
+                                       const int half)
+{
+    const uint32_t *codes = mico_taps_in_place(p, x, iy, ix);
+
+    if (codes == 0) {
+        mico_clear(p, row, MICO_ROW);
+        mico_gather(p, x, iy, ix, (uint8_t *)row, MICO_ROW);
         codes = row;
     }
-    return s.offset * s.pack(codes, code_words, positions, patch);
+    if (p->flip == 0u)
+        return codes;
+    for (int32_t i = 0; i < p->code_words; i++) {
+        const uint32_t flipped = (codes[i] ^ p->flip) - p->less;
+        row[i] = half ? flipped >> 1 & 0x01010101u : flipped;
+    }
+    return row;
 }
 
 /* Positions one after another, four output channels at a time. */
 MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
                                     const mico_scheme s)
 {
-    const int32_t row_words = p->weights.row_words;
-    uint32_t *const patch = scratch + p->code_words;
+    const int32_t row_words = p->weights.row_words, code_words = p->code_words;
+    uint32_t *const packed = scratch + code_words;
     uint8_t *to = y;
 
-    mico_clear(p, scratch);
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         for (int32_t ox = 0; ox < p->out_w; ox++, to += p->out_c * (p->output.type == MICO_S32 ? 4 : 1)) {
-            const uint32_t term =
-                -mico_prepare(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, scratch, patch, 1, s);
-            const uint32_t terms[MICO_NARROW] = {term, term, term, term};
+            const uint32_t *patch =
+                mico_codes(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, scratch, s.half);
+            uint32_t sum;
+            if (s.pack && !s.narrow_channels) {
+                sum = s.pack(patch, code_words, 1, packed);
+                patch = packed;
+            } else {
+                sum = mico_sum(patch, code_words, s.small);
+            }
+            const uint32_t term = -(s.offset * sum), terms[MICO_NARROW] = {term, term, term, term};
             if (s.narrow_channels) {
-                s.narrow_channels(p, patch, terms, to);
+                s.narrow_channels(p, patch, terms, to, packed);
                 continue;
             }
             for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
                 /* The last tile may overlap the one before: it writes the same values once more. */
                 const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
                 uint32_t d[MICO_NARROW];
-                s.narrow(patch, p->weights.words + c * row_words, row_words, p->code_words, terms, d);
+                s.narrow(patch, p->weights.words + c * row_words, row_words, code_words, terms, d, packed);
                 mico_store_row(p, c, d, to);
             }
         }
     }
 }
 
-/* mico_prepare of the wide tile. */
-typedef uint32_t mico_prepare_one(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *row, void *patch);
+/* The patches of the tile whose first position has its first tap at (iy, ix), one by one, and what its products begin with. */
+MICO_INLINE void mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch,
+                              uint32_t *terms, const mico_scheme s)
+{
+    const int32_t last = (p->out_w - 1) * p->stride_w - p->pad_w; /* column of the last output's first tap */
+    uint32_t sums[MICO_WIDE];
+
+    if (s.layout != MICO_ROW)
+        mico_clear(p, scratch, MICO_WORDS);
+    for (int32_t t = 0; t < s.positions; t++) {
+        if (s.layout == MICO_ROW) { /* bytes of eight positions, words of four; the row of codes behind */
+            const int32_t each = MICO_MOST / s.positions, words = each == 1 ? 2 * p->code_words : 4 * p->weights.row_words;
+            const uint32_t *const codes = mico_codes(p, x, iy, ix, scratch + words, s.half);
+            terms[t] = -(s.offset * s.pack(codes, p->code_words, s.positions, (uint8_t *)scratch + (each == 1 ? t : 4 * t)));
+        } else {
+            const uint32_t *const taps = mico_taps_in_place(p, x, iy, ix);
+            if (taps)
+                mico_spread((uint8_t *)(scratch + t), 0, (const uint8_t *)taps, 4 * p->code_words, 4, MICO_WORDS);
+            else
+                mico_gather(p, x, iy, ix, (uint8_t *)(scratch + t), MICO_WORDS);
+        }
+        if (ix == last) {
+            ix = -p->pad_w;
+            iy += p->stride_h;
+        } else {
+            ix += p->stride_w;
+        }
+    }
+    if (s.layout == MICO_ROW)
+        return;
+    if (p->flip != 0u) {
+        for (int32_t i = 0; i < 4 * p->code_words; i++) {
+            scratch[i] = (scratch[i] ^ p->flip) - p->less;
+            MICO_ORDER(i);
+        }
+    }
+    mico_sum_words(scratch, p->code_words, sums, s.small, s.layout == MICO_TAPS);
+    for (int32_t t = 0; t < MICO_WIDE; t++)
+        terms[t] = -(s.offset * sums[t]);
+}
+
+/* The same of four positions side by side, gathered together. */
+MICO_INLINE void mico_prepare_four(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch,
+                                   uint32_t *terms, const mico_scheme s)
+{
+    uint32_t sums[MICO_WIDE];
+
+    mico_gather_four(p, x, iy, ix, scratch, s.half);
+    if (s.layout == MICO_ROW)
+        s.pack_four(scratch, p->code_words, sums);
+    else
+        mico_sum_taps(scratch, p->code_words, sums, s.small, s.layout == MICO_WORDS);
+    for (int32_t t = 0; t < MICO_WIDE; t++)
+        terms[t] = -(s.offset * sums[t]);
+}
+
+typedef void mico_prepare_one_by_one(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch,
+                                     uint32_t *terms);
 
 /* Tiles of s.positions; without s.wide_channels, which are four, two output channels at a time. Positions are gathered together where
- * `one` is given, which then prepares those of a tile that goes on in the next row. */
+ * `others` is given, which then prepares the tiles that go on in the next row. */
 MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
-                                  const mico_scheme s, mico_prepare_one *const one)
+                                  const mico_scheme s, mico_prepare_one_by_one *const others)
 {
-    const int32_t row_words = p->weights.row_words;
-    const int32_t size = p->out_h * p->out_w;
+    const int32_t row_words = p->weights.row_words, code_words = p->code_words;
+    const int32_t size = p->out_h * p->out_w, width = p->out_w * p->stride_w;
     const int32_t element = p->output.type == MICO_S32 ? 4 : 1;
-    const int32_t last = (p->out_w - 1) * p->stride_w - p->pad_w; /* column of the last output's first tap */
-    uint32_t *const patch = scratch + p->code_words + p->four_words, *const taps = scratch + p->code_words;
     int32_t iy = -p->pad_h, ix = -p->pad_w;
 
-    mico_clear(p, scratch);
-    if (one)
-        mico_clear_four(p, taps);
     for (int32_t begin = 0; begin < size; begin += s.positions) {
         uint32_t terms[MICO_MOST];
         const int32_t first = begin + s.positions > size ? size - s.positions : begin;
@@ -124,38 +180,23 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
             iy = first / p->out_w * p->stride_h - p->pad_h;
             ix = first % p->out_w * p->stride_w - p->pad_w;
         }
-        if (one && ix + 3 * p->stride_w <= last) {
-            uint32_t sums[MICO_WIDE];
-            mico_gather_four(p, x, iy, ix, taps, (uint8_t *)(taps + 4 * p->code_words + 4), s.half);
-            s.pack_four(taps, p->code_words, patch, sums);
-            for (int32_t t = 0; t < MICO_WIDE; t++)
-                terms[t] = -(s.offset * sums[t]);
-            ix += 4 * p->stride_w;
-            if (ix > last) {
-                ix = -p->pad_w;
-                iy += p->stride_h;
-            }
-        } else {
-            for (int32_t t = 0; t < s.positions; t++) {
-                uint8_t *const to_patch = (uint8_t *)patch + s.stride * t;
-                terms[t] = -(one ? one(p, x, iy, ix, scratch, to_patch)
-                                 : mico_prepare(p, x, iy, ix, scratch, to_patch, s.positions, s));
-                if (ix == last) {
-                    ix = -p->pad_w;
-                    iy += p->stride_h;
-                } else {
-                    ix += p->stride_w;
-                }
-            }
-        }
+        const int32_t end = ix + 3 * p->stride_w;
+        if (others == 0)
+            mico_prepare(p, x, iy, ix, scratch, terms, s);
+        else if (end < width - p->pad_w && (MICO_NEAR(p) || (ix >= 0 && end + p->kernel_w <= p->in_w)))
+            mico_prepare_four(p, x, iy, ix, scratch, terms, s);
+        else
+            others(p, x, iy, ix, scratch, terms);
+        for (ix += s.positions * p->stride_w; ix >= width - p->pad_w; iy += p->stride_h)
+            ix -= width;
         if (s.wide_channels) {
-            s.wide_channels(p, patch, terms, to);
+            s.wide_channels(p, scratch, terms, to, scratch + 4 * code_words);
             continue;
         }
         for (int32_t o = 0; o < p->out_c; o += 2) {
             const int32_t c = o + 2 > p->out_c ? p->out_c - 2 : o;
             uint32_t d[2 * MICO_WIDE];
-            s.wide(patch, p->weights.words + c * row_words, row_words, p->code_words, terms, d);
+            s.wide(scratch, p->weights.words + c * row_words, row_words, code_words, terms, d, scratch + 4 * code_words);
             mico_store_pair(p, c, d, MICO_WIDE, to);
         }
     }
@@ -178,11 +219,11 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
 /* The same, and mico_conv2d_<name>_four. */
 #define MICO_CONV2D_FOUR(name, ...)                                                                                    \
     MICO_CONV2D(name, __VA_ARGS__)                                                                                     \
-    static __attribute__((noinline)) uint32_t prepare_##name(const mico_conv2d_tiled_t *p, const uint8_t *x,           \
-                                                             int32_t iy, int32_t ix, uint32_t *row, void *patch)       \
+    static __attribute__((noinline)) void prepare_##name(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy,   \
+                                                         int32_t ix, uint32_t *scratch, uint32_t *terms)               \
     {                                                                                                                  \
         const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        return mico_prepare(p, x, iy, ix, row, patch, scheme.positions, scheme);                                       \
+        mico_prepare(p, x, iy, ix, scratch, terms, scheme);                                                            \
     }                                                                                                                  \
     void mico_conv2d_##name##_four(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)            \
     {                                                                                                                  \

@@ -21,10 +21,4 @@ MICO_INLINE void mico_turn_words(uint32_t a, uint32_t b, uint32_t c, uint32_t d,
     to[0] = odd >> 16 | (odd_high & ~low);
 }
 
-/* Four taps at four positions, uint32_t (4,), become four positions with four taps each. */
-MICO_INLINE void mico_turn(const uint32_t *taps, uint32_t *to)
-{
-    mico_turn_words(taps[0], taps[1], taps[2], taps[3], to, 1);
-}
-
 #endif
