@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,16 @@ _SCHEMES = {  # bits of weights -> (scheme, most bits of activations); single bi
     7: (("lanes16_4x7", 4), ("bytes_4x7", 4), ("bytes_8x7", 8)),
     8: (("bytes_4x8", 4), ("lanes16_4x8", 4), ("bytes_8x8", 8)),
 }
+
+
+class Parts(NamedTuple):
+    """Cycles of a layer: once; to prepare patches, alone and by their length; of sums, and of their steps."""
+
+    call: float
+    patches: float
+    packing: float
+    sums: float
+    steps: float
 
 
 @dataclass(frozen=True)
@@ -73,10 +84,24 @@ class Scheme:
 
     def cycles(self, taps: int, outputs: int, positions: int) -> float:
         """Estimate for a layer without groups: kernels/tile_cycles.yaml."""
+        return sum(self.parts(taps, outputs, positions))
+
+    def parts(self, taps: int, outputs: int, positions: int) -> Parts:
+        """Of that estimate."""
         tile, tiles, quads, outputs = self.counts(taps, outputs, positions)
         table = _cycles()["narrow" if tile == 1 else "wide"]
-        pack, output, step = table["bits" if self.name == "signs" else self.name]
-        return tiles * (tile * (table["patch"] + pack * quads) + outputs * (output + step * quads))
+        call, pack, output, step, block = table["bits" if self.name == "signs" else self.name]
+        return Parts(
+            call=call,
+            patches=tiles * tile * table["patch"],
+            packing=tiles * tile * quads * pack,
+            sums=tiles * outputs * (output + block * self.blocks(quads)),
+            steps=tiles * outputs * quads * step,
+        )
+
+    def blocks(self, quads: int) -> int:
+        """Blocks of tables for so many fours of taps."""
+        return -(-quads * self.bits // TABLES) if self.unit == "mico_tables" else 0
 
     def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
         """Words of scratch: the patches of a tile, as bytes or packed behind one as bytes; tables and sums, or unpacked weights."""

@@ -33,6 +33,7 @@ class Work(NamedTuple):
     tiles: int
     positions: int
     scratch: int
+    call: float
     packing: float
     sums: float
     steps: float
@@ -70,6 +71,7 @@ def tiled_terms(
         "inputs": table["batch"] * table["in_h"] * table["in_w"] * table["in_channels"],
         "outputs": work["positions"] * table["out_channels"],
         "weight_bytes": stored,
+        "call": work["call"],
         "missed": work["tiles"] * np.minimum(read, 2 * np.maximum(0, read - CACHE)),
     }
     for prefix, chosen in (("", ~work["narrow"]), ("narrow_", work["narrow"])):
@@ -103,8 +105,6 @@ def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: i
         found = found or [s for s in schemes(bits, activation, False, two_rows) if s.holds(taps)]
     scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
     tile, tiles, *_ = scheme.counts(taps, outputs, positions)
-    bare = scheme.cycles(0, 0, positions)
-    packing, sums = scheme.cycles(taps, 0, positions) - bare, scheme.cycles(0, outputs, positions) - bare
-    steps = scheme.cycles(taps, outputs, positions) - bare - packing - sums
+    parts = scheme.parts(taps, outputs, positions)
     scratch = WORD_BYTES * scheme.scratch_words(taps, outputs, positions)
-    return Work(tile == 1, tiles, tiles * tile, scratch, packing, sums, steps)
+    return Work(tile == 1, tiles, tiles * tile, scratch, parts.call, parts.packing, parts.sums, parts.steps)

@@ -100,20 +100,27 @@ def held(shape: dict, scheme: Scheme) -> dict:
 
 
 def features(shape: dict, scheme: Scheme) -> list[int]:
-    """Positions; positions x quads of taps; tiles x outputs; tiles x outputs x quads, as `Scheme.cycles` counts them."""
+    """Positions; 1; positions x quads of taps; tiles x outputs; with quads; with blocks: as `Scheme.parts` counts them."""
     tile, tiles, quads, outputs = scheme.counts(taps(shape), shape["out_channels"], positions(shape))
-    return [tiles * tile, tiles * tile * quads, tiles * outputs, tiles * outputs * quads]
+    work = tiles * outputs
+    return [tiles * tile, 1, tiles * tile * quads, work, work * quads, work * scheme.blocks(quads)]
 
 
 def fit(names: list[str], rows: np.ndarray, cycles: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
     """Coefficients that are not negative, by scheme, and what a position costs in all; mean relative error."""
-    kinds = list(dict.fromkeys(names))
-    table = np.zeros((len(rows), 1 + 3 * len(kinds)))
+    kinds, each = list(dict.fromkeys(names)), rows.shape[1] - 1
+    table = np.zeros((len(rows), 1 + each * len(kinds)))
     table[:, 0] = rows[:, 0]
     for row, name, values in zip(table, names, rows, strict=True):
-        start = 1 + 3 * kinds.index(name)
-        row[start : start + 3] = values[1:]
+        start = 1 + each * kinds.index(name)
+        row[start : start + each] = values[1:]
+    if (rows[:, 0] == 1).all():  # then a position costs what a layer does
+        table[:, 1::each] = 0
     table /= cycles[:, None]
-    found = lsq_linear(table, np.ones(len(table)), bounds=(0, np.inf)).x
-    by_name = {name: found[1 + 3 * i : 4 + 3 * i] for i, name in enumerate(kinds)}
-    return {"patch": found[:1], **by_name}, float(np.abs(table @ found - 1).mean())
+    size = table.mean(0)
+    table[:, size > 0] /= size[size > 0]
+    found = np.where(size > 0, lsq_linear(table, np.ones(len(table)), bounds=(0, np.inf)).x, 0)
+    error = float(np.abs(table @ found - 1).mean())
+    found[size > 0] /= size[size > 0]
+    by_name = {name: found[1 + each * i : 1 + each * (i + 1)] for i, name in enumerate(kinds)}
+    return {"patch": found[:1], **by_name}, error
