@@ -75,22 +75,45 @@ def _place(program: Program, constants: dict[str, list[tuple[int, int]]]) -> Pla
     down = least([_evictions([*layer.constants, *(k[lower] for k in layer.stack)]) for layer in layers])
     fixed = [[*layer.constants, *(np.roll(k, -down) for k in layer.stack)] for layer in layers]
     up = least(
-        [_evictions([*own, *(r[higher] for r in layer.arena)]) for own, layer in zip(fixed, layers, strict=True)]
+        [
+            _evictions([*own, *(r[higher] for r in layer.arena)]) + _side_by_side(layer.arena_patch)
+            for own, layer in zip(fixed, layers, strict=True)
+        ]
     )
     for own, layer in zip(fixed, layers, strict=True):
         own += [np.roll(region, up) for region in layer.arena]
-    reading = [(own, layer.input) for own, layer in zip(fixed, layers, strict=True) if layer.input]
-    at = least([_evictions([*own, *(r[higher] for r in read)]) for own, read in reading])
+    reading = [(own, layer) for own, layer in zip(fixed, layers, strict=True) if layer.input]
+    at = least(
+        [
+            _evictions([*own, *(r[higher] for r in layer.input)]) + _side_by_side(layer.input_patch)
+            for own, layer in reading
+        ]
+    )
     return Place(down * LINE, up * LINE, at * LINE)
 
 
+class _Patch(NamedTuple):
+    """A patch as bytes, and the rows of weights that are read side by side with it: offset, addresses (rows,), length, how often."""
+
+    offset: int
+    rows: np.ndarray
+    length: int
+    positions: int
+
+
 class _Regions(NamedTuple):
-    """What a call reads and writes, in layers of at most a line per set: how often each set is touched, (SETS,) each."""
+    """What a call reads and writes, in layers of at most a line per set: how often each set is touched, (SETS,) each.
+
+    Attributes:
+        arena_patch, input_patch: what of it is read byte by byte beside weights, if anything.
+    """
 
     constants: list[np.ndarray]
     stack: list[np.ndarray]
     arena: list[np.ndarray]
     input: list[np.ndarray]
+    arena_patch: _Patch | None
+    input_patch: _Patch | None
 
 
 def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> _Regions:
@@ -102,8 +125,31 @@ def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> 
     for buffer in call.inputs:
         where, at = (own, 0) if buffer.place == "input" else (arena, offsets[buffer.name])
         where += _lines(at, buffer.bytes, inputs)
+    patch = {"arena_patch": None, "input_patch": None}
+    if call.unit == "mico_bytes" and call.variant.endswith("_narrow") and call.weights.bits == 8:
+        (buffer,) = call.inputs
+        in_place = call.fields["in_place"] and not int(call.fields["flip"].rstrip("u"), 16)
+        there = in_place and buffer.place == "input"
+        offset = 0 if there else offsets[buffer.name if in_place else f"{call.name}.scratch"]
+        rows = last + _WORD * call.weights.words.shape[1] * np.arange(len(call.weights.words))
+        positions = call.fields["out_h"] * call.fields["out_w"]
+        patch["input_patch" if there else "arena_patch"] = _Patch(offset, rows, call.weights.taps, positions)
     # a frame's values are read and written again in each pass
-    return _Regions(_lines(first, last + size - first, weights), _lines(-STACK, STACK, 2 * scratch), arena, own)
+    return _Regions(
+        _lines(first, last + size - first, weights), _lines(-STACK, STACK, 2 * scratch), arena, own, **patch
+    )
+
+
+def _side_by_side(patch: _Patch | None) -> np.ndarray:
+    """(SETS,) misses, by how many lines the patch is shifted: two arrays that are read at the same pace and share a line share all.
+
+    Each byte of either then evicts the other's line.
+    """
+    if patch is None:
+        return np.zeros(SETS)
+    apart = (patch.offset + LINE * np.arange(SETS)[:, None] - patch.rows) % CACHE
+    share = np.maximum(0, 1 - np.minimum(apart, CACHE - apart) / LINE).sum(1)
+    return 2 * patch.length * patch.positions * share
 
 
 def _touches(call: Call) -> tuple[float, float, float]:

@@ -33,6 +33,11 @@ def test_a_product_takes_no_more_than_its_bar(cycles, bits):
     assert cycles[bits] / MACS <= BARS[bits]
 
 
+@pytest.mark.parametrize("bits", [bits for bits in BARS if bits != (1, 1)])
+def test_so_does_one_without_tables(bits):
+    assert parts(*operands(*bits), two_rows=True)[1] / MACS <= BARS[bits]
+
+
 @pytest.mark.parametrize(("act_bits", "weight_bits"), PAIRS)
 def test_fewer_bits_are_no_slower(cycles, act_bits, weight_bits):
     wider = [(a, w) for a, w in PAIRS if a >= act_bits and w >= weight_bits]

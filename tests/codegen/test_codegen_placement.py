@@ -97,3 +97,22 @@ def test_a_kernel_takes_the_same_time_wherever_its_constants_lie(tmp_path):
         cycles.append({graph.name: run.cycles[0].sum() for graph, run in zip(order, runs, strict=True)})
     for name, found in cycles[0].items():
         assert cycles[1][name] == pytest.approx(found, rel=0.02)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_patch_shares_no_line_with_the_weights_that_are_read_beside_it(inside):
+    """Both advance by a byte per tap: once they share a line, they do to the end."""
+    rng = np.random.default_rng(0)
+    for inputs in (84, 256, 520, 636, 1000):
+        graph = single_layer("linear", in_channels=inputs, out_channels=10, weight_bits=8, act_bits=8, rng=rng)
+        program = lower(graph, **codegen.families("baremetal", "full"))
+        (call,) = program.calls
+        if inside:  # not in one piece, so that it is gathered
+            program = replace(program, calls=[replace(call, fields={**call.fields, "in_place": 0})])
+        (place,), (tables,) = placement.places([program]), placement.addresses([program])
+        scratch = place.arena + next(p.offset for p in program.memory if p.tensor.endswith("scratch"))
+        patch = scratch if inside else place.input
+        address, _ = tables[call.name][-1]
+        for row in range(10):
+            apart = (patch - address - 4 * call.weights.words.shape[1] * row) % placement.CACHE
+            assert placement.LINE <= apart <= placement.CACHE - placement.LINE
