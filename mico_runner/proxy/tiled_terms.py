@@ -33,7 +33,7 @@ class Work(NamedTuple):
     tiles: int
     positions: int
     scratch: int
-    call: float
+    turned: int  # fours of taps that become words where patches are gathered together
     packing: float
     sums: float
     steps: float
@@ -71,11 +71,11 @@ def tiled_terms(
         "inputs": table["batch"] * table["in_h"] * table["in_w"] * table["in_channels"],
         "outputs": work["positions"] * table["out_channels"],
         "weight_bytes": stored,
-        "call": work["call"],
         "missed": work["tiles"] * np.minimum(read, 2 * np.maximum(0, read - CACHE)),
     }
     for prefix, chosen in (("", ~work["narrow"]), ("narrow_", work["narrow"])):
         parts = work[["positions", "packing", "sums", "steps"]].mul(chosen, axis=0)
+        parts["packing"] *= ~near
         terms |= {f"{prefix}{name}": parts[name] for name in parts}
     patches = work["positions"] * (~whole & ~near)
     terms |= {
@@ -85,14 +85,21 @@ def tiled_terms(
         "run_halves": patches * height * run / 2 * (channels % WORD_BYTES == 2),
         "run_bytes": patches * height * run * (channels % 2),
     }
-    rows = work["tiles"] * near * height
-    alone = np.minimum(channels * table["stride"], run)  # taps of a row that the output before does not read
+    broken = [_broken(*row) for row in zip(work["tiles"], table["out_w"].astype(int), strict=True)] * near
+    rows = (work["tiles"] - broken) * near * height
+    step = channels * table["stride"]
+    alone = np.minimum(step, run)  # taps of a row that the output before does not read
     terms |= {
         "near_tiles": work["tiles"] * near,
+        "near_packing": work["packing"] * near,
+        "near_turned": work["turned"] * near,
+        "near_broken": broken,
+        "near_broken_runs": broken * height,
+        "near_broken_bytes": broken * reduction,
         "near_rows": rows,
         "near_alone": rows * alone,
-        "near_shared": rows * (run - alone) * (channels > 1),
-        "near_shared_one": rows * (run - alone) * (channels == 1),
+        "near_shared": rows * (run - alone) * (step > 1),
+        "near_shared_one": rows * (run - alone) * (step == 1),
         "near_line_words": rows * np.ceil(line / WORD_BYTES),
     }
     return pd.DataFrame(terms, index=table.index, dtype=float)
@@ -104,7 +111,14 @@ def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: i
     for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
         found = found or [s for s in schemes(bits, activation, False, two_rows) if s.holds(taps)]
     scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
-    tile, tiles, *_ = scheme.counts(taps, outputs, positions)
+    tile, tiles, quads, _ = scheme.counts(taps, outputs, positions)
+    turned = tiles * quads * scheme.unit.endswith("lanes")
     parts = scheme.parts(taps, outputs, positions)
     scratch = WORD_BYTES * scheme.scratch_words(taps, outputs, positions)
-    return Work(tile == 1, tiles, tiles * tile, scratch, parts.call, parts.packing, parts.sums, parts.steps)
+    return Work(tile == 1, tiles, tiles * tile, scratch, turned, parts.packing, parts.sums, parts.steps)
+
+
+@cache
+def _broken(tiles: int, width: int) -> int:
+    """How many tiles of four positions, one after the other in rows of `width`, go on in the next row."""
+    return int(np.sum(POSITIONS * np.arange(tiles) % width > width - POSITIONS))

@@ -34,7 +34,9 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(
     together = 1 if scheme.unit == "mico_tables" else PAIR if scheme.tile(positions) > 1 else OUTPUTS
     estimate = scheme.cycles(taps, -(-outputs // together) * together, positions)  # whole tiles
     besides = scheme.cycles(0, 0, positions)  # what preparing a patch takes in any case
-    parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")]
+    parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")] + [
+        "near_packing"
+    ]
     assert terms[parts].sum(axis=1)[0] == pytest.approx(estimate - besides)
     gathered = terms["patches"][0] + POSITIONS * terms["near_tiles"][0]
     assert gathered == (
