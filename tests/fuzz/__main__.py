@@ -26,11 +26,11 @@ KERNELS = {
 
 @cache
 def survey() -> tuple[list[Function], dict[str, list[Setting]]]:
-    """All functions, in a fixed order, and settings that lead to each: a case of every setting is lowered."""
+    """All functions, in a fixed order, and settings that lead to each: two cases of every setting are lowered, of other shapes."""
     rng = np.random.default_rng(0)
     functions: set[Function] = set()
     found: dict[str, list[Setting]] = {}
-    for setting in settings():
+    for setting in [*settings(), *settings()]:
         case = random_case(setting, rng)
         functions |= {Function.of(call) for call in case.calls}
         found.setdefault(case.calls[-1].function, []).append(setting)
