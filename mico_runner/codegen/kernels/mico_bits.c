@@ -20,6 +20,19 @@ MICO_INLINE uint32_t pack(const uint32_t *codes, int32_t words, int32_t position
     return sum;
 }
 
+/* Four taps below the bits before, in each byte; counted in `ones`, byte by byte. */
+MICO_INLINE uint32_t four_bits(const uint32_t *taps, uint32_t bits, uint32_t *ones)
+{
+#pragma GCC unroll 4
+    for (int j = 3; j >= 0; j--) {
+        const uint32_t tap = taps[j];
+        bits += bits;
+        *ones += tap;
+        bits += tap;
+    }
+    return bits;
+}
+
 /* The same of four positions: eight taps become a byte of each, then their bytes words. At most 255 taps. */
 MICO_INLINE void pack_four(uint32_t *taps, int32_t words, uint32_t *sums)
 {
@@ -29,22 +42,9 @@ MICO_INLINE void pack_four(uint32_t *taps, int32_t words, uint32_t *sums)
         uint32_t bytes[4] = {0, 0, 0, 0};
         for (uint32_t *to = bytes; words > 0 && to != bytes + 4; words -= 2, taps += 8) {
             uint32_t bits = 0;
-            if (words > 1) {
-#pragma GCC unroll 4
-                for (int j = 7; j >= 4; j--) {
-                    const uint32_t tap = taps[j];
-                    bits += bits;
-                    ones += tap;
-                    bits += tap;
-                }
-            }
-#pragma GCC unroll 4
-            for (int j = 3; j >= 0; j--) {
-                const uint32_t tap = taps[j];
-                bits += bits;
-                ones += tap;
-                bits += tap;
-            }
+            if (words > 1)
+                bits = four_bits(taps + 4, bits, &ones);
+            bits = four_bits(taps, bits, &ones);
             *to++ = bits;
             MICO_ORDER(to); /* stays a loop */
         }
@@ -54,154 +54,128 @@ MICO_INLINE void pack_four(uint32_t *taps, int32_t words, uint32_t *sums)
         sums[i] = ones >> 8 * i & 0xffu;
 }
 
-/* Bits set in each group of four. */
-MICO_INLINE uint32_t nibble_counts(uint32_t v)
-{
-    v -= v >> 1 & 0x55555555u;
-    return (v & 0x33333333u) + (v >> 2 & 0x33333333u);
-}
-
-/* Counts of up to two words' nibbles (each at most 8) to counts of bytes. */
-MICO_INLINE uint32_t byte_counts(uint32_t v)
-{
-    return (v & 0x0f0f0f0fu) + (v >> 4 & 0x0f0f0f0fu);
-}
-
-/* Counts of bytes to their sum, below 256. */
-MICO_INLINE uint32_t sum_bytes(uint32_t v)
-{
-    return v * 0x01010101u >> 24;
-}
-
-enum { WORDS = 6 }; /* whose bits are counted in bytes, and whose sum is below 256 */
-
-/* Counts of bytes of the two words at x[0] and x[stride]: they share the second half. Every shift has two operations before its result is used. */
-MICO_INLINE uint32_t pair(const uint32_t *x, int32_t stride, uint32_t u, uint32_t v)
-{
-    uint32_t e = x[0], f = x[stride], h, k;
-    MICO_ORDER(e);
-    MICO_ORDER(f);
-    e &= u;
-    f &= v;
-    h = e >> 1;
-    k = f >> 1;
-    MICO_ORDER(h);
-    MICO_ORDER(k);
-    e -= h & 0x55555555u;
-    f -= k & 0x55555555u;
-    h = e >> 2;
-    k = f >> 2;
-    MICO_ORDER(h);
-    MICO_ORDER(k);
-    e = (e & 0x33333333u) + (f & 0x33333333u);
-    e += (h & 0x33333333u) + (k & 0x33333333u);
-    h = e >> 4;
-    MICO_ORDER(h);
-    MICO_ORDER(e);
-    e &= 0x0f0f0f0fu;
-    return e + (h & 0x0f0f0f0fu);
-}
-
-/* The same of one word and four positions, whose operations alternate; h: for what is between. */
-MICO_INLINE void count_four(const uint32_t *x, uint32_t v, uint32_t *c, uint32_t *h)
-{
-#define EACH(name, value)                                                                                              \
-    for (int i = 0; i < 4; i++) {                                                                                      \
+#define BOTH(name, value)                                                                                              \
+    for (int i = 0; i < 2; i++) {                                                                                      \
         name[i] = value;                                                                                               \
         MICO_ORDER(name[i]);                                                                                           \
     }
-    EACH(c, x[i])
-    EACH(c, c[i] & v)
-    EACH(h, c[i] >> 1)
-    EACH(c, c[i] - (h[i] & 0x55555555u))
-    EACH(h, c[i] >> 2)
-    EACH(c, (c[i] & 0x33333333u) + (h[i] & 0x33333333u))
-    EACH(h, c[i] >> 4)
-    EACH(c, (c[i] + h[i]) & 0x0f0f0f0fu)
-#undef EACH
+
+/* For i = 0, 1: the bits of x[i] and, of `two`, those of y[i] are counted in bytes, and these added up in the highest byte of x[i].
+ * Every shift and multiplication has two operations before its result is used. */
+MICO_INLINE void count_both(uint32_t *x, uint32_t *y, const int two, uint32_t three, uint32_t ones)
+{
+    const uint32_t pairs = 0x55555555u, fours = 0x33333333u, bytes = 0x0f0f0f0fu;
+    uint32_t h[2], k[2] = {0};
+
+    BOTH(h, x[i] >> 1)
+    if (two)
+        BOTH(k, y[i] >> 1)
+    BOTH(h, h[i] & pairs)
+    if (two)
+        BOTH(k, k[i] & pairs)
+    BOTH(x, x[i] - h[i])
+    if (two)
+        BOTH(y, y[i] - k[i])
+    BOTH(h, x[i] >> 2)
+    if (two)
+        BOTH(k, y[i] >> 2)
+    BOTH(h, h[i] & fours)
+    if (two) {
+        BOTH(k, k[i] & fours)
+        BOTH(h, h[i] + k[i])
+        BOTH(h, h[i] * three) /* 4 a + b - 3 a = a + b, of both words */
+        BOTH(x, x[i] + y[i])
+        BOTH(x, x[i] - h[i])
+    } else {
+        BOTH(x, x[i] & fours)
+        BOTH(x, x[i] + h[i])
+    }
+    BOTH(h, x[i] >> 4)
+    BOTH(x, x[i] & bytes)
+    BOTH(h, h[i] & bytes)
+    BOTH(x, x[i] + h[i])
+    BOTH(x, x[i] * ones)
 }
 
-MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
-                      const uint32_t scale)
+/* d[i] += (bits of at[i * stride] & u and, of `two`, of at[i * stride + next] & v) << 24 >> top, i = 0 .. 3 */
+MICO_INLINE void count_four(const uint32_t *at, int32_t stride, int32_t next, uint32_t u, uint32_t v, uint32_t *d, const int top,
+                            const int two, uint32_t three, uint32_t ones)
 {
-    (void)code_words; /* the padding is zero in whole words */
-    for (int row = 0; row < 2; row++) {
-        const uint32_t *x = patch, *u = rows + row * row_words, *end = u + row_words;
-        uint32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;
-        do {
-            const uint32_t *stop = end - u > WORDS ? u + WORDS : end;
-            uint32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
-            for (; stop - u >= 2; u += 2, x += 8) {
-                const uint32_t v = u[0], w = u[1];
-                c0 += pair(x, 4, v, w);
-                c1 += pair(x + 1, 4, v, w);
-                c2 += pair(x + 2, 4, v, w);
-                c3 += pair(x + 3, 4, v, w);
-            }
-            if (u != stop) {
-                uint32_t c[4], h[4];
-                count_four(x, *u++, c, h);
-                c0 += c[0];
-                c1 += c[1];
-                c2 += c[2];
-                c3 += c[3];
-            }
-            c0 *= 0x01010101u; /* their sums, in the highest bytes */
-            MICO_ORDER(c0);
-            c1 *= 0x01010101u;
-            MICO_ORDER(c1);
-            c2 *= 0x01010101u;
-            MICO_ORDER(c2);
-            c3 *= 0x01010101u;
-            MICO_ORDER(c3);
-            d0 += c0 >> 24;
-            d1 += c1 >> 24;
-            d2 += c2 >> 24;
-            d3 += c3 >> 24;
-        } while (u != end);
-        d[4 * row + 0] = terms[0] + scale * d0;
-        d[4 * row + 1] = terms[1] + scale * d1;
-        d[4 * row + 2] = terms[2] + scale * d2;
-        d[4 * row + 3] = terms[3] + scale * d3;
+    uint32_t x[2], y[2] = {0}, z[2];
+
+    BOTH(x, at[i * stride])
+    if (two)
+        BOTH(y, at[i * stride + next])
+    BOTH(x, x[i] & u)
+    if (two)
+        BOTH(y, y[i] & v)
+    count_both(x, y, two, three, ones);
+    BOTH(z, at[(i + 2) * stride])
+    if (two)
+        BOTH(y, at[(i + 2) * stride + next])
+    BOTH(x, x[i] >> top)
+    BOTH(z, z[i] & u)
+    if (two)
+        BOTH(y, y[i] & v)
+    BOTH(d, d[i] + x[i])
+    count_both(z, y, two, three, ones);
+    d[2] += z[0] >> top;
+    d[3] += z[1] >> top;
+}
+
+MICO_INLINE void wide(const uint32_t *patch, const uint32_t *rows, int32_t row_words, const uint32_t *terms, uint32_t *d, const int top)
+{
+    uint32_t three = 3, ones = 0x01010101u;
+
+    MICO_ORDER(three); /* multiplications, no shifts */
+    MICO_ORDER(ones);
+    for (int row = 0; row < 2; row++, d += 4) {
+        const uint32_t *x = patch, *const end = rows + row_words;
+        uint32_t s[4] = {terms[0], terms[1], terms[2], terms[3]};
+        for (; end - rows >= 2; rows += 2, x += 8)
+            count_four(x, 1, 4, rows[0], rows[1], s, top, 1, three, ones);
+        if (rows != end)
+            count_four(x, 1, 4, *rows++, 0, s, top, 0, three, ones);
+        d[0] = s[0];
+        d[1] = s[1];
+        d[2] = s[2];
+        d[3] = s[3];
     }
 }
 
-MICO_INLINE uint32_t count(const uint32_t *x, const uint32_t *u, int32_t words)
+/* The same products with the roles of patch and rows changed. */
+MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, const uint32_t *terms, uint32_t *d, const int top)
 {
-    const uint32_t *end = u + words;
-    uint32_t sum = 0;
-    do {
-        const uint32_t *stop = end - u > WORDS ? u + WORDS : end;
-        uint32_t bytes = 0;
-        for (; stop - u >= 2; u += 2, x += 2)
-            bytes += pair(x, 1, u[0], u[1]);
-        if (u != stop)
-            bytes += byte_counts(nibble_counts(*x++ & *u++));
-        sum += sum_bytes(bytes);
-    } while (u != end);
-    return sum;
+    const uint32_t *const end = patch + row_words;
+    uint32_t s[4] = {terms[0], terms[0], terms[0], terms[0]}, three = 3, ones = 0x01010101u;
+
+    MICO_ORDER(three);
+    MICO_ORDER(ones);
+    for (; end - patch >= 2; patch += 2, rows += 2)
+        count_four(rows, row_words, 1, patch[0], patch[1], s, top, 1, three, ones);
+    if (patch != end)
+        count_four(rows, row_words, 1, *patch, 0, s, top, 0, three, ones);
+    d[0] = s[0];
+    d[1] = s[1];
+    d[2] = s[2];
+    d[3] = s[3];
 }
 
-MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
-                        const uint32_t scale)
-{
-    (void)code_words;
-    for (int32_t r = 0; r < 4; r++)
-        d[r] = terms[0] + scale * count(patch, rows + r * row_words, row_words);
-}
-
+/* scale: sw * sx, 2 or 4. The highest byte holds 64 at most, and the bits of the next one that are kept are zero. */
 #define BITS(name, half, scale)                                                                                        \
     MICO_INLINE void wide_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,   \
                                  const uint32_t *terms, uint32_t *d, uint32_t *spare)                                  \
     {                                                                                                                  \
         (void)spare;                                                                                                   \
-        wide(patch, rows, row_words, code_words, terms, d, scale);                                                     \
+        (void)code_words; /* the padding is zero in whole words */                                                     \
+        wide(patch, rows, row_words, terms, d, 24 - (scale) / 2);                                                      \
     }                                                                                                                  \
     MICO_INLINE void narrow_##name(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, \
                                    const uint32_t *terms, uint32_t *d, uint32_t *spare)                                \
     {                                                                                                                  \
         (void)spare;                                                                                                   \
-        narrow(patch, rows, row_words, code_words, terms, d, scale);                                                   \
+        (void)code_words;                                                                                              \
+        narrow(patch, rows, row_words, terms, d, 24 - (scale) / 2);                                                    \
     }                                                                                                                  \
     MICO_CONV2D_FOUR(name, MICO_WIDE, MICO_ROW, half, 1, (scale) / 2, pack, pack_four, wide_##name, narrow_##name, 0, 0)
 

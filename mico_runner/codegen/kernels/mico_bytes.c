@@ -252,22 +252,14 @@ MICO_INLINE void narrow(const uint32_t *patch, const uint32_t *rows, int32_t row
                 MICO_ORDER(p1);
                 MICO_ORDER(p2);
                 MICO_ORDER(p3);
-                p0 *= x0;
-                MICO_ORDER(p0);
-                p1 *= x0;
-                MICO_ORDER(p1);
-                p2 *= x0;
-                MICO_ORDER(p2);
-                p3 *= x0;
-                MICO_ORDER(p3);
-                d0 += p0;
-                MICO_ORDER(d0);
-                d1 += p1;
-                MICO_ORDER(d1);
-                d2 += p2;
-                MICO_ORDER(d2);
-                d3 += p3;
-                MICO_ORDER(d3);
+                MICO_MULTIPLY(p0, x0);
+                MICO_MULTIPLY(p1, x0);
+                MICO_MULTIPLY(p2, x0);
+                MICO_MULTIPLY(p3, x0);
+                MICO_ADD(d0, p0);
+                MICO_ADD(d1, p1);
+                MICO_ADD(d2, p2);
+                MICO_ADD(d3, p3);
             }
         }
     } while (bits < 8 && code_words > 0);

@@ -104,44 +104,50 @@ MICO_INLINE uint32_t nibbles_of(const uint32_t *row, uint32_t g)
     return ((end[-3] >> 1 ^ end[-2]) >> 1 ^ end[-1]) >> 1;
 }
 
-/* Terms are read before anything is written, which might be the same for all the compiler knows. */
-#define PUT_SUMS(scale)                                                                                                \
-    const uint32_t from0 = terms[0], from1 = terms[1], from2 = terms[2], from3 = terms[3];                             \
-    d[0] = from0 + (scale)*s0;                                                                                         \
-    d[1] = from1 + (scale)*s1;                                                                                         \
-    d[2] = from2 + (scale)*s2;                                                                                         \
-    d[3] = from3 + (scale)*s3;                                                                                         \
-    d[4] = from0 + (scale)*t0;                                                                                         \
-    d[5] = from1 + (scale)*t1;                                                                                         \
-    d[6] = from2 + (scale)*t2;                                                                                         \
-    d[7] = from3 + (scale)*t3;
+/* Sums, of whose lanes the high ones are kept, are added to those of four positions before. All are read before any is written, which
+ * might be the same for all the compiler knows. */
+#define PUT_SUMS(before, before2, top)                                                                                 \
+    {                                                                                                                  \
+        s0 >>= top;                                                                                                    \
+        s1 >>= top;                                                                                                    \
+        s2 >>= top;                                                                                                    \
+        s3 >>= top;                                                                                                    \
+        t0 >>= top;                                                                                                    \
+        t1 >>= top;                                                                                                    \
+        t2 >>= top;                                                                                                    \
+        t3 >>= top;                                                                                                    \
+        const uint32_t c0 = (before)[0], c1 = (before)[1], c2 = (before)[2], c3 = (before)[3];                         \
+        const uint32_t e0 = (before2)[0], e1 = (before2)[1], e2 = (before2)[2], e3 = (before2)[3];                     \
+        d[0] = c0 + s0;                                                                                                \
+        d[1] = c1 + s1;                                                                                                \
+        d[2] = c2 + s2;                                                                                                \
+        d[3] = c3 + s3;                                                                                                \
+        d[4] = e0 + t0;                                                                                                \
+        d[5] = e1 + t1;                                                                                                \
+        d[6] = e2 + t2;                                                                                                \
+        d[7] = e3 + t3;                                                                                                \
+    }
 
 /* Two rows, four positions. Lanes are emptied every `words` words of weights. */
 MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, uint32_t *d,
                        const int bits, const uint32_t mask, const int words)
 {
-    const uint32_t *other = rows + row_words;
+    const uint32_t *other = rows + row_words, *from = terms, *from2 = terms;
     const uint32_t full = FULL(bits, 2, code_words);
     const uint32_t per_word = (uint32_t)(STEPS(bits, 2) / GROUP(bits, 2));
     const uint32_t most = (uint32_t)words * per_word; /* groups until lanes are emptied */
     uint32_t rest = REST(bits, 2, code_words);
     const uint32_t groups = full + (rest > 0);
     const uint32_t even = MICO_EVEN;
-    uint32_t g = 0, s0, s1, s2, s3, t0, t1, t2, t3, emptied[8] = {0}, *e = emptied;
+    const int top = 16 - (bits == 1); /* twice the high lanes: the low ones' highest bits are zero */
+    uint32_t g = 0;
 
-    MICO_ORDER(e); /* stays in memory, which only long rows read */
     for (;;) {
         const uint32_t stop = groups - g < most ? groups : g + most, end = stop < full ? stop : full;
-        s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0;
-        uint32_t a = 0, b = 0;
-        for (; g != end; g++) {
-            if (g % per_word == 0) { /* `most` and with it the first one are a multiple of it */
-                a = rows[g / per_word];
-                b = other[g / per_word];
-            } else {
-                a >>= bits * GROUP(bits, 2);
-                b >>= bits * GROUP(bits, 2);
-            }
+        uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0, a = 0, b = 0;
+        while (g != end) {
+            a = *rows++;
+            b = *other++;
             TWO_STEPS(0)
             if (GROUP(bits, 2) >= 4)
                 TWO_STEPS(2)
@@ -149,11 +155,28 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
                 TWO_STEPS(4)
                 TWO_STEPS(6)
             }
-            patch += 2 * GROUP(bits, 2);
+            g++;
+            if (per_word == 2) {
+                if (g == end) {
+                    patch += 16;
+                    break;
+                }
+                TWO_STEPS(8)
+                TWO_STEPS(10)
+                TWO_STEPS(12)
+                TWO_STEPS(14)
+                g++;
+            }
+            patch += 2 * STEPS(bits, 2);
         }
         if (g != stop) {
-            a = group_of(rows, g, bits, 2);
-            b = group_of(other, g, bits, 2);
+            if (g % per_word == 0) { /* a multiple of which is `most`, and with it the first one */
+                a = *rows;
+                b = *other;
+            } else {
+                a >>= 8;
+                b >>= 8;
+            }
             for (; rest > 0; rest--) {
                 TWO_STEPS(0)
                 a >>= bits * 2;
@@ -163,28 +186,12 @@ MICO_INLINE void wide2(const uint32_t *patch, const uint32_t *rows, int32_t row_
             }
             g++;
         }
-        s0 >>= 16;
-        s1 >>= 16;
-        s2 >>= 16;
-        s3 >>= 16;
-        t0 >>= 16;
-        t1 >>= 16;
-        t2 >>= 16;
-        t3 >>= 16;
-        if (groups > most) {
-            e[0] = s0 += e[0];
-            e[1] = s1 += e[1];
-            e[2] = s2 += e[2];
-            e[3] = s3 += e[3];
-            e[4] = t0 += e[4];
-            e[5] = t1 += e[5];
-            e[6] = t2 += e[6];
-            e[7] = t3 += e[7];
-        }
+        PUT_SUMS(from, from2, top)
         if (g == groups)
             break;
+        from = d;
+        from2 = d + 4;
     }
-    PUT_SUMS(SCALE(bits))
 }
 
 /* Of four products the sums, in the highest lanes of 8 bits. */
@@ -364,15 +371,7 @@ MICO_INLINE void wide3(const uint32_t *patch, const uint32_t *rows, int32_t row_
             MICO_ORDER(a); /* stays a loop */
         }
     }
-    s0 >>= top;
-    s1 >>= top;
-    s2 >>= top;
-    s3 >>= top;
-    t0 >>= top;
-    t1 >>= top;
-    t2 >>= top;
-    t3 >>= top;
-    PUT_SUMS(1u)
+    PUT_SUMS(terms, terms, top)
 }
 
 /* Four rows, one position; lanes are emptied every `full` steps. */

@@ -39,6 +39,13 @@ MICO_INLINE uint32_t mico_sum(const uint32_t *codes, int32_t words, const int sm
     return sum;
 }
 
+#define MICO_FOUR(a, b, c, d, words)                                                                                   \
+    uint32_t a = (words)[0], b = (words)[1], c = (words)[2], d = (words)[3];                                           \
+    MICO_ORDER(a);                                                                                                     \
+    MICO_ORDER(b);                                                                                                     \
+    MICO_ORDER(c);                                                                                                     \
+    MICO_ORDER(d);
+
 /* S of four patches in MICO_WORDS, which become MICO_TAPS in place where they are to `turn`. */
 MICO_INLINE void mico_sum_words(uint32_t *patch, int32_t words, uint32_t *sums, const int small, const int turn)
 {
@@ -50,11 +57,7 @@ MICO_INLINE void mico_sum_words(uint32_t *patch, int32_t words, uint32_t *sums, 
         const uint32_t *const stop = end - patch > most ? patch + most : end;
         uint32_t l0 = 0, l1 = 0, l2 = 0, l3 = 0;
         for (; patch != stop; patch += 4) {
-            uint32_t a = patch[0], b = patch[1], c = patch[2], d = patch[3];
-            MICO_ORDER(a);
-            MICO_ORDER(b);
-            MICO_ORDER(c);
-            MICO_ORDER(d);
+            MICO_FOUR(a, b, c, d, patch)
             if (small) {
                 l0 += a;
                 l1 += b;
@@ -92,11 +95,7 @@ MICO_INLINE void mico_sum_taps(uint32_t *taps, int32_t words, uint32_t *sums, co
     uint32_t even = 0, odd = 0;
 
     for (; taps != end; taps += 4) {
-        uint32_t a = taps[0], b = taps[1], c = taps[2], d = taps[3];
-        MICO_ORDER(a);
-        MICO_ORDER(b);
-        MICO_ORDER(c);
-        MICO_ORDER(d);
+        MICO_FOUR(a, b, c, d, taps)
         if (small) {
             const uint32_t lanes = a + b + c + d;
             even += lanes & MICO_EVEN;
