@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mico_runner.quant.qgraph import QGraph
 
 RUNTIMES = ("host", "baremetal")
-SCRATCH = ("fast", "two_rows")  # of the tiled kernels
+SCRATCH = ("two_rows", "tables")  # of convolutions by the tiled kernels
 TILED = ("baremetal",)  # products packed into one multiplication; the host has wide registers instead
 
 
@@ -39,23 +39,24 @@ class CodegenResult:
     memory: list[Placement]
 
 
-def families(runtime: str, core: str | None = None, scratch: str = "fast") -> dict[str, bool]:
+def families(runtime: str, core: str | None = None, scratch: str = "two_rows") -> dict[str, bool]:
     """Which kernels a program for this runtime, core and scratch is made of: the keywords of `lowering.lower`."""
     from mico_runner.codegen import dot_unit
 
     tiles = runtime in TILED
-    return {"tiles": tiles, "dot_unit": core in dot_unit.CORES, "simd": not tiles, "two_rows": scratch == "two_rows"}
+    return {"tiles": tiles, "dot_unit": core in dot_unit.CORES, "simd": not tiles, "tables": scratch == "tables"}
 
 
 def generate(
-    graph: QGraph, folder: Path | str, runtime: str = "host", core: str | None = None, scratch: str = "fast"
+    graph: QGraph, folder: Path | str, runtime: str = "host", core: str | None = None, scratch: str = "two_rows"
 ) -> CodegenResult:
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
 
     Args:
         core: the core that will run it, as `hardware.Hardware.core`: one with a function unit gets kernels that use it, and Ibex
             traps where it looks for them.
-        scratch: "two_rows": convolutions of the runtime `baremetal` have no tables besides their patches, two rows of 16 bits at most.
+        scratch: of the runtime `baremetal`: convolutions have two rows of an im2col matrix of 16 bits at most, or 2 to 4 KiB of "tables"
+            besides; layers without patches, linear and 1 x 1, may have these in any case.
 
     Raises:
         UnknownName: for a runtime or scratch that does not exist.
@@ -92,7 +93,7 @@ def generate_networks(
     runtime: str = "host",
     tiles: bool | None = None,
     core: str | None = None,
-    scratch: str = "fast",
+    scratch: str = "two_rows",
 ) -> list:
     """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
 

@@ -25,7 +25,7 @@ _TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "r
 
 
 def lower(
-    graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False, two_rows: bool = False
+    graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False, tables: bool = False
 ) -> Program:
     """Lower and plan a graph.
 
@@ -33,13 +33,13 @@ def lower(
         tiles: use the tiled kernels for the layers that they take.
         dot_unit: use the dot-product unit for the layers that it takes; it comes before the tiled kernels.
         simd: use the kernel for wide registers for the layers that it takes.
-        two_rows: tiled kernels have scratch for patches alone (`schemes.schemes`).
+        tables: tiled kernels that gather patches may have tables in their scratch, too (`schemes.schemes`).
 
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
     graph = replace(graph, nodes=_needed(graph))
-    lowering = Lowering(graph, tiles, dot_unit, simd, two_rows)
+    lowering = Lowering(graph, tiles, dot_unit, simd, tables)
     for node in graph.nodes:
         check(graph, node)
         lowering.add(node)
@@ -60,12 +60,12 @@ def lower(
 class Lowering:
     """The state while nodes are lowered one by one; operators call `buffer_of`, `target`, `emit` and `row_major`."""
 
-    def __init__(self, graph: QGraph, tiles: bool, dot_unit: bool, simd: bool, two_rows: bool) -> None:
+    def __init__(self, graph: QGraph, tiles: bool, dot_unit: bool, simd: bool, tables: bool) -> None:
         self.graph = graph
         self.tiles = tiles
         self.dot_unit = dot_unit
         self.simd = simd
-        self.two_rows = two_rows
+        self.tables = tables
         self.calls: list[Call] = []
         self._names: set[str] = set()
         tensor = graph.tensors[graph.input]
@@ -124,7 +124,8 @@ class Lowering:
         if not self.tiles:
             return False
         positions = fields["out_h"] * fields["out_w"]
-        layer = tiled(node, rows, source.type, output.type, positions, padded, self.two_rows)
+        tables = self.tables or fields["kernel_h"] * fields["kernel_w"] == 1
+        layer = tiled(node, rows, source.type, output.type, positions, padded, tables)
         if layer is None:
             return False
         codes = {

@@ -187,7 +187,7 @@ class Scheme:
         return np.arange(count)
 
 
-def schemes(weight_bits: int, activation: QType, padded: bool, two_rows: bool = False) -> list[Scheme]:
+def schemes(weight_bits: int, activation: QType, padded: bool, tables: bool = True) -> list[Scheme]:
     """The schemes that can hold a layer's bits.
 
     Those of more activation bits are among them, so that fewer bits are no slower but for the estimate's error.
@@ -195,7 +195,7 @@ def schemes(weight_bits: int, activation: QType, padded: bool, two_rows: bool = 
     Args:
         weight_bits: in memory.
         padded: whether the convolution has zero padding, which a signed bit (-1, +1) cannot stand for.
-        two_rows: with scratch for patches alone, which take two rows at most: no tables.
+        tables: also those with tables in their scratch, besides patches of two rows at most.
     """
     found: list[Scheme] = []
     if weight_bits == 1 and activation.bits == 1 and not (activation.is_sign and padded):
@@ -210,7 +210,7 @@ def schemes(weight_bits: int, activation: QType, padded: bool, two_rows: bool = 
             unit = "mico_odd_lanes" if weight_bits in ODD and family == "lanes16" else _UNITS[family]
             offset = 1 << (weight_bits - 1)
             found.append(Scheme(name, unit, weight_bits, _LANES[family], offset, positions=positions))
-    return [s for s in found if s.unit != "mico_tables"] if two_rows else found
+    return [s for s in found if tables or s.unit != "mico_tables"]
 
 
 def _streams(taps: int, bits: int) -> np.ndarray:

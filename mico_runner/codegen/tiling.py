@@ -62,16 +62,16 @@ def tiled(
     output: QType,
     positions: int,
     padded: bool,
-    two_rows: bool = False,
+    tables: bool = True,
 ) -> Tiled | None:
     """The layer in the form of the tiled kernels, or None when they do not take it.
 
     Args:
         rows: int8 (outputs, taps), in the kernel's order.
         positions: output positions (rows of a matrix) that share the weights.
-        two_rows: as `schemes`.
+        tables: as `schemes`.
     """
-    candidates = schemes(storage_bits(node.weight_bits), activation, padded, two_rows)
+    candidates = schemes(storage_bits(node.weight_bits), activation, padded, tables)
     candidates = [scheme for scheme in candidates if scheme.holds(rows.shape[1])]
     if not candidates or len(rows) < OUTPUTS:
         return None

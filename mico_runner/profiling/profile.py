@@ -41,7 +41,7 @@ class Profile:
             table.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
 
 
-def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scratch: str = "fast") -> Profile:
+def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scratch: str = "two_rows") -> Profile:
     """Sample the kernels that the spec's `profile` section asks for and time them on its target.
 
     Args:

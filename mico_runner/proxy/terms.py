@@ -62,11 +62,11 @@ def physical_terms(table: pd.DataFrame, runs: bool = False, tiled: bool | str = 
     Args:
         runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
         tiled: terms of this project's kernels on small cores: of the tiled ones instead, where the rows are convolutions or linear
-            layers ("two_rows": as `codegen.scratch` has them then); further ones where they are max_pool2d.
+            layers ("tables": as `codegen.scratch` has them then); further ones where they are max_pool2d.
     """
     N, M, K, inputs = sizes(table)
     if tiled and table["kind"].isin(["conv2d", "linear"]).all():
-        return tiled_terms(table, N, K, tiled == "two_rows")
+        return tiled_terms(table, N, K, tiled == "tables")
     ones = np.ones(len(table))
     if (table["kind"] == "depthwise").all():
         return _depthwise_terms(table)

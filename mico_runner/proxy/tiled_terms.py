@@ -40,7 +40,7 @@ class Work(NamedTuple):
 
 
 def tiled_terms(
-    table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray, two_rows: bool = False
+    table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray, tables: bool = False
 ) -> pd.DataFrame:
     """The terms of convolutions or linear layers, float64 (rows, terms), non-negative.
 
@@ -48,17 +48,18 @@ def tiled_terms(
 
     Args:
         positions, reduction: N and K of the matrix product (`terms.sizes`), (rows,).
-        two_rows: as `schemes`.
+        tables: as `lowering.lower`.
     """
+    single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
     columns = zip(
         *(table[name].tolist() for name in ("weight_bits", "act_bits", "out_channels")),
         *(sizes.astype(int).tolist() for sizes in (reduction, positions)),
+        (single | tables).tolist(),
         strict=True,
     )
-    work = pd.DataFrame([_work(*row, two_rows) for row in columns], index=table.index)
+    work = pd.DataFrame([_work(*row) for row in columns], index=table.index)
     channels, height = table["in_channels"] // table["groups"], table["kernel_h"].to_numpy(float)
     run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
-    single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
     whole = single & (channels % WORD_BYTES == 0).to_numpy()  # as far as padding, which the table does not say, allows
     near = ~single & (work["positions"] == POSITIONS * work["tiles"])  # gathered together
     near &= (channels % 2 == 1) & (table["out_w"] >= POSITIONS) & (reduction <= MOST_FOUR)
@@ -106,10 +107,10 @@ def tiled_terms(
 
 
 @cache
-def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int, two_rows: bool) -> Work:
+def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int, tables: bool) -> Work:
     activation, found = QType(act_bits, False, 1.0), []
     for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
-        found = found or [s for s in schemes(bits, activation, False, two_rows) if s.holds(taps)]
+        found = found or [s for s in schemes(bits, activation, False, tables) if s.holds(taps)]
     scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
     tile, tiles, quads, _ = scheme.counts(taps, outputs, positions)
     turned = tiles * quads * scheme.unit.endswith("lanes")

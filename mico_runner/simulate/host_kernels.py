@@ -116,7 +116,7 @@ def build_networks(
     sanitize: bool = False,
     tiles: bool | None = None,
     core: str | None = None,
-    scratch: str = "fast",
+    scratch: str = "two_rows",
 ) -> Path:
     """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
 

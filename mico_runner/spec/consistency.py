@@ -154,8 +154,10 @@ def _check_scratch(draft: Draft) -> None:
     data = draft.data
     scratch, runtime = data["codegen"]["scratch"], data["codegen"]["runtime"]
     why = f"codegen.scratch is {scratch}"
-    if scratch != "fast" and runtime != "baremetal":
-        draft.fail(("codegen", "scratch"), f"found {scratch!r}; allowed: fast, because codegen.runtime is {runtime}")
+    if scratch != "two_rows" and runtime != "baremetal":
+        draft.fail(
+            ("codegen", "scratch"), f"found {scratch!r}; allowed: two_rows, because codegen.runtime is {runtime}"
+        )
         return
     for i, name in enumerate(data["datasets"]["profile"]):
         if name in catalog.names("kernel_profile") and catalog.entry(name).scratch not in (None, scratch):
@@ -166,7 +168,7 @@ def _check_scratch(draft: Draft) -> None:
             text = f"found {name!r}, whose kernels have scratch {of.scratch}; allowed: {allowed}, because {why}"
             draft.fail(("datasets", "profile", i), text)
     tiled = ((data["proxy"] or {}).get("params") or {}).get("tiled", False)
-    fitting_tiled = "two_rows" if scratch == "two_rows" else True
+    fitting_tiled = "tables" if scratch == "tables" else True
     if tiled is not False and tiled != fitting_tiled:
         path = ("proxy", "params", "tiled")
         draft.fail(path, f"found {show(tiled)}; allowed: {show(fitting_tiled)}, because {why}")

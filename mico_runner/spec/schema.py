@@ -98,7 +98,7 @@ def sections() -> dict[str, Rules]:
             {
                 "target": choice("language", ["c"], default="c"),
                 "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
-                "scratch": choice("of convolutions on baremetal", ["fast", "two_rows"], default="fast"),
+                "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
             },
         ),
         "simulate": optional("runs of the generated code", _simulate()),

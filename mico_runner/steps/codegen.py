@@ -19,7 +19,7 @@ def target_core(spec: dict[str, Any], runtime: str) -> str | None:
 class Codegen(Step):
     """Generate C for the chosen bit-widths."""
 
-    VERSION = 8
+    VERSION = 9
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         own = {"codegen": spec["codegen"], "quantization": spec["quantization"], "name": spec["name"]}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Fit(Step):
     """Fit the latency predictor to a kernel profile and validate it."""
 
-    VERSION = 13
+    VERSION = 14
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import profile_inputs

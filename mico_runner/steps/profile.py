@@ -54,7 +54,7 @@ class Profile(Step):
 
 
 def _scratch(spec: dict[str, Any]) -> str:
-    return (spec.get("codegen") or {}).get("scratch", "fast")
+    return (spec.get("codegen") or {}).get("scratch", "two_rows")
 
 
 def _spread(spread: Any) -> dict[str, dict[str, float]]:

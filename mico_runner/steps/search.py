@@ -23,7 +23,7 @@ AT_RISK = "latency_at_risk"  # the latency that is kept with the probability `ri
 class Search(Step):
     """Search per-layer bit-widths under the spec's constraints."""
 
-    VERSION = 8
+    VERSION = 9
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import network_inputs
@@ -161,7 +161,7 @@ class Search(Step):
 def _kernels(spec: dict[str, Any]) -> tuple[str, str]:
     """Runtime and scratch of the program, which decide the RAM that a network needs."""
     section = spec["codegen"] or {}
-    return section.get("runtime", "host"), section.get("scratch", "fast")
+    return section.get("runtime", "host"), section.get("scratch", "two_rows")
 
 
 def _costs(

@@ -80,7 +80,7 @@ def measure(name: str, weight_bits: int, act_bits: int, shapes: list[dict]) -> l
 
     with tempfile.TemporaryDirectory() as folder:
         with patch.object(Scheme, "cycles", first):
-            codegen.generate_networks(graphs, Path(folder), runtime="baremetal")
+            codegen.generate_networks(graphs, Path(folder), runtime="baremetal", scratch="tables")
         return [int(run.cycles.sum()) for run in rtl.run(rtl.build(folder), images)]
 
 

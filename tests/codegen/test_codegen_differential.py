@@ -20,7 +20,7 @@ U4, S4 = QType(4, False, 0.5), QType(4, True, 0.5)
 
 
 def assert_same(
-    graphs: Sequence[QGraph], folder: Path, sanitize: bool = False, tiles: bool = False, scratch: str = "fast"
+    graphs: Sequence[QGraph], folder: Path, sanitize: bool = False, tiles: bool = False, scratch: str = "two_rows"
 ) -> None:
     rng = np.random.default_rng(5)
     inputs = [images(graph, rng) for graph in graphs]

@@ -69,33 +69,36 @@ def image_layers(rng: np.random.Generator) -> list[QGraph]:
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_four_patches_at_a_time(tmp_path, sanitize):
     graphs = image_layers(np.random.default_rng([8, int(sanitize)]))
-    variants = [call.variant for graph in graphs for call in lower(graph, tiles=True).calls if call.variant]
+    variants = [
+        call.variant for graph in graphs for call in lower(graph, tiles=True, tables=True).calls if call.variant
+    ]
     assert sum(variant.endswith("_four") for variant in variants) > 0.6 * len(graphs)
-    assert_same(graphs, tmp_path, sanitize, tiles=True)
+    assert_same(graphs, tmp_path, sanitize, tiles=True, scratch="tables")
 
 
 @needs_gcc
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_every_pair_of_bits(tmp_path, sanitize):
     rng = np.random.default_rng(int(sanitize))
-    assert_same([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize, tiles=True)
+    assert_same([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize, tiles=True, scratch="tables")
 
 
 @needs_gcc
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_scratch_of_two_rows(tmp_path, sanitize):
-    """Patches are no more than two rows of 16 bits, with some weights where these become bytes; tables and sums are a few KiB besides."""
+    """Of 16 bits, with some weights where these become bytes; tables and sums are a few KiB besides, asked for or without patches."""
     rng = np.random.default_rng([9, int(sanitize)])
     graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
-    for two_rows in (False, True):
-        calls = [c for graph in graphs for c in lower(graph, tiles=True, two_rows=two_rows).calls if c.variant]
-        tables = sum(call.unit == "mico_tables" for call in calls)
-        assert len(calls) > 400 and (tables == 0 if two_rows else tables > 40)
+    for tables in (False, True):
+        calls = [c for graph in graphs for c in lower(graph, tiles=True, tables=tables).calls if c.variant]
+        having = [c for c in calls if c.unit == "mico_tables"]
+        patches = [c for c in having if c.fields["kernel_h"] * c.fields["kernel_w"] > 1]
+        assert len(calls) > 400 and len(having) > len(patches) + 10 and (len(patches) > 10) == tables
         for call in calls:
             more = 128 if call.unit == "mico_bytes" and call.weights.bits < 8 else 0
             more += 2048 + 2048 if call.unit == "mico_tables" else 0
             assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["code_words"] + more
-    assert_same(graphs, tmp_path, sanitize, tiles=True, scratch="two_rows")
+    assert_same(graphs, tmp_path, sanitize, tiles=True)
 
 
 @needs_gcc
@@ -107,7 +110,7 @@ def test_every_scheme_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
     monkeypatch.setattr(Scheme, "cycles", lambda self, *size: self.name not in ranks)
     rng = np.random.default_rng(6 + rank)
     graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
-    assert_same(graphs, tmp_path, sanitize=True, tiles=True)
+    assert_same(graphs, tmp_path, sanitize=True, tiles=True, scratch="tables")
 
 
 @needs_gcc

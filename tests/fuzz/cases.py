@@ -21,8 +21,8 @@ from tests.codegen.codegen_graphs import OUTPUT, Network
 WEIGHTS = (1, TERNARY, 2, 3, 4, 5, 6, 7, 8)
 FAMILIES = {  # keywords of `lower`: the kernels that a program for the host, and for the cores, is made of; and those of neither
     "plain": {},
-    "tiles": {"tiles": True},
-    "dot_unit": {"tiles": True, "dot_unit": True},
+    "tiles": {"tiles": True, "tables": True},
+    "dot_unit": {"tiles": True, "tables": True, "dot_unit": True},
     "simd": {"simd": True},
 }
 

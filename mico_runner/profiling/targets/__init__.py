@@ -37,7 +37,7 @@ class Target(ABC):
 
     unit: str
 
-    def __init__(self, scratch: str = "fast") -> None:
+    def __init__(self, scratch: str = "two_rows") -> None:
         self.scratch = scratch
 
     def conditions(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ CLOSE = 2  # times the least error: a few shapes have a standard error that woul
     "auto",
     params={
         "complete": {"type": "boolean"},
-        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "two_rows"]},
+        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "tables"]},
     },
 )
 class Auto(Strategy):

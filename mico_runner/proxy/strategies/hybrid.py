@@ -16,7 +16,7 @@ from mico_runner.proxy.strategies.structural import Structural
         "power": {"type": "number", "min": 1, "max": 8},
         "bit_penalty": {"type": "number", "min": 0, "max": 1000},
         "runs": {"type": "boolean"},
-        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "two_rows"]},
+        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "tables"]},
         "tune": {"type": "boolean"},
         "complete": {"type": "boolean"},
     },

@@ -24,7 +24,7 @@ FLOOR = 1e-3  # of the smallest training latency: predictions stay positive far 
         "power": {"type": "number", "min": 1, "max": 8},
         "bit_penalty": {"type": "number", "min": 0, "max": 1000},
         "runs": {"type": "boolean"},
-        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "two_rows"]},
+        "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "tables"]},
     },
 )
 class Structural(Strategy):
