@@ -15,7 +15,7 @@ from mico_runner.codegen.dot_unit import DotLayer, dot_layer, in_one_row, output
 from mico_runner.codegen.operators import OPERATORS
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
 from mico_runner.codegen.program import Buffer, Call, Program, memory_shape
-from mico_runner.codegen.tiling import middle, tiled
+from mico_runner.codegen.tiling import middle, tiled, whole_words
 from mico_runner.errors import StepError
 from mico_runner.quant.qgraph import QGraph, QNode
 
@@ -125,7 +125,7 @@ class Lowering:
             return False
         positions = fields["out_h"] * fields["out_w"]
         tables = self.tables or fields["kernel_h"] * fields["kernel_w"] == 1
-        layer = tiled(node, rows, source.type, output.type, positions, padded, tables)
+        layer = tiled(node, rows, source.type, output.type, positions, padded, tables, whole_words(fields))
         if layer is None:
             return False
         codes = {
@@ -133,7 +133,7 @@ class Lowering:
             "less": f"0x{layer.less:08x}u",
             "code_words": layer.code_words,
             "middle": _middle(fields),
-            "in_place": int(layer.whole_words(fields)),
+            "in_place": int(whole_words(fields)),
         }
         more = {
             "variant": f"conv2d_{layer.kernel(fields)}",

@@ -42,11 +42,12 @@ _SCHEMES = {  # bits of weights -> (scheme, most bits of activations); single bi
 
 
 class Parts(NamedTuple):
-    """Cycles of a layer: once; to prepare patches, alone and by their length; of sums, and of their steps."""
+    """Cycles of a layer: once; to prepare patches, alone, by their length, and what gathering adds; of sums, and of their steps."""
 
     call: float
     patches: float
     packing: float
+    gathering: float
     sums: float
     steps: float
 
@@ -82,19 +83,24 @@ class Scheme:
         quads = -(-taps // CODES) if self.lanes < WORD else -(-taps // WORD) * (WORD // CODES)
         return tile, -(-positions // tile), quads, -(-outputs // together) * together
 
-    def cycles(self, taps: int, outputs: int, positions: int) -> float:
-        """Estimate for a layer without groups: kernels/tile_cycles.yaml."""
-        return sum(self.parts(taps, outputs, positions))
+    def cycles(self, taps: int, outputs: int, positions: int, whole: bool = False) -> float:
+        """Estimate for a layer without groups: kernels/tile_cycles.yaml.
 
-    def parts(self, taps: int, outputs: int, positions: int) -> Parts:
+        Args:
+            whole: patches lie in the input in one piece of whole words, and need no gathering.
+        """
+        return sum(self.parts(taps, outputs, positions, whole))
+
+    def parts(self, taps: int, outputs: int, positions: int, whole: bool = False) -> Parts:
         """Of that estimate."""
         tile, tiles, quads, outputs = self.counts(taps, outputs, positions)
         table = _cycles()["narrow" if tile == 1 else "wide"]
-        call, pack, output, step, block = table["bits" if self.name == "signs" else self.name]
+        call, pack, gather, output, step, block = table["bits" if self.name == "signs" else self.name]
         return Parts(
             call=call,
             patches=tiles * tile * table["patch"],
             packing=tiles * tile * quads * pack,
+            gathering=0 if whole else tiles * tile * quads * gather,
             sums=tiles * outputs * (output + block * self.blocks(quads)),
             steps=tiles * outputs * quads * step,
         )

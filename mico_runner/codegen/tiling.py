@@ -49,10 +49,11 @@ class Tiled:
         fits = self.weights.taps <= MOST_FOUR and geometry["out_w"] >= POSITIONS
         return bool(wide and near and fits and shape["in_c"] % 2)
 
-    def whole_words(self, geometry: dict[str, int]) -> bool:
-        """Whether each patch lies in the input in one piece of whole words."""
-        one = geometry["kernel_h"] * geometry["kernel_w"] == 1 and geometry["pad_h"] + geometry["pad_w"] == 0
-        return one and geometry["in_c"] == CODES * self.code_words
+
+def whole_words(geometry: dict[str, int]) -> bool:
+    """Whether each patch lies in the input in one piece of whole words."""
+    one = geometry["kernel_h"] * geometry["kernel_w"] == 1 and geometry["pad_h"] + geometry["pad_w"] == 0
+    return one and geometry["in_c"] % CODES == 0
 
 
 def tiled(
@@ -63,6 +64,7 @@ def tiled(
     positions: int,
     padded: bool,
     tables: bool = True,
+    whole: bool = False,
 ) -> Tiled | None:
     """The layer in the form of the tiled kernels, or None when they do not take it.
 
@@ -70,13 +72,14 @@ def tiled(
         rows: int8 (outputs, taps), in the kernel's order.
         positions: output positions (rows of a matrix) that share the weights.
         tables: as `schemes`.
+        whole: as `Scheme.cycles`.
     """
     candidates = schemes(storage_bits(node.weight_bits), activation, padded, tables)
     candidates = [scheme for scheme in candidates if scheme.holds(rows.shape[1])]
     if not candidates or len(rows) < OUTPUTS:
         return None
     size = (rows.shape[1], len(rows), positions)
-    scheme = min(candidates, key=lambda s: s.cycles(*size))
+    scheme = min(candidates, key=lambda s: s.cycles(*size, whole))
     rows = rows.astype(np.int64)
     scales = requantisation(node, output, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:

@@ -50,17 +50,19 @@ def tiled_terms(
         positions, reduction: N and K of the matrix product (`terms.sizes`), (rows,).
         tables: as `lowering.lower`.
     """
+    channels = table["in_channels"] // table["groups"]
     single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
+    whole = single & (channels % WORD_BYTES == 0).to_numpy()  # as far as padding, which the table does not say, allows
     columns = zip(
         *(table[name].tolist() for name in ("weight_bits", "act_bits", "out_channels")),
         *(sizes.astype(int).tolist() for sizes in (reduction, positions)),
         (single | tables).tolist(),
+        whole.tolist(),
         strict=True,
     )
     work = pd.DataFrame([_work(*row) for row in columns], index=table.index)
-    channels, height = table["in_channels"] // table["groups"], table["kernel_h"].to_numpy(float)
+    height = table["kernel_h"].to_numpy(float)
     run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
-    whole = single & (channels % WORD_BYTES == 0).to_numpy()  # as far as padding, which the table does not say, allows
     near = ~single & (work["positions"] == POSITIONS * work["tiles"])  # gathered together
     near &= (channels % 2 == 1) & (table["out_w"] >= POSITIONS) & (reduction <= MOST_FOUR)
     line = channels * (table["kernel_w"] + (POSITIONS - 1) * table["stride"])
@@ -107,11 +109,11 @@ def tiled_terms(
 
 
 @cache
-def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int, tables: bool) -> Work:
+def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int, tables: bool, whole: bool) -> Work:
     activation, found = QType(act_bits, False, 1.0), []
     for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
         found = found or [s for s in schemes(bits, activation, False, tables) if s.holds(taps)]
-    scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions))
+    scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions, whole))
     tile, tiles, quads, _ = scheme.counts(taps, outputs, positions)
     turned = tiles * quads * scheme.unit.endswith("lanes")
     parts = scheme.parts(taps, outputs, positions)

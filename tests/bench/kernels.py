@@ -90,7 +90,7 @@ def parts(graph: QGraph, x: np.ndarray, tables: bool = True) -> tuple[int, int]:
     """
     (node,) = graph.nodes
     activation = graph.tensors[node.inputs[0]].type
-    tile = tiled(node, node.weight, activation, QType(8, False, 1.0), len(x), padded=False, tables=tables)
+    tile = tiled(node, node.weight, activation, QType(8, False, 1.0), len(x), padded=False, tables=tables, whole=True)
     assert tile is not None
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

@@ -12,12 +12,12 @@ from scipy.optimize import lsq_linear
 
 from mico_runner import codegen
 from mico_runner.codegen.packing import WORD
-from mico_runner.codegen.schemes import Scheme, schemes
+from mico_runner.codegen.schemes import CODES, Scheme, schemes
 from mico_runner.quant.qgraph import QType
 from mico_runner.simulate import rtl
 from mico_runner.simulate.host_kernels import single_layer
 
-CONVOLUTIONS, PRODUCTS, VECTORS = 26, 8, 28  # layers of many positions, of eight, of one
+CONVOLUTIONS, PRODUCTS, VECTORS = 24, 16, 32  # layers of many positions, of eight, of one
 BITS = range(1, 9)
 
 
@@ -56,8 +56,8 @@ def wide_shapes() -> list[dict]:
             "out_channels": int(rng.integers(4, 40)),
         }
         shapes.append({"kind": "conv2d", **shape, "in_h": size, "in_w": size, "kernel_h": kernel, "kernel_w": kernel})
-    for _ in range(PRODUCTS):
-        shape = {"in_channels": int(2 ** rng.uniform(3, 8)), "out_channels": int(rng.integers(4, 64))}
+    for i in range(PRODUCTS):
+        shape = {"in_channels": aligned(i, 2 ** rng.uniform(3, 8)), "out_channels": int(rng.integers(4, 64))}
         shapes.append({"kind": "linear", **shape, "batch": 8})
     return shapes
 
@@ -65,7 +65,12 @@ def wide_shapes() -> list[dict]:
 def narrow_shapes() -> list[dict]:
     rng = np.random.default_rng(7)
     sizes = 2 ** rng.uniform([2, 2], [10, 8], (VECTORS, 2))
-    return [{"kind": "linear", "in_channels": int(k), "out_channels": int(n)} for k, n in sizes]
+    return [{"kind": "linear", "in_channels": aligned(i, k), "out_channels": int(n)} for i, (k, n) in enumerate(sizes)]
+
+
+def aligned(i: int, size: float) -> int:
+    """Every other size is a multiple of four, so that patches need no gathering."""
+    return int(size) if i % 2 else CODES * round(size / CODES)
 
 
 def measure(name: str, weight_bits: int, act_bits: int, shapes: list[dict]) -> list[int]:
@@ -100,10 +105,13 @@ def held(shape: dict, scheme: Scheme) -> dict:
 
 
 def features(shape: dict, scheme: Scheme) -> list[int]:
-    """Positions; 1; positions x quads of taps; tiles x outputs; with quads; with blocks: as `Scheme.parts` counts them."""
+    """Positions; 1; positions x quads of taps, of all layers and of those that gather; tiles x outputs; with quads; with blocks: as
+    `Scheme.parts` counts them.
+    """
     tile, tiles, quads, outputs = scheme.counts(taps(shape), shape["out_channels"], positions(shape))
-    work = tiles * outputs
-    return [tiles * tile, 1, tiles * tile * quads, work, work * quads, work * scheme.blocks(quads)]
+    work, packed = tiles * outputs, tiles * tile * quads
+    gathered = packed if shape.get("kernel_h", 1) > 1 or shape["in_channels"] % CODES else 0
+    return [tiles * tile, 1, packed, gathered, work, work * quads, work * scheme.blocks(quads)]
 
 
 def fit(names: list[str], rows: np.ndarray, cycles: np.ndarray) -> tuple[dict[str, np.ndarray], float]:

@@ -30,10 +30,12 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(
     assert (terms >= 0).all(axis=None)
     taps, positions = channels * kernel**2, size**2
     candidates = [s for s in schemes(weight, QType(act, False, 1.0), False, tables or kernel == 1) if s.holds(taps)]
-    scheme = min(candidates, key=lambda s: s.cycles(taps, outputs, positions))
+    scheme = min(candidates, key=lambda s: s.cycles(taps, outputs, positions, kernel == 1 and channels % 4 == 0))
     together = 1 if scheme.unit == "mico_tables" else PAIR if scheme.tile(positions) > 1 else OUTPUTS
-    estimate = scheme.cycles(taps, -(-outputs // together) * together, positions)  # whole tiles
-    besides = scheme.cycles(0, 0, positions)  # what preparing a patch takes in any case
+    estimate = scheme.cycles(
+        taps, -(-outputs // together) * together, positions, True
+    )  # whole tiles; gathering has terms of its own
+    besides = scheme.cycles(0, 0, positions, True)  # what preparing a patch takes in any case
     parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")] + [
         "near_packing"
     ]
