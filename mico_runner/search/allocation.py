@@ -17,6 +17,7 @@ from scipy import optimize, stats
 
 from mico_runner.errors import StepError
 from mico_runner.search import milp
+from mico_runner.search.rounding import LOSS_DIGITS, SLACK, significant
 from mico_runner.search.space import Space
 
 TERNARY = 1.5
@@ -35,7 +36,8 @@ def noise(bits: float) -> float:
         mean = stats.norm.pdf(low) - stats.norm.pdf(high)  # of x over the interval
         return float(1 - 2 * values @ mean + values**2 @ mass)
 
-    return float(optimize.minimize_scalar(error, bounds=(1e-3, 4.0), method="bounded", options={"xatol": 1e-10}).fun)
+    least = optimize.minimize_scalar(error, bounds=(1e-3, 4.0), method="bounded", options={"xatol": 1e-10}).fun
+    return float(significant(np.array(least), LOSS_DIGITS))
 
 
 def noise_table(space: Space) -> np.ndarray:
@@ -73,7 +75,7 @@ def best_uniform(space: Space, limits: Mapping[str, tuple[np.ndarray, float]]) -
     found: list[tuple[float, np.ndarray]] = []
     for choice in np.flatnonzero(space.mask.all(axis=0)):
         config = np.full(len(space.layers), choice)
-        if all(_total(table, config) <= high for table, high in limits.values()):
+        if all(_total(table, config) <= high * (1 + SLACK) for table, high in limits.values()):
             found.append((_total(noise_table(space), config), config))
     return min(found, key=lambda item: item[0])[1] if found else None
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner.errors import StepError
-from mico_runner.search.problem import ACCURACY, Metrics, Problem
+from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
+from mico_runner.search.rounding import LOSS_DIGITS, significant
 from mico_runner.search.space import describe
 
 Record = tuple[dict[str, float], float]  # what an evaluation gave, and the seconds it took
@@ -79,6 +80,8 @@ class Evaluator:
         seconds = (time.perf_counter() - start) / len(new)
         for i, key in enumerate(new):
             result = {name: float(column[i]) for name, column in values.items()}
+            if LOSS in result:
+                result[LOSS] = float(significant(np.array(result[LOSS]), LOSS_DIGITS))
             if not np.isfinite(list(result.values())).all():
                 at = describe(self._problem.space.decode(np.array(key)))
                 raise StepError(f"the evaluation of {at} gave {result}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner.errors import StepError, UnknownName
+from mico_runner.search.rounding import DIGITS, SLACK, quanta, quantum, significant
 from mico_runner.search.space import Space
 
 ACCURACY, LOSS = "accuracy", "loss"
@@ -22,13 +23,32 @@ Metrics = dict[str, np.ndarray]  # metric -> (P,) float64, in the order of the c
 class Cost:
     """A metric that is a sum over the layers: `fixed` + sum of table[layer, choice], in `unit`.
 
+    Both are rounded to whole multiples of `quantum` (`rounding`), so that sums are exact whatever their order.
+
     Attributes:
         table: (layers, choices) over `Space.choices`; what a layer may not take is never read.
+        quanta: (layers, choices) the table as whole numbers of `quantum`.
     """
 
     table: np.ndarray
     fixed: float = 0.0
     unit: str = ""
+    quantum: float = field(init=False, default=1.0)
+    quanta: np.ndarray = field(init=False, repr=False, compare=False, default_factory=lambda: np.zeros((0, 0)))
+
+    def __post_init__(self) -> None:
+        step = quantum(np.append(self.table, self.fixed))
+        counts = quanta(np.asarray(self.table, dtype=np.float64), step)
+        derived = {"quantum": step, "quanta": counts, "table": counts * step}
+        for name, value in (derived | {"fixed": float(np.rint(self.fixed / step)) * step}).items():
+            object.__setattr__(self, name, value)
+
+    def total(self, configs: np.ndarray) -> np.ndarray:
+        """(P,) of configurations (P, layers)."""
+        total = np.full(len(configs), np.rint(self.fixed / self.quantum))
+        for row, column in zip(self.quanta, configs.T, strict=True):
+            total += row.take(column)
+        return total * self.quantum
 
 
 @dataclass(frozen=True)
@@ -59,10 +79,10 @@ class Constraint:
     relative_to: str = ""
 
     def violation(self, values: np.ndarray) -> np.ndarray:
-        """(P,) distance to the limit as a share of it; 0 where the limit is kept."""
+        """(P,) distance to the limit as a share of it; 0 where the limit is kept, up to `rounding.SLACK`."""
         above, below = values - self.max, self.min - values
-        worst = np.maximum(np.maximum(above, below), 0.0)
-        return worst / max(abs(self.max if np.isfinite(self.max) else self.min), 1e-300)
+        worst = np.maximum(above, below) / max(abs(self.max if np.isfinite(self.max) else self.min), 1e-300)
+        return np.where(worst > SLACK, worst, 0.0)
 
 
 @dataclass(frozen=True)
@@ -119,18 +139,14 @@ class Problem:
 
     def cost(self, metric: str, configs: np.ndarray) -> np.ndarray:
         """(P,) one additive metric of a population: a table look-up per layer, summed in layer order."""
-        cost = self.costs[metric]
-        total = np.full(len(configs), cost.fixed, dtype=np.float64)
-        for row, column in zip(cost.table, configs.T, strict=True):
-            total += row.take(column)
-        return total
+        return self.costs[metric].total(configs)
 
     def other(self, metric: str, configs: np.ndarray) -> np.ndarray:
         """(P,) one of `others`; called once per configuration."""
         keys = [(metric, row.tobytes()) for row in configs]
         missing = [i for i, key in enumerate(keys) if key not in self._remembered]
         if missing:
-            values = np.asarray(self.others[metric](configs[missing]), dtype=np.float64)
+            values = significant(np.asarray(self.others[metric](configs[missing])), DIGITS)
             self._remembered.update((keys[i], float(v)) for i, v in zip(missing, values, strict=True))
         return np.array([self._remembered[key] for key in keys])
 

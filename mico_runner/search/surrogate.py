@@ -14,11 +14,13 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
+from mico_runner.search.rounding import LOSS_DIGITS, significant
 from mico_runner.search.space import Space
 
 _DEVIATION = 0.3  # prior deviation of a choice from the noise law, as a share of a layer's own factor
 _SCALES = (0.03, 0.1, 0.3, 1.0, 3.0)  # prior standard deviations, in standard deviations of the data
 _INTERACTIONS = (0.03, 0.1, 0.3)  # as a share of a configuration's excess loss
+_DECIMALS = 6  # kept of effects, in standard deviations of the data: what is below is the rounding of a linear solver
 _EXACT = 1e-4  # noise of a single-layer measurement, in standard deviations of the data
 
 
@@ -38,7 +40,7 @@ class AdditiveSurrogate:
     def fit(self, configs: np.ndarray, loss: np.ndarray) -> None:
         """Learn from configurations (n, layers), the first of which is the base, and their losses (n,)."""
         excess = loss[1:] - loss[0]
-        unit = float(np.sqrt(np.mean(excess**2))) if len(excess) else 0.0
+        unit = float(significant(np.sqrt(np.mean(excess**2)), LOSS_DIGITS)) if len(excess) else 0.0
         if unit == 0.0:
             unit = 1.0
         target = excess / unit
@@ -51,15 +53,15 @@ class AdditiveSurrogate:
             for scale in _SCALES:
                 factor = cho_factor(scale**2 * prior_fit + np.diag(noise), lower=True)
                 weights = cho_solve(factor, target)
-                likelihood = -0.5 * target @ weights - np.log(np.diag(factor[0])).sum()
+                likelihood = round(float(-0.5 * target @ weights - np.log(np.diag(factor[0])).sum()), _DECIMALS)
                 if likelihood > best[0]:
                     best = (likelihood, factor, weights, scale)
         _, factor, weights, scale = best
         cross = scale**2 * self._prior @ design.T
         mean = cross @ weights
         variance = scale**2 * np.diag(self._prior) - (cross * cho_solve(factor, cross.T).T).sum(axis=1)
-        self.mean = unit * mean.reshape(self.mean.shape)
-        self.std = unit * np.sqrt(np.maximum(variance, 0.0)).reshape(self.std.shape)
+        self.mean = unit * np.round(mean, _DECIMALS).reshape(self.mean.shape)
+        self.std = unit * np.round(np.sqrt(np.maximum(variance, 0.0)), _DECIMALS).reshape(self.std.shape)
 
     def predict(self, configs: np.ndarray) -> np.ndarray:
         """(P,) expected loss above the base's."""

@@ -28,7 +28,7 @@ class Allocate(Step):
         from mico_runner import graph, hardware
         from mico_runner.graph import costs
         from mico_runner.models import MODELS
-        from mico_runner.search import Space, allocation
+        from mico_runner.search import Cost, Space, allocation
         from mico_runner.steps.network import report_area, simulated
 
         section = ctx.spec["allocate"]
@@ -41,11 +41,12 @@ class Allocate(Step):
         def tables(space: Space) -> dict[str, np.ndarray]:
             by_simulator = simulated(network, device, list(space.choices))
             flash = [[costs.node_bytes(node, bits.weight) for bits in space.choices] for node in network.weighted]
-            return {
+            raw = {
                 "energy": by_simulator["energy_pj"],
                 "latency": by_simulator["cycles"],
                 "flash_bytes": np.array(flash, dtype=float),
             }
+            return {name: Cost(table).table for name, table in raw.items()}  # rounded, so that no last digit decides
 
         space = Space.grid(layers, **section["space"])
         cost = tables(space)

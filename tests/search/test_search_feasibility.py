@@ -47,7 +47,7 @@ def test_the_price_is_relative_to_the_reference_of_the_accuracy_constraint():
 def test_the_lowest_reachable_value_itself_is_feasible():
     problem = network(layers=4, limit=1.0)
     lowest = float(problem.cost("latency", np.zeros((1, 4), dtype=int))[0])
-    for value, feasible in ((lowest, True), (np.nextafter(lowest, 0), False)):
+    for value, feasible in ((lowest, True), (np.nextafter(lowest, 0), True), (lowest * (1 - 1e-7), False)):
         tight = replace(problem, constraints=[Constraint("latency", max=value)])
         assert (anchor(tight, np.random.default_rng(0)) is not None) == feasible
 
