@@ -48,10 +48,15 @@ def addresses(programs: Sequence[Program]) -> list[dict[str, list[tuple[int, int
     for _, i, call in sorted(calls, key=lambda found: found[0]):
         tables = call.weights.sections.values() if call.weights else ()
         found[i][call.name] = own = []
-        for size in (_WORD * len(list(_words(call.fields))) + (WEIGHTS_BYTES if tables else 0), *reversed(tables)):
+        for size in (struct_bytes(call), *reversed(tables)):
             own.append((address, size))
             address += -(-size // _WORD) * _WORD
     return found
+
+
+def struct_bytes(call: Call) -> int:
+    """Bytes of a call's struct, whose members are words."""
+    return _WORD * len(list(_words(call.fields))) + (WEIGHTS_BYTES if call.weights else 0)
 
 
 def _words(fields: dict[str, Any]) -> Iterator[str]:
