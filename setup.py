@@ -40,6 +40,7 @@ setup(
         "scikit-learn>=1.4",
         "scipy>=1.11",
         "tabulate>=0.9",
+        "threadpoolctl>=3.1",
         "torch==2.13.0",  # exact: an open range lets pip take a build with gigabytes of CUDA
         "tqdm>=4.66",
         "xgboost-cpu>=3.0",

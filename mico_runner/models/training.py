@@ -13,6 +13,8 @@ from torch import nn
 
 from mico_runner.data.tasks import Split
 
+TOLERANCE = 0.3  # points of accuracy
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -37,6 +39,18 @@ def logits(model: nn.Module, inputs: np.ndarray, batch: int = 1000) -> np.ndarra
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     """Percentage of rows whose largest score (the first one, in a tie) stands at the label."""
     return float(np.mean(scores.argmax(axis=1) == labels) * 100)
+
+
+def accuracy_tolerance(images: int, counts: int = 1) -> float:
+    """Points by which an accuracy on so many images may fall before it counts as worse: 0.3, and never less than one image.
+
+    Args:
+        counts: accuracies that the figure is made of: 2 for the difference of two.
+    """
+    hundredths = -(
+        -10_000 * counts // images
+    )  # rounded up, so that one image more or less is no regression by its last digit
+    return max(TOLERANCE, hundredths / 100)
 
 
 def train(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,24 @@ def describe() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "git": _git_revision(),
     }
+
+
+def numerics() -> dict[str, Any]:
+    """What the last digits of a result depend on, of the libraries that this process has loaded: BLAS kernels and threads.
+
+    Keys: "pools", for each library of threads its name, the kernel it has chosen for this processor, its threads; "torch", its
+    instruction set and threads.
+    """
+    found: dict[str, Any] = {}
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_info
+
+        keys = {"internal_api": "library", "architecture": "kernel", "version": "version", "num_threads": "threads"}
+        pools = [{to: info.get(key) for key, to in keys.items() if info.get(key)} for info in threadpool_info()]
+        found["pools"] = sorted((dict(p) for p in {tuple(p.items()) for p in pools}), key=str)
+    if torch := sys.modules.get("torch"):
+        found["torch"] = {"kernel": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
+    return found
 
 
 def _version(package: str) -> str | None:

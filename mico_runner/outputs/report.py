@@ -160,13 +160,15 @@ class Report:
             tiles.append({"title": "Latency", "value": f"{100 * ratio:.1f} %", "note": note})
         flash, int8 = self.value("codegen.flash_bytes"), self.value("evaluate.int8.flash_bytes")
         if flash is not None:
-            note = "weights and tables" + (f"; 8-bit {bytes_text(int8)}" if int8 else "")
-            program = self.value("simulate.program_bytes")
-            note += f"; with all code {bytes_text(program)}" if program else ""
-            tiles.append({"title": "Flash", "value": bytes_text(flash), "note": note})
-        if self.value("codegen.arena_bytes") is not None:
-            arena = bytes_text(self.value("codegen.arena_bytes"))
-            tiles.append({"title": "RAM", "value": arena, "note": "one arena, planned at compile time"})
+            tables, linked = self.value("codegen.tables_bytes"), self.value("simulate.flash_bytes")
+            note = "tables and code of the linked program" if linked else "tables and code, estimated"
+            note = "weights and tables; no board to count code for" if flash == tables else note
+            note += f"; 8-bit {bytes_text(int8)}" if int8 else ""
+            tiles.append({"title": "Flash", "value": bytes_text(linked or flash), "note": note})
+        if self.value("codegen.ram_bytes") is not None:
+            ram, stack = self.value("simulate.ram_bytes"), self.value("codegen.stack_bytes")
+            note = "arena, input, output" + (" and stack" if ram or stack else "; no board to count stack for")
+            tiles.append({"title": "RAM", "value": bytes_text(ram or self.value("codegen.ram_bytes")), "note": note})
         errors = self._errors("mape")
         if errors:
             worst = max(errors, key=errors.get)

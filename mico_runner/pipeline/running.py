@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mico_runner.errors import MicoError, StepError, StepSkipped
-from mico_runner.outputs import store
+from mico_runner.outputs import environment, store
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.assembly import Finished, assemble
 from mico_runner.pipeline.cache import Entry, sweep
@@ -100,7 +100,7 @@ def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
     done.metrics |= {name: Metric(**fields) for name, fields in record["metrics"].items()}
     done.log += record["log"] if compute else [_line(step, "taken from the cache")]
     about = {"fingerprint": entry.folder.name, "upstream": plan.upstream(step, done.skipped)}
-    about |= {key: record[key] for key in ("wall_seconds", "cpu_seconds")}
+    about |= {key: record[key] for key in ("wall_seconds", "cpu_seconds", "numerics")}
     done.steps[step] = _about(plan, step, done.statuses[step]) | about
     _say(plan, f"{step}: " + (f"done in {record['wall_seconds']:.1f} s" if compute else "cached"))
 
@@ -140,7 +140,7 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
         "wall_seconds": round(time.perf_counter() - wall, 3),
         "cpu_seconds": round(_cpu_seconds() - cpu, 3),
     }
-    entry.finish({"step": step, "metrics": metrics, "log": ctx.lines, **seconds})
+    entry.finish({"step": step, "metrics": metrics, "log": ctx.lines, "numerics": environment.numerics(), **seconds})
 
 
 def _skip(plan: Plan, step: str, done: Finished, hint: str) -> None:

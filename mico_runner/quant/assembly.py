@@ -50,6 +50,11 @@ def fuse_relu(graph: Graph) -> list[Step]:
     return list(steps.values())
 
 
+def lone_relus(graph: Graph) -> list[Node]:
+    """The ReLUs that no node before them can take in: they become `requant` nodes."""
+    return [step.node for step in fuse_relu(graph) if step.node.op == "relu"]
+
+
 def _alone(graph: Graph, tensor: str) -> bool:
     """Whether one node reads the tensor and it is not the network's output."""
     return len(graph.consumers(tensor)) == 1 and tensor != graph.output

@@ -105,7 +105,8 @@ class Problem:
         objectives: the most important first.
         costs: additive metrics: latency, flash_bytes, bops, ...
         others: metrics that are not sums over layers, population (P, layers) -> (P,): ram_bytes. Cheaper than an evaluation, but
-            perhaps some milliseconds each: asked for only where needed, and remembered.
+            perhaps some milliseconds each: asked for only where needed, and remembered. Where `costs` has the same metric, it is a
+            lower bound there: it guides the search, and this decides.
         journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
 
     Raises:

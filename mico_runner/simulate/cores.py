@@ -48,3 +48,7 @@ RTL = {  # `core` of a device -> its Verilog
 }
 QEMU = {**dict.fromkeys(RTL, "rv32"), "cortex-m3": "cortex-m3"}  # -> machine of simulate/qemu.py
 CORES = {"rtl": RTL, "qemu": QEMU}
+BOARDS = {  # target -> core -> folder of codegen/boards that its programs are linked for
+    "rtl": dict.fromkeys(RTL, "rtl"),
+    "qemu": {**dict.fromkeys(RTL, "rv32"), "cortex-m3": "cortex-m"},
+}

@@ -19,7 +19,7 @@ import numpy as np
 
 from mico_runner.data.catalog import cache_folder
 from mico_runner.errors import StepSkipped, UnknownName
-from mico_runner.simulate import cores, program, protocol
+from mico_runner.simulate import cores, program, protocol, stack
 from mico_runner.simulate.protocol import NetworkRun
 
 CORES = cores.RTL
@@ -91,9 +91,14 @@ def build(folder: Path | str, into: Path | str | None = None, cflags: str | None
     _needs(GCC)
     _needs("make")
     image = f"rtl/{program.describe(folder)['name']}.bin"
-    settings = [] if cflags is None else [f"RV32_CFLAGS={cflags}"]
+    settings = [f"BARE_CFLAGS={stack.CFLAG}", *([] if cflags is None else [f"RV32_CFLAGS={cflags}"])]
     key = compiler_version()
     return program.make(folder, into, image, compiler="the RISC-V compiler", key=key, settings=settings)
+
+
+def stack_bound(image: Path) -> stack.Bound:
+    """The most stack that any path through a program of `build` can use. Raises as `stack.bound`."""
+    return stack.bound(image.with_suffix(".elf"), GCC.removesuffix("gcc") + "nm")
 
 
 def run(

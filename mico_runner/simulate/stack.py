@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mico_runner.errors import StepError
 
 CFLAG = "-fcallgraph-info=su"
+BOUNDED = ("static", "dynamic,bounded")  # frames whose bytes, as gcc states them, are the most that they take
 _POINTER = "__indirect_call"
 _NODE = re.compile(r'^node: { title: "([^"]+)" label: "[^"]*\\n(\d+) bytes \(([a-z,]+)\)')
 _EDGE = re.compile(r'^edge: { sourcename: "([^"]+)" targetname: "([^"]+)"')
@@ -72,7 +73,7 @@ def _read(elf: Path, nm: str) -> tuple[dict[str, int], Calls]:
         own = {node[1]: int(node[2]) for node in nodes}
         frames |= own
         for node in nodes:
-            if node[3] != "static":
+            if node[3] not in BOUNDED:
                 raise StepError(f"the stack has no known bound: the frame of {node[1]} is {node[3]}")
         for edge in filter(None, map(_EDGE.match, lines)):
             if edge[2] == _POINTER:

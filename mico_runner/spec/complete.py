@@ -14,6 +14,7 @@ from mico_runner.models import MODELS
 from mico_runner.proxy import STRATEGIES
 from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
+from mico_runner.simulate.cores import CORES
 from mico_runner.spec.consistency import check_consistency
 from mico_runner.spec.files import escapes, is_file
 from mico_runner.spec.schema import CURVES, sections
@@ -66,6 +67,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, An
     _uniform_bits(draft, device)
     _memory_limits(draft, device)
     order_steps(draft)
+    _memory_gates(draft)
     check_consistency(draft, device)
     if draft.problems:
         raise SchemaErrors(draft.problems)
@@ -212,6 +214,18 @@ def _uniform_bits(draft: Draft, device: Hardware | None) -> None:
         section["uniform_bits"] = [
             [weight, act] for weight, act in UNIFORM if weight in device.weight_bits and act in device.activation_bits
         ]
+
+
+def _memory_gates(draft: Draft) -> None:
+    """A limit on memory is one on the program that is built, too: linked for a board, else as it is estimated."""
+    data = draft.data
+    if data["search"] is None or "codegen" not in data["steps"]:
+        return
+    targets = data["simulate"]["target"] if "simulate" in data["steps"] else []
+    step = "simulate" if set(CORES).intersection([targets] if isinstance(targets, str) else targets) else "codegen"
+    for cost in ("flash", "ram"):
+        if f"{cost}_bytes" in data["search"]["constraints"]:
+            data["gates"].setdefault(f"{step}.{cost}_over_limit", {"max": 0})
 
 
 def _memory_limits(draft: Draft, device: Hardware | None) -> None:

@@ -19,21 +19,26 @@ def target_core(spec: dict[str, Any], runtime: str) -> str | None:
 class Codegen(Step):
     """Generate C for the chosen bit-widths."""
 
-    VERSION = 9
+    VERSION = 10
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        from mico_runner.steps.inputs import deployment_inputs
+
         own = {"codegen": spec["codegen"], "quantization": spec["quantization"], "name": spec["name"]}
-        return own | {"core": target_core(spec, spec["codegen"]["runtime"])}
+        return own | {"core": target_core(spec, spec["codegen"]["runtime"]), "program": deployment_inputs(spec)}
 
     def run(self, ctx: StepContext) -> None:
         import json
+        from dataclasses import asdict
 
         import pandas as pd
 
         from mico_runner import codegen
+        from mico_runner.codegen.deployment import Deployment
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
-        from mico_runner.steps.network import load_task, quantiser, trained_graph
+        from mico_runner.steps.inputs import deployment_inputs, device_targets
+        from mico_runner.steps.network import load_task, quantiser, report_limits, trained_graph
 
         task = load_task(ctx.spec)
         choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
@@ -47,5 +52,17 @@ class Codegen(Step):
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])
         sections.to_csv(ctx.dir / "sections.csv", index=False)
-        ctx.metric("codegen.arena_bytes", result.arena_bytes, "bytes", "lower")
-        ctx.metric("codegen.flash_bytes", result.flash_bytes, "bytes", "lower")
+        deployment = Deployment(**deployment_inputs(ctx.spec))
+        needs = deployment.needs(deployed)
+        for name, size in asdict(needs).items():
+            if name != "stack" or deployment.board:  # without a board it is not known
+                ctx.metric(f"codegen.{name}_bytes", size, "bytes", "lower")
+        ctx.metric("codegen.ram_bytes", needs.ram, "bytes", "lower")
+        if not device_targets(ctx.spec):
+            what = (
+                "flash and stack are estimates"
+                if deployment.board
+                else "flash counts the constant tables alone, RAM no stack"
+            )
+            ctx.log(f"no program is linked, as simulate.target names neither qemu nor rtl: {what}")
+            report_limits(ctx, "codegen", {"flash_bytes": needs.flash, "ram_bytes": needs.ram}, choice["limits"])

@@ -12,30 +12,35 @@ from mico_runner.steps.base import Step, StepContext
 class Evaluate(Step):
     """Count the network and quantise it at uniform bit-widths."""
 
-    VERSION = 3
+    VERSION = 4
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner.steps.inputs import network_inputs
+        from mico_runner.steps.inputs import deployment_inputs, network_inputs
 
-        return {**network_inputs(spec), "evaluate": spec["evaluate"]}
+        return {**network_inputs(spec), "evaluate": spec["evaluate"], "program": deployment_inputs(spec)}
 
     def run(self, ctx: StepContext) -> None:
         import pandas as pd
 
         from mico_runner import graph
+        from mico_runner.codegen.deployment import Deployment
         from mico_runner.graph import costs
+        from mico_runner.models.training import accuracy_tolerance
+        from mico_runner.steps.inputs import deployment_inputs
         from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
 
         task = load_task(ctx.spec)
         network = trained_graph(ctx, task)
-        scorer = Scorer(quantiser(ctx, network, task), task.validation)
+        ptq = quantiser(ctx, network, task)
+        scorer = Scorer(ptq, task.validation)
+        deployment = Deployment(**deployment_inputs(ctx.spec))
         latency = Latency(ctx, network) if ctx.has("fit") else None
 
         int8 = uniform(network, 8, 8)
         layers = graph.layer_table(network, int8)
         if latency:
             layers = layers.merge(latency.by_layer(int8), how="left", left_on="name", right_on="layer")
-            latency.report_coverage(ctx, int8)
+            latency.report_coverage(ctx, deployment.lower(ptq.quantize(int8)), int8)
         layers.to_csv(ctx.dir / "layers.csv", index=False)
 
         rows = []
@@ -46,13 +51,14 @@ class Evaluate(Step):
             row["validation_accuracy"] = scorer(assignment)["accuracy"]
             if latency:
                 row["latency"] = latency(assignment)
-            row["flash_bytes"] = costs.model_bytes(network, assignment)
+            row["flash_bytes"] = deployment.needs(ptq.quantize(assignment)).flash
             row["bops"] = costs.bops(network, assignment)
             rows.append(row)
         pd.DataFrame(rows).to_csv(ctx.dir / "uniform.csv", index=False)
 
         ctx.metric("evaluate.macs", int(layers["macs"].sum()), "count")
-        ctx.metric("evaluate.int8.validation_accuracy", scorer(int8)["accuracy"], "%", "higher", tolerance=0.3)
-        ctx.metric("evaluate.int8.flash_bytes", costs.model_bytes(network, int8), "bytes", "lower")
+        tolerance = accuracy_tolerance(len(task.validation))
+        ctx.metric("evaluate.int8.validation_accuracy", scorer(int8)["accuracy"], "%", "higher", tolerance)
+        ctx.metric("evaluate.int8.flash_bytes", deployment.needs(ptq.quantize(int8)).flash, "bytes", "lower")
         if latency:
             ctx.metric("evaluate.int8.latency", latency(int8), latency.unit, "lower", tolerance="1%")

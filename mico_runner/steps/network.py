@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,21 @@ import torch
 
 from mico_runner import data, graph, hardware, proxy, quant
 from mico_runner.data.tasks import Split, Task
+from mico_runner.errors import StepError
 from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import STORED_BITS, kernel_table
 from mico_runner.models import MODELS
 from mico_runner.models.training import accuracy
-from mico_runner.quant.assembly import read_whole
+from mico_runner.quant.assembly import lone_relus, read_whole
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
 from mico_runner.simulate import accelerators
 from mico_runner.steps.base import StepContext
+
+if TYPE_CHECKING:
+    from mico_runner.codegen.program import Program
+
+TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own, or to the network's output
 
 
 def load_task(spec: dict[str, Any]) -> Task:
@@ -110,11 +116,21 @@ def report_area(ctx: StepContext, device: Hardware, step: str) -> None:
         ctx.metric(f"{step}.area.{part.name}", part.um2, "um2", "lower")
 
 
+def report_limits(ctx: StepContext, step: str, sizes: dict[str, float], limits: dict[str, float]) -> None:
+    """Metrics `<step>.<flash|ram>_over_limit`: bytes beyond each limit of the search, 0 where it is kept. A default gate reads them."""
+    for name, limit in limits.items():
+        over = max(sizes[name] - limit, 0)
+        ctx.metric(f"{step}.{name.removesuffix('_bytes')}_over_limit", over, "bytes", "lower")
+        if over:
+            ctx.log(f"{name} is {sizes[name]:,.0f}, {over:,.0f} more than the limit of {limit:,.0f}")
+
+
 class Latency:
     """Predicted latency of the network: a sum over its kernels, looked up per layer and pair of bits.
 
-    Kernels without weights (pooling, add) count where the profile has their kind; a weighted layer that it lacks is an error. A layer
-    with few activation bits whose input is stored at 8 has the `requant` of that input counted with it, if the profile has any.
+    Kernels without weights (pooling, add, a ReLU that stands alone) count where the profile has their kind; a weighted layer that it
+    lacks is an error. A layer with few activation bits whose input is stored at 8 has the `requant` of that input counted with it, if
+    the profile has any. `coverage` says what the program calls besides.
 
     Args:
         risk: predict the latency that each kernel stays below with this probability, instead of the expected one. The sum of such
@@ -123,7 +139,6 @@ class Latency:
     Attributes:
         layers: names of the weighted layers.
         fixed: latency of the kernels without weights, which no choice of bits changes.
-        whole: whether the profile has every kind of kernel in the network.
         unit: "cycles", "instructions" or "ns", per `batch` samples.
     """
 
@@ -134,15 +149,14 @@ class Latency:
         self.batch = hardware.load(ctx.spec["hardware"]).batch
         self.layers = [node.name for node in network.weighted]
         self._rows = {row["layer"]: row for row in graph.kernel_rows(network, self.batch)}
+        for node in lone_relus(network):
+            self._rows[node.name] = graph.elementwise_row(network, node.inputs[0], "requant", self.batch)
         others = [name for name in self._rows if name not in self.layers]
         self._counted = [name for name in others if self._rows[name]["kind"] in self._model.kinds]
-        self._missing = [name for name in others if name not in self._counted]
-        self._kernels = len(self._rows)
         self._copied = read_whole(network)  # {layer: tensor}
         for tensor in self._copied.values():
             self._rows[_copy(tensor)] = graph.elementwise_row(network, tensor, "requant", self.batch)
         self._requantised = "requant" in self._model.kinds
-        self.whole = not self._missing and (self._requantised or not self._copied)
         self._known: dict[tuple[str, float, int], float] = {}
         self._predict([(name, 0, STORED_BITS) for name in self._counted])
         self.fixed = sum(self._known.values())
@@ -168,14 +182,37 @@ class Latency:
         """Latency of the network, in `unit`."""
         return float(self.by_layer(assignment)["latency"].sum())
 
-    def report_coverage(self, ctx: StepContext, assignment: Assignment) -> None:
-        """Metrics and log lines: which kernels the sum contains, and which layers lie outside the range of the profile."""
-        predicted, total = len(self.layers) + len(self._counted), self._kernels
-        ctx.metric("evaluate.latency_coverage", 100 * predicted / total, "%", "higher")
-        text = f"{predicted}/{total} kernels predicted, batch {self.batch}"
-        if self._missing:
-            kinds = sorted({self._rows[name]["kind"] for name in self._missing})
-            text += f"; not counted, the profile has no {' and no '.join(kinds)}: {', '.join(self._missing)}"
+    def coverage(self, program: Program, assignment: Assignment) -> pd.DataFrame:
+        """Columns call, node, kernel, latency, reason: every call that the program makes under the assignment, in order.
+
+        `latency` is NaN where the sum has no row for the call; `reason` then says why. The latencies add up to that of the network.
+
+        Raises:
+            StepError: the sum counts a kernel that the program does not call.
+        """
+        known = self.by_layer(assignment).set_index("layer")["latency"].to_dict()
+        rows = []
+        for call in program.calls:
+            moves = call.kernel == TRANSPOSE
+            latency = float("nan") if moves else known.pop(call.node, float("nan"))
+            reason = f"the profile has no {call.kernel}" if latency != latency else ""
+            rows.append(
+                {"call": call.name, "node": call.node, "kernel": call.kernel, "latency": latency, "reason": reason}
+            )
+        if known:
+            raise StepError(f"latencies of kernels that the program does not call: {', '.join(known)}")
+        return pd.DataFrame(rows)
+
+    def report_coverage(self, ctx: StepContext, program: Program, assignment: Assignment) -> None:
+        """Metrics, calls.csv and log lines: which calls the sum contains, and which layers lie outside the range of the profile."""
+        calls = self.coverage(program, assignment)
+        calls.to_csv(ctx.dir / "calls.csv", index=False)
+        left_out = calls[calls["latency"].isna()]
+        predicted = len(calls) - len(left_out)
+        ctx.metric("evaluate.latency_coverage", 100 * predicted / len(calls), "%", "higher")
+        text = f"{predicted}/{len(calls)} kernel calls predicted, batch {self.batch}"
+        for kernel, some in left_out.groupby("kernel", sort=False):
+            text += f"; not counted, the profile has no {kernel}: {', '.join(some['call'])}"
         if self._copied and not self._requantised:
             text += "; nor is bringing the input to fewer bits, the profile has no requant"
         ctx.log(text)

@@ -11,9 +11,10 @@ from mico_runner import hardware, quant
 from mico_runner.errors import StepError
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph
-from mico_runner.simulate import cores, program, qemu
+from mico_runner.simulate import code_size, cores, program, qemu
 from mico_runner.steps.base import StepContext
-from mico_runner.steps.rtl import program_for
+from mico_runner.steps.inputs import device_targets
+from mico_runner.steps.rtl import program_for, report_memory
 
 if TYPE_CHECKING:
     from mico_runner.data.tasks import Split
@@ -56,6 +57,8 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
     if result.stack_bytes > worst.bytes:
         raise StepError(f"{result.stack_bytes} bytes of stack were used, more than the call graph's {worst.bytes}")
     ctx.metric("simulate.stack_bound_bytes", worst.bytes, "bytes", "lower", tolerance=TOLERANCE)
+    if device_targets(ctx.spec)[0] == "qemu":  # else RTL's program is the one that the device gets
+        report_memory(ctx, code_size.flash_bytes(elf, qemu.MACHINES[machine].folder), worst.bytes)
     ctx.log(
         f"QEMU {machine}: {len(expected)} images, all outputs equal to the integer reference; {total:.0f} instructions an image "
         f"(no cycles), {result.stack_bytes} bytes of stack, at most {worst.bytes} on any path ({' > '.join(worst.path)})"

@@ -10,12 +10,17 @@ from mico_runner.steps.base import Step, StepContext
 if TYPE_CHECKING:
     import numpy as np
 
+    from mico_runner.codegen.deployment import Deployment, Needs
     from mico_runner.graph.ir import Graph
     from mico_runner.hardware import Hardware
+    from mico_runner.quant import PTQ
     from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
     from mico_runner.steps.network import Latency
 
 
+MEMORIES = ("flash_bytes", "ram_bytes")
+_FLASH_OF_BOARD = "tables, structs and code as linked for {}, estimated; a program that is built shows what it takes"
+_FLASH_OF_TABLES = "constant tables alone; code is not counted, as no board is named that the program is linked for"
 AT_RISK = "latency_at_risk"  # the latency that is kept with the probability `risk` of the constraint
 
 
@@ -23,20 +28,23 @@ AT_RISK = "latency_at_risk"  # the latency that is kept with the probability `ri
 class Search(Step):
     """Search per-layer bit-widths under the spec's constraints."""
 
-    VERSION = 9
+    VERSION = 10
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner.steps.inputs import network_inputs
+        from mico_runner.steps.inputs import deployment_inputs, network_inputs
 
-        kernels = _kernels(spec)
-        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"], "kernels": kernels}
+        program = deployment_inputs(spec)
+        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"], "program": program}
 
     def run(self, ctx: StepContext) -> None:
         import json
 
         import pandas as pd
 
-        from mico_runner import codegen, hardware, search
+        from mico_runner import hardware, search
+        from mico_runner.codegen.deployment import Deployment
+        from mico_runner.models.training import accuracy_tolerance
+        from mico_runner.steps.inputs import deployment_inputs
         from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
 
         section = ctx.spec["search"]
@@ -50,13 +58,17 @@ class Search(Step):
         space = search.Space.grid([node.name for node in network.weighted], **section["space"])
         int8 = uniform(network, 8, 8)
         device = hardware.load(ctx.spec["hardware"])
-        costs = _costs(network, device, space, latency, at_risk)
+        deployment = Deployment(**deployment_inputs(ctx.spec))
+        int8_needs = deployment.needs(ptq.quantize(int8))
+        costs = _costs(network, device, space, latency, at_risk, deployment.least_code(ptq.quantize(int8)))
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
         int8_costs = _costs(network, device, only_int8, latency)
         reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
-        runtime, scratch = _kernels(ctx.spec)
-        kernels = codegen.families(runtime, device.core, scratch)
-        others = {"ram_bytes": lambda population: _arena_bytes(ptq, space, population, kernels)}
+        reference |= {"flash_bytes": int8_needs.flash, "ram_bytes": int8_needs.ram}
+        memory = _Memory(ptq, space, deployment)
+        others = {"ram_bytes": memory.ram}
+        if deployment.board:  # code is no sum over layers: the tables alone are a lower bound
+            others["flash_bytes"] = memory.flash
         if "energy" in costs and latency:
             others["edp"] = lambda population: problem.cost("energy", population) * problem.cost("latency", population)
             reference["edp"] = reference["energy"] * reference["latency"]
@@ -86,7 +98,9 @@ class Search(Step):
             pd.DataFrame(rows).to_csv(ctx.dir / "non_monotone.csv", index=False)
             ctx.metric("search.non_monotone_pairs", len(rows), "count")
         chosen = space.decode(result.configs[result.chosen])
-        choice = {"assignment": {layer: list(bits) for layer, bits in chosen.items()}, "accuracy": accuracy}
+        limits = {c.metric: c.max for c in problem.constraints if c.metric in MEMORIES}
+        bits = {layer: list(pair) for layer, pair in chosen.items()}
+        choice = {"assignment": bits, "accuracy": accuracy, "limits": limits}
         (ctx.dir / "choice.json").write_text(json.dumps(choice, indent=1), encoding="utf-8")
         ctx.log(
             "chosen, weight x activation bits: "
@@ -94,13 +108,16 @@ class Search(Step):
         )
 
         best = table.loc[result.chosen]
-        ctx.metric("search.validation_accuracy", best["validation_accuracy"], "%", "higher", tolerance=0.3)
+        tolerance = accuracy_tolerance(len(task.validation))
+        ctx.metric("search.validation_accuracy", best["validation_accuracy"], "%", "higher", tolerance)
         ctx.metric("search.evaluations", len(table), "count")
         ctx.metric("search.front_points", len(result.front), "count")
         ctx.metric("search.flash_bytes", int(best["flash_bytes"]), "bytes", "lower", tolerance="2%")
         ctx.metric(
             "search.flash_ratio", best["flash_bytes"] / reference["flash_bytes"], "ratio", "lower", tolerance=0.02
         )
+        ctx.metric("search.ram_bytes", int(best["ram_bytes"]), "bytes", "lower", tolerance="2%")
+        ctx.log(f"flash: {_FLASH_OF_BOARD.format(deployment.board) if deployment.board else _FLASH_OF_TABLES}")
         if latency:
             ctx.metric("search.latency", best["latency"], latency.unit, "lower", tolerance="2%")
             ctx.metric("search.latency_ratio", best["latency_ratio"], "ratio", "lower", tolerance=0.02)
@@ -158,16 +175,15 @@ class Search(Step):
         pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
 
 
-def _kernels(spec: dict[str, Any]) -> tuple[str, str]:
-    """Runtime and scratch of the program, which decide the RAM that a network needs."""
-    section = spec["codegen"] or {}
-    return section.get("runtime", "host"), section.get("scratch", "two_rows")
-
-
 def _costs(
-    network: Graph, device: Hardware, space: Space, latency: Latency | None, at_risk: Latency | None = None
+    network: Graph,
+    device: Hardware,
+    space: Space,
+    latency: Latency | None,
+    at_risk: Latency | None = None,
+    code: int = 0,
 ) -> dict[str, Cost]:
-    """Tables over layers and choices of every cost that adds up over the layers."""
+    """Tables over layers and choices of every cost that adds up over the layers; `code`: flash of what is in every program."""
     import numpy as np
 
     from mico_runner.graph import costs
@@ -179,7 +195,7 @@ def _costs(
     flash = np.array([[costs.node_bytes(node, bits.weight) for bits in space.choices] for node in nodes], dtype=float)
     macs = np.array([costs.macs(network, node) for node in nodes], dtype=float)
     bops = macs[:, None] * np.array([bits.weight * bits.activation for bits in space.choices])
-    tables = {"flash_bytes": Cost(flash, unit="bytes"), "bops": Cost(bops, unit="bit operations")}
+    tables = {"flash_bytes": Cost(flash, code, "bytes"), "bops": Cost(bops, unit="bit operations")}
     for name, predictor in (("latency", latency), (AT_RISK, at_risk)):
         if predictor:
             tables[name] = Cost(predictor.table(list(space.choices)), predictor.fixed, predictor.unit)
@@ -211,11 +227,26 @@ def _constraints(section: dict[str, Any], reference: dict[str, float], accuracy:
     return constraints
 
 
-def _arena_bytes(ptq, space: Space, population: np.ndarray, families: dict[str, bool]) -> np.ndarray:
-    """(P,) planned RAM of each configuration, scratch of the kernels that the program would have included."""
-    import numpy as np
+class _Memory:
+    """Flash and RAM of configurations: each is lowered once, as the program that would be generated."""
 
-    from mico_runner.codegen.lowering import lower
+    def __init__(self, ptq: PTQ, space: Space, deployment: Deployment) -> None:
+        self._ptq, self._space, self._deployment = ptq, space, deployment
+        self._known: dict[bytes, Needs] = {}
 
-    programs = (lower(ptq.quantize(space.decode(config)), **families) for config in population)
-    return np.array([program.arena_bytes for program in programs], dtype=float)
+    def flash(self, population: np.ndarray) -> np.ndarray:
+        """(P,) bytes."""
+        return self._each(population, "flash")
+
+    def ram(self, population: np.ndarray) -> np.ndarray:
+        """(P,) bytes."""
+        return self._each(population, "ram")
+
+    def _each(self, population: np.ndarray, what: str) -> np.ndarray:
+        import numpy as np
+
+        for config in population:
+            if config.tobytes() not in self._known:
+                deployed = self._ptq.quantize(self._space.decode(config))
+                self._known[config.tobytes()] = self._deployment.needs(deployed)
+        return np.array([getattr(self._known[config.tobytes()], what) for config in population], dtype=float)

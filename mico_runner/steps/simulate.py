@@ -32,7 +32,7 @@ class Simulate(Step):
         import numpy as np
         import pandas as pd
 
-        from mico_runner.models.training import accuracy
+        from mico_runner.models.training import accuracy, accuracy_tolerance
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.simulate import host
@@ -55,9 +55,9 @@ class Simulate(Step):
             wrong = int(np.any(logits != expected, axis=1).sum())
             score = accuracy(logits, images.labels)
             ctx.metric("simulate.logits_mismatches", wrong, "images", "lower")
-            ctx.metric("simulate.accuracy", score, "%", "higher", tolerance=0.3)
+            ctx.metric("simulate.accuracy", score, "%", "higher", accuracy_tolerance(len(images)))
             drop = ctx.upstream_metric("train.test_accuracy") - score
-            ctx.metric("simulate.accuracy_drop", drop, "points", "lower", tolerance=0.3)
+            ctx.metric("simulate.accuracy_drop", drop, "points", "lower", accuracy_tolerance(len(images), 2))
             pairs = pd.DataFrame({"true": images.labels, "predicted": logits.argmax(axis=1)})
             pairs.value_counts(sort=False).rename("count").reset_index().to_csv(ctx.dir / "confusion.csv", index=False)
             np.savez(ctx.dir / "logits.npz", c=logits.astype(np.int32))

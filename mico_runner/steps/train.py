@@ -45,6 +45,6 @@ class Train(Step):
         validation = training.accuracy(training.logits(model, task.validation.floats()), task.validation.labels)
         test = training.accuracy(training.logits(model, task.test.floats()), task.test.labels)
         ctx.log(f"float accuracy: validation {validation:.2f} %, test {test:.2f} %")
-        ctx.metric("train.validation_accuracy", validation, "%", "higher", tolerance=0.3)
-        ctx.metric("train.test_accuracy", test, "%", "higher", tolerance=0.3)
+        for name, score, part in (("validation", validation, task.validation), ("test", test, task.test)):
+            ctx.metric(f"train.{name}_accuracy", score, "%", "higher", training.accuracy_tolerance(len(part)))
         ctx.metric("train.parameters", sum(p.numel() for p in model.parameters()), "count")

@@ -3,12 +3,15 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from mico_runner import graph, proxy
+from mico_runner.codegen.deployment import Deployment
 from mico_runner.errors import UsageError
 from mico_runner.kernel_table import kernel_table
+from mico_runner.quant import PTQ
 from mico_runner.quant.qgraph import LayerBits
 from mico_runner.steps.network import Latency, uniform
 
@@ -25,6 +28,13 @@ def network():
         torch.nn.Linear(36, 5),
     ]
     return graph.capture(torch.nn.Sequential(*layers), (1, 8, 8), "tiny")
+
+
+def program(network, assignment=None):
+    """What the host's program calls."""
+    images = np.random.default_rng(0).random((8, *network.shapes[network.input]), dtype=np.float32)
+    deployed = PTQ(network, images).quantize(assignment or uniform(network, 8, 8))
+    return Deployment("host", None, "two_rows", None).lower(deployed)
 
 
 def profile(*kinds):
@@ -63,6 +73,7 @@ def context(tmp_path, table, calibrated=True):
     return SimpleNamespace(
         spec={"hardware": "mico-small"},
         upstream=lambda step: tmp_path,
+        dir=tmp_path,
         metric=lambda name, value, *rest: metrics.update({name: value}),
         log=lines.append,
         metrics=metrics,
@@ -78,7 +89,7 @@ def test_kernels_without_weights_count_when_profiled(tmp_path, network):
     table = latency.table([LayerBits(8, 8)])
     assert latency(int8) == pytest.approx(table.sum() + latency.fixed)
     assert len(latency.by_layer(int8)) == 3
-    latency.report_coverage(ctx, int8)
+    latency.report_coverage(ctx, program(network), int8)
     assert ctx.metrics["evaluate.latency_coverage"] == 100
 
 
@@ -88,7 +99,6 @@ def test_fewer_bits_of_the_networks_input_are_a_copy_that_counts_with_its_layer(
     table = profile(*kinds, "requant")
     with_copies = Latency(context(tmp_path / "with", table), network)
     without = Latency(context(tmp_path, table[table["kind"] != "requant"]), network)
-    assert with_copies.whole and not without.whole
     first, last = with_copies.layers
     int8 = uniform(network, 8, 8)
     assert with_copies(int8) == pytest.approx(without(int8))  # stored at 8 bits: no copy
@@ -105,10 +115,60 @@ def test_fewer_bits_of_the_networks_input_are_a_copy_that_counts_with_its_layer(
 def test_kernels_that_were_not_profiled_are_named(tmp_path, network):
     ctx = context(tmp_path, profile("conv2d", "linear"))
     latency = Latency(ctx, network)
-    latency.report_coverage(ctx, uniform(network, 8, 8))
+    latency.report_coverage(ctx, program(network), uniform(network, 8, 8))
     assert latency.fixed == 0
     assert ctx.metrics["evaluate.latency_coverage"] == pytest.approx(200 / 3)
-    assert "2/3 kernels predicted" in ctx.lines[0] and "no max_pool2d" in ctx.lines[0]
+    assert "2/3 kernel calls predicted" in ctx.lines[0] and "no max_pool2d" in ctx.lines[0]
+    calls = pd.read_csv(tmp_path / "calls.csv", keep_default_na=False)
+    assert calls["reason"].tolist() == ["", "the profile has no max_pool2d", ""]
+
+
+class Branches(torch.nn.Module):
+    """All that is no layer: a ReLU behind a concatenation, images to be transposed for a linear layer and at the end."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.Conv2d(2, 5, 1)
+        self.rows = torch.nn.Linear(6, 4)
+
+    def forward(self, x):
+        joined = torch.relu(torch.cat([self.left(x), self.right(x)], dim=1))
+        return self.rows(joined)
+
+
+def test_coverage_counts_every_call_that_the_program_makes(tmp_path):
+    network = graph.capture(Branches(), (2, 6, 6), "branches")
+    ctx = context(tmp_path, profile("conv2d", "linear"))
+    latency = Latency(ctx, network)
+    lowered, int8 = program(network), uniform(network, 8, 8)
+    calls = latency.coverage(lowered, int8)
+    assert calls["call"].tolist() == [call.name for call in lowered.calls]
+    assert {"concat", "requant", "transpose"} <= set(calls["kernel"])
+    assert (calls["latency"].isna() == (calls["reason"] != "")).all()
+    assert calls["latency"].sum() == pytest.approx(latency(int8))
+    latency.report_coverage(ctx, lowered, int8)
+    assert ctx.metrics["evaluate.latency_coverage"] == pytest.approx(100 * 3 / len(lowered.calls))
+    for kernel in ("concat", "requant", "transpose"):
+        assert f"the profile has no {kernel}" in ctx.lines[0]
+
+
+def test_a_relu_that_stands_alone_is_a_copy_that_counts(tmp_path):
+    network = graph.capture(Branches(), (2, 6, 6), "branches")
+    ctx = context(tmp_path, profile("conv2d", "linear", "requant"))
+    latency = Latency(ctx, network)
+    calls = latency.coverage(program(network), uniform(network, 8, 8))
+    assert latency.fixed > 0
+    assert calls.loc[calls["kernel"] == "requant", "latency"].tolist() == [pytest.approx(latency.fixed)]
+
+
+@pytest.mark.parametrize("weight, activation", [(8, 8), (4, 2), (1, 1)])
+def test_the_copies_of_narrow_layers_are_calls(tmp_path, network, weight, activation):
+    ctx = context(tmp_path, profile("conv2d", "linear", "max_pool2d", "requant"))
+    assignment = uniform(network, weight, activation)
+    latency = Latency(ctx, network)
+    calls = latency.coverage(program(network, assignment), assignment)
+    assert not calls["latency"].isna().any()
+    assert calls["latency"].sum() == pytest.approx(latency(assignment))
 
 
 def test_a_weighted_layer_without_predictor_is_an_error(tmp_path, network):
@@ -120,7 +180,7 @@ def test_a_weighted_layer_without_predictor_is_an_error(tmp_path, network):
 def test_layers_outside_the_profile_are_named(tmp_path, network):
     table = profile("conv2d", "linear", "max_pool2d")
     ctx = context(tmp_path, table[(table["kind"] != "linear") | (table["in_channels"] < 30)])
-    Latency(ctx, network).report_coverage(ctx, uniform(network, 8, 8))
+    Latency(ctx, network).report_coverage(ctx, program(network), uniform(network, 8, 8))
     assert ctx.metrics["evaluate.extrapolating_layers"] == 50
     assert "50 % of the layers extrapolate" in ctx.lines[1]
 

@@ -1,0 +1,132 @@
+"""What a linked program takes of a board's flash and of its stack, before anything is compiled.
+
+Flash = constant tables + the structs of the calls + the kernels that are called, with all that these call + the rest: start, main, the
+network's own function. Tables and structs are exact. The size of each kernel is measured (hardware/programs/, by
+`simulate.code_size`) with the compiler that stands there; another compiler makes other code, which the linked program shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import yaml
+
+from mico_runner import paths
+from mico_runner.codegen import emit
+from mico_runner.codegen.placement import places, struct_bytes
+from mico_runner.codegen.program import Program
+from mico_runner.errors import UnknownName
+
+_WORD = 4
+
+
+class Board(NamedTuple):
+    """What compiles programs for a folder of codegen/boards.
+
+    Attributes:
+        gcc: the compiler.
+        flags: as the generated Makefile has them.
+        page: bytes; the constants begin at a multiple of it.
+        placed: whether the stack begins where `placement` says, below the end of memory.
+    """
+
+    gcc: str
+    flags: tuple[str, ...]
+    page: int = 1
+    placed: bool = False
+
+    @property
+    def tool(self) -> str:
+        """Prefix of the compiler's other programs."""
+        return self.gcc.removesuffix("gcc")
+
+
+_RV32 = (*emit.RV32_TARGET.split(), *emit.RV32_CFLAGS.split())
+BOARDS = {
+    "cortex-m": Board("arm-none-eabi-gcc", (*emit.ARM_TARGET.split(), *emit.ARM_CFLAGS.split())),
+    "rv32": Board("riscv64-unknown-elf-gcc", _RV32),
+    "rtl": Board("riscv64-unknown-elf-gcc", (*_RV32, "-DMICO_PLACED"), page=4096, placed=True),
+}
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of flash by what takes them, and bytes of stack, `main` included."""
+
+    tables: int
+    structs: int
+    kernels: int
+    rest: int
+    stack: int
+
+    @property
+    def flash(self) -> int:
+        return self.tables + self.structs + self.kernels + self.rest
+
+
+def estimate(program: Program, board: str) -> Footprint:
+    """The footprint of a program on one of `BOARDS`.
+
+    Raises:
+        UnknownName: a kernel that hardware/programs/<board>.yaml does not have: it is to be measured again.
+    """
+    known = _measured(board)
+    called = {call.function for call in program.calls}
+    for name in sorted(called - set(known.functions)):
+        raise UnknownName(f"kernel in hardware/programs/{board}.yaml", name, known.functions)
+    needed = set().union(*(known.functions[name].sections for name in called))
+    code = sum(known.sections[name] for name in needed)
+    tables = table_bytes(emit.sections(program).values())
+    structs = struct_bytes_of(program)
+    rest = known.rest + known.rest_per_call * len(program.calls)
+    rest += -(code + rest) % BOARDS[board].page
+    stack = known.stack + max(known.functions[name].stack for name in called)
+    if BOARDS[board].placed:
+        stack += places([program])[0].stack
+    return Footprint(tables, structs, code, rest, stack)
+
+
+def least_code(program: Program, board: str) -> int:
+    """Flash beside the tables that a network takes on a board whatever bits its layers have: less than `estimate` says of any."""
+    known = _measured(board)
+    weightless = [call for call in program.calls if not call.weights and call.kernel != "requant"]
+    needed = set().union(*(known.functions[call.function].sections for call in weightless))
+    calls = sum(1 for call in program.calls if call.kernel != "requant")
+    structs = sum(struct_bytes(call) for call in weightless)
+    return known.rest + known.rest_per_call * calls + structs + sum(known.sections[name] for name in needed)
+
+
+class _Function(NamedTuple):
+    stack: int
+    sections: tuple[str, ...]
+
+
+class _Measured(NamedTuple):
+    sections: dict[str, int]
+    functions: dict[str, _Function]
+    rest: int
+    rest_per_call: int
+    stack: int
+
+
+@cache
+def _measured(board: str) -> _Measured:
+    if board not in BOARDS:
+        raise UnknownName("board", board, BOARDS)
+    text = (paths.shipped("hardware") / "programs" / f"{board}.yaml").read_text(encoding="utf-8")
+    found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    functions = {name: _Function(f["stack"], tuple(f["sections"])) for name, f in found["functions"].items()}
+    return _Measured(found["sections"], functions, **found["program"])
+
+
+def table_bytes(sizes: Iterable[int]) -> int:
+    """Flash of constant tables, each on a word's boundary."""
+    return sum(-(-size // _WORD) * _WORD for size in sizes)
+
+
+def struct_bytes_of(program: Program) -> int:
+    """Flash of the structs of all calls."""
+    return sum(struct_bytes(call) for call in program.calls)
