@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from mico_runner import console
 from mico_runner.errors import GateError, MicoError, UsageError, did_you_mean
+from mico_runner.signals import Interrupts, as_interrupts
 
 if TYPE_CHECKING:
     from mico_runner.pipeline import Options
@@ -22,9 +23,18 @@ OK, REGRESSION, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 4, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 1 regression, 2 usage, 3 gate, 4 failed step, 130 interrupted)."""
+    console.prepare()
+    try:
+        with as_interrupts() as interrupts:
+            return _main(sys.argv[1:] if argv is None else argv, interrupts)
+    except KeyboardInterrupt:
+        return _interrupted()
+
+
+def _main(argv: Sequence[str], interrupts: Interrupts) -> int:
     # Before numpy is there: threads slow the many small factorisations down, and change the last bits of sums.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(argv)
     parser, verbs = _parser()
     if arguments and arguments[0] not in (*verbs, "-h", "--help", "--version"):
         if _is_a_slip(arguments[0], verbs):
@@ -36,14 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         code = args.command(args)
-        sys.stdout.flush()
+        console.flush()
         return code
-    except KeyboardInterrupt:
-        return _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    except BrokenPipeError:  # who read the messages of a run has left
+        return _interrupted()
     except Exception as error:
+        if interrupts.seen:  # a library that calls us back made another error of it
+            return _interrupted()
         code = error.exit_code if isinstance(error, MicoError) else FAILED
         if args.debug:
             traceback.print_exc()
@@ -62,8 +71,14 @@ def _is_a_slip(word: str, verbs: Sequence[str]) -> bool:
     )
 
 
+def _interrupted() -> int:
+    code = _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
+    console.hang_up()
+    return code
+
+
 def _complain(message: str, code: int) -> int:
-    print(f"mico-run: {message}" if "\n" not in message else message, file=sys.stderr)
+    console.complain(message)
     return code
 
 
@@ -73,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     loaded = spec.load(args.spec, args.set)
     options = _options(args, loaded.data)
     if args.explain:
-        _print_table(
+        console.print_table(
             [vars(row) for row in pipeline.plan(loaded.data, options)], sys.stderr if args.json else sys.stdout
         )
     with _json_alone() if args.json else nullcontext():
@@ -81,21 +96,21 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
         about = {"version": str(result.version), "statuses": result.statuses, "skipped": result.skipped}
-        _print_json({**about, "broken_gates": [vars(gate) for gate in result.broken_gates], "metrics": metrics})
+        console.print_json({**about, "broken_gates": [vars(gate) for gate in result.broken_gates], "metrics": metrics})
     elif not args.quiet:
-        _print_table(
+        console.print_table(
             [
                 {"step": s, "status": f"{status} {result.skipped.get(s, '')}".strip()}
                 for s, status in result.statuses.items()
             ]
         )
         rows = [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
-        print()
-        _print_table(rows)
+        console.out()
+        console.print_table(rows)
         gates = len(loaded.data["gates"])
         if gates and not args.only and not result.broken_gates:
-            print(f"\nall {gates} gates kept" if gates > 1 else "\nthe gate is kept")
-        print(f"\n{result.version}: report.html, metrics.json, steps/")
+            console.out(f"\nall {gates} gates kept" if gates > 1 else "\nthe gate is kept")
+        console.out(f"\n{result.version}: report.html, metrics.json, steps/")
     for gate in result.broken_gates:
         print(f"mico-run: gate broken: {gate}", file=sys.stderr)
     return GateError.exit_code if result.broken_gates else OK
@@ -120,7 +135,8 @@ def _plan(args: argparse.Namespace) -> int:
 
     loaded = spec.load(args.spec, args.set)
     rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded.data))]
-    return _print_json(rows) if args.json else _print_table(rows)
+    console.print_json(rows) if args.json else console.print_table(rows)
+    return OK
 
 
 def _options(args: argparse.Namespace, data: dict[str, Any]) -> Options:
@@ -141,13 +157,13 @@ def _validate(args: argparse.Namespace) -> int:
         except spec.SpecErrors as error:
             found[path] = error.problems
     if args.json:
-        _print_json({path: [problem.to_json() for problem in problems] for path, problems in found.items()})
+        console.print_json({path: [problem.to_json() for problem in problems] for path, problems in found.items()})
     else:
         for path, problems in found.items():
             if problems:
                 print("\n".join(dict.fromkeys(map(str, problems))), file=sys.stderr)
             else:
-                print(f"{path}: ok")
+                console.out(f"{path}: ok")
     return USAGE if any(found.values()) else OK
 
 
@@ -160,7 +176,7 @@ def _diff(args: argparse.Namespace) -> int:
         return _save_baseline(newer, baseline)
     older = outputs.resolve(args.versions[0] if len(args.versions) == 2 else str(baseline), args.outputs)
     diff = outputs.diff(older, newer, args.fail_on)
-    print(diff.to_json() if args.json else diff.to_markdown() if args.markdown else diff.to_table())
+    console.out(diff.to_json() if args.json else diff.to_markdown() if args.markdown else diff.to_table())
     if args.save_baseline:
         _save_baseline(newer, baseline)
     return REGRESSION if diff.regressions else OK
@@ -177,7 +193,7 @@ def _save_baseline(version: Path, folder: Path) -> int:
 def _report(args: argparse.Namespace) -> int:
     from mico_runner import outputs
 
-    print(outputs.write_report(outputs.resolve(args.version, args.outputs)))
+    console.out(outputs.write_report(outputs.resolve(args.version, args.outputs)))
     return OK
 
 
@@ -186,10 +202,11 @@ def _list(args: argparse.Namespace) -> int:
 
     found = {kind: known(kind) for kind in kinds(args.kind)}
     if args.json:
-        return _print_json(found)
+        console.print_json(found)
+        return OK
     for kind, rows in found.items():
-        print(f"{kind}\n" if len(found) == 1 else f"\n{kind}\n")
-        _print_table(rows)
+        console.out(f"{kind}\n" if len(found) == 1 else f"\n{kind}\n")
+        console.print_table(rows)
     return OK
 
 
@@ -206,33 +223,22 @@ def _init(args: argparse.Namespace) -> int:
         raise UsageError(f"{path} exists already; choose another name with -o") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
-    print(f"{path} written; next: mico-run {path}")
+    console.out(f"{path} written; next: mico-run {path}")
     return OK
 
 
 def _schema(args: argparse.Namespace) -> int:
     from mico_runner import spec
 
-    return _print_json(spec.schema())
+    console.print_json(spec.schema())
+    return OK
 
 
 def _gc(args: argparse.Namespace) -> int:
     from mico_runner import outputs
 
     for path in outputs.gc(args.outputs, args.keep, args.dry_run):
-        print(f"{'would delete' if args.dry_run else 'deleted'} {path}")
-    return OK
-
-
-def _print_json(value: Any) -> int:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
-    return OK
-
-
-def _print_table(rows: list[dict[str, Any]], stream: TextIO | None = None) -> int:
-    from tabulate import tabulate
-
-    print(tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True), file=stream)
+        console.out(f"{'would delete' if args.dry_run else 'deleted'} {path}")
     return OK
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mico_runner
+from mico_runner import processes
 
 PACKAGES = (
     "cerberus",
@@ -79,6 +80,7 @@ def _git_revision() -> str | None:
         return None
     try:
         command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        done = processes.run(command, timeout_s=10)
+    except (OSError, subprocess.TimeoutExpired):
         return None
+    return None if done.returncode else done.stdout.strip()

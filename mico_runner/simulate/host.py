@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import platform
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mico_runner import processes
 from mico_runner.errors import StepError, StepSkipped
 from mico_runner.quant.qgraph import QType
 from mico_runner.simulate import program
@@ -86,7 +86,7 @@ def time_layers(
 def compiler_version() -> str:
     """First line of `gcc --version`. Raises StepSkipped when gcc is missing."""
     _needs("gcc")
-    return subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return program.first_line(["gcc", "--version"])
 
 
 def _run(binary: Path, images: np.ndarray, repeats: int | None, timeout_s: float) -> tuple[np.ndarray, list[LayerTime]]:
@@ -154,11 +154,5 @@ def _needs(tool: str) -> None:
 
 def _machine() -> str:
     """The compiler and the CPU that `-march=native` means."""
-    compiler = subprocess.run(
-        ["gcc", "-march=native", "-dM", "-E", "-"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    compiler = processes.run(["gcc", "-march=native", "-dM", "-E", "-"])
     return f"{platform.machine()}\n{compiler.stdout}"

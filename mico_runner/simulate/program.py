@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mico_runner import processes
 from mico_runner.errors import StepError
 
 BUILD_TIMEOUT_S = 1800.0
+VERSION_TIMEOUT_S = 60.0  # of a tool that only says its version
 SANITIZER_LINES = ("SUMMARY: AddressSanitizer", "SUMMARY: UndefinedBehaviorSanitizer", "SUMMARY: LeakSanitizer")
 _SOURCES = ("*.c", "*.h", "boards/*.c", "boards/*/*", "Makefile", "network.json")
 _LAST_LINES = 15  # of a failed tool's output, in the message
@@ -75,10 +77,10 @@ def describe(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> None:
-    """Run a command; raises StepError with its last lines when it fails or takes longer than `timeout_s`."""
+def checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> str:
+    """Run a command; returns its standard output. Raises StepError with its last lines when it fails or takes longer than `timeout_s`."""
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", timeout=timeout_s)
+        done = processes.run(command, cwd, timeout_s)
     except subprocess.TimeoutExpired as error:
         output = (error.stderr or error.stdout or b"").decode(errors="replace")
         raise StepError(f"{what} did not end within {timeout_s:g} s and was stopped{_tail(output)}") from None
@@ -88,6 +90,12 @@ def checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = 
         raise StepError(f"{what} was ended by {signal.Signals(-done.returncode).name}{_tail(done.stderr)}")
     if done.returncode:
         raise StepError(f"{what} failed with exit code {done.returncode}{_tail(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def first_line(command: list[str]) -> str:
+    """What a tool says to `--version`, its first line. Raises StepError when it cannot say it."""
+    return checked(command, " ".join(command), VERSION_TIMEOUT_S).partition("\n")[0]
 
 
 def _tail(output: str) -> str:

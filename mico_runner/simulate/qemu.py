@@ -7,7 +7,6 @@ can be checked on the instruction set and with the compiler of the device.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -164,7 +163,7 @@ def compiler_version(on: str) -> str:
     """First line of the `--version` of the machine's gcc. Raises StepSkipped when it is missing."""
     gcc = machine(on).gcc
     _needs(gcc)
-    return subprocess.run([gcc, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return program.first_line([gcc, "--version"])
 
 
 def _parts(networks: list[dict], images: Sequence[np.ndarray], room: int) -> list[list[slice]]:

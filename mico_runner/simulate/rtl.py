@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +52,7 @@ def core(name: str) -> Path:
     libraries = [package / folder for folder in chosen.search]
     cflags = " ".join(["-O2", *(f"-D{define}" for define in chosen.defines)])
     flags = [*_VERILATOR_FLAGS, "--top-module", chosen.top, "-CFLAGS", cflags]
-    version = subprocess.run([VERILATOR, "--version"], capture_output=True, text=True, check=False).stdout
+    version = program.checked([VERILATOR, "--version"], VERILATOR, program.VERSION_TIMEOUT_S)
     digest = hashlib.sha256("\n".join([version, *flags]).encode())
     for source in [*sources, *(file for folder in libraries for file in sorted(folder.glob("*.sv*")))]:
         digest.update(source.read_bytes())
@@ -135,7 +134,7 @@ def run(
 def compiler_version() -> str:
     """First line of the RISC-V gcc's `--version`. Raises StepSkipped when it is missing."""
     _needs(GCC)
-    return subprocess.run([GCC, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return program.first_line([GCC, "--version"])
 
 
 def _package(chosen: cores.Core) -> Path:

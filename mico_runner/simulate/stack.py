@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 from mico_runner.errors import StepError
+from mico_runner.simulate import program
 
 CFLAG = "-fcallgraph-info=su"
 BOUNDED = ("static", "dynamic,bounded")  # frames whose bytes, as gcc states them, are the most that they take
@@ -92,7 +92,7 @@ def _read(elf: Path, nm: str) -> tuple[dict[str, int], Calls]:
 
 def _replaced(unknown: set[str], frames: dict[str, int], elf: Path, nm: str) -> Calls:
     """Of functions without a frame: those of their file that have the same address, where there are any."""
-    listed = subprocess.run([nm, "--defined-only", elf], capture_output=True, text=True, check=True).stdout
+    listed = program.checked([nm, "--defined-only", str(elf)], nm, program.VERSION_TIMEOUT_S)
     symbols = {(address, name) for address, _, name in map(str.split, listed.splitlines())}
     found: Calls = {}
     for missing in unknown:
