@@ -116,6 +116,8 @@ def read(path: Path, label: str | None = None) -> Source:
     """
     label = label or str(path)
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise YamlError(Place(label), "is no regular file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:

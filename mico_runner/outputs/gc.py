@@ -1,4 +1,4 @@
-"""Deletes old versions, and the cached results that no remaining version uses."""
+"""Deletes old versions, and the cached results that no remaining version uses; runs may go on meanwhile."""
 
 from __future__ import annotations
 
@@ -9,19 +9,54 @@ from mico_runner.errors import UsageError
 from mico_runner.outputs import store
 from mico_runner.outputs.locks import FileLock
 
+Needs = set[tuple[str, str]]  # step and fingerprint of results
+
 
 def gc(root: Path, keep: int = 3, dry_run: bool = False) -> list[Path]:
     """Keep the newest `keep` versions of each spec and what they need of the cache; returns what goes (or would go).
 
-    Baselines stay, and so does what a run in progress computes or reads. Raises UsageError for a negative `keep`.
+    Baselines stay, and so does what a run in progress computes or reads, and what it writes meanwhile. Raises UsageError, before
+    anything is deleted, for a negative `keep`, a damaged manifest of a version to keep, and as `store.check_latest` does.
     """
     if keep < 0:
         raise UsageError(f"gc keeps a number of versions, at least 0; got {keep}")
-    specs = sorted(p for p in root.iterdir() if p.is_dir() and store.versions(p)) if root.is_dir() else []
-    kept = [version for spec in specs for version in store.versions(spec)[-keep:] if keep]
-    gone = [version for spec in specs for version in _old_versions(spec, keep, dry_run)]
-    used = {(s, a["fingerprint"]) for v in kept for s, a in store.manifest(v)["steps"].items() if a["fingerprint"]}
-    return gone + _unused_results(root / ".cache", used, dry_run)
+    kept = _Kept(root)
+    for spec in _specs(root):
+        store.check_latest(spec)
+        kept.without |= set(store.versions(spec)[: -keep or None])
+    kept.needs()
+    gone = [version for spec in _specs(root) for version in _old_versions(spec, keep, dry_run)]
+    kept.without = set(gone)
+    return gone + _unused_results(root / ".cache", kept, dry_run)
+
+
+def _specs(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and store.versions(p)) if root.is_dir() else []
+
+
+class _Kept:
+    """The versions that there are at a moment, `without` some."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.without: set[Path] = set()
+        self._known: dict[Path, Needs] = {}
+
+    def needs(self) -> Needs:
+        """What the versions need that there are now. Raises UsageError for a damaged manifest."""
+        now = [v for spec in _specs(self.root) for v in store.versions(spec) if v not in self.without]
+        return set().union(*map(self._needs_of, now))
+
+    def _needs_of(self, version: Path) -> Needs:
+        if version not in self._known:
+            try:
+                steps = store.manifest(version)["steps"]
+            except UsageError:
+                if version.exists():
+                    raise
+                steps = {}  # another gc has deleted it
+            self._known[version] = {(step, str(about.get("fingerprint"))) for step, about in steps.items()}
+        return self._known[version]
 
 
 def _old_versions(spec: Path, keep: int, dry_run: bool) -> list[Path]:
@@ -35,18 +70,38 @@ def _old_versions(spec: Path, keep: int, dry_run: bool) -> list[Path]:
     return old
 
 
-def _unused_results(cache: Path, used: set[tuple[str, str]], dry_run: bool) -> list[Path]:
-    """Entries, and the work and temporary folders beside them, that are neither in `used` nor locked."""
-    gone = []
+def _unused_results(cache: Path, kept: _Kept, dry_run: bool) -> list[Path]:
+    """Entries, and the work and temporary folders beside them, that no version needs and nobody has locked.
+
+    A run gives its lock back only after its version is written: what versions need is asked anew with the lock at hand.
+    """
+    gone, needed = [], kept.needs()
     for folder in sorted(p for p in cache.glob("*/*") if p.is_dir()):
         fingerprint = folder.name.split(".")[0]
-        if (folder.parent.name, fingerprint) in used and not folder.suffix:
+        result = (folder.parent.name, fingerprint)
+        if result in needed and not folder.suffix:
             continue
         lock = FileLock(folder.with_name(f"{fingerprint}.lock"))
-        if lock.acquire(wait=False):
-            gone.append(folder)
-            if not dry_run:
-                shutil.rmtree(folder)
-            unneeded = not dry_run and not any(folder.parent.glob(f"{fingerprint}*/"))
-            lock.delete() if unneeded else lock.release()
+        if not lock.acquire(wait=False):
+            continue
+        try:
+            if folder.is_dir() and (
+                folder.suffix or result not in kept.needs()
+            ):  # it may have gone or be needed meanwhile
+                gone.append(folder)
+                if not dry_run:
+                    _remove(folder)
+            if not dry_run and not any(folder.parent.glob(f"{fingerprint}*/")):
+                lock.delete()
+        finally:
+            lock.release()
     return gone
+
+
+def _remove(folder: Path) -> None:
+    """A finished entry loses its name first: half of it never passes for the whole."""
+    if not folder.suffix:
+        old = folder.with_name(f"{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        folder = folder.rename(old)
+    shutil.rmtree(folder)

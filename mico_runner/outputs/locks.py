@@ -24,7 +24,7 @@ class FileLock:
         while True:
             if self._handle is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                self._handle = self._open()
             try:
                 fcntl.flock(self._handle, mode)
             except BlockingIOError:
@@ -33,6 +33,12 @@ class FileLock:
             if self._is_at_its_path():
                 return True
             self.release()  # its owner deleted the file while we waited: what we hold protects nothing
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except PermissionError:  # another user's; to hold it, reading is enough
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def release(self) -> None:
         """Give it back; nothing happens when it is not held."""

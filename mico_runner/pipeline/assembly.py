@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from mico_runner import outputs
-from mico_runner.errors import StepError
+from mico_runner.errors import StepError, UsageError
 from mico_runner.outputs import environment, store
 from mico_runner.outputs.files import sha256, write_text
+from mico_runner.outputs.json_files import read_text
 from mico_runner.pipeline.gates import BrokenGate
 from mico_runner.steps.base import Metric
 
@@ -67,7 +68,8 @@ def assemble(
 
 def _report(folder: Path, previous: Path | None) -> None:
     """report.html; the previous version's when it would show the same, which spares importing matplotlib."""
-    if previous and (previous / "report.html").is_file() and _shown(previous) == _shown(folder):
+    shown = _shown(folder)
+    if previous and (previous / "report.html").is_file() and _shown(previous) == shown:
         shutil.copyfile(previous / "report.html", folder / "report.html")
         return
     try:
@@ -82,10 +84,13 @@ def _report_template() -> str:
     return "".join(sha256(file)[:8] for file in files if file.is_file())
 
 
-def _shown(version: Path) -> dict[str, Any]:
-    """What the report depends on: the spec, the manifest, and the artifacts, for which the fingerprints stand."""
-    manifest = store.manifest(version)
+def _shown(version: Path) -> dict[str, Any] | None:
+    """What the report depends on: the spec, the manifest, and the artifacts, for which the fingerprints stand; None: it is damaged."""
+    try:
+        manifest, spec = store.manifest(version), read_text(version / "spec.resolved.yaml")
+    except UsageError:
+        return None
     kept = ("fingerprint", "wall_seconds", "hint")
     steps = {step: [about.get(key) for key in kept] for step, about in manifest["steps"].items()}
     rest = {key: value for key, value in manifest.items() if key not in ("created", "artifacts", "steps")}
-    return {"spec": (version / "spec.resolved.yaml").read_text(encoding="utf-8"), "steps": steps, **rest}
+    return {"spec": spec, "steps": steps, **rest}

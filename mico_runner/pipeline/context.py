@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import sys
 import time
 from collections.abc import Iterable
@@ -63,15 +61,12 @@ class Context:
         volatile: bool = False,
     ) -> None:
         value = value.item() if hasattr(value, "item") else value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise StepError(f"metric {name!r} is {value!r}: not a finite number")
-        if direction not in ("lower", "higher", "info"):
-            raise StepError(f"metric {name!r}: direction {direction!r}; allowed: lower, higher, info")
-        if not _is_tolerance(tolerance):
-            raise StepError(f"metric {name!r}: tolerance {tolerance!r}; give a number >= 0 or a percentage like '1%'")
         if name in self._before or name in self.metrics:
             raise StepError(f"metric {name!r} is written twice")
-        self.metrics[name] = Metric(value, unit, direction, tolerance, volatile)
+        try:
+            self.metrics[name] = Metric(value, unit, direction, tolerance, volatile)
+        except ValueError as error:
+            raise StepError(f"metric {name!r}: {error}") from None
 
     def log(self, message: str, **fields: Any) -> None:
         line = {"time": round(time.time(), 3), "step": self.step, "message": message, **fields}
@@ -88,9 +83,3 @@ class Context:
 
         silent = self._quiet or not sys.stderr.isatty()
         return tqdm(iterable, total=total, desc=f"  {self.step}: {desc}", disable=silent, leave=False, file=sys.stderr)
-
-
-def _is_tolerance(value: float | str) -> bool:
-    if isinstance(value, str):
-        return re.fullmatch(r"\d+(\.\d*)?\s*%", value) is not None
-    return math.isfinite(value) and value >= 0

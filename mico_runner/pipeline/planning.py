@@ -107,19 +107,16 @@ class Plan:
         now, then = self.upstream(step), before["upstream"]
         if sorted(now) != sorted(then):
             return f"reads {', '.join(now) or 'no step'}; before: {', '.join(then) or 'no step'}"
-        return "other upstream results" if self._moved(step) else "its cached result was deleted"
+        same = before["fingerprint"] == self.fingerprint(step)
+        return "its cached result was deleted" if same else "other upstream results"
 
     def _before(self, step: str) -> dict[str, Any] | None:
         """The step's record in the newest version that has it."""
         for version in reversed(store.versions(self.options.outputs / self.data["name"])):
-            record = store.manifest(version)["steps"].get(step)
+            record = store.record(version, step)
             if record:
                 return record
         return None
-
-    def _moved(self, step: str) -> bool:
-        """Whether an upstream step has another fingerprint than in the version `step` was last part of."""
-        return self._before(step)["fingerprint"] != self.fingerprint(step)
 
     def _reads(self, step: str) -> list[str]:
         meta = self.registry.info(step).meta

@@ -56,9 +56,11 @@ def run(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> R
 
     Raises:
         StepError: a step failed; no version is written, finished steps stay in the cache.
-        UnknownName, UsageError: as `Plan` does.
+        UnknownName, UsageError: as `Plan` and `store.check` do, before any step runs.
     """
     plan = Plan(data, options, registry)
+    folder = options.outputs / (f"{data['name']}.{options.only}" if options.only else data["name"])
+    store.check(folder, [plan.entry(step).folder.parent for step in plan.steps])
     sweep(options.outputs)
     done = Finished()
     entries: list[Entry] = []
@@ -69,7 +71,6 @@ def run(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> R
             data = {**data, "gates": {gate: b for gate, b in data["gates"].items() if matches(gate, done.metrics)}}
         data = {**data, "steps": plan.steps}
         broken = broken_gates(data["gates"], done.metrics)
-        folder = options.outputs / (f"{data['name']}.{options.only}" if options.only else data["name"])
         version = store.new_version(folder, lambda new: assemble(new, data, done, broken, store.latest(folder)))
     finally:
         for entry in entries:
@@ -130,6 +131,9 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
         raise StepError(
             f"step {step!r} needs the Python package {package!r}; install it: pip install {package}"
         ) from error
+    except KeyboardInterrupt:
+        entry.discard()
+        raise
     except Exception as error:
         entry.discard()
         trace = entry.work / "traceback.txt"

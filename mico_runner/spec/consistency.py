@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mico_runner.data import catalog
 from mico_runner.errors import did_you_mean
+from mico_runner.outputs import store
 from mico_runner.simulate import accelerators
 from mico_runner.simulate.cores import CORES
 from mico_runner.steps import STEPS
@@ -24,6 +25,8 @@ SPANS = ("in_channels", "out_channels", "in_h")  # [lowest, highest] in profile.
 def check_consistency(draft: Draft, device: Hardware | None) -> None:
     """Add what is wrong to the draft's problems."""
     data = draft.data
+    if taken := store.clash(data["name"], STEPS.names()):
+        draft.fail(("name",), f"found {show(data['name'])}; allowed: another name, because {taken}")
     if data["datasets"]["profile"] == [] and "fit" in data["steps"] and "profile" not in data["steps"]:
         draft.fail(("datasets", "profile"), "missing, needed by proxy; allowed: catalog names or .csv files")
     if device is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from mico_runner.errors import UnknownName, UsageError
+from mico_runner.outputs import store
 from mico_runner.spec.known import templates
 from mico_runner.spec.schema import sections
+from mico_runner.steps import STEPS
 from mico_runner.yaml_schema import describe
 
 _TEXT = """\
@@ -46,4 +48,6 @@ def starter(hardware: str, name: str) -> str:
     rules = sections()["name"]
     if not re.fullmatch(rules["regex"], name) or len(name) > rules["maxlength"]:
         raise UsageError(f"name {name!r}; allowed: {describe(rules)}")
+    if taken := store.clash(name, STEPS.names()):
+        raise UsageError(f"name {name!r}; allowed: another name, because {taken}")
     return _TEXT.format(hardware=hardware, name=name)

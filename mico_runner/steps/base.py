@@ -22,11 +22,17 @@ spec section whose presence implies the step (None: only when listed in `steps`)
 
 from __future__ import annotations
 
+import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Protocol
+
+DIRECTIONS = ("lower", "higher", "info")
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*%")
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,13 @@ class Metric:
     """One number of a run.
 
     Attributes:
-        value: a finite float or int.
+        value: a finite float or int, within the range of a float.
         unit: "%", "cycles", "bytes", "points", "count", ...
         direction: which way is better: "lower", "higher", or "info" (never a regression).
         tolerance: how much worse it may get before `diff` calls it a regression; relative ("1%") or absolute (0.2).
         volatile: a measured time or the like, excepted from the promise of bit-for-bit repeatability and from `diff`'s verdict.
+
+    Raises ValueError for anything else: no comparison holds for NaN, so that it would pass every gate.
     """
 
     value: float
@@ -47,8 +55,28 @@ class Metric:
     tolerance: float | str = 0.0
     volatile: bool = False
 
+    def __post_init__(self) -> None:
+        if not _is_finite(self.value):
+            raise ValueError(f"value {short(self.value)} is not a finite number")
+        if not isinstance(self.unit, str):
+            raise ValueError(f"unit {short(self.unit)}; allowed: text")
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f"direction {short(self.direction)}; allowed: {', '.join(DIRECTIONS)}")
+        share = isinstance(self.tolerance, str) and _PERCENT.fullmatch(self.tolerance)
+        if not _is_finite(float(share[1]) if share else self.tolerance) or (not share and self.tolerance < 0):
+            raise ValueError(f"tolerance {short(self.tolerance)}; allowed: a number from 0, or a percentage like '1%'")
+        if not isinstance(self.volatile, bool):
+            raise ValueError(f"volatile {short(self.volatile)}; allowed: true, false")
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond the range of a float
+        return False
 
 
 class Progress(Protocol):
