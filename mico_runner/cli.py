@@ -193,7 +193,7 @@ def _save_baseline(version: Path, folder: Path) -> int:
 def _report(args: argparse.Namespace) -> int:
     from mico_runner import outputs
 
-    console.out(outputs.write_report(outputs.resolve(args.version, args.outputs)))
+    console.out(outputs.write_report(outputs.resolve(args.version, args.outputs), args.output))
     return OK
 
 
@@ -305,7 +305,9 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print a GitHub table")
     diff.add_argument("--save-baseline", action="store_true", help="keep the (newer) version as outputs/baselines/NAME")
-    add("report", _report, "write report.html of a version again", stored).add_argument("version", metavar="VERSION")
+    report = add("report", _report, "write report.html of a version again", stored)
+    report.add_argument("version", metavar="VERSION")
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: report.html in the version's folder")
     add("list", _list, "list what a spec can name", as_json).add_argument("kind", nargs="?", metavar="KIND")
     init = add("init", _init, "write a first spec")
     init.add_argument("--hardware", required=True, metavar="NAME", help="see mico-run list hardware")

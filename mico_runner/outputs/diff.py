@@ -6,6 +6,7 @@ import fnmatch
 import json
 import math
 import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,14 +14,11 @@ from tabulate import tabulate
 
 from mico_runner.errors import UsageError
 from mico_runner.outputs import store
+from mico_runner.outputs.rules import Rule, parse
 from mico_runner.steps.base import Metric
 
 ROUNDING = 1e-9  # relative; less is how sums were ordered
-
-_RULE = re.compile(
-    r"(?P<name>[\w.*?\[\]-]+)\s*(?P<sign>[<>])\s*(?P<limit>(?P<relative>[+-])?\d+(\.\d*)?(e[+-]?\d+)?)\s*(?P<percent>%?)",
-    re.I,
-)
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,8 @@ class Row:
     """One metric in both versions; None where it is absent.
 
     verdict: "same", "better", "worse" (beyond its tolerance, or a rule broken), "changed" (no direction, or worse within
-    the tolerance), "new", "gone", "volatile".
+    the tolerance), "new", "gone", "volatile" (in both).
+    rule: the verdict with the rule that is broken.
     """
 
     name: str
@@ -43,7 +42,9 @@ class Row:
 
     @property
     def change(self) -> float | None:
-        return None if self.a is None or self.b is None else self.b - self.a
+        """None too where it is beyond the range of a float."""
+        change = None if self.a is None or self.b is None else self.b - self.a
+        return change if change is None or -LARGEST <= change <= LARGEST else None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Diff:
 
     @property
     def regressions(self) -> list[Row]:
-        """What makes `mico-run diff` end with exit code 1: worse metrics, and those that vanished."""
+        """What makes `mico-run diff` end with exit code 1: worse metrics, and those that vanished and say something."""
         return [row for row in self.rows if row.verdict == "worse" or _is_lost(row)]
 
     def to_table(self, style: str = "simple") -> str:
@@ -76,7 +77,11 @@ class Diff:
             ]
             for r in self.rows
         ]
-        return tabulate(body, head, tablefmt=style, disable_numparse=True, colalign=("left", "right", "right", "right"))
+        escape = _markdown if style == "github" else _printable
+        cells = [[escape(cell) for cell in row] for row in body]
+        return tabulate(
+            cells, head, tablefmt=style, disable_numparse=True, colalign=("left", "right", "right", "right")
+        )
 
     def to_markdown(self) -> str:
         """GitHub table with a headline, for a comment on a pull request."""
@@ -86,7 +91,7 @@ class Diff:
 
     def to_json(self) -> str:
         rows = [{**asdict(row), "change": row.change} for row in self.rows]
-        return json.dumps({"regressions": [r.name for r in self.regressions], "rows": rows}, indent=1)
+        return json.dumps({"regressions": [r.name for r in self.regressions], "rows": rows}, indent=1, allow_nan=False)
 
 
 def diff(a: Path, b: Path, fail_on: list[str] | None = None) -> Diff:
@@ -94,47 +99,65 @@ def diff(a: Path, b: Path, fail_on: list[str] | None = None) -> Diff:
 
     Args:
         fail_on: rules "name>limit" or "name<limit"; the name may hold `*`; a limit with a sign is relative to `a`,
-            in the metric's unit or, with `%`, in percent of `a`: 'proxy.*.mape>+2%'. A rule replaces the tolerance
-            of the metrics that it matches and holds for volatile ones too.
+            in the metric's unit or, with `%`, in percent of `a`: 'proxy.*.mape>+2%'. A rule holds for volatile metrics too, and one
+            that looks at the side on which its metric gets worse replaces the tolerance.
 
-    Raises UsageError for a folder without metrics, and as `compare` does.
+    Raises UsageError for a folder without metrics, two that have none in common, and as `compare` does.
     """
-    return compare(store.metrics(a), store.metrics(b), fail_on or [])
+    before, after = store.metrics(a), store.metrics(b)
+    result = compare(before, after, fail_on or [])
+    if result.rows and not before.keys() & after.keys() and not result.regressed:
+        raise UsageError(f"{a} and {b} have no metric in common: nothing to compare")
+    return result
 
 
 def compare(before: dict[str, Metric], after: dict[str, Metric], fail_on: list[str]) -> Diff:
     """`diff` of metrics at hand.
 
-    Raises UsageError for a rule that cannot be read, one that matches no metric, and a metric that changed its unit.
+    Raises UsageError for a rule that cannot be read or judges no metric, and for metrics that changed their unit or direction.
     """
     names = sorted(before.keys() | after.keys())
-    rules: dict[str, str] = {}
-    for rule in fail_on:
-        matched = fnmatch.filter(names, _parse(rule)["name"])
+    _check_same_kind(before, after)
+    rules: dict[str, list[Rule]] = {name: [] for name in names}
+    for rule in map(parse, fail_on):
+        matched = fnmatch.filter(names, rule.name)
         if not matched:
-            raise UsageError(
-                f"--fail-on {rule!r}: no metric matches {_parse(rule)['name']!r}; known: {', '.join(names)}"
-            )
-        rules.update(dict.fromkeys(matched, rule))
-    return Diff([_row(name, before.get(name), after.get(name), rules.get(name)) for name in names])
+            raise UsageError(f"--fail-on {rule.text!r}: no metric matches {rule.name!r}; known: {', '.join(names)}")
+        judged = [name for name in matched if rule.judges(before.get(name), after.get(name))]
+        if not judged:
+            raise UsageError(f"--fail-on {rule.text!r}: A lacks {', '.join(matched)}, to which the limit is relative")
+        for name in judged:
+            rules[name].append(rule)
+    return Diff([_row(name, before.get(name), after.get(name), rules[name]) for name in names])
 
 
-def _row(name: str, a: Metric | None, b: Metric | None, rule: str | None) -> Row:
+def _check_same_kind(before: dict[str, Metric], after: dict[str, Metric]) -> None:
+    problems = [
+        f"{name}: the {what} was {getattr(before[name], what)!r} and is now {getattr(after[name], what)!r}"
+        for name in sorted(before.keys() & after.keys())
+        for what in ("unit", "direction")
+        if getattr(before[name], what) != getattr(after[name], what)
+    ]
+    if problems:
+        raise UsageError("; ".join([*problems, "the two cannot be compared"]))
+
+
+def _row(name: str, a: Metric | None, b: Metric | None, rules: list[Rule]) -> Row:
     known = b or a
-    if a and b and a.unit != b.unit:
-        raise UsageError(f"{name}: the unit was {a.unit!r} and is now {b.unit!r}; the two cannot be compared")
     verdict, why = _verdict(a, b), ""
-    if rule and b and (a or not _parse(rule)["relative"]):
-        if _broken(rule, a, b):
-            verdict, why = "worse", f"worse ({rule})"
-        elif verdict == "worse":
-            verdict = "changed"
+    broken = next((rule for rule in rules if rule.broken(a, b)), None)
+    if broken:
+        verdict = "worse" if b else "gone"
+        why = f"{verdict} ({broken.text})"
+    elif verdict == "worse" and any(rule.guards(known.direction) for rule in rules):
+        verdict = "changed"
     values = (a.value if a else None, b.value if b else None)
-    return Row(name, *values, known.unit, known.direction, known.tolerance, known.volatile, verdict, why)
+    volatile = all(metric.volatile for metric in (a, b) if metric)
+    return Row(name, *values, known.unit, known.direction, known.tolerance, volatile, verdict, why)
 
 
 def _is_lost(row: Row) -> bool:
-    return row.verdict == "gone" and row.direction != "info" and not row.volatile
+    return row.verdict == "gone" and (bool(row.rule) or (row.direction != "info" and not row.volatile))
 
 
 def _verdict(a: Metric | None, b: Metric | None) -> str:
@@ -142,14 +165,16 @@ def _verdict(a: Metric | None, b: Metric | None) -> str:
         return "new"
     if b is None:
         return "gone"
-    if a.volatile or b.volatile:
+    if a.volatile and b.volatile:
         return "volatile"
     if math.isclose(a.value, b.value, rel_tol=ROUNDING):
         return "same"
     if b.direction == "info":
         return "changed"
     worse = (b.value - a.value) * (1 if b.direction == "lower" else -1)
-    return "better" if worse < 0 else "worse" if worse > allowed(b.tolerance, a.value) else "changed"
+    if worse < 0:
+        return "better"
+    return "worse" if worse > min(allowed(b.tolerance, a.value), LARGEST) else "changed"
 
 
 def allowed(tolerance: float | str, reference: float) -> float:
@@ -159,23 +184,6 @@ def allowed(tolerance: float | str, reference: float) -> float:
     return tolerance
 
 
-def _parse(rule: str) -> dict[str, str]:
-    match = _RULE.fullmatch(rule.strip())
-    if not match:
-        raise UsageError(f"--fail-on {rule!r}: not a rule; write name>limit or name<limit, e.g. 'proxy.*.mape>+2%'")
-    return match.groupdict()
-
-
-def _broken(rule: str, a: Metric | None, b: Metric) -> bool:
-    parts = _parse(rule)
-    limit = float(parts["limit"])
-    if parts["relative"]:
-        limit = a.value + (limit / 100 * abs(a.value) if parts["percent"] else limit)
-    elif parts["percent"] and b.unit != "%":
-        raise UsageError(f"--fail-on {rule!r}: the unit is {b.unit!r}; a limit in % needs a sign, as in >+2%")
-    return b.value > limit if parts["sign"] == ">" else b.value < limit
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
@@ -183,9 +191,19 @@ def _number(value: float | None) -> str:
 def _change(row: Row) -> str:
     if row.change is None or row.verdict == "same":
         return ""
-    percent = f" ({row.change / abs(row.a) * 100:+.2f} %)" if row.a else ""
+    percent = f" ({row.change / abs(float(row.a)) * 100:+.2f} %)" if row.a else ""
     return f"{row.change:+.5g}{percent}"
 
 
 def _tolerance(row: Row) -> str:
     return "" if row.direction == "info" or not row.tolerance else f"±{row.tolerance}"
+
+
+def _printable(text: str) -> str:
+    """On one line, and nothing that a terminal obeys."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _markdown(text: str) -> str:
+    """As the cell of a GitHub table that shows the text as it is."""
+    return re.sub(r"([\\|`*\[\]~])", r"\\\1", _printable(text)).replace("&", "&amp;").replace("<", "&lt;")

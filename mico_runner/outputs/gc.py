@@ -16,17 +16,17 @@ def gc(root: Path, keep: int = 3, dry_run: bool = False) -> list[Path]:
     """Keep the newest `keep` versions of each spec and what they need of the cache; returns what goes (or would go).
 
     Baselines stay, and so does what a run in progress computes or reads, and what it writes meanwhile. Raises UsageError, before
-    anything is deleted, for a negative `keep`, a damaged manifest of a version to keep, and as `store.check_latest` does.
+    anything is deleted, for a negative `keep`, a damaged manifest of a version to keep, and as `store.check` does.
     """
     if keep < 0:
         raise UsageError(f"gc keeps a number of versions, at least 0; got {keep}")
     kept = _Kept(root)
     for spec in _specs(root):
-        store.check_latest(spec)
+        store.check_latest(spec) if dry_run else store.check(spec, (root / ".cache").glob("*"))
         kept.without |= set(store.versions(spec)[: -keep or None])
     kept.needs()
     gone = [version for spec in _specs(root) for version in _old_versions(spec, keep, dry_run)]
-    kept.without = set(gone)
+    kept.without = set(gone) if dry_run else set()  # a run may have taken the name of the deleted one
     return gone + _unused_results(root / ".cache", kept, dry_run)
 
 
@@ -40,7 +40,7 @@ class _Kept:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.without: set[Path] = set()
-        self._known: dict[Path, Needs] = {}
+        self._known: dict[tuple[Path, int], Needs] = {}
 
     def needs(self) -> Needs:
         """What the versions need that there are now. Raises UsageError for a damaged manifest."""
@@ -48,15 +48,16 @@ class _Kept:
         return set().union(*map(self._needs_of, now))
 
     def _needs_of(self, version: Path) -> Needs:
-        if version not in self._known:
+        key = (version, store.created(version))
+        if key not in self._known:
             try:
                 steps = store.manifest(version)["steps"]
             except UsageError:
                 if version.exists():
                     raise
-                steps = {}  # another gc has deleted it
-            self._known[version] = {(step, str(about.get("fingerprint"))) for step, about in steps.items()}
-        return self._known[version]
+                return set()  # another gc has deleted it
+            self._known[key] = {(step, str(about.get("fingerprint"))) for step, about in steps.items()}
+        return self._known[key]
 
 
 def _old_versions(spec: Path, keep: int, dry_run: bool) -> list[Path]:

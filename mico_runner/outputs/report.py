@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
 from mico_runner.outputs.files import write_text
+from mico_runner.outputs.json_files import read_text
 from mico_runner.outputs.report_tables import Table, bytes_text, number, table
 
 _COSTS = {
@@ -29,9 +31,18 @@ _COSTS = {
 
 
 def write_report(version: Path, path: Path | None = None) -> Path:
-    """Render a version folder to `path` (default: its own report.html); returns where it is."""
-    path = path or version / "report.html"
-    write_text(path, render(version))
+    """Render a version folder to `path`; returns where it is.
+
+    By default that is its own report.html, or, where that would have to change and may not be written, a file in the current folder.
+    """
+    text = render(version)
+    if path is None:
+        path = version / "report.html"
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return path
+        if not os.access(version, os.W_OK):
+            path = Path(f"{version.parent.name}-{version.name}.html")
+    write_text(path, text)
     return path
 
 
@@ -53,14 +64,15 @@ class Report:
 
     def __init__(self, version: Path) -> None:
         self.version = version
-        self.spec = yaml.safe_load((version / "spec.resolved.yaml").read_text(encoding="utf-8"))
+        self.spec_text = read_text(version / "spec.resolved.yaml")
+        self.spec = yaml.safe_load(self.spec_text)
         self.manifest = store.manifest(version)
         self.metrics = store.metrics(version)
 
     def context(self) -> dict[str, Any]:
         return {
             "spec": self.spec,
-            "spec_text": (self.version / "spec.resolved.yaml").read_text(encoding="utf-8"),
+            "spec_text": self.spec_text,
             "manifest": self.manifest,
             "asked": self.asked(),
             "tiles": self.tiles(),

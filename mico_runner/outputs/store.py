@@ -65,9 +65,9 @@ def check(folder: Path, others: Iterable[Path] = ()) -> None:
     for path in (folder, *others):
         place = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
         if not place.is_dir():
-            raise UsageError(f"{place} is no folder; choose another place for results with --outputs")
+            raise UsageError(f"{place} is no folder; --outputs names another place for results")
         if not os.access(place, os.W_OK | os.X_OK):
-            raise UsageError(f"{place} may not be written; choose another place for results with --outputs")
+            raise UsageError(f"{place} may not be written; --outputs names another place for results")
     check_latest(folder)
 
 
@@ -137,7 +137,7 @@ def _resolve(text: str, root: Path) -> Path:
     if text == _LATEST and root.is_dir():
         everything = [v for folder in root.iterdir() if os.access(folder, os.R_OK | os.X_OK) for v in versions(folder)]
         if everything:
-            return max(everything, key=_created).resolve()
+            return max(everything, key=created).resolve()
     for path in (Path(text), root / text):
         if (path / "metrics.json").is_file():
             return path.resolve()
@@ -152,10 +152,11 @@ def _resolve(text: str, root: Path) -> Path:
     raise UsageError(f"no version {text!r} in {root}{did_you_mean(text, names)} known: {', '.join(names) or 'none'}")
 
 
-def _created(version: Path) -> int:
+def created(version: Path) -> int:
+    """When its manifest was written, ns since 1970; 0 without one."""
     try:
         return (version / "manifest.json").stat().st_mtime_ns
-    except FileNotFoundError:  # deleted meanwhile, or not whole
+    except (FileNotFoundError, NotADirectoryError):  # deleted meanwhile, or not whole
         return 0
 
 

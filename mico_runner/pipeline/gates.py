@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import operator
 from dataclasses import dataclass
 
 from mico_runner.errors import did_you_mean
@@ -27,6 +28,9 @@ class BrokenGate:
         return f"{self.metric} is {self.value:.6g} {self.unit}; {self.bound} {self.limit:g}"
 
 
+_HOLDS = {"min": operator.ge, "max": operator.le}  # false for NaN: it breaks every gate
+
+
 def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric]) -> list[BrokenGate]:
     """One entry per metric and bound that does not hold, and per gate that no metric matches. Names may hold `*`."""
     broken = []
@@ -37,7 +41,7 @@ def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric])
         for name in names:
             value = metrics[name].value
             for bound, limit in bounds.items():
-                if limit is not None and (value > limit if bound == "max" else value < limit):
+                if limit is not None and not _HOLDS[bound](value, limit):
                     broken.append(BrokenGate(gate, name, value, metrics[name].unit, bound, limit))
     return broken
 

@@ -210,7 +210,7 @@ def test_gc_and_report(monkeypatch, capsys):
     monkeypatch.setattr(outputs, "gc", lambda root, keep, dry_run: [root / "x" / "v0001"])
     assert cli.main(["gc", "--keep", "2", "--dry-run"]) == 0
     assert capsys.readouterr().out == "would delete outputs/x/v0001\n"
-    monkeypatch.setattr(outputs, "write_report", lambda path: path / "report.html")
+    monkeypatch.setattr(outputs, "write_report", lambda path, output: output or path / "report.html")
     assert cli.main(["report", "x"]) == 0
     assert capsys.readouterr().out.endswith("x/v0003/report.html\n")
 

@@ -12,6 +12,7 @@ from dummy_steps import run
 from kill import check_versions, stable_metrics, survive, versions
 
 from mico_runner import outputs
+from mico_runner.errors import UsageError
 from mico_runner.outputs import gc, store
 from mico_runner.outputs.locks import FileLock
 from mico_runner.pipeline.cache import Entry
@@ -94,6 +95,75 @@ def test_gc_during_a_run_does_not_disturb_it(tmp_path):
         gc(tmp_path, keep=1)
     assert process.returncode == 0, process.stderr.read()
     assert store.verify(tmp_path / "dummy" / "v0001") == []
+
+
+RUNNING = """
+import sys
+from pathlib import Path
+import dummy_steps
+from mico_runner import outputs
+
+outputs.write_report = lambda version, path=None: (version / "report.html").write_text("report")
+for turn in range(int(sys.argv[2])):
+    dummy_steps.run(sys.argv[1], {"force": turn % 5 == 4}, numbers=2 + turn % 2, power=1 + turn % 3, name=f"dummy{turn % 2}")
+"""
+COLLECTING = """
+import sys
+from pathlib import Path
+from mico_runner.outputs import gc
+
+stop = Path(sys.argv[1]) / "stop"
+while not stop.exists():
+    gc(Path(sys.argv[1]), keep=int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("turns", [6, pytest.param(60, marks=pytest.mark.slow)])
+def test_runs_and_gcs_at_once_do_not_fail_and_lose_nothing(tmp_path, turns):
+    def start(code, argument):
+        command = [sys.executable, "-c", code, str(tmp_path), str(argument)]
+        return subprocess.Popen(command, cwd=Path(__file__).parent, stderr=subprocess.PIPE, text=True)
+
+    collectors = [start(COLLECTING, keep) for keep in (1, 2)]
+    runs = [start(RUNNING, turns) for _ in range(2)]
+    errors = [process.communicate()[1] for process in runs]
+    (tmp_path / "stop").touch()
+    errors += [process.communicate()[1] for process in collectors]
+    assert errors == [""] * 4
+    check_versions(tmp_path)
+    assert versions(tmp_path)
+    for version in versions(tmp_path):
+        for step, about in store.manifest(version)["steps"].items():
+            assert Entry(tmp_path, step, about["fingerprint"]).finished, f"{version} needs {step}"
+
+
+def test_gc_sees_a_version_that_is_written_while_it_works(tmp_path, monkeypatch):
+    run(tmp_path, power=1)
+    entries = {p for p in (tmp_path / ".cache").glob("*/*") if p.is_dir()}
+    for version in versions(tmp_path):
+        store.delete(version)
+    acquire = FileLock.acquire
+
+    def write_first(lock, **options):
+        monkeypatch.setattr(FileLock, "acquire", acquire)
+        run(tmp_path, power=1)  # all in the cache, and given back
+        return acquire(lock, **options)
+
+    monkeypatch.setattr(FileLock, "acquire", write_first)
+    assert gc(tmp_path, keep=1) == []
+    assert all(entry.is_dir() for entry in entries)
+
+
+def test_gc_of_a_damaged_version_deletes_nothing(tmp_path):
+    for power in (1, 2, 3):
+        run(tmp_path, power=power)
+    (tmp_path / "dummy" / "v0003" / "manifest.json").write_text("{")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=r"v0003/manifest\.json: not a manifest file"):
+        gc(tmp_path, keep=1)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert run(tmp_path, power=4).version.name == "v0004", "a damaged version does not stop the next one"
+    assert [v.name for v in gc(tmp_path, keep=1)[:3]] == ["v0001", "v0002", "v0003"], "nor its own removal"
 
 
 def test_gc_keeps_the_newest_versions_and_their_results(tmp_path):
