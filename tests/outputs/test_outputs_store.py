@@ -109,5 +109,3 @@ def test_the_same_metrics_are_the_same_bytes(tmp_path):
         texts.append((tmp_path / name / "metrics.json").read_bytes())
         assert store.metrics(tmp_path / name) == metrics
     assert texts[0] == texts[1]
-    with pytest.raises(ValueError):
-        store.write_metrics(tmp_path, {"a": Metric(float("nan"), "%")})
