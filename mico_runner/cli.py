@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _main(sys.argv[1:] if argv is None else argv, interrupts)
     except KeyboardInterrupt:
         return _interrupted()
+    finally:
+        console.hang_up()
 
 
 def _main(argv: Sequence[str], interrupts: Interrupts) -> int:
@@ -72,9 +74,7 @@ def _is_a_slip(word: str, verbs: Sequence[str]) -> bool:
 
 
 def _interrupted() -> int:
-    code = _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
-    console.hang_up()
-    return code
+    return _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
 
 
 def _complain(message: str, code: int) -> int:

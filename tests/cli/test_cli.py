@@ -288,6 +288,76 @@ def test_the_light_core_needs_no_heavy_package(arguments):
     assert done.stdout
 
 
+ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["validate", PROFILE, "no\u00e9.yaml"],
+        ["validate", "broken\u00e9.yaml", "--json"],
+        ["plan", str(paths.shipped("specs") / "quickstart.yaml")],
+        ["diff", "x/v0001", "x/v0002"],
+        ["diff", "x/v0001", "x/v0002", "--json"],
+        ["diff", "x/v0001", "x/v0002", "--markdown"],
+        ["list"],
+        ["list", "--json"],
+        ["schema"],
+        ["report", "nothing\u00e9"],
+        ["gc", "--dry-run"],
+        ["--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_terminal_that_knows_ascii_alone(arguments):
+    for number, value in ((1, 9.0), (2, 9.5)):
+        path = Path("outputs", "x", f"v{number:04d}")
+        path.mkdir(parents=True)
+        store.write_metrics(path, {"größe.µ→\ud800": Metric(value, "µs", "lower", "1%")})
+        (path / "manifest.json").write_text('{"steps": {}}')
+    Path("broken\u00e9.yaml").write_text("spec_version: 1\nname: Größe\n", encoding="utf-8")
+    command = [sys.executable, "-m", "mico_runner", *arguments]
+    done = subprocess.run(command, capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": os.defpath, **ASCII})
+    assert b"Unicode" not in done.stderr and b"unexpected" not in done.stderr, done.stderr
+    assert done.returncode == {"validate": 2, "diff": 1, "report": 2}.get(arguments[0], 0)
+    (done.stdout + done.stderr).decode("ascii")
+    if "--json" in arguments or arguments == ["schema"]:
+        assert json.loads(done.stdout)
+    if arguments[0] == "diff" and len(arguments) == 3:
+        assert b"+-1%" in done.stdout
+
+
+def test_no_standard_output_at_all():
+    command = f"{sys.executable} -m mico_runner schema >&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
+def test_output_that_cannot_be_written_is_an_error():
+    command = f"{sys.executable} -m mico_runner list models > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 4 and "No space left" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_regression_counts_although_nobody_reads_on():
+    version("x", 99.0)
+    version("x", 90.0, 2)
+    command = f"{{ {sys.executable} -m mico_runner diff x/v0001 x; echo $? >&2; }} | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.stderr == "1\n"
+
+
+@pytest.mark.parametrize("command", [["run"], ["plan"], ["validate"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("kind", ["fifo", "/dev/zero", "/dev/null"])
+def test_a_spec_that_is_no_file(folder, command, kind, capsys):
+    os.mkfifo("fifo")
+    assert cli.main([*command, kind]) == 2
+    assert f"{kind}: is no regular file" in capsys.readouterr().err
+    assert cli.main([*command, PROFILE, "--set", f"hardware={kind if kind[0] == '/' else './fifo.yaml'}"]) == 2
+    assert [p.name for p in folder.iterdir()] == ["fifo"]
+
+
 def test_a_reader_that_leaves_is_no_error():
     command = f"{sys.executable} -m mico_runner schema | head -n 1"
     done = subprocess.run(

@@ -200,7 +200,14 @@ def test_gates_at_their_bounds_hold():
     assert gates.broken_gates({"a": {"max": 0.05, "min": None}, "b": {"min": 2}}, metrics) == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "3", None])
+def test_nothing_holds_for_nan():
+    metric = Metric(0.05, "ratio")
+    object.__setattr__(metric, "value", float("nan"))
+    for gate in ({"max": 1}, {"min": 0}, {"max": float("nan")}):
+        assert [g.metric for g in gates.broken_gates({"a": gate}, {"a": metric})] == ["a"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "3", None, 10**400])
 def test_a_metric_is_a_finite_number(tmp_path, monkeypatch, value):
     monkeypatch.setattr(dummy_steps.Count, "run", lambda self, ctx: ctx.metric("count.numbers", value, "count"))
     with pytest.raises(StepError, match="not a finite number"):
