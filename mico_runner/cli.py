@@ -307,7 +307,9 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     diff.add_argument("--save-baseline", action="store_true", help="keep the (newer) version as outputs/baselines/NAME")
     report = add("report", _report, "write report.html of a version again", stored)
     report.add_argument("version", metavar="VERSION")
-    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: report.html in the version's folder")
+    report.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="default: report.html in the version's folder"
+    )
     add("list", _list, "list what a spec can name", as_json).add_argument("kind", nargs="?", metavar="KIND")
     init = add("init", _init, "write a first spec")
     init.add_argument("--hardware", required=True, metavar="NAME", help="see mico-run list hardware")
