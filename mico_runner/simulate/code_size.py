@@ -9,7 +9,6 @@ own function take is the rest of whole programs.
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -41,12 +40,8 @@ compiler: {compiler}
 
 def flash_bytes(elf: Path, board: str) -> int:
     """What a linked program takes of the flash: code, constants and initial values of data. Raises StepError."""
-    command = [f"{BOARDS[board].tool}size", str(elf)]
-    try:
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise program.failed(command[0], error) from None
-    text, data = lines[-1].split()[:2]
+    tool = f"{BOARDS[board].tool}size"
+    text, data = program.checked([tool, str(elf)], tool, program.BUILD_TIMEOUT_S).splitlines()[-1].split()[:2]
     return int(text) + int(data)
 
 
@@ -106,7 +101,7 @@ def _compiled(board: str, work: Path) -> list[Path]:
 def _functions(board: str, objects: Iterable[Path]) -> list[str]:
     """The functions that a network may call."""
     command = [f"{BOARDS[board].tool}nm", "--defined-only", "--extern-only", *map(str, objects)]
-    symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    symbols = program.checked(command, command[0], program.BUILD_TIMEOUT_S).splitlines()
     return [parts[2] for parts in map(str.split, symbols) if parts[1:2] == ["T"] and parts[2].startswith("mico_")]
 
 
