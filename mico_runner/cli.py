@@ -17,6 +17,7 @@ from mico_runner.signals import Interrupts, as_interrupts
 
 if TYPE_CHECKING:
     from mico_runner.pipeline import Options
+    from mico_runner.spec import Spec
 
 OK, REGRESSION, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 4, 130
 
@@ -83,9 +84,9 @@ def _complain(message: str, code: int) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from mico_runner import pipeline, spec
+    from mico_runner import pipeline
 
-    loaded = spec.load(args.spec, args.set)
+    loaded = _load(args.spec, args.set, args.quiet)
     options = _options(args, loaded.data)
     if args.explain:
         console.print_table(
@@ -131,12 +132,22 @@ def _json_alone() -> Iterator[None]:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from mico_runner import pipeline, spec
+    from mico_runner import pipeline
 
-    loaded = spec.load(args.spec, args.set)
+    loaded = _load(args.spec, args.set, args.quiet)
     rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded.data))]
     console.print_json(rows) if args.json else console.print_table(rows)
     return OK
+
+
+def _load(path: str, overrides: Sequence[str], quiet: bool = False) -> Spec:
+    """The spec; what looks wrong in the files that it names is printed, and is no error."""
+    from mico_runner import spec
+
+    loaded = spec.load(path, overrides)
+    for warning in () if quiet else dict.fromkeys(map(str, loaded.warnings)):
+        print(f"mico-run: warning: {warning}", file=sys.stderr)
+    return loaded
 
 
 def _options(args: argparse.Namespace, data: dict[str, Any]) -> Options:
@@ -152,7 +163,7 @@ def _validate(args: argparse.Namespace) -> int:
     found = {}
     for path in args.specs:
         try:
-            spec.load(path, args.set)
+            _load(path, args.set)
             found[path] = []
         except spec.SpecErrors as error:
             found[path] = error.problems

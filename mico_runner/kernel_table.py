@@ -12,12 +12,16 @@ One row is one kernel call. Every profile loader and every network produces exac
     out_h, out_w  floor((in - kernel) / stride) + 1 (dilated kernels are given their dilated extent)
     macs          batch * out_h * out_w * out_channels * (in_channels / groups) * kernel_h * kernel_w; 0 without weights
     act_bits, weight_bits   integers; weight_bits is 0, act_bits STORED_BITS for kernels without weights
-A profile adds `latency` (unit in the catalog: cycles, ns) and `dataset`; a network adds `layer`.
+A profile adds `latency` (unit in the catalog: cycles, ns) and `dataset`; a network adds `layer`. Names and rules of the columns are plain
+data, which `validate` reads without pandas.
 """
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHAPE = ["batch", "in_channels", "out_channels", "in_h", "in_w", "kernel_h", "kernel_w", "stride", "groups"]
 DERIVED = ["out_h", "out_w", "macs"]
@@ -25,7 +29,22 @@ BITS = ["act_bits", "weight_bits"]
 COLUMNS = ["kind", *SHAPE, *DERIVED, *BITS]
 KINDS = ["conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "depthwise", "requant"]
 WEIGHTED = ["conv2d", "linear", "depthwise"]
+WIDEST_BITS = (
+    8  # of a weight or an activation that a kernel with weights multiplies; ternary weights are stored as 2 bits
+)
 STORED_BITS = 8  # act_bits of kernels without weights: they read and write whole bytes, whatever the values' range
+
+_WINDOW = ("in_h", "in_w", "kernel_h", "kernel_w", "stride")
+_CHANNELS = ("in_channels", "out_channels")
+NEEDED: dict[str, tuple[str, ...]] = {
+    "conv2d": (*_CHANNELS, *_WINDOW, *BITS),
+    "depthwise": (*_CHANNELS, *_WINDOW, "groups", *BITS),
+    "linear": (*_CHANNELS, *BITS),
+    "max_pool2d": (*_CHANNELS, *_WINDOW, "act_bits"),
+    "avg_pool2d": (*_CHANNELS, *_WINDOW, "act_bits"),
+    "add": (*_CHANNELS, "in_h", "in_w", "act_bits"),
+    "requant": (*_CHANNELS, "in_h", "in_w", "act_bits"),
+}  # columns without which the latency of a kind says nothing; the others of SHAPE are 1, weight_bits 0
 
 
 def is_depthwise(table: pd.DataFrame) -> pd.Series:
@@ -41,6 +60,8 @@ def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
 
     Extra columns (layer, dataset, latency) pass through. Raises ValueError naming the first bad row and column.
     """
+    import pandas as pd
+
     defaults = dict.fromkeys(SHAPE, 1) | dict.fromkeys(BITS, 0)
     if isinstance(rows, list):  # row by row: kinds with different columns may stand in one list
         rows = [defaults | row for row in rows]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mico_runner.calibration import figures
 from mico_runner.calibration.curves import ASSUMED, EXTRAPOLATION, INTERPOLATION, SPLINE, Curve, logs
 from mico_runner.errors import UsageError
+
+MOST_FLOPS = 1e24  # of one operator
+EFFICIENCY_RANGE = (1e-9, 10.0)  # published ones go to 5: FLOP/s over a peak that was stated too low
+NEARLY_EQUAL = 1e-6  # in log size; a slope between such neighbours would mean nothing
 
 
 def curve(
@@ -29,7 +33,7 @@ def curve(
     if extrapolation not in EXTRAPOLATION:
         raise UsageError(f"extrapolation is {extrapolation!r}; allowed: {', '.join(EXTRAPOLATION)}")
     t, v = logs(np.asarray(flops), np.asarray(efficiency))
-    if len(np.unique(t)) < len(t):
+    if len(t) > 1 and np.diff(np.sort(t)).min() < NEARLY_EQUAL:
         raise UsageError("curve: a size occurs twice")
     error = float("nan")
     if std_dev is not None:
@@ -50,30 +54,27 @@ def read(path: Path) -> dict[str, Curve]:
     """Hard-coded curves of other tools: a JSON mapping of operation to `flops`, `measured_efficiency`, `std_dev`, `interpolation`,
     `extrapolation` ("clamp", "slope"; see `INTERPOLATION` for the other one); all but the first two may be absent.
 
-    Raises UsageError naming the file and the operation.
+    Raises UsageError naming the file, the operation and the key.
     """
-    data = load(path)
-    if not isinstance(data, dict):
+    data = figures.load(path)
+    if not isinstance(data, dict) or not data:
         raise UsageError(f"{path}: a mapping of operation to curve is needed")
-    known = {"flops", "measured_efficiency", "std_dev", "interpolation", "extrapolation"}
-    found = {}
-    for name, entry in data.items():
-        if not isinstance(entry, dict) or not {"flops", "measured_efficiency"} <= set(entry) <= known:
-            keys = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
-            raise UsageError(
-                f"{path}: {name}: found {keys}; needed: flops, measured_efficiency; allowed: {', '.join(sorted(known))}"
-            )
-        rest = {k: entry[k] for k in ("extrapolation", "std_dev", "interpolation") if k in entry}
-        try:
-            found[name] = curve(entry["flops"], entry["measured_efficiency"], **rest)
-        except (UsageError, ValueError, TypeError) as error:
-            raise UsageError(f"{path}: {name}: {error}") from None
-    return found
+    return {name: _curve(f"{path}: {name}", entry) for name, entry in data.items()}
 
 
-def load(path: Path) -> Any:
-    """The data of a JSON file. Raises UsageError naming it."""
+def _curve(where: str, entry: Any) -> Curve:
+    needed, known = ("flops", "measured_efficiency"), ("std_dev", "interpolation", "extrapolation")
+    if not isinstance(entry, dict) or not set(needed) <= set(entry) <= {*needed, *known}:
+        keys = ", ".join(map(str, entry)) if isinstance(entry, dict) else type(entry).__name__
+        allowed = ", ".join(sorted({*needed, *known}))
+        raise UsageError(f"{where}: found {keys}; needed: {', '.join(needed)}; allowed: {allowed}")
+    flops = figures.numbers(f"{where}: flops", entry["flops"], 1, MOST_FLOPS)
+    efficiency = figures.numbers(f"{where}: measured_efficiency", entry["measured_efficiency"], *EFFICIENCY_RANGE)
+    rest = {key: entry[key] for key in known if entry.get(key) is not None}
+    if "std_dev" in rest:
+        check = figures.numbers if isinstance(rest["std_dev"], list) else figures.number
+        check(f"{where}: std_dev", rest["std_dev"], 0, EFFICIENCY_RANGE[1])
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON: {error}") from None
+        return curve(flops, efficiency, **rest)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None

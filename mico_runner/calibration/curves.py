@@ -6,21 +6,26 @@ The shape is chosen by cross-validated error in log y; equal within a standard e
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import curve_fit, isotonic_regression
 
+from mico_runner.calibration import figures
 from mico_runner.errors import UsageError
 
 EXTRAPOLATION = ("clamp", "slope")
 INTERPOLATION = ("spline", "log_linear", "linear")  # between knots: monotone in log-log, straight in log-log, straight
 SPLINE_KNOTS = 5
 BAND = 1.96  # standard errors of a 95 % band
+LOG_LIMIT = 100.0  # of log sizes and log values in a file: e^100 is beyond every count and rate, and still a float
+SLOPE_LIMIT = 1e6  # of fitted parameters, some of which the points hardly determine
 MEASURED, ASSUMED = "measured", "assumed"
 
 
@@ -113,13 +118,45 @@ class Curve:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Curve:
-        """Raises UsageError for an unknown shape or key."""
+        """Raises UsageError for an unknown shape or key, and for values that make no curve."""
+        figures.mapping("curve", data)
         if data.get("shape") not in NAMES:
             raise UsageError(f"curve: shape is {data.get('shape')!r}, allowed: {', '.join(NAMES)}")
         try:
-            return Curve(**data)
+            curve = Curve(**data)
         except TypeError as error:
             raise UsageError(f"curve: {error}") from None
+        _check(curve)
+        return curve
+
+
+def _check(curve: Curve) -> None:
+    """What a file may have got wrong; the error bars may be nan."""
+    of = figures.mapping("curve: parameters", curve.parameters)
+    needed = ("log_x", "log_y") if curve.shape == SPLINE else SHAPES[curve.shape].parameters
+    if list(of)[: len(needed)] != list(needed) or set(of) - {*needed, *(("between",) if curve.shape == SPLINE else ())}:
+        raise UsageError(f"curve: parameters are {', '.join(of)}; {curve.shape} has {', '.join(needed)}")
+    if curve.shape == SPLINE:
+        x, y = (figures.numbers(f"curve: {name}", of[name], -LOG_LIMIT, LOG_LIMIT) for name in needed)
+        if len(x) != len(y) or any(b <= a for a, b in pairwise(x)):
+            raise UsageError("curve: log_x must rise, and log_y have as many values")
+        if of.get("between", "spline") not in INTERPOLATION:
+            raise UsageError(f"curve: between is {of['between']!r}; allowed: {', '.join(INTERPOLATION)}")
+    else:
+        for name in needed:
+            figures.number(f"curve: {name}", of[name], -SLOPE_LIMIT, SLOPE_LIMIT)
+    figures.mapping("curve: errors", curve.errors)
+    figures.number("curve: lowest", curve.lowest, 0, math.exp(LOG_LIMIT))
+    figures.number("curve: highest", curve.highest, curve.lowest, math.exp(LOG_LIMIT))
+    if curve.lowest == 0:
+        raise UsageError("curve: lowest is 0; allowed: a positive size")
+    figures.number("curve: points", curve.points, 1, math.inf)
+    if not (isinstance(curve.cv_error, float) and math.isnan(curve.cv_error)):
+        figures.number("curve: cv_error", curve.cv_error, 0, LOG_LIMIT)
+    allowed = {"extrapolation": EXTRAPOLATION, "provenance": (MEASURED, ASSUMED)}
+    for name, values in allowed.items():
+        if getattr(curve, name) not in values:
+            raise UsageError(f"curve: {name} is {getattr(curve, name)!r}; allowed: {', '.join(values)}")
 
 
 def fit(

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mico_runner.calibration import curves, timing
+from mico_runner.calibration import curves, figures, timing
 from mico_runner.calibration.curves import Curve
 from mico_runner.calibration.roofline import COPY, Roofline
 from mico_runner.errors import UsageError
+from mico_runner.yaml_schema import show
 
 MIN_SIZES = 4  # distinct sizes from which an operation gets a curve
 OVERHEADS = (0.0, 0.25, 0.5, 0.75, 0.9)  # tried, as shares of the shortest call measured
@@ -26,6 +27,8 @@ GRADES = {
     "fair": 0.3,
     "poor": np.inf,
 }  # absolute errors up to which a network counts as such
+MOST_PER_S = 1e24  # FLOP/s, bytes/s and sizes in a file
+MOST_SECONDS = 1e6  # of one call
 CHANGED = 0.1  # relative; an operation that became slower by more is named
 
 
@@ -112,17 +115,53 @@ def roofline(profile: dict[str, Any], precision: str, smooth: float | None = Non
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A profile that a calibration wrote (profile.json or profile.yaml). Raises UsageError naming the file."""
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as a profile: {error}") from None
+    """A profile that a calibration wrote (profile.json or profile.yaml). Raises UsageError naming the file and the key that is wrong."""
+    data = figures.load(path)
     if not is_profile(data):
         raise UsageError(f"{path}: not a profile of mico-run calibrate: environment, peaks and operations are needed")
+    _check(str(path), data)
     return data
+
+
+def _check(where: str, data: dict[str, Any]) -> None:
+    """The form of all that is read from a profile again."""
+    figures.mapping(f"{where}: environment", data["environment"])
+    for precision, peak in figures.mapping(f"{where}: peaks", data["peaks"]).items():
+        at = f"{where}: peaks.{precision}"
+        figures.mapping(at, peak, "flops_per_s", "bytes_per_s")
+        rates = {"flops_per_s": peak["flops_per_s"]} if peak["flops_per_s"] is not None else {}
+        rates["bytes_per_s.highest"] = figures.mapping(f"{at}.bytes_per_s", peak["bytes_per_s"], "highest")["highest"]
+        for name, rate in rates.items():
+            figures.number(f"{at}.{name}", rate, 1, MOST_PER_S)
+    for name, entry in figures.mapping(f"{where}: operations", data["operations"]).items():
+        _check_operation(f"{where}: operations.{name}", name, entry, data["peaks"])
+    if "validation" in data:
+        judged = figures.mapping(f"{where}: validation", data["validation"], "mape")
+        figures.number(f"{where}: validation.mape", judged["mape"], 0, np.inf)
+
+
+def _check_operation(at: str, name: str, entry: Any, peaks: dict[str, Any]) -> None:
+    figures.mapping(at, entry, "of", "overhead_s", "points")
+    if entry["of"] not in ("flops", "bytes"):
+        raise UsageError(f"{at}.of: found {show(entry['of'])}; allowed: flops, bytes")
+    precision = name.partition("/")[2]
+    if precision not in peaks or (entry["of"] == "flops" and peaks[precision]["flops_per_s"] is None):
+        raise UsageError(f"{at}: peaks has no rate of precision {precision!r} that its efficiency could be of")
+    figures.number(f"{at}.overhead_s", entry["overhead_s"], 0, MOST_SECONDS)
+    if not isinstance(entry["points"], list):
+        raise UsageError(f"{at}.points: found {show(entry['points'])}; allowed: a list")
+    for i, point in enumerate(entry["points"]):
+        here = f"{at}.points[{i}]"
+        figures.mapping(here, point, "shape", "batch", "seconds")
+        figures.number(f"{here}.seconds", point["seconds"], np.finfo(float).tiny, MOST_SECONDS)
+        figures.number(f"{here}.batch", point["batch"], 1, MOST_PER_S)
+        for key, size in figures.mapping(f"{here}.shape", point["shape"]).items():
+            figures.number(f"{here}.shape.{key}", size, 0, MOST_PER_S)
+    if "curve" in entry:
+        try:
+            Curve.from_json(entry["curve"])
+        except UsageError as error:
+            raise UsageError(f"{at}: {error}") from None
 
 
 def is_profile(data: Any) -> bool:

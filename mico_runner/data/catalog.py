@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import yaml
 
 from mico_runner import paths
+from mico_runner.data.files import opened
 from mico_runner.errors import UnknownName, UsageError
 
 NETWORK_TIMEOUT_S = 30
@@ -105,6 +107,24 @@ def fetch(name: str) -> list[Path]:
     return [_find(entry(name), file) for file in entry(name).files]
 
 
+def check_present(name: str) -> None:
+    """Raise UsageError when a file of the data set is on this machine and has another sha256 than the catalog says.
+
+    One that is not here may still be downloaded: nothing is said.
+    """
+    data = entry(name)
+    for file in data.files:
+        path = paths.shipped("datasets") / file.path if file.shipped else _found(file)
+        if path is not None and path.is_file():
+            _checked(data, file, path)
+
+
+def _found(file: DataFile) -> Path | None:
+    """The first of the places that has the file."""
+    here = (folder / file.path for _, folder in _folders() if folder is not None)
+    return next((path for path in here if path.is_file()), None)
+
+
 def fingerprint(name: str) -> dict[str, str]:
     """sha256 of each file of the data set by path: what a result computed from it depends on. Raises as `fetch` does."""
     return {file.path: file.sha256 or sha256(_find(entry(name), file)) for file in entry(name).files}
@@ -180,30 +200,46 @@ def _checked(data: Entry, file: DataFile, path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """sha256 of a file; remembered in the cache folder by path, size and time of change."""
-    status = path.stat()
-    memory = cache_folder() / "sha256.json"
-    key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if key in known and known[key][:2] == stamp:
-        return known[key][2]
-    with path.open("rb") as handle:
+    """sha256 of a file; remembered in the cache folder by path, size and time of change. Raises UsageError for what is no file."""
+    with opened(path) as handle:
+        status = os.fstat(handle.fileno())
+        memory = cache_folder() / "sha256.json"
+        key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        known = _read_memory(memory)
+        about = known.get(key)
+        if isinstance(about, list) and about[:2] == stamp and about == _sealed(key, *about[:3]):
+            return about[2]
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    known[key] = [*stamp, digest]
+    known[key] = _sealed(key, *stamp, digest)
     _write_memory(memory, known)
     return digest
 
 
-def _write_memory(memory: Path, known: dict[str, list]) -> None:
+def _sealed(key: str, *about: Any) -> list[Any]:
+    """What is remembered of a file, and a checksum of that: an entry that was damaged is hashed again."""
+    return [*about, zlib.crc32(json.dumps([key, *about]).encode())]
+
+
+def _read_memory(memory: Path) -> dict[str, Any]:
+    """{path: [size, time of change in ns, sha256, checksum]}; empty when there is no such file, or one that is damaged."""
+    try:
+        with opened(memory) as handle:
+            known = json.loads(handle.read().decode("utf-8"))
+    except (UsageError, OSError, ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_memory(memory: Path, known: dict[str, Any]) -> None:
     """Replace the file whole. An unwritable home only costs time, so that is no error."""
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=memory.parent, prefix=memory.name)
+    except OSError:
+        return
+    try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             json.dump(known, out)
         os.replace(part, memory)
     except OSError:
-        return
+        Path(part).unlink(missing_ok=True)

@@ -6,14 +6,16 @@ two precisions (16-bit rows count 2 bytes per weight but still 4 per activation)
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mico_runner.data import catalog
-from mico_runner.errors import UsageError
+from mico_runner.data import catalog, files
+from mico_runner.errors import UsageError, did_you_mean
 
+MAX_BYTES = 256 << 20  # of one file, inflated: a million subgraphs
 COLUMNS = [
     "hardware",
     "precision",
@@ -35,6 +37,20 @@ COLUMNS = [
     "date",
 ]
 _KEY = ["model", "subgraph_id"]
+_FIGURES = {  # lowest and highest that a figure may be
+    "batch": (1, 2**31),
+    "n_nodes": (1, 2**31),
+    "samples": (1, 2**31),
+    "flops": (0, 2**60),
+    "bytes": (0, 2**60),
+    "peak_flops": (0, 1e24),
+    "lat_mean_ms": (1e-9, 1e12),
+    "lat_std_ms": (0, 1e12),
+    "lat_min_ms": (0, 1e12),
+    "lat_max_ms": (0, 1e12),
+}
+_WHOLE = ("batch", "n_nodes", "samples")
+_NAMES = ("hardware", "precision", "model", "subgraph_id")
 
 
 def load_subgraphs(name: str = "graphs/subgraphs") -> pd.DataFrame:
@@ -52,22 +68,47 @@ def load_subgraphs(name: str = "graphs/subgraphs") -> pd.DataFrame:
 
 def read_subgraphs(path: Path) -> pd.DataFrame:
     """One CSV file (gzipped or not) in the form of `load_subgraphs`. Raises UsageError naming file and line."""
-    table = pd.read_csv(path)
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise UsageError(f"{path}:1: column {missing[0]!r} is missing; found {', '.join(table)}")
-    for column in ("batch", "flops", "bytes", "lat_mean_ms", "samples"):
+    table = _read(path)
+    for column, (low, high) in _FIGURES.items():
         values = pd.to_numeric(table[column], errors="coerce")
-        low = 0 if column in ("flops", "bytes") else np.finfo(float).tiny
-        bad = ~((values >= low) & np.isfinite(values))
+        bad = ~((values >= low) & (values <= high))
+        if column in _WHOLE:
+            bad |= values % 1 != 0
         if bad.any():
             row = int(bad.to_numpy().argmax())
-            raise UsageError(f"{path}:{row + 2}: {column} is {table[column].iloc[row]}, expected a positive number")
+            whole = "whole " if column in _WHOLE else ""
+            found = f"{column} is {table[column].iloc[row]}"
+            raise UsageError(f"{path}:{row + 2}: {found}; allowed: a {whole}number from {low:g} to {high:g}")
+        table[column] = values
+    for column in _NAMES:
+        empty = table[column].isna()
+        if empty.any():
+            raise UsageError(f"{path}:{int(empty.to_numpy().argmax()) + 2}: {column} is empty; allowed: a name")
     repeated = table.duplicated(["hardware", "precision", "batch", *_KEY])
     if repeated.any():
         row = int(repeated.to_numpy().argmax())
         raise UsageError(f"{path}:{row + 2}: the subgraph is there already: {table.loc[row, _KEY].to_dict()}")
     return _with_weights(path, table)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """The table as pandas reads it, its columns' names checked."""
+    text = files.read_text(path, MAX_BYTES)
+    names = [name.strip() for name in text[:4096].splitlines()[0].split(",")] if text else []
+    missing = [column for column in COLUMNS if column not in names]
+    if missing:
+        near = did_you_mean(missing[0], names).rstrip(";")
+        raise UsageError(f"{path}:1: column {missing[0]!r} is missing; found {', '.join(names) or 'none'}{near}")
+    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{path}:1: column {twice[0]!r} is there twice")
+    try:
+        table = pd.read_csv(io.StringIO(text), index_col=False, low_memory=False)
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        raise UsageError(f"{path}: not a table of comma-separated values ({error})") from None
+    if table.empty:
+        raise UsageError(f"{path}: no rows")
+    return table.rename(columns=str.strip)
 
 
 def robust_mean_ms(table: pd.DataFrame) -> np.ndarray:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
 from mico_runner import hardware
-from mico_runner.data import catalog
 from mico_runner.errors import UnknownName, UsageError, did_you_mean
 from mico_runner.hardware import Hardware
 from mico_runner.models import MODELS
@@ -16,7 +16,8 @@ from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
 from mico_runner.simulate.cores import CORES
 from mico_runner.spec.consistency import check_consistency
-from mico_runner.spec.files import escapes, is_file
+from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
+from mico_runner.spec.files import escapes
 from mico_runner.spec.schema import CURVES, sections
 from mico_runner.spec.steps import order_steps
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
@@ -27,11 +28,12 @@ NEED_HARDWARE = ("model", "profile", "search", "allocate", "simulate")
 
 
 class Draft:
-    """A spec whose form is right, on its way to a resolved one, with the problems found so far."""
+    """A spec whose form is right, on its way to a resolved one, with the problems and warnings found so far."""
 
     def __init__(self, source: Source, data: dict[str, Any], folder: Path) -> None:
         self.source, self.data, self.folder = source, data, folder
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
 
     def fail(self, path: Keys, text: str, of_key: bool = False) -> None:
         self.problems.append(Problem(self.source.place(path, of_key), path, text))
@@ -48,8 +50,11 @@ class Draft:
         self.fail(path, f"found {show(value)}; allowed: {allowed}{near}")
 
 
-def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, Any]:
+def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[Problem]]:
     """Check a spec of the right form against the world and itself, and fill in what depends on other keys.
+
+    Returns:
+        the completed data, and warnings: what looks wrong in the files that it names, and may be right.
 
     Args:
         folder: where relative paths start.
@@ -62,7 +67,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, An
     device = _hardware(draft)
     _efficiency_curves(draft)
     _calibrate(draft)
-    _datasets(draft, device)
+    check_datasets(draft, device)
     _parameters(draft)
     _uniform_bits(draft, device)
     _memory_limits(draft, device)
@@ -71,7 +76,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, An
     check_consistency(draft, device)
     if draft.problems:
         raise SchemaErrors(draft.problems)
-    return {key: draft.data[key] for key in sections()}
+    return {key: draft.data[key] for key in sections()}, draft.warnings
 
 
 def _hardware(draft: Draft) -> Hardware | None:
@@ -114,10 +119,12 @@ def _efficiency_curves(draft: Draft) -> None:
         draft.problems += problems
     elif wanted not in (None, "auto") and not draft.fail_if_escapes(path, wanted):
         file = draft.folder / wanted
-        if not is_file(file):
+        if not os.path.exists(file):
             draft.fail(path, f"found {show(wanted)}; no such file: {file}")
             return
         draft.data["efficiency_curves"] = str(file.resolve())
+        if draft.data["calibrate"] is not None:
+            check_curves(draft, path, file, bool(draft.data["calibrate"]["networks"]))
 
 
 def _calibrate(draft: Draft) -> None:
@@ -135,56 +142,12 @@ def _calibrate(draft: Draft) -> None:
         if section[key] is None or draft.fail_if_escapes(path, section[key]):
             continue
         file = draft.folder / section[key]
-        if key == "compare" and not is_file(file):
+        if key == "compare" and not os.path.exists(file):
             draft.fail(path, f"found {show(section[key])}; no such file: {file}")
             continue
+        if key == "compare":
+            check_profile(draft, path, file)
         section[key] = str(file.resolve())
-
-
-def _datasets(draft: Draft, device: Hardware | None) -> None:
-    data = draft.data
-    section = data["datasets"]
-    if data["model"] is not None and section["task"] is None:
-        known = ", ".join(catalog.names("task"))
-        draft.fail(("datasets", "task"), f"missing, needed by model; allowed: one of {known}")
-    for i, name in enumerate(section["profile"]):
-        path: Keys = ("datasets", "profile", i)
-        if name.endswith(".csv"):
-            if draft.fail_if_escapes(path, name):
-                continue
-            file = draft.folder / name
-            if not is_file(file):
-                draft.fail(path, f"found {show(name)}; no such file: {file}")
-                continue
-            section["profile"][i] = str(file.resolve())
-            _check_unit(draft, path, file, device)
-        elif name not in catalog.names("kernel_profile"):
-            known = catalog.names("kernel_profile")
-            draft.unknown(path, name, known, "a profile of the catalog (mico-run list profiles), a path to a .csv file")
-        elif device is not None:
-            _check_device(draft, path, catalog.entry(name), device)
-
-
-def _check_unit(draft: Draft, path: Keys, file: Path, device: Hardware | None) -> None:
-    """Nothing converts units: latencies in ms would pass for the device's ns."""
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        header = [column.strip() for column in lines.readline().split(",")]
-    latency = [column for column in header if column.startswith("latency_")]
-    if device is not None and f"latency_{device.latency_unit}" not in header:
-        found = ", ".join(latency) or "no latency"
-        draft.fail(
-            path,
-            f"{file.name}:1: found {found}; allowed: a column latency_{device.latency_unit}, as {device.name} counts",
-        )
-
-
-def _check_device(draft: Draft, path: Keys, profile: catalog.Entry, device: Hardware) -> None:
-    """A predictor learns one device: latencies of another one would pass for its own."""
-    if profile.device == device.name:
-        return
-    fitting = [n for n in catalog.names("kernel_profile") if catalog.entry(n).device == device.name]
-    allowed = f"profiles of {device.name}: {', '.join(fitting) or 'none in the catalog, give a .csv file'}"
-    draft.fail(path, f"found {show(profile.name)}, latencies of {profile.device}; allowed: {allowed}")
 
 
 def _parameters(draft: Draft) -> None:
@@ -197,9 +160,11 @@ def _parameters(draft: Draft) -> None:
     if data["search"]:
         _params(draft, ("search",), data["search"], ALGORITHMS, data["search"]["algorithm"])
     if data["proxy"]:
-        _params(draft, ("proxy",), data["proxy"], STRATEGIES, data["proxy"]["strategy"])
-        for i, candidate in enumerate(data["proxy"]["compare"]):
-            _params(draft, ("proxy", "compare", i), candidate, STRATEGIES, candidate["strategy"])
+        proxies = {("proxy",): data["proxy"]}
+        proxies |= {("proxy", "compare", i): candidate for i, candidate in enumerate(data["proxy"]["compare"])}
+        for path, candidate in proxies.items():
+            _params(draft, path, candidate, STRATEGIES, candidate["strategy"])
+            check_sources(draft, (*path, "params"), candidate["params"])
 
 
 def _params(draft: Draft, path: Keys, section: dict[str, Any], registry: Registry, name: str) -> None:

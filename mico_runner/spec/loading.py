@@ -31,11 +31,13 @@ class Spec:
         data: all keys present; the base of `extends` is merged in, so that the data runs again as it is.
         path: the file it was read from.
         source: where everything was written.
+        warnings: what looks wrong in the files that the spec names, and may be right.
     """
 
     data: dict[str, Any]
     path: Path
     source: Source
+    warnings: tuple[Problem, ...] = ()
 
     def locate(self, key_path: str) -> str:
         """`file:line:column` of a value, or of the nearest thing around it that was written: `locate("search.budget")`."""
@@ -54,12 +56,12 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
     path = Path(path)
     try:
         source = _merged(path, list(overrides))
-        data = complete(source, yaml_schema.check(_with_implied(source), sections()), path.parent)
+        data, warnings = complete(source, yaml_schema.check(_with_implied(source), sections()), path.parent)
     except YamlError as error:
         raise SpecErrors([Problem(error.place, (), error.problem)]) from None
     except SchemaErrors as error:
         raise SpecErrors(error.problems) from None
-    return Spec(data, path, source)
+    return Spec(data, path, source, tuple(warnings))
 
 
 def _with_implied(source: Source) -> Source:

@@ -120,21 +120,11 @@ def _supported(ctx: StepContext, precisions: list[str]) -> list[str]:
 
 def _given(section: dict[str, Any], wanted: Any) -> dict[str, Any] | None:
     """A profile, or curves by operation, from the file that the spec names; None when it names none."""
-    from mico_runner.calibration import assumed, cases, profile
-    from mico_runner.calibration.roofline import curve_name
+    from mico_runner.calibration import given
 
     if not isinstance(wanted, str) or wanted == "auto":
         return None
-    path = Path(wanted)
-    if path.suffix != ".json" or profile.is_profile(assumed.load(path)):
-        found = {"profile": profile.read(path)}
-        names = {n.partition("/")[0] for n, e in found["profile"]["operations"].items() if "curve" in e}
-    else:
-        found = {"curves": assumed.read(path)}
-        names = set(found["curves"])
-    for op in cases.COMPUTING if section["networks"] else ():
-        curve_name(op, names)
-    return found
+    return given.read(Path(wanted), bool(section["networks"]))
 
 
 def _described(given: dict[str, Any], file: str, result: dict[str, Any]) -> dict[str, Any]:

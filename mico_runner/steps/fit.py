@@ -36,6 +36,8 @@ class Fit(Step):
             names = ctx.spec["datasets"]["profile"]
         table = data.load_profile(names)
         unit = table.attrs["unit"]
+        for warning in table.attrs["warnings"]:
+            ctx.log(f"warning: {warning}")
         keys = ("strategy", "features", "regressor", "params")
         main = {key: section[key] for key in keys}
         candidates = [main, *(other for other in section["compare"] if other != main)]

@@ -116,12 +116,12 @@ def test_hard_coded_curves_of_other_tools_are_read_and_called_assumed(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[", "cannot be read as JSON"),
+        ("[", "old.json:1:2: cannot be read as JSON"),
         ("[]", "a mapping of operation"),
         ('{"a": {"flops": [1]}}', "a: found flops; needed"),
         ('{"a": {"flops": [1], "measured_efficiency": [1, 2]}}', "a: curve: "),
         ('{"a": {"flops": [1, 1], "measured_efficiency": [1, 2]}}', "a: curve: a size occurs twice"),
-        ('{"a": {"flops": ["x"], "measured_efficiency": [1]}}', "a: could not convert"),
+        ('{"a": {"flops": ["x"], "measured_efficiency": [1]}}', "a: flops\\[0\\]: found 'x'; allowed: a number"),
         ('{"a": {"flops": [1], "measured_efficiency": [1], "extrapolation": "wild"}}', "extrapolation is 'wild'"),
         ('{"a": {"flops": [1], "measured_efficiency": [1], "interpolation": "cubic"}}', "interpolation is 'cubic'"),
         ('{"a": {"flops": [1, 2], "measured_efficiency": [1, 2], "std_dev": [1]}}', "std_dev must be one or 2 numbers"),

@@ -210,7 +210,10 @@ def test_a_profile_comes_back_from_its_files(points, tmp_path):
     assert profile.read(tmp_path / "new" / "profile.json") == json.loads(
         json.dumps(found | {"samples_s": {"a": [1.0]}})
     )
-    for text, message in (("{", "cannot be read as a profile"), ("a: 1", "not a profile of mico-run calibrate")):
+    for text, message in (
+        ("{", "broken.yaml:2:1: cannot be read as YAML"),
+        ("a: 1", "not a profile of mico-run calibrate"),
+    ):
         (tmp_path / "broken.yaml").write_text(text)
         with pytest.raises(UsageError, match=message):
             profile.read(tmp_path / "broken.yaml")

@@ -1,5 +1,6 @@
 """Loading: defaults, extends, overrides, places, the way out and back."""
 
+import json
 from pathlib import Path
 
 import jsonschema
@@ -21,6 +22,7 @@ datasets: {task: digits}
 model: {name: small-cnn}
 search: {objectives: [accuracy]}
 """
+PROFILE = "kind,in_channels,out_channels,act_bits,weight_bits,latency_ns\nlinear,10,20,8,8,300\n"
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def test_files_are_looked_for_beside_the_spec(tmp_path, monkeypatch):
     (folder / "templates").mkdir(parents=True)
     (folder / "templates" / "bitfusion.yaml").write_text("hardware: chip.yaml\nproxy: {}\n", encoding="utf-8")
     (folder / "chip.yaml").write_text((paths.shipped("hardware") / "host.yaml").read_text(), encoding="utf-8")
-    (folder / "mine.csv").write_text("kind,latency_ns\n", encoding="utf-8")
+    (folder / "mine.csv").write_text(PROFILE, encoding="utf-8")
     (folder / "net.yaml").write_text(NET, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     data = spec.load("mine/net.yaml", ["datasets.profile=[mine.csv]"]).data
@@ -132,14 +134,14 @@ def test_files_are_looked_for_beside_the_spec(tmp_path, monkeypatch):
 
 
 def test_a_csv_profile_is_nobodys_device(net, tmp_path):
-    (tmp_path / "mine.csv").write_text("kind,latency_ns\n", encoding="utf-8")
+    (tmp_path / "mine.csv").write_text(PROFILE, encoding="utf-8")
     assert spec.load(net, ["hardware=host", "simulate.target=host", "datasets.profile=[mine.csv]"]).data
 
 
 def test_a_csv_profile_counts_in_the_devices_unit(net, tmp_path):
-    (tmp_path / "mine.csv").write_text("kind,latency_ms\n", encoding="utf-8")
+    (tmp_path / "mine.csv").write_text(PROFILE.replace("_ns", "_ms"), encoding="utf-8")
     with pytest.raises(
-        spec.SpecErrors, match=r"mine.csv:1: found latency_ms; allowed: a column latency_ns, as host counts"
+        spec.SpecErrors, match=r"mine.csv:1:1: found latency_ms; allowed: one column latency_ns, as host counts"
     ):
         spec.load(net, ["hardware=host", "simulate.target=host", "datasets.profile=[mine.csv]"])
 
@@ -234,24 +236,57 @@ def test_what_does_not_fit_the_device_is_no_result(net):
     assert found("search.constraints.ram_bytes={max: 0.5, relative_to: int8}") == {"ram_bytes": share}
 
 
+CALIBRATED = {
+    "environment": {},
+    "peaks": {"fp32": {"flops_per_s": 1e11, "bytes_per_s": {"highest": 1e10}}},
+    "operations": {"add/fp32": {"of": "bytes", "overhead_s": 0.0, "points": []}},
+}
+ASSUMED = {name: {"flops": [1e6], "measured_efficiency": [0.1]} for name in ("conv2d", "depthwise", "matmul")}
+
+
 def test_forms_of_efficiency_curves(net):
     def load(*changes):
-        return spec.load(net, ["calibrate={}", *changes]).data
+        return spec.load(net, ["calibrate={networks: []}", *changes]).data
 
     assert load("efficiency_curves=auto")["efficiency_curves"] == "auto"
     fit = load("efficiency_curves={fit: {folds: 3}}")["efficiency_curves"]["fit"]
     shapes = ["constant", "linear", "log_linear", "sigmoid", "piecewise", "spline"]
     assert fit == {"folds": 3, "shapes": shapes, "smooth": None}
-    for name in ("curves.yaml", "curves.json"):
+    for name, content in (("curves.yaml", CALIBRATED), ("curves.json", ASSUMED)):
         curves = net.with_name(name)
-        curves.write_text("", encoding="utf-8")
+        curves.write_text(json.dumps(content), encoding="utf-8")
         assert load(f"efficiency_curves={name}")["efficiency_curves"] == str(curves.resolve())
     with pytest.raises(spec.SpecErrors, match="read by calibrate, which this spec lacks"):
         spec.load(net, ["efficiency_curves=auto"])
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", r"bad.json:1:2: cannot be read as JSON"),
+        ("[]", "a mapping of operation to curve is needed"),
+        (json.dumps(CALIBRATED | {"peaks": {}}), "peaks has no rate of precision 'fp32'"),
+        (
+            json.dumps(ASSUMED | {"conv2d": {"flops": [1e6], "measured_efficiency": [float("nan")]}}),
+            r"\[0\]: found nan",
+        ),
+        (json.dumps(ASSUMED | {"conv2d": {"flops": [1e6]}}), "conv2d: found flops; needed: flops, measured_efficiency"),
+    ],
+)
+def test_a_file_of_curves_that_does_not_do_is_said_where_the_spec_names_it(net, content, message):
+    net.with_name("bad.json").write_text(content, encoding="utf-8")
+    with pytest.raises(spec.SpecErrors, match=rf"--set efficiency_curves=bad.json: efficiency_curves: .*{message}"):
+        spec.load(net, ["calibrate={networks: []}", "efficiency_curves=bad.json"])
+
+
+def test_operations_without_a_curve_are_said_before_networks_are_estimated(net):
+    net.with_name("few.json").write_text(json.dumps({"conv2d": ASSUMED["conv2d"]}), encoding="utf-8")
+    with pytest.raises(spec.SpecErrors, match="unknown efficiency curve 'conv_dw'"):
+        spec.load(net, ["calibrate={networks: [resnet18]}", "efficiency_curves=few.json"])
+
+
 def test_paths_of_calibrate(net):
-    net.with_name("old.json").write_text("", encoding="utf-8")
+    net.with_name("old.json").write_text(json.dumps(CALIBRATED), encoding="utf-8")
     section = spec.load(net, ["calibrate={compare: old.json, write_to: kept}"]).data["calibrate"]
     assert section["compare"] == str(net.with_name("old.json").resolve())
     assert section["write_to"] == str(net.with_name("kept").resolve())
@@ -259,6 +294,11 @@ def test_paths_of_calibrate(net):
         spec.load(net, ["calibrate={compare: new.json}"])
     with pytest.raises(spec.SpecErrors, match="allowed: a path below the spec's folder"):
         spec.load(net, ["calibrate={write_to: ../kept}"])
+    net.with_name("old.json").write_text(json.dumps(CALIBRATED | {"operations": [1]}), encoding="utf-8")
+    with pytest.raises(
+        spec.SpecErrors, match=r"calibrate.compare: .*old.json: operations: found \[1\]; allowed: a mapping"
+    ):
+        spec.load(net, ["calibrate={compare: old.json}"])
 
 
 def test_thousands_of_errors_are_all_said(net):
