@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -127,14 +127,17 @@ class Curve:
         except TypeError as error:
             raise UsageError(f"curve: {error}") from None
         _check(curve)
-        return curve
+        if curve.shape == SPLINE:
+            return curve
+        ordered = {name: curve.parameters[name] for name in SHAPES[curve.shape].parameters}  # files may sort their keys
+        return replace(curve, parameters=ordered)
 
 
 def _check(curve: Curve) -> None:
     """What a file may have got wrong; the error bars may be nan."""
     of = figures.mapping("curve: parameters", curve.parameters)
     needed = ("log_x", "log_y") if curve.shape == SPLINE else SHAPES[curve.shape].parameters
-    if list(of)[: len(needed)] != list(needed) or set(of) - {*needed, *(("between",) if curve.shape == SPLINE else ())}:
+    if not set(needed) <= set(of) <= {*needed, *(("between",) if curve.shape == SPLINE else ())}:
         raise UsageError(f"curve: parameters are {', '.join(of)}; {curve.shape} has {', '.join(needed)}")
     if curve.shape == SPLINE:
         x, y = (figures.numbers(f"curve: {name}", of[name], -LOG_LIMIT, LOG_LIMIT) for name in needed)

@@ -6,6 +6,7 @@ two precisions (16-bit rows count 2 bytes per weight but still 4 per activation)
 
 from __future__ import annotations
 
+import csv
 import io
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def load_subgraphs(name: str = "graphs/subgraphs") -> pd.DataFrame:
 
 def read_subgraphs(path: Path) -> pd.DataFrame:
     """One CSV file (gzipped or not) in the form of `load_subgraphs`. Raises UsageError naming file and line."""
-    table = _read(path)
+    table, lines = _read(path)
     for column, (low, high) in _FIGURES.items():
         values = pd.to_numeric(table[column], errors="coerce")
         bad = ~((values >= low) & (values <= high))
@@ -78,37 +79,47 @@ def read_subgraphs(path: Path) -> pd.DataFrame:
             row = int(bad.to_numpy().argmax())
             whole = "whole " if column in _WHOLE else ""
             found = f"{column} is {table[column].iloc[row]}"
-            raise UsageError(f"{path}:{row + 2}: {found}; allowed: a {whole}number from {low:g} to {high:g}")
+            raise UsageError(f"{path}:{lines[row]}: {found}; allowed: a {whole}number from {low:g} to {high:g}")
         table[column] = values
     for column in _NAMES:
         empty = table[column].isna()
         if empty.any():
-            raise UsageError(f"{path}:{int(empty.to_numpy().argmax()) + 2}: {column} is empty; allowed: a name")
+            line = lines[int(empty.to_numpy().argmax())]
+            raise UsageError(f"{path}:{line}: {column} is empty; allowed: a name")
+    numbered = pd.to_numeric(table["subgraph_id"], errors="coerce")
+    if numbered.notna().all():
+        table["subgraph_id"] = numbered
     repeated = table.duplicated(["hardware", "precision", "batch", *_KEY])
     if repeated.any():
         row = int(repeated.to_numpy().argmax())
-        raise UsageError(f"{path}:{row + 2}: the subgraph is there already: {table.loc[row, _KEY].to_dict()}")
-    return _with_weights(path, table)
+        raise UsageError(f"{path}:{lines[row]}: the subgraph is there already: {table.loc[row, _KEY].to_dict()}")
+    return _with_weights(path, table, lines)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """The table as pandas reads it, its columns' names checked."""
-    text = files.read_text(path, MAX_BYTES)
-    names = [name.strip() for name in text[:4096].splitlines()[0].split(",")] if text else []
-    missing = [column for column in COLUMNS if column not in names]
-    if missing:
-        near = did_you_mean(missing[0], names).rstrip(";")
-        raise UsageError(f"{path}:1: column {missing[0]!r} is missing; found {', '.join(names) or 'none'}{near}")
-    twice = [name for name in COLUMNS if names.count(name) > 1]
-    if twice:
-        raise UsageError(f"{path}:1: column {twice[0]!r} is there twice")
+def _read(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    """The file's columns as text, empty values as nan, and the line of each row. The columns' names are checked."""
+    reader = csv.reader(io.StringIO(files.read_text(path, MAX_BYTES)), strict=True)
+    rows, lines = [], []
     try:
-        table = pd.read_csv(io.StringIO(text), index_col=False, low_memory=False)
-    except (ValueError, OverflowError, pd.errors.ParserError) as error:
-        raise UsageError(f"{path}: not a table of comma-separated values ({error})") from None
-    if table.empty:
+        names = [name.strip() for name in next(reader, [])]
+        missing = [column for column in COLUMNS if column not in names]
+        if missing:
+            near = did_you_mean(missing[0], names).rstrip(";")
+            raise UsageError(f"{path}:1: column {missing[0]!r} is missing; found {', '.join(names) or 'none'}{near}")
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise UsageError(f"{path}:1: column {twice[0]!r} is there twice")
+        for row in reader:
+            if row and len(row) != len(names):
+                raise UsageError(f"{path}:{reader.line_num}: {len(row)} values; allowed: {len(names)}, one per column")
+            if row:
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise UsageError(f"{path}:{reader.line_num}: not comma-separated values: {error}") from None
+    if not rows:
         raise UsageError(f"{path}: no rows")
-    return table.rename(columns=str.strip)
+    return pd.DataFrame(rows, columns=names).replace("", np.nan), lines
 
 
 def robust_mean_ms(table: pd.DataFrame) -> np.ndarray:
@@ -118,7 +129,7 @@ def robust_mean_ms(table: pd.DataFrame) -> np.ndarray:
     return np.where((n > 2) & (trimmed > 0), trimmed, mean)
 
 
-def _with_weights(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+def _with_weights(path: Path, table: pd.DataFrame, lines: list[int]) -> pd.DataFrame:
     half = table["precision"].isin(["fp16", "bf16"])
     key = ["hardware", "batch", *_KEY]
     full_bytes = table[table["precision"] == "fp32"].set_index(key)["bytes"]
@@ -132,7 +143,7 @@ def _with_weights(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     if np.isnan(found).any():
         row = int(np.isnan(found).argmax())
         raise UsageError(
-            f"{path}:{row + 2}: weights unknown: no device has {known[row]} both at fp32 and at fp16 or bf16"
+            f"{path}:{lines[row]}: weights unknown: no device has {known[row]} both at fp32 and at fp16 or bf16"
         )
     per_weight = np.where(half, 2, 4)
     activations = (table["bytes"].to_numpy() - per_weight * found) / 4 / table["batch"].to_numpy()

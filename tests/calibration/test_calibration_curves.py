@@ -84,6 +84,15 @@ def test_a_curve_survives_json(shape):
     np.testing.assert_array_equal(again.predict(X), curve.predict(X))
 
 
+@pytest.mark.parametrize("shape", [name for name in curves.NAMES if name != "constant"])
+def test_the_order_of_keys_in_a_file_does_not_matter(shape):
+    x = np.geomspace(1e3, 1e7, 12)
+    curve = curves.fit(x, 0.1 + 0.5 * x / (x + 1e5), shape)
+    data = curve.to_json()
+    data["parameters"] = dict(reversed(data["parameters"].items()))
+    assert np.array_equal(curves.Curve.from_json(data).predict(x), curve.predict(x))
+
+
 def test_figures_that_were_written_down_are_kept_and_called_assumed():
     curve = assumed.curve([1e6, 1e9, 1e7], [0.1, 0.9, 0.5])
     np.testing.assert_allclose(curve.predict(np.array([1e6, 1e7, 1e9])), [0.1, 0.5, 0.9])
