@@ -1,11 +1,234 @@
+"""Registries: what is listed works. Every entry of every registry of the package is used here, or says where it is used."""
+
+import importlib.util
+import inspect
+import pkgutil
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mico_runner.errors import UnknownName
+import mico_runner
+from mico_runner import hardware, paths, spec
+from mico_runner.errors import UnknownName, UsageError
+from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
+from mico_runner.pipeline.fingerprint import canonical
+from mico_runner.registry import Registry
 from mico_runner.steps import STEPS
+from mico_runner.steps.base import Step
+
+TESTS = Path(__file__).parent
+
+
+def registries():
+    """All of them by package, found by looking into every package: a new one cannot be forgotten."""
+    found = {}
+    for module in pkgutil.walk_packages(mico_runner.__path__, "mico_runner."):
+        if module.ispkg:
+            for value in vars(importlib.import_module(module.name)).values():
+                if isinstance(value, Registry):
+                    found[value.package] = value
+    return found
+
+
+REGISTRIES = registries()
+ENTRIES = [(package, name) for package, registry in REGISTRIES.items() for name in registry.names()]
+
+
+ELSEWHERE = {  # what takes minutes, and the tests that use it
+    "zoo": "profiling/test_profiling_samplers.py",  # captures every model
+    "host": "profiling/test_profiling_profile.py",  # compiles
+    "rtl": "profiling/test_profiling_rtl.py",
+    "qemu": "simulate/test_simulate_qemu.py",
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_is_used_elsewhere_is_used_there(name):
+    assert f'"{name}"' in (TESTS / ELSEWHERE[name]).read_text()
+
+
+@cache
+def shipped():
+    """The shipped specs, completed."""
+    return [spec.load(path).data for path in sorted(paths.shipped("specs").glob("*.yaml"))]
+
+
+def helper(path):
+    """A module of helpers in another folder of the tests."""
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def table(kind="linear"):
+    rng = np.random.default_rng(0)
+    shapes = rng.integers(8, 200, (12, 2))
+    rows = [
+        {"kind": kind, "in_channels": a, "out_channels": b, "act_bits": bits, "weight_bits": bits}
+        for a, b in shapes
+        for bits in (2, 4, 8)
+    ]
+    made = kernel_table(rows)
+    bits = made["weight_bits"]
+    return made.assign(
+        latency=200 + made["macs"] * bits / 8, network=made["in_channels"] % 2, dataset=bits % 3, device=bits % 3
+    )
+
+
+def use_model(name, tmp_path):
+    import torch
+
+    for shape in ((1, 28, 28), (3, 32, 32), (3, 224, 224)):
+        try:
+            network = MODELS.get(name)(shape, 7).eval()
+        except UsageError:  # it says that it takes no images of this size
+            continue
+        with torch.no_grad():
+            assert network(torch.zeros(1, *shape)).shape == (1, 7)
+        return
+    raise AssertionError("it takes none of the catalog's images")
+
+
+def use_step(name, tmp_path):
+    """It follows the contract, and at least one shipped spec has it; specs are run by the tests of tests/cli and tests/pipeline."""
+    step = STEPS.get(name)()
+    assert isinstance(step, Step) and step.VERSION >= 1 and isinstance(STEPS.info(name).meta["order"], int)
+    specs = [data for data in shipped() if name in data["steps"]]
+    assert specs, "no shipped spec has this step"
+    for data in specs:
+        canonical(step.inputs(data))
+
+
+def use_loader(name, tmp_path):
+    """tests/data/test_data_catalog.py loads every task of the catalog, and has no loader without one."""
+    from mico_runner.data import LOADERS
+
+    assert next(iter(inspect.signature(LOADERS.get(name)).parameters)) == "files"
+    assert "test_every_entry_can_be_used" in (TESTS / "data/test_data_catalog.py").read_text()
+
+
+def use_sampler(name, tmp_path):
+    from mico_runner.profiling.samplers import SAMPLERS
+
+    if name in ELSEWHERE:
+        return
+    ranges = {"in_channels": [4, 64], "out_channels": [4, 64]}
+    shapes = SAMPLERS.get(name)("linear", ranges, 5, np.random.default_rng(0))
+    assert 1 <= len(shapes) <= 5 and (kernel_table([{"kind": "linear"} | shape for shape in shapes])["macs"] > 0).all()
+
+
+def use_target(name, tmp_path):
+    from mico_runner.data.profile_csv import UNITS
+    from mico_runner.profiling.targets import TARGETS
+
+    target = TARGETS.get(name)()
+    assert target.unit in UNITS
+    canonical(target.conditions())
+    if name in ELSEWHERE:
+        return
+    device = next(d for d in map(hardware.load, hardware.names()) if d.kind == name)
+    rows = table().drop(columns=["latency", "network", "dataset", "device"])[:3].assign(act_bits=8, weight_bits=8)
+    measured = target.measure(kernel_table(rows.to_dict("records")), device, 1, tmp_path)
+    assert (measured.latency > 0).all() and len(measured.latency) == 3
+
+
+def use_algorithm(name, tmp_path):
+    from mico_runner.search import run
+
+    problem = helper(TESTS / "search/search_problems.py").network(layers=3, budget=8)
+    result = run(problem, name, seed=0)
+    assert 1 <= len(result.configs) <= 8 and problem.space.contains(result.configs).all()
+
+
+def use_strategy(name, tmp_path):
+    from mico_runner.proxy import STRATEGIES
+
+    rows, estimator = table(), STRATEGIES.get(name)()
+    if name == "transfer":
+        source = tmp_path / "source.csv"
+        kept = rows.drop(columns=["network", "dataset", "device"]).rename(columns={"latency": "latency_cycles"})
+        kept.to_csv(source, index=False)
+        estimator.set_params(source=str(source))
+    if name == "analytical":  # knows a device, not a table
+        from mico_runner.simulate import bitfusion
+
+        rows["latency"] = bitfusion.cycles(rows, hardware.load("bitfusion"))
+    predicted = estimator.fit(rows, rows["latency"].to_numpy()).predict(rows)
+    assert (predicted > 0).all() and np.abs(predicted / rows["latency"] - 1).mean() < 0.2
+
+
+def use_features(name, tmp_path):
+    from mico_runner.proxy import features
+
+    found = features.matrix(table(), name)
+    assert len(found) == len(table()) and np.isfinite(found).all() and np.ptp(found, axis=0).any()
+
+
+def use_regressor(name, tmp_path):
+    from mico_runner.proxy import features, regressors
+
+    rows = table()
+    x, y = features.matrix(rows, "raw"), np.log(rows["latency"].to_numpy())
+    assert np.abs(regressors.make(name, None, 0).fit(x, y).predict(x) - y).mean() < y.std()
+
+
+def use_protocol(name, tmp_path):
+    from mico_runner.validation.protocols import splits
+
+    rows = table()
+    for train, test in splits(name, rows, folds=3):
+        assert len(train) and len(test) and max(*train, *test) < len(rows)
+
+
+def use_operator(name, tmp_path):
+    from mico_runner import codegen
+
+    network = helper(TESTS / "codegen/codegen_graphs.py").Network(np.random.default_rng(0), (4, 6, 6))
+    build = {
+        "add": lambda: network.add("x", "x"),
+        "avg_pool2d": lambda: network.pool("avg_pool2d", "x", (2, 2), (2, 2)),
+        "concat": lambda: network.concat(["x", "x"], 0),
+        "conv2d": lambda: network.conv("x", 8, (3, 3), 4),
+        "linear": lambda: network.linear(network.reshape("x", (144,)), 8, 4),
+        "max_pool2d": lambda: network.pool("max_pool2d", "x", (2, 2), (2, 2)),
+        "requant": lambda: network.requant("x"),
+        "reshape": lambda: network.reshape("x", (144,)),
+    }
+    codegen.generate(network.done(build[name]()), tmp_path)
+    text = "".join(path.read_text() for path in tmp_path.rglob("*.c"))
+    assert name == "reshape" or f"mico_{name}" in text  # a reshape is no call
+
+
+USES = {
+    "mico_runner.models": use_model,
+    "mico_runner.steps": use_step,
+    "mico_runner.data": use_loader,
+    "mico_runner.profiling.samplers": use_sampler,
+    "mico_runner.profiling.targets": use_target,
+    "mico_runner.search": use_algorithm,
+    "mico_runner.proxy.strategies": use_strategy,
+    "mico_runner.proxy.features": use_features,
+    "mico_runner.proxy.regressors": use_regressor,
+    "mico_runner.validation": use_protocol,
+    "mico_runner.codegen.operators": use_operator,
+}
+
+
+@pytest.mark.parametrize(("package", "name"), ENTRIES, ids=["-".join(entry) for entry in ENTRIES])
+def test_every_entry_works(package, name, tmp_path):
+    assert package in USES, "a new registry: say here how an entry of it is used"
+    assert callable(REGISTRIES[package].get(name))
+    USES[package](name, tmp_path)
+
+
+def test_no_registry_is_empty():
+    assert set(USES) == set(REGISTRIES) and all(registry.names() for registry in REGISTRIES.values())
 
 
 def test_unknown_name_lists_the_nearest():
@@ -13,10 +236,12 @@ def test_unknown_name_lists_the_nearest():
         MODELS.get("lenat")
 
 
-def test_the_static_description_matches_the_objects():
-    for registry in (MODELS, STEPS):
-        for name in registry.names():
-            assert registry.get(name).__doc__.split("\n")[0] == registry.info(name).summary
+@pytest.mark.parametrize("package", REGISTRIES)
+def test_the_static_description_matches_the_objects(package):
+    registry = REGISTRIES[package]
+    for name in registry.names():
+        assert registry.info(name).summary, f"{name} has no summary"
+        assert registry.get(name).__doc__.split("\n")[0] == registry.info(name).summary
 
 
 def test_listing_imports_no_entry():

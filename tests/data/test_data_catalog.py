@@ -1,6 +1,7 @@
 """The catalog is complete and consistent; files are found in the documented order and their sums checked."""
 
 import hashlib
+import inspect
 import os
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mico_runner import paths
-from mico_runner.data import catalog
+from mico_runner import data, paths
+from mico_runner.data import LOADERS, catalog
+from mico_runner.data.subgraphs import load_subgraphs
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import COLUMNS, KINDS
 
@@ -56,13 +58,69 @@ def test_entry_is_complete(name):
         assert entry.loader
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n for n in catalog.names() if all(not f.shipped for f in catalog.entry(n).files) and catalog.entry(n).files],
-)
-@needs_mirror
-def test_mirror_has_every_file_with_its_sum(name):
-    assert [path.name for path in catalog.fetch(name)] == [Path(f.path).name for f in catalog.entry(name).files]
+USES = {
+    "task": "load_task",
+    "kernel_profile": "load_profile",
+    "subgraph_profile": "load_subgraphs",
+    "text": None,
+    "reference": None,
+}
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_what_reads_an_entry_exists(name):
+    """Without the data: the loader that an entry names is there and takes the entry's parameters."""
+    entry = catalog.entry(name)
+    assert entry.kind in USES
+    assert (entry.loader is not None) == (entry.kind == "task"), "only tasks are read by a loader of their own"
+    if entry.loader is not None:
+        inspect.signature(LOADERS.get(entry.loader)).bind([], **entry.loader_params)
+
+
+def test_every_loader_has_an_entry():
+    assert {entry.loader for entry in map(catalog.entry, catalog.names("task"))} == set(LOADERS.names())
+
+
+def _is_here(name):
+    files = catalog.entry(name).files
+    return bool(MIRROR) or all(f.shipped for f in files)
+
+
+def _slow(name):
+    """xz takes seconds for a hundred megabytes."""
+    return pytest.param(name, marks=pytest.mark.slow) if catalog.entry(name).loader == "cifar-binary" else name
+
+
+@pytest.mark.parametrize("name", map(_slow, catalog.names()))
+def test_every_entry_can_be_used(name):
+    """Tasks have sane splits, profiles load; of the rest the files are there, with the right sums, and not empty."""
+    if not _is_here(name):
+        pytest.skip("MICO_DATA_MIRROR is not set")
+    entry = catalog.entry(name)
+    found = catalog.fetch(name)
+    assert [path.name for path in found] == [Path(file.path).name for file in entry.files]
+    assert all(path.stat().st_size for path in found)
+    if entry.kind == "task":
+        task = data.load_task(name)
+        for split in (task.train, task.validation, task.test):
+            assert len(split) == len(split.images) and split.images.shape[1:] == task.input_shape
+            assert set(range(task.classes)) == set(split.labels.tolist()), "every class, and no other"
+            assert split.images.min() < split.images.max()
+        assert len(task.validation) < len(task.train) and len(task.test) >= 100
+    elif entry.kind == "kernel_profile":
+        table = data.load_profile(name)
+        assert len(table) and table.attrs["unit"] == entry.unit and set(table["device"]) == {entry.device}
+    elif entry.kind == "subgraph_profile":
+        assert len(load_subgraphs(name))
+
+
+def test_a_damaged_file_is_said_before_anything_runs(places):
+    catalog.check_present("x")  # not here: it may still be downloaded
+    put(places / "mirror/a/b.csv", b"evil")
+    with pytest.raises(UsageError, match="has sha256"):
+        catalog.check_present("x")
+    put(places / "cache/mico-runner/a/b.csv")
+    catalog.check_present("x")
 
 
 @pytest.mark.parametrize("name", [n for n in catalog.names() if any(f.shipped for f in catalog.entry(n).files)])

@@ -1,6 +1,10 @@
 import gzip
+import io
+import lzma
 import os
+import resource
 import struct
+import tarfile
 
 import numpy as np
 import pytest
@@ -8,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mico_runner import data
-from mico_runner.data import idx
+from mico_runner.data import cifar, idx
 from mico_runner.data.tasks import stratified
 from mico_runner.errors import UsageError
 
@@ -77,3 +81,115 @@ def test_official_files(name):
     assert (len(task.train), len(task.validation), len(task.test)) == (55000, 5000, 10000)
     assert task.input_shape == (1, 28, 28)
     assert set(np.bincount(task.validation.labels)) <= {500}
+
+
+PROMISES = 2**20, 2**20, 1  # 2^40 bytes
+
+
+def test_an_idx_header_that_promises_too_much_is_refused_before_anything_is_allocated(tmp_path):
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, *PROMISES)))
+    with pytest.raises(UsageError, match=r"a\.gz: its header says 1048576 x 1048576 x 1; allowed: at most"):
+        idx.read_idx(path)
+
+
+def test_what_inflates_beyond_its_header_is_not_inflated(tmp_path):
+    """200 MiB of zeros in 200 KiB, behind a header of two bytes: read in parts, given up at once."""
+    path = tmp_path / "a.gz"
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        file.write(struct.pack(">BBBBI", 0, 0, 8, 1, 2))
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UsageError, match="more than 2 bytes of data, but its header says 2"):
+        idx.read_idx(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024, "KiB"
+
+
+@pytest.mark.parametrize(("images", "labels"), [((2, 3), (2,)), ((0, 3, 3), (0,)), ((2, 3, 3), (2, 1)), ((), ())])
+def test_idx_files_of_another_shape(tmp_path, images, labels):
+    files = []
+    for name, shape in (("train-images", images), ("train-labels", labels)):
+        files.append(write_idx(tmp_path / f"{name}.gz", np.zeros(shape, np.uint8)))
+    with pytest.raises(UsageError, match=r"train-(images|labels)\.gz: found .*; allowed: [13] dimensions"):
+        idx.load(files)
+    with pytest.raises(UsageError, match=r"no file train-images"):
+        idx.load(files[1:])
+
+
+def records(count, labels=1, top=10):
+    raw = np.random.default_rng(count).integers(0, 256, (count, labels + 3072), dtype=np.uint8)
+    raw[:, :labels] %= top
+    return raw
+
+
+def write_tar(path, members, compress=lzma.compress):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in members:
+            about = tarfile.TarInfo(f"batches/{name}")
+            if isinstance(content, str):
+                about.type, about.linkname = tarfile.SYMTYPE, content
+            else:
+                about.size = len(content)
+            archive.addfile(about, None if isinstance(content, str) else io.BytesIO(content))
+    path.write_bytes(compress(out.getvalue()))
+    return path
+
+
+@pytest.mark.parametrize("compress", [lzma.compress, gzip.compress, bytes])
+def test_cifar_batches_are_joined_in_the_order_of_their_names(tmp_path, compress):
+    one, two, test = records(5), records(3), records(4)
+    members = [("data_batch_2.bin", two), ("readme.txt", b"x"), ("data_batch_1.bin", one), ("test_batch.bin", test)]
+    path = write_tar(
+        tmp_path / "a.tar", [(n, c if isinstance(c, bytes) else c.tobytes()) for n, c in members], compress
+    )
+    train, held = cifar.load([path])
+    whole = np.concatenate([one, two])
+    assert np.array_equal(train.labels, whole[:, 0]) and train.labels.dtype == np.int64
+    assert train.images.shape == (8, 3, 32, 32) and np.array_equal(train.images.reshape(8, -1), whole[:, 1:])
+    assert np.array_equal(held.images[2, 1, 3], test[2, 1 + 1024 + 96 :][:32]), "plane by plane, row by row"
+
+
+def test_cifar100_has_two_labels(tmp_path):
+    raw = records(6, labels=2, top=20)
+    path = write_tar(tmp_path / "a.tar", [("train.bin", raw.tobytes()), ("test.bin", raw.tobytes())])
+    classes = {"coarse": 20, "fine": 100}
+    for column, use in enumerate(classes):
+        assert np.array_equal(cifar.load([path], classes, use)[0].labels, raw[:, column])
+
+
+GOOD = [("data_batch_1.bin", records(2).tobytes()), ("test_batch.bin", records(2).tobytes())]
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (GOOD[:1], r"no test_batch.bin or test.bin in the archive; found data_batch_1.bin"),
+        ([], r"no data_batch_\*.bin or train.bin in the archive; found none"),
+        ([*GOOD, GOOD[0]], "data_batch_1.bin is there twice"),
+        ([*GOOD, ("data_batch_2.bin", "/etc/passwd")], "data_batch_2.bin is no plain file"),
+        ([*GOOD, ("data_batch_2.bin", b"x" * 3072)], "data_batch_2.bin has 3072 bytes; allowed: records of 3073 bytes"),
+        ([*GOOD, ("data_batch_2.bin", b"")], "data_batch_2.bin has 0 bytes"),
+        ([*GOOD, ("data_batch_2.bin", b"\x0a" * 3073)], "data_batch_2.bin: record 0: label is 10; allowed: 0 to 9"),
+    ],
+)
+def test_archives_of_another_form(tmp_path, members, message):
+    with pytest.raises(UsageError, match=rf"a\.tar: {message}"):
+        cifar.load([write_tar(tmp_path / "a.tar", members)])
+
+
+def test_an_archive_that_inflates_without_end_is_given_up(tmp_path, monkeypatch):
+    """Large members that are passed over, and a batch whose header lies, count towards one limit."""
+    monkeypatch.setattr(cifar, "MAX_BYTES", 1 << 20)
+    path = write_tar(tmp_path / "a.tar", [*GOOD, ("other.bin", bytes(4 << 20))])
+    with pytest.raises(UsageError, match=r"a\.tar: more than 1,048,576 bytes of content"):
+        cifar.load([path])
+    header = tarfile.TarInfo("data_batch_1.bin")
+    header.size = 3073 * 2**40
+    path.write_bytes(header.tobuf())
+    with pytest.raises(UsageError, match=r"a\.tar: data_batch_1.bin has \d+ bytes; allowed"):
+        cifar.load([path])
+    path.write_bytes(lzma.compress(write_tar(tmp_path / "b.tar", GOOD, bytes).read_bytes())[:-40])
+    with pytest.raises(UsageError, match=r"a\.tar: not a complete xz file"):
+        cifar.load([path])
