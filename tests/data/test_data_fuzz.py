@@ -13,7 +13,7 @@ import pytest
 import yaml
 from test_data_subgraphs import rows
 
-from mico_runner import cli
+from mico_runner import cli, hardware, paths
 from mico_runner.calibration import given, profile
 from mico_runner.data import catalog, cifar, idx, load_profile, subgraphs
 from mico_runner.errors import MicoError
@@ -236,6 +236,10 @@ def read_given(path):
         assert np.isfinite(curve.predict(np.array([1.0, 1e6, 1e12]))).all()
 
 
+def read_hardware(path):
+    assert hardware.load(path).weight_bits
+
+
 def read_calibrated(path):
     found = profile.read(path)
     profile.compare(found, found)
@@ -268,6 +272,7 @@ def figures(data, form=json.dumps):
     return mutated
 
 
+CHIP = (paths.shipped("hardware") / "bitfusion.yaml").read_bytes()
 SUBGRAPHS = rows().to_csv(index=False).encode()
 KINDS = {
     "mine.csv": (table(PROFILE.encode()), read_profile),
@@ -285,6 +290,7 @@ KINDS = {
     "profile.json": (figures(CALIBRATED), read_given),
     "profile.yaml": (figures(CALIBRATED, yaml.safe_dump), read_given),
     "previous.json": (figures(CALIBRATED), read_calibrated),
+    "chip.yaml": (lambda rng: mutate_bytes(CHIP, rng), read_hardware),  # specs and devices: more in tests/spec
 }
 
 
@@ -315,6 +321,7 @@ def fuzz(folder, count, capsys):
 @pytest.mark.parametrize("name", KINDS)
 def test_the_undamaged_files_are_read(tmp_path, name):
     contents = {
+        "chip": CHIP,
         "mine": PROFILE.encode(),
         "named": PROFILE.encode(),
         "train-images": IMAGES,
