@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 UNITS = ("cycles", "instructions", "ns", "us", "ms")
 _FIELD = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^,]*)(?:,|$)')
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_MOST_COLUMNS = 100  # that are looked at one by one
 _WHOLE_DIGITS = 15  # digits of a whole number that a float64 holds exactly
 
 
@@ -104,7 +105,8 @@ class _File:
             if first.strip() != self.layout.header:
                 self.fail(1, None, None, f"found {show(first)}; allowed: {self.layout.header}")
             return list(self.layout.columns), self.layout.unit
-        names = [name for name, _ in _fields(first) or []]
+        fields = _fields(first) or []
+        names = [name for name, _ in fields]
         while names and not names[-1]:
             names.pop()
         self.header = names
@@ -115,12 +117,14 @@ class _File:
         elif not set(names) & set(COLUMNS):
             self.fail(1, None, None, f"found {show(first)}; allowed: a line that names the columns: {allowed}")
         else:
-            self._check_names(names, allowed)
+            self._check_names(names, [at for _, at in fields], allowed)
         return self._latency(names)
 
-    def _check_names(self, names: list[str], allowed: str) -> None:
-        for i, name in enumerate(names):
-            at = _fields(self.lines[0])[i][1]
+    def _check_names(self, names: list[str], places: list[int], allowed: str) -> None:
+        if len(names) > _MOST_COLUMNS:
+            self.fail(1, None, None, f"found {len(names)} columns; allowed: {allowed}")
+            self.stop_if_wrong()
+        for i, (name, at) in enumerate(zip(names, places, strict=False)):
             if name in names[:i]:
                 self.fail(1, at, name, "the column is there twice; allowed: once")
             elif not name:

@@ -240,6 +240,10 @@ def test_the_device_says_unit_bits_and_batch(write):
         ),
         (b"\x89PNG\r\n\x1a\n\0\0", ":1:1: found the byte 0x89"),
         (GOOD + "x" * 1_000_000, ":4:1: found 1 values; allowed: 6"),
+        (
+            "kind," + ",".join(f"kernel{i}" for i in range(200_000)) + "\n",
+            ":1:1: found 200001 columns; allowed: kind, batch",
+        ),
         (b"\x1f\x8b\x08\0garbage", ": not a complete gzip file"),
     ],
 )
