@@ -1,12 +1,21 @@
-"""A graph under construction: fresh names, shapes, and the two rewrites that keep reshapes out of the way."""
+"""A graph under construction: fresh names, shapes, and what keeps reshapes out of the way."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Container
 from math import prod
 from typing import Any
 
 from mico_runner.graph.ir import Node
+
+
+def unique(name: str, taken: Container[str]) -> str:
+    """`name`, with "@2", "@3", ... behind it where it is taken."""
+    first, count = name, 1
+    while name in taken:
+        count += 1
+        name = f"{first}@{count}"
+    return name
 
 
 class Builder:
@@ -23,15 +32,16 @@ class Builder:
         self, node_name: str, op: str, inputs: list[str], shape: tuple[int, ...], source: str, **fields: Any
     ) -> str:
         """Append a node and return the name of its output tensor."""
-        name = self._unique(node_name)
+        name = unique(node_name, self.shapes)
         node = Node(name, op, tuple(inputs), name, source=source, **fields)
-        self._add(node)
+        self.nodes.append(node)
+        self.producer[name] = node
         self.shapes[name] = shape
         return name
 
     def elementwise(self, node_name: str, op: str, inputs: list[str], source: str, **fields: Any) -> str:
         """Emit before the reshapes that made the inputs, so that it stands next to the operator it can be fused with."""
-        roots = [self._root(t) for t in inputs]
+        roots = [self.root(t) for t in inputs]
         shape = self.shapes[inputs[0]]
         if len({self.shapes[t] for t in roots}) > 1:
             return self.emit(node_name, op, inputs, shape, source, **fields)
@@ -42,37 +52,16 @@ class Builder:
         """`tensor` in another shape of as many elements; reshapes of reshapes and to the same shape leave no node."""
         if prod(shape) != prod(self.shapes[tensor]):
             raise ValueError(f"{self.shapes[tensor]} does not reshape to {shape}")
-        root = self._root(tensor)
+        root = self.root(tensor)
         if self.shapes[root] == tuple(shape):
             return root
         return self.emit(node_name, "reshape", [root], tuple(shape), source, attrs={"shape": tuple(shape)})
 
-    def weighted_before(self, tensor: str) -> Node | None:
-        """The convolution or linear layer that made the tensor, a reshape in between or not."""
-        node = self.producer.get(self._root(tensor))
-        return node if node is not None and node.weight is not None else None
-
-    def set_weights(self, node: Node, weight: Any, bias: Any) -> None:
-        """Give an emitted node other weights (batch-norm folding)."""
-        new = replace(node, weight=weight, bias=bias)
-        self.nodes[next(i for i, n in enumerate(self.nodes) if n is node)] = new
-        self.producer[node.output] = new
-
-    def _add(self, node: Node) -> None:
-        self.nodes.append(node)
-        self.producer[node.output] = node
-
-    def _root(self, tensor: str) -> str:
+    def root(self, tensor: str) -> str:
+        """The tensor before the reshape that made this one; its elements stand in the same order."""
         node = self.producer.get(tensor)
         return node.inputs[0] if node is not None and node.op == "reshape" else tensor
 
     def free(self, name: str) -> str:
         """`name`, changed when a module is called so."""
         return f"{name}_" if name in self.reserved else name
-
-    def _unique(self, name: str) -> str:
-        first, count = name, 1
-        while name in self.shapes:
-            count += 1
-            name = f"{first}@{count}"
-        return name

@@ -1,20 +1,23 @@
-"""`capture`: a torch module becomes a `Graph` by torch.export (torch.fx first, where export cannot read the Python code)."""
+"""`capture`: a torch module becomes a `Graph`."""
 
 from __future__ import annotations
 
-import copy
 import operator
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.builder import Builder
+from mico_runner.graph.folding import fold_batch_norms
 from mico_runner.graph.ir import Graph
-from mico_runner.graph.lowering import BATCH, LOWERINGS, Call, Refused, bind
-from mico_runner.graph.passes import drop_unused, relu_before_max_pool
+from mico_runner.graph.lowering import BATCH, LOWERINGS, Call, Padded, Refused, bind
+from mico_runner.graph.passes import Draft, drop_unused, relu_before_max_pool
+from mico_runner.graph.trace import Trace, trace
+from mico_runner.graph.verify import drawn_statistics, verify
 
 
 def capture(module: torch.nn.Module, input_shape: tuple[int, ...], name: str) -> Graph:
@@ -25,69 +28,89 @@ def capture(module: torch.nn.Module, input_shape: tuple[int, ...], name: str) ->
         input_shape: without the batch dimension, e.g. (1, 28, 28).
         name: what the network is called in generated files and reports.
 
-    Batch-norm is folded into the convolution or linear layer before it, dropout and identities vanish, conv1d becomes conv2d of
-    height 1. Weighted nodes bear the dotted path of their module ("features.0"; a second call of one module adds "@2").
+    Batch-norm is folded into the convolution or linear layer before it where nothing else reads that layer, else it is a depthwise
+    1 x 1 convolution; dropout and identities vanish, conv1d becomes conv2d of height 1. Weighted nodes bear the dotted path of
+    their module ("features.0"; a second call of one module adds "@2"). Graph and module are run on random input and must agree;
+    torch's global random state stays as it was.
 
     Raises:
-        UsageError: an operator or a use of one that the IR cannot express; the message starts with the source line.
+        UsageError: an operator or a use of one that the IR cannot express, the message starts with the source line; weights or
+            statistics that are not finite; a graph that computes something else than the module.
     """
-    module = copy.deepcopy(module).to("cpu", torch.float32).eval()
-    program = _export(module, torch.zeros(BATCH, *input_shape), name)
-    signature = program.graph_signature
-    constants = {**program.state_dict, **program.constants}
-    held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    held.update(signature.inputs_to_lifted_tensor_constants)
-    if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
-        found = f"{len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs"
-        raise UsageError(f"network {name!r}: it must take one tensor and return one tensor; found {found}")
+    sample = torch.zeros(BATCH, *input_shape)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        traced = trace(module, sample, name)
+        graph, origin = _lower(traced, traced.constants, input_shape)
+        drawn = drawn_statistics(traced)
+        # Batch norms that have seen no data do next to nothing, and hide where they are misplaced.
+        checked, origin = _lower(traced, traced.constants | drawn, input_shape) if drawn else (graph, origin)
+        verify(traced, drawn, checked, origin)
+    return graph
 
-    builder = Builder(input_shape, reserved={path for path, _ in module.named_modules()})
+
+def _lower(
+    traced: Trace, constants: Mapping[str, torch.Tensor], input_shape: tuple[int, ...]
+) -> tuple[Graph, dict[str, str]]:
+    """The graph with these values of parameters and buffers, and `Draft.origin`."""
+    builder = Builder(input_shape, reserved={path for path, _ in traced.module.named_modules()})
     values: dict[str, Any] = {}
-    for node in program.graph.nodes:
+    origin: dict[str, str] = {}
+    output = traced.output
+    for node in traced.program.graph.nodes:
         if node.op == "placeholder":
-            values[node.name] = constants[held[node.name]] if node.name in held else builder.input
+            values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else builder.input
         elif node.op == "call_function":
-            values[node.name] = _lower(node, values, builder, held)
-    output = values[signature.user_outputs[0]]
-    if not isinstance(output, str) or output == builder.input:
-        raise UsageError(f"network {name!r}: its output does not depend on its input through any operator")
-    nodes, shapes = relu_before_max_pool(drop_unused(builder.nodes, output), builder.shapes, output)
-    tensors = [builder.input, *(n.output for n in nodes)]
-    return Graph(name, builder.input, output, tuple(nodes), {t: shapes[t] for t in tensors})
+            values[node.name] = _call(node, values, builder, traced.held)
+            if node.name == output and isinstance(values[node.name], Padded):
+                raise _error(node, traced.held, "zero padding is supported only in front of a convolution")
+            if isinstance(values[node.name], str):
+                origin.setdefault(values[node.name], node.name)
+        else:  # the output, or a part of a control-flow operator, which no lowering takes
+            values[node.name] = None
+    tensor = values.get(output)
+    if not isinstance(tensor, str) or tensor == builder.input:
+        raise UsageError(f"network {traced.name!r}: its output does not depend on its input through any operator")
+    draft = Draft(builder.nodes, builder.shapes, tensor, origin)
+    drop_unused(draft)
+    fold_batch_norms(draft)
+    drop_unused(draft)  # reshapes that only batch norms read
+    relu_before_max_pool(draft)
+    for made in draft.nodes:
+        if not all(np.isfinite(a).all() for a in (made.weight, made.bias) if a is not None):
+            where = f"{made.source}: " if made.source else ""
+            raise UsageError(f"{where}node {made.name!r}: its weights or bias, as the graph has them, are not finite")
+    tensors = [builder.input, *(n.output for n in draft.nodes)]
+    shapes = {t: draft.shapes[t] for t in tensors}
+    return Graph(traced.name, builder.input, draft.output, tuple(draft.nodes), shapes), draft.origin
 
 
-def _export(module: torch.nn.Module, sample: torch.Tensor, name: str) -> torch.export.ExportedProgram:
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's own deprecations, nothing that a user could act on
-        try:
-            return torch.export.export(module, (sample,)).run_decompositions({})
-        except Exception as first:
-            try:
-                traced = torch.fx.symbolic_trace(module)
-                return torch.export.export(traced, (sample,)).run_decompositions({})
-            except Exception:
-                reason = (str(first).strip() or type(first).__name__).splitlines()[0]
-                raise UsageError(f"network {name!r}: torch.export and torch.fx cannot trace it: {reason}") from first
-
-
-def _lower(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: dict[str, str]) -> Any:
+def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: dict[str, str]) -> Any:
     """The value of one call: a tensor's name, a constant tensor, a pending padding, or a list of these."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: values[n.name])
-    if all(isinstance(values[n.name], torch.Tensor) for n in node.all_input_nodes):
-        return node.target(*args, **kwargs)  # arithmetic on weights alone is done once, here
     if node.target is operator.getitem:
         return args[0][args[1]]
-    path = _module_path(node) or _weight_path(node, held)
-    call = Call(node, builder, path, _source(node), {})
+    known = str(node.target) in LOWERINGS
     try:
-        if str(node.target) not in LOWERINGS:
-            known = ", ".join(sorted({t.split(".")[1].lstrip("_") for t in LOWERINGS}))
-            raise Refused(f"the operator is not supported; supported: {known}")
-        call.args = bind(node.target, args, kwargs)
+        if not known and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise Refused("it draws random numbers; a network must compute the same whenever it is called")
+        if all(isinstance(values[n.name], torch.Tensor) for n in node.all_input_nodes):
+            return node.target(*args, **kwargs)  # arithmetic on weights alone is done once, here
+        if not known:
+            names = ", ".join(sorted({t.split(".")[1].lstrip("_") for t in LOWERINGS}))
+            raise Refused(f"the operator is not supported; supported: {names}")
+        call = Call(node, builder, _path(node, held), _source(node), bind(node.target, args, kwargs))
         return LOWERINGS[str(node.target)](call)
     except Refused as error:
-        where = f"{call.source}: " if call.source else ""
-        raise UsageError(f"{where}node {(path or node.name)!r} ({node.target}): {error}") from None
+        raise _error(node, held, str(error)) from None
+
+
+def _error(node: torch.fx.Node, held: dict[str, str], reason: str) -> UsageError:
+    where = f"{_source(node)}: " if _source(node) else ""
+    return UsageError(f"{where}node {(_path(node, held) or node.name)!r} ({node.target}): {reason}")
+
+
+def _path(node: torch.fx.Node, held: dict[str, str]) -> str:
+    return _module_path(node) or _weight_path(node, held)
 
 
 def _module_path(node: torch.fx.Node) -> str:
@@ -101,9 +124,12 @@ def _module_path(node: torch.fx.Node) -> str:
 
 
 def _weight_path(node: torch.fx.Node, held: dict[str, str]) -> str:
-    """Path of the parameter that a functional convolution or linear layer uses, without ".weight"; else ""."""
+    """Path of the first parameter or buffer that a functional call uses, without ".weight" and the like; else ""."""
     names = [held[n.name] for n in node.all_input_nodes if n.name in held]
-    return names[0].removesuffix(".weight").removesuffix(".bias") if names else ""
+    if not names:
+        return ""
+    layer, _, kind = names[0].rpartition(".")
+    return layer if layer and kind in ("weight", "bias", "running_mean") else names[0]
 
 
 def _source(node: torch.fx.Node) -> str:

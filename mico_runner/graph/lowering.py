@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mico_runner.graph.builder import Builder
+from mico_runner.graph.ir import WEIGHTED
 
 BATCH = 2  # of the captured sample; not 1, so that an operator that mixes samples shows in the shapes
 
@@ -96,7 +97,11 @@ def bind(target: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _array(value: torch.Tensor | None) -> np.ndarray | None:
-    return None if value is None else np.ascontiguousarray(value.detach().numpy(), dtype=np.float32)
+    if value is None:
+        return None
+    if not isinstance(value, torch.Tensor):
+        raise Refused("weights and bias must be parameters, not computed from the input")
+    return np.array(value.detach().numpy(), dtype=np.float32, order="C")
 
 
 def _pair(values: Any) -> tuple[int, int]:
@@ -106,28 +111,45 @@ def _pair(values: Any) -> tuple[int, int]:
 
 @lowers("conv2d.default", "conv2d.padding", "conv1d.default", "conv1d.padding")
 def conv(call: Call) -> str:
-    if not isinstance(call["weight"], torch.Tensor):
+    weight, groups = call["weight"], int(call["groups"])
+    if not isinstance(weight, torch.Tensor):
         raise Refused("the weights of a convolution must be parameters, not computed from the input")
     one_d = "conv1d" in str(call.node.target)
-    weight, stride, dilation = call["weight"], _pair(call["stride"]), _pair(call["dilation"])
+    stride, dilation = _pair(call["stride"]), _pair(call["dilation"])
     pad = _conv_padding(call["padding"], [int(k) for k in weight.shape[2:]], dilation)
-    tensor = call["input"]
-    if isinstance(tensor, Padded):
-        tensor, before = tensor
-        if any(low != high for low, high in zip(before[::2], before[1::2], strict=True)) or len(before) > 4:
-            raise Refused(f"asymmetrical padding {list(before)} is not supported; pad all sides of a dimension alike")
-        pad = [p + q for p, q in zip(pad, [*before[::2], 0, 0][: len(pad)][::-1], strict=True)]
-    if call.rank(tensor) != (2 if one_d else 3):
+    around = call["input"].pad if isinstance(call["input"], Padded) else ()
+    tensor = call["input"].tensor if around else call.input("input")
+    if call.rank(tensor) != len(pad) + 1:
         raise Refused(f"it needs inputs of shape {'(N, C, L)' if one_d else '(N, C, H, W)'}")
+    if around:
+        pad, channels = _with_zeros_around(pad, around)
+        weight = _without_zero_channels(weight, channels, call.builder.shapes[tensor][0], groups)
     shape = call.shape
     if one_d:
         c, length = call.builder.shapes[tensor]
         tensor = call.reshape(tensor, (c, 1, length))
         weight, stride, dilation, pad = weight.unsqueeze(2), (1, stride[1]), (1, dilation[1]), [0, *pad]
         shape = (shape[0], 1, shape[1])
-    attrs = {"stride": stride, "padding": tuple(pad), "dilation": dilation, "groups": int(call["groups"])}
+    attrs = {"stride": stride, "padding": tuple(pad), "dilation": dilation, "groups": groups}
     output = call.emit("conv2d", [tensor], shape, attrs=attrs, weight=_array(weight), bias=_array(call["bias"]))
     return call.reshape(output, call.shape)
+
+
+def _with_zeros_around(pad: list[int], around: tuple[int, ...]) -> tuple[list[int], tuple[int, int]]:
+    """A convolution's padding with the zeros in front of it added, and how many channels of zeros stand before and behind."""
+    pairs = list(zip(around[::2], around[1::2], strict=True))
+    pairs += [(0, 0)] * (len(pad) + 1 - len(pairs))
+    spatial = pairs[: len(pad)]
+    if any(low != high for low, high in spatial):
+        raise Refused(f"asymmetrical padding {list(around)} is not supported; pad all sides of a dimension alike")
+    return [p + low for p, (low, _) in zip(pad, spatial[::-1], strict=True)], pairs[len(pad)]
+
+
+def _without_zero_channels(weight: torch.Tensor, zeros: tuple[int, int], channels: int, groups: int) -> torch.Tensor:
+    """The weights of a convolution less those that meet channels of zeros."""
+    if any(zeros) and groups != 1:
+        raise Refused("padding of the channels in front of a grouped convolution is not supported")
+    return weight[:, zeros[0] : zeros[0] + channels] if any(zeros) else weight
 
 
 def _conv_padding(padding: Any, kernel: list[int], dilation: tuple[int, int]) -> list[int]:
@@ -145,42 +167,60 @@ def _conv_padding(padding: Any, kernel: list[int], dilation: tuple[int, int]) ->
 def linear(call: Call) -> str:
     if not isinstance(call["weight"], torch.Tensor):
         raise Refused("the weights of a linear layer must be parameters, not computed from the input")
+    if call["weight"].ndim != 2:
+        raise Refused(f"the weights of a linear layer must be a matrix; found shape {tuple(call['weight'].shape)}")
     return call.emit(
         "linear", [call.input("input")], call.shape, weight=_array(call["weight"]), bias=_array(call["bias"])
     )
 
 
 @lowers("pad.default", "constant_pad_nd.default")
-def pad(call: Call) -> Padded:
+def pad(call: Call) -> Padded | str:
     if call.args.get("mode", "constant") != "constant" or call["value"] not in (None, 0, 0.0):
         mode = call.args.get("mode", "constant")
         raise Refused(f"padding mode {mode!r} with value {call['value']} is not supported; allowed: zeros")
     if min(call["pad"]) < 0:
         raise Refused(f"negative padding {list(call['pad'])} is not supported")
-    return Padded(call.input(), tuple(call["pad"]))
+    assert call.shape  # refuses samples of zeros
+    return Padded(call.input(), tuple(call["pad"])) if any(call["pad"]) else call.input()
 
 
-@lowers("_native_batch_norm_legit_no_training.default", "batch_norm.default")
+@lowers("_native_batch_norm_legit_no_training.default")
 def batch_norm(call: Call) -> list[str]:
-    """Folded: w' = w * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta."""
+    """(x - mean) * factor + beta per channel, factor = gamma / sqrt(var + eps): `folding` makes weights of it.
+
+    Which layer it can be folded into is open until all readers of that layer are known. It is put before the reshape that
+    made its input where that keeps the channels apart, so that it stands next to the layer.
+    """
     tensor = call.input("input")
-    before = call.builder.weighted_before(tensor)
-    source_node = call.node.all_input_nodes[0]
-    if before is None or len(source_node.users) > 1:
-        raise Refused("a batch-norm must directly follow a convolution or linear layer that nothing else reads")
-    if before.op == "linear" and call.rank(tensor) > 1:
+    given = [call[key] for key in ("running_mean", "running_var", "weight", "bias")]
+    if not all(isinstance(value, torch.Tensor) for value in given if value is not None):
+        raise Refused("the statistics of a batch norm must be stored, not computed from the input")
+    mean, var, gamma, beta = (None if value is None else value.detach().double().numpy() for value in given)
+    gamma = np.ones_like(mean) if gamma is None else gamma
+    beta = np.zeros_like(mean) if beta is None else beta
+    with np.errstate(all="ignore"):
+        factor = gamma / np.sqrt(var + call["eps"])
+    if not np.isfinite(factor).all():
+        at = int(np.flatnonzero(~np.isfinite(factor))[0])
         raise Refused(
-            "a batch-norm after a linear layer over tokens cannot be folded: its channels are not the outputs"
+            f"the factor gamma / sqrt(variance + eps) of channel {at} is not finite: variance {var[at]:g}, eps {call['eps']:g}"
         )
-    mean, var = call["running_mean"], call["running_var"]
-    gamma = torch.ones_like(mean) if call["weight"] is None else call["weight"]
-    beta = torch.zeros_like(mean) if call["bias"] is None else call["bias"]
-    factor = (gamma.double() / torch.sqrt(var.double() + call["eps"])).detach().numpy()
-    bias = np.zeros(len(mean)) if before.bias is None else before.bias.astype(np.float64)
-    weight = before.weight.astype(np.float64) * factor.reshape(-1, *[1] * (before.weight.ndim - 1))
-    bias = (bias - mean.double().detach().numpy()) * factor + beta.double().detach().numpy()
-    call.builder.set_weights(before, weight.astype(np.float32), bias.astype(np.float32))
-    return [tensor]
+    values, shape = {"mean": mean, "factor": factor, "beta": beta}, call.builder.shapes[tensor]
+    root = call.builder.root(tensor)
+    before, channels = call.builder.producer.get(root), call.builder.shapes[root][0]
+    if channels % len(mean) == 0 and (channels == len(mean) or (before is not None and before.op in WEIGHTED)):
+        tensor, values = root, {key: value.repeat(channels // len(mean)) for key, value in values.items()}
+    output = call.emit("batch_norm", [tensor], call.builder.shapes[tensor], attrs=values)
+    return [call.reshape(output, shape)]
+
+
+@lowers("batch_norm.default", "_native_batch_norm_legit.no_stats", "_native_batch_norm_legit_functional.default")
+def batch_statistics(call: Call) -> None:
+    raise Refused(
+        "it normalises with the statistics of the batch at hand (training=True, track_running_stats=False or an instance norm);"
+        " only stored statistics are supported"
+    )
 
 
 @lowers("relu.default", "relu6.default", "hardtanh.default", "clamp.default", "clamp_min.default")
@@ -304,6 +344,13 @@ def permute(call: Call) -> str:
 @lowers("dropout.default", "feature_dropout.default", "alpha_dropout.default", "alias.default", "clone.default")
 @lowers("contiguous.default", "detach.default", "lift_fresh.default", "_to_copy.default", "to.dtype")
 def identity(call: Call) -> str:
+    if call.args.get("train"):
+        raise Refused("dropout with training=True is random in eval mode, too")
     if call.node.meta["val"].dtype != torch.float32:
         raise Refused(f"a conversion to {call.node.meta['val'].dtype} is not supported; tensors are float32")
     return call.args["input"] if "input" in call.args else call.args["self"]
+
+
+@lowers("_assert_tensor_metadata.default")
+def assertion(call: Call) -> None:
+    """What stands before a `.float()`; torch.export has seen to it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -22,20 +22,27 @@ def run_float(
     values = {graph.input: x if x.dtype == torch.float64 else x.float()}
     if tuple(x.shape[1:]) != graph.shapes[graph.input]:
         raise ValueError(f"graph {graph.name!r} takes (N, {graph.shapes[graph.input]}), found {tuple(x.shape)}")
-    left = {t: len(graph.consumers(t)) for t in graph.shapes}
-    left[graph.output] += 1
     with torch.no_grad():
         if observe:
             observe(graph.input, values[graph.input])
-        for node in graph.nodes:
+        for node, spent in schedule(graph):
             values[node.output] = compute(node, [values[t] for t in node.inputs])
             if observe:
                 observe(node.output, values[node.output])
-            for tensor in node.inputs:
-                left[tensor] -= 1
-                if not left[tensor]:
-                    values.pop(tensor, None)
+            for tensor in spent:
+                del values[tensor]
     return values[graph.output]
+
+
+def schedule(graph: Graph) -> Iterator[tuple[Node, list[str]]]:
+    """The nodes in order, each with the tensors that nothing reads after it."""
+    last = {t: i for i, node in enumerate(graph.nodes) for t in (node.output, *node.inputs)}
+    last.pop(graph.output)
+    spent: dict[int, list[str]] = {}
+    for tensor, i in last.items():
+        spent.setdefault(i, []).append(tensor)
+    for i, node in enumerate(graph.nodes):
+        yield node, spent.get(i, [])
 
 
 def compute(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:

@@ -4,6 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
+
+from mico_runner.graph import capture, run_float
 
 
 class Residual(nn.Module):
@@ -146,3 +149,93 @@ def randomise(module, seed):
                 part.weight.data.uniform_(-2, 2, generator=generator)
                 part.bias.data.normal_(generator=generator)
     return module.eval()
+
+
+class Body(nn.Module):
+    """A network whose forward is one function of the network and a convolution's output."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(2, 2, 3, padding=1), function
+        self.bn = nn.BatchNorm2d(2)
+
+    def forward(self, x):
+        return self.function(self, self.conv(x))
+
+
+def same_numbers(module, shape, seed=0):
+    """The module's graph, which computes what the module does."""
+    torch.manual_seed(seed)
+    x = torch.randn(3, *shape)
+    graph = capture(module, shape, "net")
+    with torch.no_grad():
+        wanted = module(x)
+    assert wanted.abs().max() > 0
+    found = run_float(graph, x.numpy())
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1, float(wanted.abs().max())))
+    return graph
+
+
+class Tangle(nn.Module):
+    """A random network in which any step may read any earlier tensor; what nothing reads is concatenated in the end.
+
+    `calls` holds (module or function, indices of the tensors that it reads); tensor 0 is the input.
+    """
+
+    def __init__(self, seed, steps=9):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
+        self.input_shape = [(4, 6, 6), (4, 12), (8,)][self.rng.integers(3)]
+        self.calls, self.owned = [], nn.ModuleList()
+        tensors = [torch.randn(2, *self.input_shape)]
+        while len(self.calls) < steps:
+            first = len(tensors) - 1 if self.rng.random() < 0.7 else int(self.rng.integers(len(tensors)))
+            operator, reads = self.draw(tensors, first)
+            with torch.no_grad():
+                tensors.append(
+                    operator.eval()(tensors[first])
+                    if isinstance(operator, nn.Module)
+                    else operator(*[tensors[i] for i in reads])
+                )
+            if isinstance(operator, nn.Module) and operator not in list(self.owned):
+                self.owned.append(operator)
+            self.calls.append((operator, reads))
+        self.rng = None
+
+    def draw(self, tensors, first):
+        shape, channels = tuple(tensors[first].shape[1:]), tensors[first].shape[1]
+        norm = {1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d}[len(shape)]
+        known = [m for m in self.owned if isinstance(m, norm) and m.num_features == channels]
+        choices = [known[0] if known and self.rng.random() < 0.3 else norm(channels)] * 4
+        choices += [nn.ReLU(), nn.ReLU6(), nn.Dropout(), nn.Identity(), torch.clone, lambda x: x.detach().contiguous()]
+        choices += [lambda x: F.relu_(x.clone()), lambda x: x.unsqueeze(1).squeeze(1)]
+        if len(shape) == 1:
+            choices += [nn.Linear(channels, 8)] * 3
+            choices += [nn.Unflatten(1, (4, channels // 4))] if channels % 4 == 0 else []
+        if len(shape) == 2:
+            choices += [nn.Conv1d(channels, 4, 3, padding=1)] * 2 + [nn.Linear(shape[1], 6), nn.Flatten()]
+            choices += [
+                nn.Sequential(nn.ConstantPad1d(1, 0.0), nn.Conv1d(channels, 4, 3, groups=2 if channels % 2 == 0 else 1))
+            ]
+        if len(shape) == 3:
+            choices += [nn.Conv2d(channels, 4, 3, padding=1), nn.Conv2d(channels, 4, 1), nn.Flatten(), nn.Flatten(2)]
+            choices += [
+                nn.MaxPool2d(3, 1, 1),
+                nn.AvgPool2d(3, 1, 1),
+                nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(channels, 4, 3)),
+            ]
+            choices += [prune.random_unstructured(nn.Conv2d(channels, 4, 3, padding=1), "weight", 0.5)]
+        twins = [i for i, t in enumerate(tensors) if t.shape == tensors[first].shape]
+        second = int(self.rng.choice(twins))
+        pairs = [lambda x, y: x + y, lambda x, y: torch.cat([x, y], 1), lambda x, y: x.add(y)]
+        pick = int(self.rng.integers(len(choices) + len(pairs)))
+        return (choices[pick], (first,)) if pick < len(choices) else (pairs[pick - len(choices)], (first, second))
+
+    def forward(self, x):
+        tensors = [x]
+        for operator, reads in self.calls:
+            tensors.append(operator(*[tensors[i] for i in reads]))
+        read = {i for _, reads in self.calls for i in reads}
+        return torch.cat([t.flatten(1) for i, t in enumerate(tensors) if i not in read], 1)

@@ -1,0 +1,127 @@
+"""A torch module as a list of ATen calls: torch.export first, torch.fx where export cannot read the Python code."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from mico_runner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A module and what torch.export made of it.
+
+    Attributes:
+        module: float32, in eval mode; nobody else's.
+    """
+
+    name: str
+    module: torch.nn.Module
+    program: torch.export.ExportedProgram
+
+    @cached_property
+    def held(self) -> dict[str, str]:
+        """Placeholder of the program -> path of the parameter, buffer or constant that it stands for."""
+        signature = self.program.graph_signature
+        held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        return {**held, **signature.inputs_to_lifted_tensor_constants}
+
+    @cached_property
+    def constants(self) -> dict[str, torch.Tensor]:
+        """Path -> value of every parameter, buffer and constant."""
+        return {**self.program.state_dict, **self.program.constants}
+
+    @property
+    def output(self) -> str:
+        """The call that makes the output; raises UsageError where there is more than one input or output."""
+        signature = self.program.graph_signature
+        if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
+            found = f"{len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs"
+            raise UsageError(f"network {self.name!r}: it must take one tensor and return one tensor; found {found}")
+        return signature.user_outputs[0]
+
+    def run(self, x: torch.Tensor, instead: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The module's own output, with other values for some parameters and buffers."""
+        result = torch.func.functional_call(self.module, dict(instead), (x,))
+        (output,) = torch.utils._pytree.tree_leaves(result)
+        return output
+
+
+def trace(module: torch.nn.Module, sample: torch.Tensor, name: str) -> Trace:
+    """Trace a copy of `module` in eval mode.
+
+    Raises:
+        UsageError: it cannot be copied or traced, or it uses a parameter that has NaN or infinity in it.
+    """
+    module = _copy(module, name).to("cpu", torch.float32).eval()
+    found = Trace(name, module, _export(module, sample, name))
+    for node in found.program.graph.nodes:
+        path = found.held.get(node.name)
+        if path is not None and node.users:
+            _check_finite(path, found.constants[path], name)
+    return found
+
+
+def _copy(module: torch.nn.Module, name: str) -> torch.nn.Module:
+    """A deep copy. Weights that hooks compute before each call (pruning, weight norm) are no leaves, which torch cannot copy."""
+    computed = [
+        value
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    ]
+    try:
+        return copy.deepcopy(module, {id(value): value.detach().clone() for value in computed})
+    except Exception as error:
+        raise UsageError(f"network {name!r}: the module cannot be copied: {first_line(error)}") from error
+
+
+def _export(module: torch.nn.Module, sample: torch.Tensor, name: str) -> torch.export.ExportedProgram:
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore")  # torch's own deprecations, nothing that a user could act on
+        try:
+            return torch.export.export(module, (sample,)).run_decompositions({})
+        except Exception as first:
+            try:
+                traced = torch.fx.symbolic_trace(module)
+                return torch.export.export(traced, (sample,)).run_decompositions({})
+            except Exception:
+                raise UsageError(
+                    f"network {name!r}: torch.export and torch.fx cannot trace it: {first_line(first)}"
+                ) from first
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing on stderr: torch logs and prints pages about a module that it cannot trace, where one error is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def first_line(error: Exception) -> str:
+    """Of its message; its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _check_finite(path: str, value: torch.Tensor, name: str) -> None:
+    if value.numel() and value.is_floating_point() and not torch.isfinite(torch.stack(value.aminmax())).all():
+        bad = ~torch.isfinite(value)
+        first = tuple(bad.nonzero()[0].tolist())
+        raise UsageError(
+            f"network {name!r}: {path!r} is not finite: {int(bad.sum())} of {value.numel()} values are NaN or infinite,"
+            f" the first is {value[first].item()} at {list(first)}"
+        )

@@ -1,0 +1,164 @@
+"""Every graph is run beside the module that it came from, on random input: what was captured is what the module computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import isfinite
+
+import torch
+
+from mico_runner.errors import UsageError
+from mico_runner.graph.ir import Graph, Node
+from mico_runner.graph.lowering import BATCH, bind
+from mico_runner.graph.run import compute, schedule
+from mico_runner.graph.trace import Trace, first_line
+
+SEED = 0
+TOLERANCE = 1e-4  # of a tensor's largest value; float32 sums of 10,000 products differ by a tenth of that
+ROUNDING = (
+    1e-6  # of the sum of magnitudes, where terms cancel: ten times the rounding of the graph's weights to float32
+)
+NOTHING = 1e-8  # of the largest value that the network has had so far: less than float32 resolves of it
+
+
+class Differs(UsageError):
+    """Graph and module compute different values."""
+
+
+def drawn_statistics(traced: Trace) -> dict[str, torch.Tensor]:
+    """Random mean, variance, gamma and beta for the batch norms that have mean 0 and variance 1 throughout, by path of the buffer."""
+    generator = torch.Generator().manual_seed(SEED)
+    drawn: dict[str, torch.Tensor] = {}
+    own = dict(
+        [*traced.module.named_parameters(remove_duplicate=False), *traced.module.named_buffers(remove_duplicate=False)]
+    )
+    for node in traced.program.graph.nodes:
+        if str(node.target) != "aten._native_batch_norm_legit_no_training.default":
+            continue
+        args = bind(node.target, node.args, node.kwargs)
+        names = [getattr(args[key], "name", None) for key in ("running_mean", "running_var", "weight", "bias")]
+        mean, var, *affine = [traced.held.get(name) for name in names]
+        if mean not in own or var not in own or own[mean].any() or (own[var] != 1).any():
+            continue
+        ranges = {mean: (-1, 1), var: (0.5, 2)} | {path: (-2, 2) for path in affine if path in own}
+        for path, limits in ranges.items():
+            drawn.setdefault(path, torch.empty_like(own[path]).uniform_(*limits, generator=generator))
+    return drawn
+
+
+def verify(traced: Trace, instead: Mapping[str, torch.Tensor], graph: Graph, origin: Mapping[str, str]) -> None:
+    """Compare each tensor of the graph with what the module computes for it, given the right values of its inputs.
+
+    Args:
+        instead: values of parameters and buffers with which the graph was made, where they are not the module's own.
+        origin: see `passes.Draft`.
+
+    Raises:
+        UsageError: they differ by more than rounding; the message names the first node that does.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    x = torch.randn(BATCH + 1, *graph.shapes[graph.input], generator=generator)
+    try:
+        _check(traced, instead, graph, origin, x)
+    except Differs as error:  # by rounding, where values cancel: not so in float64
+        traced.module.double()
+        try:
+            _check(traced, {path: value.double() for path, value in instead.items()}, graph, origin, x.double())
+        except UsageError:
+            raise
+        except Exception:  # a module that insists on float32
+            raise error from None
+
+
+def _check(
+    traced: Trace, instead: Mapping[str, torch.Tensor], graph: Graph, origin: Mapping[str, str], x: torch.Tensor
+) -> None:
+    called, wanted = _calls(traced, traced.constants | dict(instead), x[:BATCH]), set(origin.values())
+    known: dict[str, torch.Tensor] = {}
+    values, peak = {graph.input: x[:BATCH]}, _largest(x)
+    for node, spent in schedule(graph):
+        inputs = [values[tensor] for tensor in node.inputs]
+        values[node.output] = found = compute(node, inputs)
+        if node.output in origin:
+            while origin[node.output] not in known:
+                call, value = next(called)
+                if call in wanted:
+                    known[call] = value
+                if isinstance(value, torch.Tensor) and value.is_floating_point():
+                    peak = max(peak, _largest(value))
+            right = known.pop(origin[node.output]).reshape(found.shape)
+            _compare(node, inputs, found, right, NOTHING * peak)
+            values[node.output] = right
+        for tensor in spent:
+            del values[tensor]
+    _compare_with_module(traced, instead, x, values[graph.output])
+
+
+def _compare_with_module(
+    traced: Trace, instead: Mapping[str, torch.Tensor], x: torch.Tensor, expected: torch.Tensor
+) -> None:
+    """The module's own forward, with a sample more than was traced, gives the traced output for the samples that were."""
+    try:
+        found = traced.run(x, instead)
+    except Exception as error:
+        reason = first_line(error)
+        raise UsageError(
+            f"network {traced.name!r}: its forward fails for {len(x)} samples of random input: {reason}"
+        ) from error
+    if len(found) == len(x):
+        found = found[: len(expected)].reshape(expected.shape)
+    if found.shape != expected.shape or not _largest(found - expected) <= TOLERANCE * _largest(expected):
+        raise Differs(
+            f"network {traced.name!r}: the operators that tracing found compute something else than the module itself: its forward"
+            " depends on the number of samples, on other samples, on values, or on attributes that change"
+        )
+
+
+def _calls(traced: Trace, constants: Mapping[str, torch.Tensor], x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    """Name and value of each call of the traced module, in order; values are kept as long as they are read."""
+    values: dict[torch.fx.Node, torch.Tensor] = {}
+    left = {}
+
+    def value_of(argument: object) -> object:
+        if isinstance(argument, torch.fx.Node):
+            return values[argument]
+        return x.dtype if argument is torch.float32 else argument
+
+    for node in traced.program.graph.nodes:
+        if node.op == "placeholder":
+            constant = constants[traced.held[node.name]] if node.name in traced.held else x
+            values[node] = constant.to(x.dtype) if constant.dtype == torch.float32 else constant
+        elif node.op == "call_function":
+            args, kwargs = torch.fx.node.map_aggregate((node.args, node.kwargs), value_of)
+            values[node] = node.target(*args, **kwargs)
+            yield node.name, values[node]
+        left[node] = len(node.users)
+        for used in node.all_input_nodes:
+            left[used] -= 1
+            if not left[used]:
+                del values[used]
+
+
+def _compare(node: Node, inputs: list[torch.Tensor], found: torch.Tensor, right: torch.Tensor, nothing: float) -> None:
+    where = f"{node.source}: " if node.source else ""
+    error, scale = _largest(found - right), _largest(right)
+    if not isfinite(scale):
+        raise UsageError(f"{where}node {node.name!r} ({node.op}): its output is not finite for random input")
+    if not error <= max(TOLERANCE * scale, nothing) and not error <= ROUNDING * _magnitude(node, inputs):
+        raise Differs(
+            f"{where}node {node.name!r} ({node.op}): the graph does not compute what the module does: on random input they differ"
+            f" by {error:.3g}, the module's largest value is {scale:.3g}"
+        )
+
+
+def _largest(values: torch.Tensor) -> float:
+    """The largest magnitude; NaN where a value is."""
+    low, high = values.aminmax()
+    return max(-float(low), float(high))
+
+
+def _magnitude(node: Node, inputs: list[torch.Tensor]) -> float:
+    """The largest sum of magnitudes of the terms that a node adds up."""
+    weight, bias = (None if a is None else abs(a) for a in (node.weight, node.bias))
+    return float(compute(replace(node, weight=weight, bias=bias), [x.abs() for x in inputs]).max())
