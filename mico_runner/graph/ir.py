@@ -1,7 +1,7 @@
 """The graph IR: a small typed list of operators between named tensors.
 
 Tensors are float32 in NCHW order with the batch dimension left out: an image is (C, H, W), a vector (F,), tokens (T, F).
-Nodes stand in topological order. Batch-norm is folded and dropout gone by the time a `Graph` leaves `graph.capture`.
+Nodes stand in topological order. Batch norms are weights and dropout is gone by the time a `Graph` leaves `graph.capture`.
 """
 
 from __future__ import annotations
