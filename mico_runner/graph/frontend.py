@@ -96,7 +96,7 @@ def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: d
         if all(isinstance(values[n.name], torch.Tensor) for n in node.all_input_nodes):
             return node.target(*args, **kwargs)  # arithmetic on weights alone is done once, here
         if not known:
-            names = ", ".join(sorted({t.split(".")[1].lstrip("_") for t in LOWERINGS}))
+            names = ", ".join(sorted({t.split(".")[1] for t in LOWERINGS if not t.startswith("aten._")}))
             raise Refused(f"the operator is not supported; supported: {names}")
         call = Call(node, builder, _path(node, held), _source(node), bind(node.target, args, kwargs))
         return LOWERINGS[str(node.target)](call)

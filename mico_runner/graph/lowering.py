@@ -181,8 +181,9 @@ def pad(call: Call) -> Padded | str:
         raise Refused(f"padding mode {mode!r} with value {call['value']} is not supported; allowed: zeros")
     if min(call["pad"]) < 0:
         raise Refused(f"negative padding {list(call['pad'])} is not supported")
-    assert call.shape  # refuses samples of zeros
-    return Padded(call.input(), tuple(call["pad"])) if any(call["pad"]) else call.input()
+    if call.shape == call.builder.shapes[call.input()]:  # also refuses a padding of the batch
+        return call.input()
+    return Padded(call.input(), tuple(call["pad"]))
 
 
 @lowers("_native_batch_norm_legit_no_training.default")
