@@ -38,7 +38,7 @@ class Codegen(Step):
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps.inputs import deployment_inputs, device_targets
-        from mico_runner.steps.network import load_task, quantiser, report_limits, trained_graph
+        from mico_runner.steps.network import load_task, memory_direction, quantiser, report_limits, trained_graph
 
         task = load_task(ctx.spec)
         choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
@@ -54,10 +54,10 @@ class Codegen(Step):
         sections.to_csv(ctx.dir / "sections.csv", index=False)
         deployment = Deployment(**deployment_inputs(ctx.spec))
         needs = deployment.needs(deployed)
-        for name, size in asdict(needs).items():
+        for name, size in (asdict(needs) | {"ram": needs.ram}).items():
             if name != "stack" or deployment.board:  # without a board it is not known
-                ctx.metric(f"codegen.{name}_bytes", size, "bytes", "lower")
-        ctx.metric("codegen.ram_bytes", needs.ram, "bytes", "lower")
+                memory = "flash_bytes" if name in ("flash", "tables") else "ram_bytes"
+                ctx.metric(f"codegen.{name}_bytes", size, "bytes", memory_direction(ctx.spec, memory))
         if not device_targets(ctx.spec):
             what = (
                 "flash and stack are estimates"

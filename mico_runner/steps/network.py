@@ -116,6 +116,12 @@ def report_area(ctx: StepContext, device: Hardware, step: str) -> None:
         ctx.metric(f"{step}.area.{part.name}", part.um2, "um2", "lower")
 
 
+def memory_direction(spec: dict[str, Any], name: str) -> str:
+    """Of a metric of "flash_bytes" or "ram_bytes": "info" where the search was not asked to keep it low: it follows from the bits."""
+    section = spec["search"]
+    return "lower" if name in section["objectives"] or name in section["constraints"] else "info"
+
+
 def report_limits(ctx: StepContext, step: str, sizes: dict[str, float], limits: dict[str, float]) -> None:
     """Metrics `<step>.<flash|ram>_over_limit`: bytes beyond each limit of the search, 0 where it is kept. A default gate reads them."""
     for name, limit in limits.items():

@@ -17,7 +17,7 @@ from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
 from mico_runner.simulate import program, rtl
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.codegen import target_core
-from mico_runner.steps.network import Latency, quantiser, report_limits, uniform
+from mico_runner.steps.network import Latency, memory_direction, quantiser, report_limits, uniform
 
 if TYPE_CHECKING:
     from mico_runner.data.tasks import Split, Task
@@ -43,7 +43,7 @@ def report_memory(ctx: StepContext, flash: int, stack: int) -> None:
     arena, given, output = (ctx.upstream_metric(f"codegen.{name}_bytes") for name in ("arena", "input", "output"))
     sizes = {"flash_bytes": flash, "ram_bytes": arena + given + output + stack}
     for name, size in sizes.items():
-        ctx.metric(f"simulate.{name}", size, "bytes", "lower", tolerance=TOLERANCE)
+        ctx.metric(f"simulate.{name}", size, "bytes", memory_direction(ctx.spec, name), tolerance=TOLERANCE)
     estimate = ctx.upstream_metric("codegen.flash_bytes")
     ctx.log(
         f"linked program: {flash:,} bytes of flash, {estimate:,.0f} estimated; {sizes['ram_bytes']:,.0f} bytes of RAM"

@@ -45,7 +45,15 @@ class Search(Step):
         from mico_runner.codegen.deployment import Deployment
         from mico_runner.models.training import accuracy_tolerance
         from mico_runner.steps.inputs import deployment_inputs
-        from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
+        from mico_runner.steps.network import (
+            Latency,
+            Scorer,
+            load_task,
+            memory_direction,
+            quantiser,
+            trained_graph,
+            uniform,
+        )
 
         section = ctx.spec["search"]
         task = load_task(ctx.spec)
@@ -112,11 +120,11 @@ class Search(Step):
         ctx.metric("search.validation_accuracy", best["validation_accuracy"], "%", "higher", tolerance)
         ctx.metric("search.evaluations", len(table), "count")
         ctx.metric("search.front_points", len(result.front), "count")
-        ctx.metric("search.flash_bytes", int(best["flash_bytes"]), "bytes", "lower", tolerance="2%")
-        ctx.metric(
-            "search.flash_ratio", best["flash_bytes"] / reference["flash_bytes"], "ratio", "lower", tolerance=0.02
-        )
-        ctx.metric("search.ram_bytes", int(best["ram_bytes"]), "bytes", "lower", tolerance="2%")
+        better = {name: memory_direction(ctx.spec, name) for name in MEMORIES}
+        ctx.metric("search.flash_bytes", int(best["flash_bytes"]), "bytes", better["flash_bytes"], tolerance="2%")
+        ratio = best["flash_bytes"] / reference["flash_bytes"]
+        ctx.metric("search.flash_ratio", ratio, "ratio", better["flash_bytes"], tolerance=0.02)
+        ctx.metric("search.ram_bytes", int(best["ram_bytes"]), "bytes", better["ram_bytes"], tolerance="2%")
         ctx.log(f"flash: {_FLASH_OF_BOARD.format(deployment.board) if deployment.board else _FLASH_OF_TABLES}")
         if latency:
             ctx.metric("search.latency", best["latency"], latency.unit, "lower", tolerance="2%")
