@@ -35,12 +35,13 @@ class Compiler:
     Attributes:
         gcc: the program.
         version: first line of its `--version`.
-        options: language, processor, optimisation, definitions.
+        options: processor, optimisation, definitions.
     """
 
     gcc: str
     version: str
     options: tuple[str, ...]
+    language: tuple[str, ...] = ("-std=c99",)
 
     def objects(self, sources: Iterable[Path]) -> list[Path]:
         """Object files of C files, in order; what they include is `emit.KERNELS`. Raises StepError: one does not compile."""
@@ -48,7 +49,7 @@ class Compiler:
             return list(pool.map(self._object, sources))
 
     def _object(self, source: Path) -> Path:
-        command = [self.gcc, "-std=c99", *self.options, *FLAGS, f"-I{emit.KERNELS}"]
+        command = [self.gcc, *self.language, *self.options, *FLAGS, f"-I{emit.KERNELS}"]
         digest = hashlib.sha256(json.dumps([self.version, *command[1:-1]]).encode())
         headers = [file for file in emit.kernel_files(emit.included(source)) if file.suffix == ".h"]
         for file in (source, *headers):
