@@ -127,9 +127,14 @@ def kernel_files(units: Iterable[str]) -> list[Path]:
     while due:
         paths = {KERNELS / f"{unit}{suffix}" for unit in due for suffix in (".h", ".c")} - found
         new = {path for path in paths if path.is_file()}  # some are a header alone
-        due = {name for path in new for name in _INCLUDE.findall(path.read_text(encoding="utf-8"))}
+        due = {name for path in new for name in included(path)}
         found |= new
     return sorted(found)
+
+
+def included(source: Path) -> list[str]:
+    """Names of the kernels' headers that a C file includes itself, without suffix."""
+    return _INCLUDE.findall(source.read_text(encoding="utf-8"))
 
 
 def _units(programs: Sequence[Program]) -> set[str]:
@@ -155,7 +160,7 @@ def _render(template: str, program: Program, title: str) -> str:
         weighted=[c for c in program.calls if c.weights],
         buffers=[(b, places[name]) for name, b in reversed(arena.items())],
         scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
-        members=lambda call: list(_members(call, program.name)),
+        members=lambda call: list(members(call, program.name)),
         pointer=_pointer,
         shape_text=shape_text,
         words=lambda table: _table([f"0x{v:08x}u" for v in table.ravel()]),
@@ -163,7 +168,7 @@ def _render(template: str, program: Program, title: str) -> str:
     )
 
 
-def _members(call: Call, prefix: str) -> Iterator[str]:
+def members(call: Call, prefix: str) -> Iterator[str]:
     """Lines of the call's struct: its own members share lines, those of a nested struct have lines of their own.
 
     What is absent is 0 in C; members that are 0 are left out.

@@ -23,6 +23,11 @@ def order(bits: int) -> np.ndarray:
     return 4 * (step // bits) + byte
 
 
+def takes(bits: int) -> bool:
+    """Whether the kernel has a loop for weights of these bits: whole numbers of them fill a byte."""
+    return 8 % bits == 0
+
+
 def weights_of(node: QNode, rows: np.ndarray, activation: QType, output: QType) -> tuple[Weights, bool] | None:
     """The layer's constants, and whether they are for requantisation by the high word; None when its bits (3, 5, 6, 7) fill no byte.
 
@@ -30,7 +35,7 @@ def weights_of(node: QNode, rows: np.ndarray, activation: QType, output: QType) 
         rows: int8 (outputs, taps), in the kernel's order.
     """
     bits = storage_bits(node.weight_bits)
-    if 8 % bits:
+    if not takes(bits):
         return None
     count, taps = rows.shape
     words = row_words(taps, bits)

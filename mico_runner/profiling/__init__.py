@@ -8,7 +8,7 @@ The names are loaded on first use: importing this package imports neither numpy 
 
 from importlib import import_module
 
-_HOME = {"Profile": "profile", "make": "profile", "sample": "profile"}
+_HOME = dict.fromkeys(("Profile", "conditions", "make", "sample"), "profile")
 
 __all__ = sorted(_HOME)
 

@@ -60,6 +60,12 @@ def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scr
     return profile
 
 
+def conditions(section: dict[str, Any], hardware: Hardware, seed: int, scratch: str = "two_rows") -> dict[str, Any]:
+    """What the latencies of `make` with the same arguments depend on besides these (`Target.conditions`). Raises as `make`."""
+    tables = {kind: sample(kind, section, hardware.batch, seed) for kind in section["kernels"]}
+    return TARGETS.get(section["target"])(scratch).conditions(tables, hardware)
+
+
 def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.DataFrame:
     """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths; once where it has no weights."""
     ranges = section["kernels"][kind]

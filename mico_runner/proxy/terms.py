@@ -12,7 +12,9 @@ import pandas as pd
 
 from mico_runner.kernel_table import WEIGHTED
 from mico_runner.proxy import tiled_terms as tiled_kernels
+from mico_runner.proxy import wide_terms as wide_kernels
 from mico_runner.proxy.tiled_terms import tiled_terms
+from mico_runner.proxy.wide_terms import wide_terms
 
 WORD = 32  # elements to which MiCo's kernels pad rows, and a common width of arrays and vectors
 CACHE_BYTES = 4096  # where float inputs and outputs begin to miss the smallest first-level caches
@@ -35,6 +37,7 @@ DEVIATIONS = {
     "row_words": "a",
     "channel_groups": "w",
     **tiled_kernels.DEVIATIONS,
+    **wide_kernels.DEVIATIONS,
 }
 LEVELS = ("s", "a", "w", "p")  # shared by all bit-widths, then the deviations
 
@@ -56,17 +59,22 @@ def sizes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     )
 
 
-def physical_terms(table: pd.DataFrame, runs: bool = False, tiled: bool | str = False) -> pd.DataFrame:
+def physical_terms(
+    table: pd.DataFrame, runs: bool = False, tiled: bool | str = False, wide: bool = False
+) -> pd.DataFrame:
     """The terms of each row, float64, non-negative; a latency is a non-negative combination of them.
 
     Args:
         runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
         tiled: terms of this project's kernels on small cores: of the tiled ones instead, where the rows are convolutions or linear
             layers ("tables": as `codegen.scratch` has them then); further ones where they are max_pool2d.
+        wide: terms of this project's kernels on a host instead, where the rows are convolutions or linear layers.
     """
     N, M, K, inputs = sizes(table)
     if tiled and table["kind"].isin(["conv2d", "linear"]).all():
         return tiled_terms(table, N, K, tiled == "tables")
+    if wide and table["kind"].isin(["conv2d", "linear"]).all():
+        return wide_terms(table, N, K)
     ones = np.ones(len(table))
     if (table["kind"] == "depthwise").all():
         return _depthwise_terms(table)

@@ -16,7 +16,8 @@ from mico_runner.errors import StepError, StepSkipped
 from mico_runner.quant.qgraph import QType
 from mico_runner.simulate import program
 
-CFLAGS = "-O3 -march=native"
+GCC, NATIVE = "gcc", "-march=native"
+CFLAGS = f"-O3 {NATIVE}"
 SANITIZE = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"  # -g1: lines for its reports, in half the time of -g
 TIMING = "-DMICO_TIMING"
 INSTALL = "apt-get install gcc make"
@@ -53,7 +54,7 @@ def build(
         StepError: with the compiler's last lines.
     """
     folder = Path(folder)
-    _needs("gcc")
+    _needs(GCC)
     _needs("make")
     flags = " ".join([SANITIZE if sanitize else cflags, *([TIMING] if timing else [])])
     name = program.describe(folder)["name"]
@@ -85,8 +86,27 @@ def time_layers(
 
 def compiler_version() -> str:
     """First line of `gcc --version`. Raises StepSkipped when gcc is missing."""
-    _needs("gcc")
-    return program.first_line(["gcc", "--version"])
+    _needs(GCC)
+    return program.first_line([GCC, "--version"])
+
+
+def native_options() -> str:
+    """What `-march=native` means on this machine, as options that mean the same on any other; itself where gcc (clang) does not tell.
+
+    Raises StepSkipped when gcc is missing.
+    """
+    _needs(GCC)
+    said = processes.run([GCC, NATIVE, "-E", "-v", "-"]).stderr
+    words = next((line.split() for line in said.splitlines() if "/cc1 " in line), [])
+    pairs = zip(["", *words], words, strict=False)
+    options = [
+        f"--param {word}" if before == "--param" else word for before, word in pairs if _of_processor(before, word)
+    ]
+    return " ".join(options) or NATIVE
+
+
+def _of_processor(before: str, word: str) -> bool:
+    return before == "--param" or word.startswith("-m")
 
 
 def _run(binary: Path, images: np.ndarray, repeats: int | None, timeout_s: float) -> tuple[np.ndarray, list[LayerTime]]:
@@ -154,5 +174,5 @@ def _needs(tool: str) -> None:
 
 def _machine() -> str:
     """The compiler and the CPU that `-march=native` means."""
-    compiler = processes.run(["gcc", "-march=native", "-dM", "-E", "-"])
+    compiler = processes.run([GCC, NATIVE, "-dM", "-E", "-"])
     return f"{platform.machine()}\n{compiler.stdout}"

@@ -48,13 +48,13 @@ def core(name: str) -> Path:
         _needs(tool)
     chosen = CORES[name]
     package = _package(chosen)
-    sources = [*(package / file for file in chosen.files), *(HERE / file for file in chosen.ours), _BENCH]
+    sources = _sources(chosen, package)
     libraries = [package / folder for folder in chosen.search]
     cflags = " ".join(["-O2", *(f"-D{define}" for define in chosen.defines)])
     flags = [*_VERILATOR_FLAGS, "--top-module", chosen.top, "-CFLAGS", cflags]
     version = program.checked([VERILATOR, "--version"], VERILATOR, program.VERSION_TIMEOUT_S)
     digest = hashlib.sha256("\n".join([version, *flags]).encode())
-    for source in [*sources, *(file for folder in libraries for file in sorted(folder.glob("*.sv*")))]:
+    for source in verilog(name):
         digest.update(source.read_bytes())
     home = cache_folder() / "rtl" / f"{name}-{digest.hexdigest()[:16]}"
     if (home / "bench").is_file():
@@ -74,6 +74,20 @@ def core(name: str) -> Path:
             if not (home / "bench").is_file():
                 raise
     return home / "bench"
+
+
+def verilog(name: str) -> list[Path]:
+    """All files that a core is made of, the test bench's included. Raises UnknownName, StepSkipped as `core`."""
+    if name not in CORES:
+        raise UnknownName("RTL core", name, CORES)
+    package = _package(CORES[name])
+    found = [file for folder in CORES[name].search for file in sorted((package / folder).glob("*.sv*"))]
+    return [*_sources(CORES[name], package), *found]
+
+
+def _sources(chosen: cores.Core, package: Path) -> list[Path]:
+    """What verilator is given, in order."""
+    return [*(package / file for file in chosen.files), *(HERE / file for file in chosen.ours), _BENCH]
 
 
 def build(folder: Path | str, into: Path | str | None = None, cflags: str | None = None) -> Path:

@@ -15,15 +15,14 @@ class Profile(Step):
     VERSION = 4
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner import hardware
-        from mico_runner.profiling.targets import TARGETS
+        from mico_runner import hardware, profiling
 
-        section = spec["profile"]
+        section, device = spec["profile"], hardware.load(spec["hardware"])
         return {
             "seed": spec["seed"],
             "profile": section,
-            "hardware": hardware.load(spec["hardware"]).sha256,
-            "conditions": TARGETS.get(section["target"])(_scratch(spec)).conditions(),
+            "hardware": device.sha256,
+            "conditions": profiling.conditions(section, device, spec["seed"], _scratch(spec)),
         }
 
     def run(self, ctx: StepContext) -> None:

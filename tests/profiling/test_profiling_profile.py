@@ -1,5 +1,6 @@
 """Profiles: every pair of bits of every shape, canonical columns, the same bytes for the same spec."""
 
+import ast
 import copy
 import json
 import shutil
@@ -14,6 +15,7 @@ from mico_runner import data, hardware, profiling
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import BITS, COLUMNS, SHAPE
 from mico_runner.paths import shipped
+from mico_runner.profiling.sources import simulator_conditions
 from mico_runner.simulate import bitfusion
 from mico_runner.steps import STEPS
 
@@ -121,7 +123,7 @@ def test_step_writes_a_profile_that_loads(tmp_path):
     assert table.attrs["unit"] == "cycles" and len(table) == 40
     about = json.loads((first.dir / "profile.json").read_text())
     assert about["profile"] == SECTION and about["unit"] == "cycles" and about["seed"] == 3
-    assert about["hardware"]["name"] == "bitfusion" and about["conditions"] == {}
+    assert about["hardware"]["name"] == "bitfusion" and set(about["conditions"]) == {"simulator_sha256"}
     assert first.metrics["profile.conv2d.rows"][0] == 20
     assert first.metrics["profile.seconds"][3]  # volatile
     inputs = step.inputs(first.spec)
@@ -138,10 +140,35 @@ def test_step_on_the_host(tmp_path):
     assert table.attrs["unit"] == "ns"
     assert (table["batch"] == 1).all() and len(table) == 2 * 2 * 4
     about = json.loads((ctx.dir / "profile.json").read_text())
-    assert set(about["conditions"]) == {"cpu", "cores", "compiler", "cflags", "kernels_sha256"}
+    assert {"cpu", "cores", "compiler", "cflags", "native"} <= set(about["conditions"])
+    kernels = about["conditions"]["kernels"]
+    assert set(kernels) == {"conv2d", "linear"} and all(
+        set(k) == {"code_sha256", "calls_sha256"} for k in kernels.values()
+    )
     assert 0 <= about["conv2d"]["spread_percent"]["median"] <= about["conv2d"]["spread_percent"]["max"]
     assert "measured" in about
     assert ctx.metrics["profile.linear.spread"][3]  # volatile
+
+
+def test_a_simulator_is_known_by_what_it_does(tmp_path, monkeypatch):
+    """Comments, docstrings and layout do not count, nor does another simulator; a changed number counts, in what is imported too."""
+    home = Path(bitfusion.__file__).parent
+    for name in ("bitfusion.py", "bitfusion_search.py", "systolic.py"):
+        shutil.copy(home / name, tmp_path)
+    monkeypatch.setattr(bitfusion, "__file__", str(tmp_path / "bitfusion.py"))
+    before = simulator_conditions(bitfusion)
+    for name in ("bitfusion.py", "bitfusion_search.py"):
+        path = tmp_path / name
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+                node.body[0] = ast.parse("'Another docstring.'").body[0]
+        path.write_text(f"# A comment.\n{ast.unparse(tree)}\n")
+    (tmp_path / "systolic.py").write_text("nothing = 1\n")
+    assert simulator_conditions(bitfusion) == before
+    search = (tmp_path / "bitfusion_search.py").read_text()
+    (tmp_path / "bitfusion_search.py").write_text(search + "\nMORE = 1\n")
+    assert simulator_conditions(bitfusion) != before
 
 
 def test_shipped_bitfusion_profile_is_what_its_spec_makes(tmp_path):

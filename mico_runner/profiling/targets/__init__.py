@@ -40,9 +40,29 @@ class Target(ABC):
     def __init__(self, scratch: str = "two_rows") -> None:
         self.scratch = scratch
 
-    def conditions(self) -> dict[str, Any]:
-        """What the latencies depend on besides the rows and the device profile: the machine, the compiler."""
-        return {}
+    @abstractmethod
+    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
+        """What the latencies depend on besides the rows and the device profile: the simulator, or machine, compiler and kernels.
+
+        Args:
+            tables: the kernel table of each kind.
+
+        Raises:
+            UsageError: the target cannot run the kernels.
+        """
+
+    def kernels(
+        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
+    ) -> dict[str, dict[str, str]] | None:
+        """The kernels of each kind's rows as this project's code makes them today, as `kernel_code.describe`.
+
+        Args:
+            conditions: as `conditions` gave them, perhaps on another machine.
+
+        Returns:
+            None when the target runs no kernels, or its compiler is missing.
+        """
+        return None
 
     @abstractmethod
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mico_runner.codegen.emit import KERNELS
+from mico_runner.codegen import families
+from mico_runner.codegen.lowering import lower
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import BITS, SHAPE
+from mico_runner.profiling.kernel_code import Compiler, Row, describe, version_of
 from mico_runner.profiling.targets import Measurement, Target, register
-from mico_runner.simulate.host import CFLAGS, compiler_version
+from mico_runner.quant.qgraph import QGraph
+from mico_runner.simulate.host import CFLAGS, GCC, NATIVE, native_options
 from mico_runner.simulate.host_kernels import single_layer, time_kernels
 
 QUIET = 0.1  # a kernel whose samples spread more than this was disturbed, and is timed again
@@ -34,24 +35,32 @@ class Host(Target):
 
     unit = "ns"
 
-    def conditions(self) -> dict[str, Any]:
-        return {
+    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
+        _check(hardware)
+        about = {
             "cpu": _cpu_model(),
             "cores": os.cpu_count(),
-            "compiler": compiler_version() if shutil.which("gcc") else None,  # planning needs none; measuring says so
+            "compiler": version_of(GCC),
             "cflags": CFLAGS,
-            "kernels_sha256": kernel_version(),
+            "native": native_options() if version_of(GCC) else None,
         }
+        return {**about, "kernels": self.kernels(tables, hardware, about)}
+
+    def kernels(
+        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
+    ) -> dict[str, dict[str, str]] | None:
+        if (version := version_of(GCC)) is None:
+            return None
+        compiler = Compiler(GCC, version, tuple(CFLAGS.replace(NATIVE, conditions["native"]).split()))
+        found = {}
+        for kind, table in tables.items():
+            programs = [lower(graph, **families("host")) for graph in _graphs(table)]
+            found[kind] = describe([Row(program.calls, program) for program in programs], compiler)
+        return found
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
-        if hardware.batch != 1:
-            raise UsageError(
-                f"profile.target is host, whose kernels take one sample per call; hardware {hardware.name!r} has a "
-                f"batch of {hardware.batch}"
-            )
-        rng = np.random.default_rng(0)
-        calls = table[["kind", *SHAPE, *BITS]].to_dict("records")
-        graphs = [single_layer(rng=rng, **call) for call in calls]
+        _check(hardware)
+        graphs = _graphs(table)
         median, spread = np.zeros(len(graphs)), np.full(len(graphs), np.inf)
         for number in range(ROUNDS):
             disturbed = np.flatnonzero(spread > QUIET)
@@ -65,13 +74,18 @@ class Host(Target):
         return Measurement(np.maximum(1, np.round(median)).astype("int64"), spread)
 
 
-def kernel_version(*more: Path) -> str:
-    """sha256 of the C kernels' sources, and of `more` files that measurements depend on."""
-    digest = hashlib.sha256()
-    for source in [*sorted(KERNELS.iterdir()), *sorted(more)]:
-        content = source.read_bytes()
-        digest.update(f"{source.name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
+def _graphs(table: pd.DataFrame) -> list[QGraph]:
+    """A network of each row alone."""
+    rng = np.random.default_rng(0)
+    return [single_layer(rng=rng, **call) for call in table[["kind", *SHAPE, *BITS]].to_dict("records")]
+
+
+def _check(hardware: Hardware) -> None:
+    if hardware.batch != 1:
+        raise UsageError(
+            f"profile.target is host, whose kernels take one sample per call; hardware {hardware.name!r} has a "
+            f"batch of {hardware.batch}"
+        )
 
 
 def _cpu_model() -> str:

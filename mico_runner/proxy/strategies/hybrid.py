@@ -17,6 +17,7 @@ from mico_runner.proxy.strategies.structural import Structural
         "bit_penalty": {"type": "number", "min": 0, "max": 1000},
         "runs": {"type": "boolean"},
         "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "tables"]},
+        "wide": {"type": "boolean"},
         "tune": {"type": "boolean"},
         "complete": {"type": "boolean"},
     },
@@ -27,7 +28,7 @@ class Hybrid(Strategy):
     A shape that was profiled at some bit-widths is completed from its own rows instead (`known_shapes`).
 
     Args:
-        power, bit_penalty, runs, tiled: of `structural`.
+        power, bit_penalty, runs, tiled, wide: of `structural`.
         tune: choose the process' hyper-parameters by leave-one-shape-out error; otherwise fixed ones.
         complete: complete known shapes; without, they are predicted as any other.
     """
@@ -38,6 +39,7 @@ class Hybrid(Strategy):
         bit_penalty: float = 1e-3,
         runs: bool = False,
         tiled: bool | str = False,
+        wide: bool = False,
         tune: bool = True,
         complete: bool = True,
         seed: int = 0,
@@ -46,13 +48,14 @@ class Hybrid(Strategy):
         self.bit_penalty = bit_penalty
         self.runs = runs
         self.tiled = tiled
+        self.wide = wide
         self.tune = tune
         self.complete = complete
         self.seed = seed
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Hybrid:
         latency, rng = np.asarray(latency, dtype=float), np.random.default_rng(self.seed)
-        self.structure_ = Structural(self.power, self.bit_penalty, self.runs, self.tiled).fit(table, latency)
+        self.structure_ = Structural(self.power, self.bit_penalty, self.runs, self.tiled, self.wide).fit(table, latency)
         self.residual_ = residual.fit(table, np.log(latency / self.structure_.predict(table)), self.tune, rng)
         self.known_ = known_shapes.fit(table, latency, rng) if self.complete else None
         return self

@@ -25,6 +25,7 @@ FLOOR = 1e-3  # of the smallest training latency: predictions stay positive far 
         "bit_penalty": {"type": "number", "min": 0, "max": 1000},
         "runs": {"type": "boolean"},
         "tiled": {"type": ["boolean", "string"], "allowed": [False, True, "tables"]},
+        "wide": {"type": "boolean"},
     },
 )
 class Structural(Strategy):
@@ -35,20 +36,26 @@ class Structural(Strategy):
     Args:
         power: 1 adds the terms up (one thing after another), larger values approach their maximum (overlapping compute and memory).
         bit_penalty: ridge penalty of the deviations; 0 fits each pair of bit-widths freely, a large value makes them all alike.
-        runs, tiled: of `terms.physical_terms`.
+        runs, tiled, wide: of `terms.physical_terms`.
     """
 
     def __init__(
-        self, power: float = 1, bit_penalty: float = 1e-3, runs: bool = False, tiled: bool | str = False
+        self,
+        power: float = 1,
+        bit_penalty: float = 1e-3,
+        runs: bool = False,
+        tiled: bool | str = False,
+        wide: bool = False,
     ) -> None:
         self.power = power
         self.bit_penalty = bit_penalty
         self.runs = runs
         self.tiled = tiled
+        self.wide = wide
 
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Structural:
         latency = np.asarray(latency, dtype=float)
-        terms = physical_terms(table, self.runs, self.tiled)
+        terms = physical_terms(table, self.runs, self.tiled, self.wide)
         self.terms_ = list(terms)
         self.levels_ = {"s": np.zeros(1), **{level: np.unique(bit_codes(table, level)) for level in "awp"}}
         X, penalty = self._columns(table, terms.to_numpy())
@@ -67,7 +74,7 @@ class Structural(Strategy):
 
     def predict(self, table: pd.DataFrame) -> np.ndarray:
         """Bit-widths that were not profiled take the deviations of the nearest profiled ones (on a log scale)."""
-        powered = physical_terms(table, self.runs, self.tiled)[self.terms_].to_numpy() ** self.power
+        powered = physical_terms(table, self.runs, self.tiled, self.wide)[self.terms_].to_numpy() ** self.power
         summed = np.zeros(len(table))  # term by term: the last bits of a matrix product depend on the number of rows
         for term in range(len(self.terms_)):
             summed += powered[:, term] * self.coefficients_[term]
@@ -79,7 +86,7 @@ class Structural(Strategy):
 
     def relative_terms(self, table: pd.DataFrame, latency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Terms over latency, each of mean square 1, (rows, terms); and which of them all bit-widths share, bool (terms,)."""
-        X, _ = self._columns(table, physical_terms(table, self.runs, self.tiled)[self.terms_].to_numpy())
+        X, _ = self._columns(table, physical_terms(table, self.runs, self.tiled, self.wide)[self.terms_].to_numpy())
         A = X / latency[:, None]
         scale = np.sqrt((A**2).mean(axis=0))
         return A[:, scale > 0] / scale[scale > 0], (np.arange(A.shape[1]) < len(self.terms_))[scale > 0]

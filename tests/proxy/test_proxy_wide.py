@@ -1,0 +1,90 @@
+"""Terms of the host's kernels: what fewer bits cost there is seen, on shapes that were not profiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mico_runner import data, hardware, proxy
+from mico_runner.codegen import families
+from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.simd import takes
+from mico_runner.kernel_table import SHAPE, kernel_table
+from mico_runner.proxy.terms import physical_terms
+from mico_runner.simulate.host_kernels import single_layer
+
+CLEARLY = 1.5  # one latency of a shape over another's: more than noise and alignment make
+LAYERS = [
+    {"kind": "conv2d", "in_channels": 3, "out_channels": 20, "in_h": 9, "in_w": 9, "kernel_h": 3, "kernel_w": 3},
+    {"kind": "conv2d", "in_channels": 16, "out_channels": 40, "in_h": 6, "in_w": 6},
+    {"kind": "linear", "in_channels": 100, "out_channels": 10},
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_terms_are_of_the_kernel_that_a_layer_gets(layer):
+    """At all bits that the device offers: activations do not decide on the host, and the profile has all weights."""
+    device = hardware.load("host")
+    profiled = set(data.load_profile([f"host/{layer['kind']}"])["weight_bits"])
+    for weight in device.weight_bits:
+        bits = 2 if weight == 1.5 else int(weight)
+        assert bits in profiled
+        terms = physical_terms(kernel_table([{**layer, "weight_bits": bits, "act_bits": 8}]), wide=True).iloc[0]
+        used = {name.split("_")[0] for name in terms.index[terms > 0]}
+        for activation in device.activation_bits:
+            graph = single_layer(rng=np.random.default_rng(0), weight_bits=weight, act_bits=activation, **layer)
+            (call,) = lower(graph, **families("host")).calls
+            family = "wide" if call.function == "mico_conv2d_simd" else "plain"
+            assert used == {family} and takes(bits) == (family == "wide"), (weight, activation)
+
+
+@pytest.fixture(scope="module", params=["conv2d", "linear"])
+def unseen(request):
+    """The shipped profile with `wide` and `plain`: predictions of shapes that were left out."""
+    table = data.load_profile([f"host/{request.param}"])
+    fold = np.random.default_rng(0).permutation(len(table.drop_duplicates(SHAPE))) % 5
+    fold = fold[table.groupby(SHAPE).ngroup().to_numpy()]
+    for name, wide in (("wide", True), ("plain", False)):
+        predicted = np.empty(len(table))
+        for left_out in range(5):
+            out = fold == left_out
+            model = proxy.fit(table[~out], strategy="structural", params={"wide": wide})
+            predicted[out] = model.predict(table[out])
+        table[name] = predicted
+    return table
+
+
+def test_unseen_shapes_are_better_predicted_with_them(unseen):
+    error = {name: (unseen[name] / unseen["latency"] - 1).abs() for name in ("wide", "plain")}
+    assert error["wide"].mean() < 0.12 and error["wide"].mean() < 0.7 * error["plain"].mean()
+    of_weights = error["wide"].groupby(unseen["weight_bits"]).mean()
+    assert (of_weights < 0.15).all(), of_weights.to_dict()
+
+
+def test_a_search_sees_which_bits_are_slow(unseen):
+    """Where one pair of bits takes clearly longer than another, an unseen shape is predicted to, too."""
+    right = clear = 0
+    for _, rows in unseen.groupby(SHAPE):
+        measured, predicted = rows["latency"].to_numpy(), rows["wide"].to_numpy()
+        slower = measured[:, None] > CLEARLY * measured[None]
+        clear += int(slower.sum())
+        right += int((slower & (predicted[:, None] > predicted[None])).sum())
+    assert clear > 1000 and right > 0.99 * clear
+    ratio = unseen.pivot_table(index=SHAPE, columns=["weight_bits", "act_bits"], values="wide")
+    fast = ratio[8][8]
+    slow = [ratio[bits][8] / fast for bits in (3, 5, 6, 7)]
+    assert all((times > 1).mean() > 0.98 and times.median() > 3 for times in slow)
+
+
+def test_layers_with_groups_are_of_the_plain_kernel():
+    layer = {"kind": "conv2d", "in_channels": 8, "out_channels": 8, "in_h": 8, "in_w": 8, "kernel_h": 3, "kernel_w": 3}
+    table = kernel_table([{**layer, "groups": groups, "weight_bits": 8, "act_bits": 8} for groups in (1, 2)])
+    terms = physical_terms(table, wide=True)
+    wide = terms.filter(like="wide_").sum(axis=1)
+    assert wide[0] > 0 and wide[1] == 0 and terms.filter(like="plain_").sum(axis=1)[1] > 0
+    assert (terms >= 0).all(axis=None)
+
+
+def test_other_kinds_keep_their_terms():
+    table = kernel_table([{"kind": "max_pool2d", "in_channels": 4, "in_h": 8, "in_w": 8, "kernel_h": 2, "kernel_w": 2}])
+    assert physical_terms(table, wide=True).equals(physical_terms(table))
