@@ -2,13 +2,11 @@
 
 A file is looked for in the checkout's `datasets/` (what the project ships), then in $MICO_DATA_DIR, the cache
 (~/.cache/mico-runner, or $XDG_CACHE_HOME/mico-runner), the mirror folder $MICO_DATA_MIRROR, then on the network. Its sha256 is always
-checked; the outcome is remembered by size and time of change, so that a second look costs nothing.
+checked; the outcome is remembered until the file changes, so that a second look costs nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -21,8 +19,10 @@ from typing import Any
 
 import yaml
 
-from mico_runner import paths
+from mico_runner import durable, paths
 from mico_runner.errors import UnknownName, UsageError
+from mico_runner.paths import cache_folder
+from mico_runner.remembered import Remembered
 
 NETWORK_TIMEOUT_S = 30
 
@@ -147,11 +147,6 @@ def _folders() -> list[tuple[str, Path | None]]:
     ]
 
 
-def cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "mico-runner"
-
-
 def _download(data: Entry, file: DataFile, address: str) -> Path:
     """Fetch into the cache; the file appears there whole and with the right sum, or not at all."""
     target = cache_folder() / file.path
@@ -180,30 +175,6 @@ def _checked(data: Entry, file: DataFile, path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """sha256 of a file; remembered in the cache folder by path, size and time of change."""
-    status = path.stat()
-    memory = cache_folder() / "sha256.json"
-    key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if key in known and known[key][:2] == stamp:
-        return known[key][2]
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    known[key] = [*stamp, digest]
-    _write_memory(memory, known)
-    return digest
-
-
-def _write_memory(memory: Path, known: dict[str, list]) -> None:
-    """Replace the file whole. An unwritable home only costs time, so that is no error."""
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=memory.parent, prefix=memory.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(known, out)
-        os.replace(part, memory)
-    except OSError:
-        return
+    """sha256 of a file; remembered in the cache folder for as long as the file does not change."""
+    with Remembered("sha256.json") as memory:
+        return memory(path, durable.sha256)

@@ -97,6 +97,7 @@ def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
     record = entry.record()
     done.statuses[step] = "run" if compute else "cached"
     done.folders[step] = entry.artifacts
+    done.sums[step] = record["artifacts"]
     done.metrics |= {name: Metric(**fields) for name, fields in record["metrics"].items()}
     done.log += record["log"] if compute else [_line(step, "taken from the cache")]
     about = {"fingerprint": entry.folder.name, "upstream": plan.upstream(step, done.skipped)}
@@ -108,12 +109,13 @@ def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
 def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
     again = [name for name, status in done.statuses.items() if status == "run"]
     reason = plan.reason(step, again, done.skipped)
+    if damage := entry.damage():
+        done.log.append(_line(step, f"its cached result is damaged: {damage}; it is computed again"))
     artifacts = entry.begin(afresh=plan.is_forced(step))
     _say(plan, f"{step}: running ({reason})")
     readable = plan.upstream(step, done.skipped)
-    jobs = plan.options.jobs or plan.data["executor"]["jobs"]
     folders = {name: done.folders[name] for name in readable}
-    ctx = Context(step, plan.data, artifacts, entry.work, folders, done.metrics, jobs, plan.options.quiet)
+    ctx = Context(step, plan.data, artifacts, entry.work, folders, done.metrics, plan.jobs, plan.options.quiet)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
         plan.objects[step].run(ctx)
