@@ -97,6 +97,8 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], str]:
         return [], str(damage)
     whole, _, rest = text.rpartition("\n")
     lines = whole.split("\n") if whole else []
+    if rest and not rest.startswith("{"):
+        lines.append(rest)
     records = [record for record in (_parse(path, line) for line in lines) if record is not None]
     if rest or len(records) < len(lines):
         replace(path, "".join(_line(path, record) for record in records).encode())

@@ -18,6 +18,10 @@ from typing import Any
 
 from mico_runner import durable, paths
 
+_read: dict[
+    Path, tuple[list[int], dict[str, Any]]
+] = {}  # memories as they were on disk, by what `_stamp` said of them then
+
 
 class Remembered:
     """A memory of its own for each `name`, and for each `version` of what is computed."""
@@ -29,9 +33,12 @@ class Remembered:
 
     def __enter__(self) -> Remembered:
         with suppress(durable.DamagedError, ValueError, OSError, KeyError, TypeError):
-            held = json.loads(durable.read_checked(self._file) or b"{}")
+            stamp = _stamp(self._file)
+            if _read.get(self._file, (None,))[0] != stamp:
+                _read[self._file] = stamp, json.loads(durable.read_checked(self._file) or b"{}")
+            held = _read[self._file][1]
             if held["version"] == self._version:
-                self._known = held["known"]
+                self._known = dict(held["known"])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,10 +50,14 @@ class Remembered:
 
     def __call__(self, path: Path, compute: Callable[[Path], Any]) -> Any:
         """What `compute(path)` gives, JSON-able. Raises OSError where there is no such file."""
-        status = path.stat()
-        key, stamp = os.path.abspath(path), [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        key, stamp = os.path.abspath(path), _stamp(path)
         if key in self._known and self._known[key][0] == stamp:
             return self._known[key][1]
         value = compute(path)
         self._known[key], self._changed = [stamp, value], True
         return value
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]

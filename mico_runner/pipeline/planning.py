@@ -49,9 +49,9 @@ class Plan:
     def __init__(self, data: dict[str, Any], options: Options, registry: Registry = STEPS) -> None:
         self.data, self.options, self.registry = data, options, registry
         self.listed = sorted(data["steps"], key=lambda name: registry.info(name).meta["order"])
-        for chosen in filter(None, (options.only, options.from_)):
-            if chosen not in self.listed:
-                raise UnknownName("step of this spec", chosen, self.listed)
+        for named in filter(None, (options.only, options.from_)):
+            if named not in self.listed:
+                raise UnknownName("step of this spec", named, self.listed)
         for step in self.listed:
             for need in registry.info(step).meta.get("needs", []):
                 if need not in self.listed:
@@ -138,7 +138,9 @@ class Plan:
                 found.append({step: record for step, record in records.items() if record.keys() >= _OF_RECORD})
             except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 if not self.options.quiet:
-                    print(f"{version / 'manifest.json'} is damaged: this version is left out of account", file=sys.stderr)
+                    print(
+                        f"{version / 'manifest.json'} is damaged: this version is left out of account", file=sys.stderr
+                    )
         return found
 
     def _moved(self, step: str) -> bool:

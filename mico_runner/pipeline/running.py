@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mico_runner import durable
 from mico_runner.errors import MicoError, StepError, StepSkipped
 from mico_runner.outputs import store
 from mico_runner.pipeline import Options
@@ -135,7 +136,7 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
     except Exception as error:
         entry.discard()
         trace = entry.work / "traceback.txt"
-        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        durable.replace(trace, traceback.format_exc().encode())
         raise StepError(f"step {step!r} failed: {type(error).__name__}: {error}; traceback: {trace}") from error
     metrics = {name: metric.to_json() for name, metric in ctx.metrics.items()}
     seconds = {

@@ -87,6 +87,7 @@ class Problem:
         others: metrics that are not sums over layers, population (P, layers) -> (P,): ram_bytes. Cheaper than an evaluation, but
             perhaps some milliseconds each: asked for only where needed, and remembered.
         journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
+        log: is told in a line when the journal is damaged.
 
     Raises:
         UnknownName: an objective or a constraint is on a metric that the problem does not have.
@@ -101,6 +102,7 @@ class Problem:
     constraints: list[Constraint] = field(default_factory=list)
     budget: Budget = Budget(200)
     journal: Path | None = None
+    log: Callable[[str], None] = lambda line: None
     batch: int = 1
     _remembered: dict[tuple[str, bytes], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 

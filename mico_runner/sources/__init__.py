@@ -8,7 +8,8 @@
 From the names that one starts with, every top-level name is followed that they use, across the files of this project and those that lie
 beside a user's file; imports inside functions count, annotations do not. A file's hash is over those names of it that are reached, by
 their meaning (`summary.py`): comments, docstrings, layout and the rest of the file change nothing. Statements that run at the import of a
-file are reached with it. Of a registry all entries are reached, unless it is said which are chosen; of a constant that is a path, the files.
+file are reached with it. Of a registry all entries are reached, unless it is said which are chosen; of a constant that is a path, the
+files. Objects need no rule of their own: what made them was reached.
 """
 
 from mico_runner.sources.reach import Reached, Sources

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,10 +11,10 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from mico_runner import durable, paths
+from mico_runner import durable
 from mico_runner.remembered import Remembered
 from mico_runner.sources import summary
-from mico_runner.sources.files import Files, Root
+from mico_runner.sources.files import PACKAGE, Files, Name, is_ours
 from mico_runner.sources.summary import IMPORT
 
 # How things are found and kept, and what is said when they are wrong: what comes of it is an input by itself.
@@ -42,7 +43,7 @@ class Reached:
     """
 
     sources: dict[str, str] = field(default_factory=dict)
-    names: dict[Path, set[str]] = field(default_factory=dict)
+    names: dict[str, set[str]] = field(default_factory=dict)
     libraries: dict[str, str | None] = field(default_factory=dict)
     jobs: bool = False
 
@@ -58,7 +59,7 @@ class Sources:
     def __exit__(self, *_: object) -> None:
         self._memory.__exit__()
 
-    def reach(self, roots: Iterable[Root], chosen: Mapping[str, Iterable[str]] | None = None) -> Reached:
+    def reach(self, roots: Iterable[tuple[Path, str]], chosen: Mapping[str, Iterable[str]] | None = None) -> Reached:
         """Follow everything that the roots use; a root's name that its file lacks means all of it.
 
         Args:
@@ -68,22 +69,25 @@ class Sources:
             SyntaxError: a file is no Python.
             OSError: a file cannot be read.
         """
-        roots = [(path.resolve(), name) for path, name in roots]
-        names, libraries, data, jobs = self._walk(roots, {k: set(v) for k, v in (chosen or {}).items()})
-        home = next((path.parent for path, _ in roots if not path.is_relative_to(paths.PACKAGE)), paths.PACKAGE)
+        starts = [(str(path.resolve()), name) for path, name in roots]
+        names, libraries, data, jobs = self._walk(starts, {k: set(v) for k, v in (chosen or {}).items()})
+        home = next((os.path.dirname(path) for path, _ in starts if not is_ours(path)), PACKAGE)
         sources = {_label(path, home): self._meaning(path, used) for path, used in names.items()}
-        sources |= {_label(path, home): self._memory(path, _meaning_of_data) for path in data}
+        sources |= {_label(path, home): self._memory(Path(path), _meaning_of_data) for path in data}
         kept = {label: digest for label, digest in sorted(sources.items()) if not _is_infrastructure(label)}
         versions = dict(_version(library) for library in sorted(libraries & LIBRARIES.keys()))
         return Reached(kept, names, versions, jobs)
 
-    def _walk(self, roots: list[Root], chosen: dict[str, set[str]]) -> tuple[dict[Path, set[str]], set[str], set[Path], bool]:
-        names: dict[Path, set[str]] = {}
+    def _walk(
+        self, roots: list[Name], chosen: dict[str, set[str]]
+    ) -> tuple[dict[str, set[str]], set[str], set[str], bool]:
+        """Names used by file, first parts of foreign modules, files that are data, and whether `jobs` is read."""
+        names: dict[str, set[str]] = {}
         libraries: set[str] = set()
-        data: set[Path] = set()
+        data: set[str] = set()
         jobs = False
-        imported: set[Path] = set()
-        waiting: list[Path] = []  # to be imported
+        imported: set[str] = set()
+        waiting: list[str] = []  # to be imported
         todo = list(roots)
         while todo or waiting:
             if waiting:
@@ -95,10 +99,11 @@ class Sources:
                         todo.append((path, IMPORT))
                 continue
             path, name = todo.pop()
-            waiting.append(path)
-            about, used = self._files.summary(path), names.setdefault(path, set())
+            used = names.setdefault(path, set())
             if name in used:
                 continue
+            about = self._files.summary(path)
+            waiting.append(path)
             if name not in about["names"]:
                 todo += [(path, each) for each in about["names"]]
                 continue
@@ -107,7 +112,7 @@ class Sources:
             jobs |= about["names"][name]["jobs"]
             libraries |= links.libraries
             if name in about["data"]:
-                data |= _files_below((path / about["data"][name]).resolve())
+                data |= _files_below(os.path.normpath(os.path.join(path, about["data"][name])))
             waiting += links.imports
             todo += links.uses
             for package, entries, every in links.entries:
@@ -115,29 +120,29 @@ class Sources:
                 todo += [entries[entry] for entry in wanted]
         return names, libraries, data, jobs
 
-    def _meaning(self, path: Path, names: set[str]) -> str:
+    def _meaning(self, path: str, names: set[str]) -> str:
         about = self._files.summary(path)["names"]
         text = "".join(f"{name} {about[name]['meaning']}\n" for name in sorted(names))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _label(path: Path, home: Path) -> str:
-    for folder in (paths.PACKAGE, home):
-        if path.is_relative_to(folder):
-            return path.relative_to(folder).as_posix()
-    return path.name
+def _label(path: str, home: str) -> str:
+    for folder in (PACKAGE, home):
+        if path.startswith(folder + os.sep):
+            return path[len(folder) + 1 :].replace(os.sep, "/")
+    return os.path.basename(path)
 
 
 def _is_infrastructure(label: str) -> bool:
     return label in NO_NUMBERS or label.partition("/")[0] in NO_NUMBERS
 
 
-def _files_below(place: Path) -> set[Path]:
+def _files_below(place: str) -> set[str]:
     """A constant's file, or the files in its folder that are not Python: what is imported of those is reached by name."""
-    if place == paths.PACKAGE:  # where everything is; what is read of it is an input by itself
+    if place == PACKAGE:  # where everything is; what is read of it is an input by itself
         return set()
-    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
-    return {path for path in files if path.suffix not in (".py", ".pyc")}
+    files = [place] if os.path.isfile(place) else [str(path) for path in Path(place).rglob("*") if path.is_file()]
+    return {path for path in files if not path.endswith((".py", ".pyc"))}
 
 
 def _meaning_of_data(path: Path) -> str:

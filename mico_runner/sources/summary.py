@@ -13,7 +13,14 @@ from typing import Any
 
 VERSION = "1"  # of the summaries: raise it when this file makes others of the same text
 IMPORT = ""  # name of the statements that run at every import, whatever is used of the file
-_SAFE = {"dataclass", "cache", "lru_cache", "contextmanager", "cached_property", "total_ordering"}  # change nothing else
+_SAFE = {
+    "dataclass",
+    "cache",
+    "lru_cache",
+    "contextmanager",
+    "cached_property",
+    "total_ordering",
+}  # change nothing else
 _REGISTER = "register"
 
 _SCOPES = (
@@ -32,10 +39,10 @@ def summarise(text: str, module: str) -> Summary:
 
     Returns:
         JSON-able:
-        names: {name: {"meaning": hash, "uses": [...], "imports": [...], "listed": [...], "jobs": bool}}. `uses` are dotted names: those that
-            begin with ":" are of this file, those with a "." relative, the others absolute. `imports` are modules that are imported on
-            use, `listed` packages one module of which is chosen at run time, `jobs` says whether an attribute of that name is read.
-            `IMPORT` is there when the file has such statements.
+        names: {name: {"meaning": hash, "uses": [...], "imports": [...], "listed": [...], "jobs": bool}}. `uses` are dotted names: those
+            that begin with ":" are of this file, those with a "." relative, the others absolute. `imports` are modules that are
+            imported on use, `listed` packages one module of which is chosen at run time; `jobs`: whether an attribute of that name is
+            read. `IMPORT` is there when the file has statements that run at its import.
         aliases: {name: dotted name that an import at the top binds it to}.
         eager: dotted names that are imported with the file.
         homes: {name: module of this package that defines it}, of packages that import on first use.
@@ -243,9 +250,7 @@ def _stored(nodes: list[ast.AST]) -> frozenset[str]:
             names.add(node.id)
         elif isinstance(node, ast.Global):
             outer |= set(node.names)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
             names.add(node.name)
         if not isinstance(node, _SCOPES):
             todo += ast.iter_child_nodes(node)

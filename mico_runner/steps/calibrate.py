@@ -75,7 +75,9 @@ class Calibrate(Step):
                 f"calibrate: budget {section['budget']} had time for {len(points)} of {wanted_points} sizes; fewer precisions or batches"
                 " leave more for each"
             )
-        models = {precision: machine.estimator(points, precision, section["seed"]) for precision in section["precisions"]}
+        models = {
+            precision: machine.estimator(points, precision, section["seed"]) for precision in section["precisions"]
+        }
         fit = dict(wanted["fit"]) if isinstance(wanted, dict) else {}
         smooth = fit.pop("smooth", None)
         options = {"shapes": tuple(fit["shapes"]), "folds": fit["folds"]} if fit else {}

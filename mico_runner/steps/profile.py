@@ -20,7 +20,6 @@ class Profile(Step):
 
         section = spec["profile"]
         return {
-            "seed": spec["seed"],
             "profile": section,
             "hardware": hardware.load(spec["hardware"]).sha256,
             "conditions": TARGETS.get(section["target"])(_scratch(spec)).conditions(),
@@ -32,9 +31,10 @@ class Profile(Step):
 
         from mico_runner import hardware, profiling
 
+        section = ctx.spec["profile"]
         device = hardware.load(ctx.spec["hardware"])
         started = time.perf_counter()
-        profile = profiling.make(ctx.spec["profile"], device, ctx.seed, ctx.work, _scratch(ctx.spec))
+        profile = profiling.make(section, device, section["seed"], ctx.work, _scratch(ctx.spec))
         ctx.metric("profile.seconds", time.perf_counter() - started, "s", volatile=True)
         profile.save(ctx.dir)
         about = {
