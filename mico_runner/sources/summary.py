@@ -217,7 +217,7 @@ def _chains(node: ast.AST, bound: frozenset[str] = frozenset()) -> Iterator[str]
         parts.append(node.attr)
         node = node.value
     if isinstance(node, ast.Name):
-        if node.id not in bound:
+        if node.id not in bound and not isinstance(node.ctx, ast.Store):
             yield ".".join([node.id, *reversed(parts)])
         return
     inside = bound | _own_variables(node)

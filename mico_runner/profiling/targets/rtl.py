@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mico_runner import codegen
+from mico_runner import codegen, durable
 from mico_runner.codegen import depthwise, emit, placement, schemes, tiling
 from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
 from mico_runner.errors import UsageError
@@ -85,6 +85,7 @@ def in_programs(
         graphs = [replace(graph, name=f"kernel{i}") for i, graph in enumerate(graphs)]
         graphs = [_followed(graph) for graph in graphs]
         folder = work / f"{table['kind'].iloc[0]}-{start}"
+        durable.remove(folder)  # of an interrupted run: it may be damaged
         codegen.generate_networks(graphs, folder, runtime="baremetal", core=core, scratch=scratch)
         tensors = [graph.tensors[graph.input] for graph in graphs]
         images = [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
