@@ -13,7 +13,6 @@ from pathlib import Path
 
 from mico_runner import durable
 from mico_runner.remembered import Remembered
-from mico_runner.sources import summary
 from mico_runner.sources.files import PACKAGE, Files, Name, is_ours
 from mico_runner.sources.summary import IMPORT
 
@@ -52,7 +51,7 @@ class Sources:
     """Reads files and remembers what they hold; a context, because it remembers on disk, too."""
 
     def __enter__(self) -> Sources:
-        self._memory = Remembered("sources.json", summary.VERSION).__enter__()
+        self._memory = Remembered("sources.json", _how()).__enter__()
         self._files = Files(self._memory)
         return self
 
@@ -152,6 +151,12 @@ def _meaning_of_data(path: Path) -> str:
     text = _C_TOKEN.sub(lambda m: " " if m[0].startswith("/") else m[0], path.read_text(encoding="utf-8"))
     lines = (re.sub(r"[ \t]+", " ", line).strip() for line in text.splitlines())
     return hashlib.sha256("\n".join(filter(None, lines)).encode()).hexdigest()[:16]
+
+
+@cache
+def _how() -> str:
+    """What reads the files: when it changes, what was remembered of them is void."""
+    return "".join(durable.sha256(file)[:8] for file in sorted(Path(__file__).parent.glob("*.py")))
 
 
 @cache

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-VERSION = "1"  # of the summaries: raise it when this file makes others of the same text
 IMPORT = ""  # name of the statements that run at every import, whatever is used of the file
 _SAFE = {
     "dataclass",
@@ -23,10 +22,8 @@ _SAFE = {
 }  # change nothing else
 _REGISTER = "register"
 
-_SCOPES = (
-    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
-    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
-)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_SCOPES = (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 Summary = dict[str, Any]
 
@@ -71,6 +68,8 @@ class _Reader:
         names = {name: self._describe(nodes) for name, nodes in self.defined.items()}
         if self.always:
             names[IMPORT] = self._describe(self.always)
+            kept = [f":{statement.name}" for statement in self.always if isinstance(statement, _DEFINITIONS)]
+            names[IMPORT]["uses"] = sorted({*names[IMPORT]["uses"], *kept})  # what a decorator took may be called later
         data = {name: place for name, value in self.values.items() if (place := _place(value)) is not None}
         registries = {name: package for name, value in self.values.items() if (package := self._registry(value))}
         return {
@@ -89,7 +88,7 @@ class _Reader:
             bound = dict(_bindings(statement))
             self.aliases |= bound
             self.eager += bound.values()
-        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        elif isinstance(statement, _DEFINITIONS):
             self.defined.setdefault(statement.name, []).append(statement)
             if entry := self._entry(statement):
                 self.entries[entry] = statement.name
@@ -198,7 +197,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _meaningful(node: ast.stmt) -> ast.stmt:
     """Without what decides nothing: where an entry is registered, and the `inputs` of a step, which say what it depends on."""
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if not isinstance(node, _DEFINITIONS):
         return node
     kept = [d for d in node.decorator_list if not (isinstance(d, ast.Call) and _last_name(d.func) == _REGISTER)]
     changed = {"decorator_list": kept}
@@ -250,7 +249,7 @@ def _stored(nodes: list[ast.AST]) -> frozenset[str]:
             names.add(node.id)
         elif isinstance(node, ast.Global):
             outer |= set(node.names)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
+        elif isinstance(node, (*_DEFINITIONS, ast.ExceptHandler)):
             names.add(node.name)
         if not isinstance(node, _SCOPES):
             todo += ast.iter_child_nodes(node)
