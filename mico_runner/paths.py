@@ -1,15 +1,22 @@
-"""Where the files that the project ships are: in the checkout, or inside the installed package."""
+"""Where files are: those that the project ships, in the checkout or inside the installed package, and the user's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
-_CHECKOUT = _PACKAGE.parent
+PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = PACKAGE.parent
 
 
 def shipped(room: str) -> Path:
     """Folder of shipped files: `room` is "hardware", "datasets" or "specs"."""
     if (_CHECKOUT / "setup.py").is_file() and (_CHECKOUT / room).is_dir():
         return _CHECKOUT / room
-    return _PACKAGE / "share" / room
+    return PACKAGE / "share" / room
+
+
+def cache_folder() -> Path:
+    """~/.cache/mico-runner, or that in $XDG_CACHE_HOME."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "mico-runner"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mico_runner import durable
 from mico_runner.calibration import benchmarks, terms, timing
 from mico_runner.calibration.cases import Case, Plan
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
@@ -33,12 +33,19 @@ def planned(section: dict[str, Any]) -> list[Case]:
     return Plan(section["operations"], section["precisions"], section["batches"], section["budget"] == "quick").cases()
 
 
-def measure(section: dict[str, Any], journal: Path, progress: Any = None, seed: int = 0) -> list[dict[str, Any]]:
+def measure(
+    section: dict[str, Any],
+    journal: Path,
+    progress: Any = None,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
     """Time the cases of the plan until the budget's time is up; in an order that is fair whenever that happens (`_fair`).
 
     Args:
         section: `operations`, `precisions`, `batches`, `budget` ("quick" or "full"), `threads`, as the spec's `calibrate` has them.
-        journal: JSON lines; points in it are not measured again, so an interrupted run goes on where it stopped.
+        journal: JSON lines; points in it are not measured again, so an interrupted run goes on where it stopped. Damaged lines are
+            dropped, with a line to `log`.
 
     Returns:
         points: the case's fields, `key`, `flops`, `bytes`, `seconds` (median), `spread`, `half_width`, `samples`; in the plan's order,
@@ -46,11 +53,10 @@ def measure(section: dict[str, Any], journal: Path, progress: Any = None, seed: 
     """
     import torch
 
-    done = {}
-    if journal.is_file():
-        lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
-        done = {p["key"]: p for p in (json.loads(line) for line in lines if line.endswith("\n"))}
-        journal.write_text("".join(json.dumps(p) + "\n" for p in done.values()), encoding="utf-8")
+    points, dropped = durable.read_lines(journal)
+    if dropped:
+        log(f"{journal.name}, of an interrupted calibration: {dropped}; {len(points)} points are kept")
+    done = {p["key"]: p for p in points}
     cases = planned(section)
     waiting = [c for c in _fair(cases, np.random.default_rng(seed)) if c.key not in done]
     before = torch.get_num_threads()
@@ -59,15 +65,14 @@ def measure(section: dict[str, Any], journal: Path, progress: Any = None, seed: 
     limit = min(SECONDS_PER_CASE[budget], SECONDS[budget] / max(len(cases), 1))
     deadline = time.perf_counter() + SECONDS[budget]
     try:
-        with torch.inference_mode(), journal.open("a", encoding="utf-8") as out:
+        with torch.inference_mode():
             wrapped: Iterable[Case] = progress(waiting, desc="calibrate") if progress else waiting
             for case in wrapped:
                 if time.perf_counter() > deadline:
                     break
                 timed = timing.measure(*benchmarks.build(case), TOLERANCE[budget], limit, section["threads"])
                 done[case.key] = _point(case, timed)
-                out.write(json.dumps(done[case.key]) + "\n")
-                out.flush()
+                durable.append_lines(journal, [done[case.key]])
     finally:
         torch.set_num_threads(before)
     return [done[c.key] for c in cases if c.key in done]

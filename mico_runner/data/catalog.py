@@ -2,19 +2,17 @@
 
 A file is looked for in the checkout's `datasets/` (what the project ships), then in $MICO_DATA_DIR, the cache
 (~/.cache/mico-runner, or $XDG_CACHE_HOME/mico-runner), the mirror folder $MICO_DATA_MIRROR, then on the network. Its sha256 is always
-checked; the outcome is remembered by size and time of change, so that a second look costs nothing.
+checked; the outcome is remembered until the file changes, so that a second look costs nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 import urllib.error
 import urllib.request
-import zlib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,6 +23,8 @@ import yaml
 from mico_runner import paths
 from mico_runner.data.files import opened
 from mico_runner.errors import UnknownName, UsageError
+from mico_runner.paths import cache_folder
+from mico_runner.remembered import Remembered
 
 NETWORK_TIMEOUT_S = 30
 
@@ -167,11 +167,6 @@ def _folders() -> list[tuple[str, Path | None]]:
     ]
 
 
-def cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "mico-runner"
-
-
 def _download(data: Entry, file: DataFile, address: str) -> Path:
     """Fetch into the cache; the file appears there whole and with the right sum, or not at all."""
     target = cache_folder() / file.path
@@ -200,46 +195,6 @@ def _checked(data: Entry, file: DataFile, path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """sha256 of a file; remembered in the cache folder by path, size and time of change. Raises UsageError for what is no file."""
-    with opened(path) as handle:
-        status = os.fstat(handle.fileno())
-        memory = cache_folder() / "sha256.json"
-        key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-        known = _read_memory(memory)
-        about = known.get(key)
-        if isinstance(about, list) and about[:2] == stamp and about == _sealed(key, *about[:3]):
-            return about[2]
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    known[key] = _sealed(key, *stamp, digest)
-    _write_memory(memory, known)
-    return digest
-
-
-def _sealed(key: str, *about: Any) -> list[Any]:
-    """What is remembered of a file, and a checksum of that: an entry that was damaged is hashed again."""
-    return [*about, zlib.crc32(json.dumps([key, *about]).encode())]
-
-
-def _read_memory(memory: Path) -> dict[str, Any]:
-    """{path: [size, time of change in ns, sha256, checksum]}; empty when there is no such file, or one that is damaged."""
-    try:
-        with opened(memory) as handle:
-            known = json.loads(handle.read().decode("utf-8"))
-    except (UsageError, OSError, ValueError, RecursionError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write_memory(memory: Path, known: dict[str, Any]) -> None:
-    """Replace the file whole. An unwritable home only costs time, so that is no error."""
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=memory.parent, prefix=memory.name)
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(known, out)
-        os.replace(part, memory)
-    except OSError:
-        Path(part).unlink(missing_ok=True)
+    """sha256 of a file; remembered in the cache folder for as long as the file does not change. Raises UsageError for what is no file."""
+    with opened(path) as handle, Remembered("sha256.json") as memory:
+        return memory(path, lambda _: hashlib.file_digest(handle, "sha256").hexdigest())

@@ -6,11 +6,13 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from mico_runner import durable
 from mico_runner.data.tasks import Split
 
 TOLERANCE = 0.3  # points of accuracy
@@ -61,19 +63,20 @@ def train(
     seed: int,
     work: Path,
     on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, accuracy: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns a row {epoch, train_loss, validation_accuracy (%)} per epoch.
 
     After each epoch a checkpoint in `work` is replaced; a later call with the same arguments continues from it and ends
-    with the same weights as an uninterrupted one, because each epoch draws from its own generator.
+    with the same weights as an uninterrupted one, because each epoch draws from its own generator. A damaged checkpoint is
+    dropped, with a line to `log`.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     steps = -(-len(data) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.epochs * steps)
     history: list[dict[str, float]] = []
     checkpoint = work / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(io.BytesIO(checkpoint.read_bytes()), weights_only=True)
+    if state := _load(checkpoint, log):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
@@ -116,5 +119,17 @@ def _save(path: Path, model: nn.Module, optimizer, schedule, history: list) -> N
         "schedule": schedule.state_dict(),
         "history": history,
     }
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+    content = io.BytesIO()
+    torch.save(state, content)
+    durable.write_checked(path, content.getvalue())
+
+
+def _load(path: Path, log: Callable[[str], None]) -> dict[str, Any] | None:
+    """The state that an interrupted training left, if it did and the file is whole."""
+    try:
+        content = durable.read_checked(path)
+    except durable.DamagedError as damage:
+        log(f"{path.name} is dropped, the training starts anew: {damage}")
+        durable.remove(path)
+        return None
+    return None if content is None else torch.load(io.BytesIO(content), weights_only=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
+
+from mico_runner.durable import flush, sha256
+
+__all__ = ["flush", "flush_tree", "sha256", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -19,25 +22,12 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
-def flush(path: Path) -> None:
-    """fsync a file or folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def flush_tree(folder: Path) -> None:
     """fsync every file below `folder`, then the folders."""
     for root, _, files in os.walk(folder, topdown=False):
         for name in files:
             flush(Path(root) / name)
         flush(Path(root))
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def hashes(folder: Path) -> dict[str, str]:

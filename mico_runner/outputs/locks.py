@@ -10,6 +10,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from mico_runner import durable
+
 
 class FileLock:
     """Shared / exclusive lock (flock) on `path`, which is created when it is absent; an object is for one thread."""
@@ -24,6 +26,8 @@ class FileLock:
         while True:
             if self._handle is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self.path.is_dir():  # nobody can hold it: it is damage
+                    durable.remove(self.path)
                 self._handle = self._open()
             try:
                 fcntl.flock(self._handle, mode)

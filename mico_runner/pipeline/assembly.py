@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mico_runner import outputs
+from mico_runner import durable, outputs
 from mico_runner.errors import StepError, UsageError
 from mico_runner.outputs import environment, store
 from mico_runner.outputs.files import sha256, write_text
@@ -26,6 +26,7 @@ class Finished:
 
     Attributes:
         folders: step -> its artifacts, without the skipped steps.
+        sums: step -> what `durable.contents` said of them when the step had finished.
         statuses: step -> "run", "cached" or "skipped".
         skipped: step -> why.
         steps: step -> its record in the manifest.
@@ -33,6 +34,7 @@ class Finished:
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
+    sums: dict[str, dict[str, str]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -44,10 +46,12 @@ def assemble(
 ) -> None:
     """Fill the folder of a new version; `previous` is the newest one before it.
 
-    Raises StepError when an artifact cannot be shown in the report.
+    Raises StepError when an artifact is not what its step wrote, or cannot be shown in the report.
     """
     for step, artifacts in done.folders.items():
         shutil.copytree(artifacts, folder / "steps" / step)
+        if damage := durable.damage(folder / "steps" / step, done.sums[step]):
+            raise StepError(f"step {step!r}: its result changed during the run: {damage}; run again")
     write_text(folder / "spec.resolved.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     store.write_metrics(folder, done.metrics)
     write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in done.log))
@@ -68,14 +72,22 @@ def assemble(
 
 def _report(folder: Path, previous: Path | None) -> None:
     """report.html; the previous version's when it would show the same, which spares importing matplotlib."""
-    shown = _shown(folder)
-    if previous and (previous / "report.html").is_file() and _shown(previous) == shown:
+    if previous and _same_report(previous, folder):
         shutil.copyfile(previous / "report.html", folder / "report.html")
         return
     try:
         outputs.write_report(folder)
     except Exception as error:
         raise StepError(f"report.html: {type(error).__name__}: {error}") from error
+
+
+def _same_report(previous: Path, folder: Path) -> bool:
+    """Whether the previous version has a report, whole, that would show the same."""
+    try:
+        whole = sha256(previous / "report.html") == store.manifest(previous)["artifacts"]["report.html"]
+        return whole and _shown(previous) == _shown(folder)
+    except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a damaged version
+        return False
 
 
 def _report_template() -> str:

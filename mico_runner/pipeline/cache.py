@@ -2,21 +2,29 @@
 
 An entry is written beside its place, flushed to disk, and renamed: it is whole or absent. Beside it may lie
 `<fingerprint>.work/` (what an interrupted step wants to find again), `.tmp/` (being written), `.old/` (being deleted) and `.lock`.
+
+`step.json` holds the step and fingerprint that it belongs to, a sum of itself and one of every artifact. Whoever wants to use an entry
+checks them all; one that does not match counts as not finished.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mico_runner import durable
 from mico_runner.outputs.files import flush, flush_tree, write_text
 from mico_runner.outputs.locks import FileLock
+from mico_runner.pipeline.fingerprint import canonical
 
 _POLL_SECONDS = 0.05
+_RECORD = "step.json"
 
 
 class Entry:
@@ -29,10 +37,12 @@ class Entry:
         self._temporary = self.folder.with_name(f"{fingerprint}.tmp")
         self._old = self.folder.with_name(f"{fingerprint}.old")
         self._lock = FileLock(self.folder.with_name(f"{fingerprint}.lock"))
+        self._owner = f"{step}/{fingerprint}"
 
     @property
     def finished(self) -> bool:
-        return (self.folder / "step.json").is_file()
+        """Whether the result is there, whole and as it was written. Reads all of it."""
+        return self.folder.is_dir() and not self.damage()
 
     @property
     def interrupted(self) -> bool:
@@ -40,8 +50,31 @@ class Entry:
         return self.work.is_dir()
 
     def record(self) -> dict[str, Any]:
-        """What `finish` was given: metrics, seconds, log."""
-        return json.loads((self.folder / "step.json").read_text(encoding="utf-8"))
+        """What `finish` was given, and "artifacts": what `durable.contents` says of them. Raises `durable.DamagedError`."""
+        try:
+            record = json.loads((self.folder / _RECORD).read_text(encoding="utf-8"))
+            found = record.pop("sum")
+            whole = found == _sum(record)
+        except FileNotFoundError:
+            raise durable.DamagedError(f"{_RECORD} is missing") from None
+        except OSError as error:
+            raise durable.DamagedError(f"{_RECORD} cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            whole = False
+        if not whole:
+            raise durable.DamagedError(f"{_RECORD} is not what was written")
+        if record["of"] != self._owner:
+            raise durable.DamagedError(f"{_RECORD} belongs to {record['of']}")
+        return record
+
+    def damage(self) -> str:
+        """What is wrong with the result, in words; "" when it is whole or not there at all."""
+        if not self.folder.exists():
+            return ""
+        try:
+            return durable.damage(self.artifacts, self.record()["artifacts"])
+        except durable.DamagedError as damage:
+            return str(damage)
 
     def claim(self, again: bool, waiting: Callable[[], None]) -> bool:
         """Lock the entry: True when the caller has it alone and is to compute it, False when it is finished and shared.
@@ -52,7 +85,7 @@ class Entry:
         """
         told = False
         while True:
-            if not again and self.finished and self._lock.acquire(shared=True, wait=False):
+            if not again and self.folder.is_dir() and self._lock.acquire(shared=True, wait=False):
                 if self.finished:
                     return False
                 self._lock.release()
@@ -79,28 +112,39 @@ class Entry:
         Args:
             afresh: do not continue from what an interrupted run left.
         """
-        self.discard(work=afresh)
+        self.discard(work=afresh or not self.work.is_dir())
         (self._temporary / "artifacts").mkdir(parents=True)
         self.work.mkdir(exist_ok=True)
         return self._temporary / "artifacts"
 
     def discard(self, work: bool = False) -> None:
         """Drop what a failed or killed step wrote; its work folder stays unless `work`."""
-        if work:
-            shutil.rmtree(self.work, ignore_errors=True)
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        shutil.rmtree(self._old, ignore_errors=True)
+        for path in (self._temporary, self._old, *([self.work] if work else [])):
+            _delete(path)
 
     def finish(self, record: dict[str, Any]) -> None:
         """Make the artifacts the entry, replacing an older one, and drop the work folder."""
-        write_text(self._temporary / "step.json", json.dumps(record, indent=1, sort_keys=True))
         flush_tree(self._temporary)
-        if self.folder.exists():
+        record = {**record, "of": self._owner, "artifacts": durable.contents(self._temporary / "artifacts")}
+        record = json.loads(canonical(record))
+        write_text(self._temporary / _RECORD, json.dumps({**record, "sum": _sum(record)}, indent=1, sort_keys=True))
+        flush(self._temporary)
+        if os.path.lexists(self.folder):
             self.folder.rename(self._old)
         self._temporary.rename(self.folder)
         flush(self.folder.parent)
-        shutil.rmtree(self._old, ignore_errors=True)
-        shutil.rmtree(self.work, ignore_errors=True)
+        _delete(self._old)
+        _delete(self.work)
+
+
+def _sum(record: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(record).encode()).hexdigest()
+
+
+def _delete(path: Path) -> None:
+    """Remove what may be a file, a folder or nothing; what cannot be removed is in nobody's way, or `finish` says so."""
+    with suppress(OSError):
+        durable.remove(path)
 
 
 def sweep(outputs: Path) -> None:
@@ -111,5 +155,5 @@ def sweep(outputs: Path) -> None:
             continue
         lock = FileLock(leftover.with_suffix(".lock"))
         if lock.acquire(wait=False):
-            shutil.rmtree(leftover, ignore_errors=True)
+            _delete(leftover)
             lock.release()

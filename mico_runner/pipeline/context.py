@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mico_runner import durable
 from mico_runner.errors import StepError
 from mico_runner.steps.base import Metric
 
@@ -71,7 +72,10 @@ class Context:
     def log(self, message: str, **fields: Any) -> None:
         line = {"time": round(time.time(), 3), "step": self.step, "message": message, **fields}
         self.lines.append(line)
-        with (self.work / "log.jsonl").open("a", encoding="utf-8") as file:
+        path = self.work / "log.jsonl"
+        if path.is_dir():  # damage that an earlier attempt left
+            durable.remove(path)
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if not self._quiet:
             from tqdm import tqdm

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
+
+ABSENT = "absent"
+SOURCES, LIBRARIES = "sources.", "libraries."  # of the inputs that the pipeline adds to a step's own
+_HASH = re.compile(r"[0-9a-f]{16,64}")
 
 
 def canonical(value: Any) -> str:
@@ -23,7 +28,7 @@ def fingerprint(step: str, version: int, inputs: dict[str, Any], upstream: dict[
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
-    if not isinstance(value, dict) or not value:
+    if not isinstance(value, dict) or (not value and prefix):
         return {prefix: value}
     flat: dict[str, Any] = {}
     for key, item in value.items():
@@ -32,14 +37,27 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The first changed inputs in words: "proxy.regressor: xgb -> rf, and 2 more"; "" when nothing changed."""
+    """The first changed inputs in words: "proxy.regressor: xgb -> rf, and 2 more"; "" when nothing changed.
+
+    What a spec says comes before the source files; of a hash only that it is another one is said: "models/lenet.py changed".
+    """
     old, new = flatten(json.loads(canonical(before))), flatten(json.loads(canonical(after)))
-    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key, "absent") != new.get(key, "absent")]
+    changed = [key for key in old.keys() | new.keys() if old.get(key, ABSENT) != new.get(key, ABSENT)]
     if not changed:
         return ""
-    key = changed[0]
+    key = min(changed, key=lambda key: (key.startswith(SOURCES), key))
     more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"{key}: {_short(old.get(key, 'absent'))} -> {_short(new.get(key, 'absent'))}{more}"
+    return _change(key, old.get(key, ABSENT), new.get(key, ABSENT)) + more
+
+
+def _change(key: str, before: Any, after: Any) -> str:
+    if key.startswith(SOURCES):
+        name = key.removeprefix(SOURCES)
+        return f"now uses {name}" if before == ABSENT else f"{name} {'is not used' if after == ABSENT else 'changed'}"
+    name = key.removeprefix(LIBRARIES)
+    if _HASH.fullmatch(str(before)) and _HASH.fullmatch(str(after)):
+        return f"{name} changed"
+    return f"{name}: {_short(before)} -> {_short(after)}"
 
 
 def _short(value: Any) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from mico_runner.errors import UnknownName, UsageError
@@ -12,7 +16,12 @@ from mico_runner.pipeline import Options
 from mico_runner.pipeline.cache import Entry
 from mico_runner.pipeline.fingerprint import difference, fingerprint
 from mico_runner.registry import Registry
+from mico_runner.sources import Sources
 from mico_runner.steps import STEPS
+from mico_runner.steps.base import Step
+from mico_runner.steps.inputs import chosen
+
+_OF_RECORD = {"status", "version", "inputs", "upstream", "fingerprint"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,8 @@ class Plan:
     Attributes:
         listed: all steps of the spec, in order.
         steps: those that take part.
-        inputs: what each step depends on besides other steps.
+        inputs: what each step depends on besides other steps: what it says itself, and the source that it reaches, the versions of the
+            libraries that this uses, and the number of jobs if it reads that.
 
     Raises UnknownName for steps that do not exist or an `only` / `from_` that is not in the spec; UsageError for a step
     that needs one which the spec leaves out.
@@ -39,16 +49,19 @@ class Plan:
     def __init__(self, data: dict[str, Any], options: Options, registry: Registry = STEPS) -> None:
         self.data, self.options, self.registry = data, options, registry
         self.listed = sorted(data["steps"], key=lambda name: registry.info(name).meta["order"])
-        for chosen in filter(None, (options.only, options.from_)):
-            if chosen not in self.listed:
-                raise UnknownName("step of this spec", chosen, self.listed)
+        for named in filter(None, (options.only, options.from_)):
+            if named not in self.listed:
+                raise UnknownName("step of this spec", named, self.listed)
         for step in self.listed:
             for need in registry.info(step).meta.get("needs", []):
                 if need not in self.listed:
                     raise UsageError(f"steps: {step!r} needs {need!r}, which is not among {', '.join(self.listed)}")
         self.steps = self.listed if options.only is None else self._closure(options.only)
         self.objects = {name: registry.get(name)() for name in self.steps}
-        self.inputs = {name: step.inputs(data) for name, step in self.objects.items()}
+        self.jobs = options.jobs or data["executor"]["jobs"]
+        with Sources() as sources:
+            found = {name: self._surroundings(step, sources) for name, step in self.objects.items()}
+        self.inputs = {name: step.inputs(data) | found[name] for name, step in self.objects.items()}
         self._forced = self._forced_steps()
 
     def upstream(self, step: str, without: Iterable[str] = ()) -> list[str]:
@@ -86,6 +99,8 @@ class Plan:
         entry = self.entry(step, without)
         if entry.finished:
             return ""
+        if damage := entry.damage():
+            return f"its cached result is damaged: {damage}"
         return self._change(step, running) + ("; an earlier attempt did not finish" if entry.interrupted else "")
 
     def _change(self, step: str, running: Iterable[str]) -> str:
@@ -112,11 +127,36 @@ class Plan:
 
     def _before(self, step: str) -> dict[str, Any] | None:
         """The step's record in the newest version that has it."""
+        return next((records[step] for records in self._history if step in records), None)
+
+    @cached_property
+    def _history(self) -> list[dict[str, Any]]:
+        """The steps' records of every version, the newest first; of one whose manifest is damaged nothing, which is said."""
+        found = []
         for version in reversed(store.versions(self.options.outputs / self.data["name"])):
-            record = store.record(version, step)
-            if record:
-                return record
-        return None
+            try:
+                records = store.manifest(version)["steps"]
+                found.append({step: record for step, record in records.items() if record.keys() >= _OF_RECORD})
+            except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                if not self.options.quiet and version.is_dir():  # else it was deleted meanwhile
+                    print(
+                        f"{version / 'manifest.json'} is damaged: this version is left out of account", file=sys.stderr
+                    )
+        return found
+
+    def _surroundings(self, step: Step, sources: Sources) -> dict[str, Any]:
+        """What the step's result depends on beyond the spec and the data."""
+        try:
+            file = Path(inspect.getfile(type(step)))
+        except (OSError, TypeError):  # typed in, or part of an interpreter: there is no source to compare
+            return {}
+        reached = sources.reach([(file, type(step).__name__)], self._chosen)
+        about: dict[str, Any] = {"sources": reached.sources, "libraries": reached.libraries}
+        return about | ({"jobs": self.jobs} if reached.jobs else {})
+
+    @cached_property
+    def _chosen(self) -> dict[str, list[str]]:
+        return chosen(self.data)
 
     def _reads(self, step: str) -> list[str]:
         meta = self.registry.info(step).meta

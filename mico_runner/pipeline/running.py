@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mico_runner import durable
 from mico_runner.errors import MicoError, StepError, StepSkipped
 from mico_runner.outputs import environment, store
 from mico_runner.pipeline import Options
@@ -98,6 +99,7 @@ def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
     record = entry.record()
     done.statuses[step] = "run" if compute else "cached"
     done.folders[step] = entry.artifacts
+    done.sums[step] = record["artifacts"]
     done.metrics |= {name: Metric(**fields) for name, fields in record["metrics"].items()}
     done.log += record["log"] if compute else [_line(step, "taken from the cache")]
     about = {"fingerprint": entry.folder.name, "upstream": plan.upstream(step, done.skipped)}
@@ -109,12 +111,13 @@ def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
 def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
     again = [name for name, status in done.statuses.items() if status == "run"]
     reason = plan.reason(step, again, done.skipped)
+    if damage := entry.damage():
+        done.log.append(_line(step, f"its cached result is damaged: {damage}; it is computed again"))
     artifacts = entry.begin(afresh=plan.is_forced(step))
     _say(plan, f"{step}: running ({reason})")
     readable = plan.upstream(step, done.skipped)
-    jobs = plan.options.jobs or plan.data["executor"]["jobs"]
     folders = {name: done.folders[name] for name in readable}
-    ctx = Context(step, plan.data, artifacts, entry.work, folders, done.metrics, jobs, plan.options.quiet)
+    ctx = Context(step, plan.data, artifacts, entry.work, folders, done.metrics, plan.jobs, plan.options.quiet)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
         plan.objects[step].run(ctx)
@@ -137,7 +140,7 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
     except Exception as error:
         entry.discard()
         trace = entry.work / "traceback.txt"
-        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        durable.replace(trace, traceback.format_exc().encode())
         raise StepError(f"step {step!r} failed: {type(error).__name__}: {error}; traceback: {trace}") from error
     metrics = {name: metric.to_json() for name, metric in ctx.metrics.items()}
     seconds = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mico_runner import durable
 from mico_runner.errors import StepError
 from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
 from mico_runner.search.rounding import LOSS_DIGITS, significant
@@ -94,8 +95,7 @@ class Evaluator:
             return
         lines = [] if journal.exists() else [_header(self._problem)]
         lines += [{"config": key, "metrics": self._known[key][0], "seconds": self._known[key][1]} for key in keys]
-        with journal.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+        durable.append_lines(journal, lines)
 
 
 def _header(problem: Problem) -> dict[str, object]:
@@ -104,18 +104,15 @@ def _header(problem: Problem) -> dict[str, object]:
 
 
 def _read(problem: Problem) -> dict[tuple[int, ...], Record]:
-    """Finished evaluations. A last line that a crash cut short is removed. Raises StepError for another problem's journal."""
+    """Finished evaluations. What is damaged, or of another search space, is dropped, with a line to the problem's log."""
     path: Path | None = problem.journal
-    if path is None or not path.exists():
+    if path is None:
         return {}
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    if not whole:
-        path.unlink()
-        return {}
-    header, *rows = [json.loads(line) for line in whole.splitlines()]
-    if header != json.loads(json.dumps(_header(problem))):
-        raise StepError(f"{path} is the journal of another search space; delete it to start anew")
-    return {tuple(row["config"]): (row["metrics"], row["seconds"]) for row in rows}
+    lines, dropped = durable.read_lines(path)
+    if lines and lines[0] != json.loads(json.dumps(_header(problem))):
+        dropped, lines = "its first line is not that of this search space", []
+    if dropped:
+        problem.log(f"{path.name}, of an interrupted search: {dropped}; {max(len(lines) - 1, 0)} evaluations are kept")
+    if not lines:
+        durable.remove(path)
+    return {tuple(row["config"]): (row["metrics"], row["seconds"]) for row in lines[1:]}

@@ -108,6 +108,7 @@ class Problem:
             perhaps some milliseconds each: asked for only where needed, and remembered. Where `costs` has the same metric, it is a
             lower bound there: it guides the search, and this decides.
         journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
+        log: is told in a line when the journal is damaged.
 
     Raises:
         UnknownName: an objective or a constraint is on a metric that the problem does not have.
@@ -122,6 +123,7 @@ class Problem:
     constraints: list[Constraint] = field(default_factory=list)
     budget: Budget = Budget(200)
     journal: Path | None = None
+    log: Callable[[str], None] = lambda line: None
     batch: int = 1
     _remembered: dict[tuple[str, bytes], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mico_runner import processes
+from mico_runner import durable, processes
 from mico_runner.errors import StepError
 
 BUILD_TIMEOUT_S = 1800.0
 VERSION_TIMEOUT_S = 60.0  # of a tool that only says its version
 SANITIZER_LINES = ("SUMMARY: AddressSanitizer", "SUMMARY: UndefinedBehaviorSanitizer", "SUMMARY: LeakSanitizer")
 _SOURCES = ("*.c", "*.h", "boards/*.c", "boards/*/*", "Makefile", "network.json")
+_SUMS = "sums.json"  # of a build's files
 _LAST_LINES = 15  # of a failed tool's output, in the message
 
 
@@ -37,7 +38,7 @@ def make(
 
     Returns:
         The product, in a folder named by the content of the sources, the settings and `key`, so that a stale one is never run and
-        an unchanged one is never built again. `network.json` lies in that folder too.
+        an unchanged one is never built again, unless it is damaged. `network.json` lies in that folder too.
 
     Raises:
         StepError: with the compiler's last lines.
@@ -49,8 +50,9 @@ def make(
         digest.update(f"{source.relative_to(folder)} {len(content)}\n".encode() + content)
     store = Path(into) if into else folder / "build"
     home = store / digest.hexdigest()[:16]
-    if (home / product).is_file():
+    if (home / product).is_file() and _whole(home):
         return home / product
+    durable.remove(home)
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=store) as scratch:
         work = Path(scratch) / "work"
@@ -61,12 +63,22 @@ def make(
         jobs = f"-j{os.cpu_count() or 1}"
         command = ["make", "--no-print-directory", jobs, "BUILD=.", *settings, f"./{product}"]
         checked(command, compiler, BUILD_TIMEOUT_S, cwd=work)
+        (work / _SUMS).write_text(json.dumps(durable.contents(work)), encoding="utf-8")
         try:
             work.rename(home)
         except OSError:  # another process has built the same meanwhile
             if not (home / product).is_file():
                 raise
     return home / product
+
+
+def _whole(home: Path) -> bool:
+    """Whether a kept build is as the compiler left it."""
+    try:
+        sums = json.loads((home / _SUMS).read_text(encoding="utf-8"))
+        return all(kind == "folder" or durable.sha256(home / name) == kind for name, kind in sums.items())
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,12 +49,13 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
     """Read, merge, check and complete a spec.
 
     Args:
+        path: of a file; where there is none, of a shipped one: `specs/quickstart.yaml`, `quickstart.yaml` or `quickstart`.
         overrides: "a.b=value" each, the value parsed as YAML; later ones win over earlier ones and over the file.
 
     Raises:
         SpecErrors: all problems at once. What a section means is checked only when its form is right.
     """
-    path = Path(path)
+    path = _found(Path(path))
     try:
         source = _merged(path, list(overrides))
         data, warnings = complete(source, yaml_schema.check(_with_implied(source), sections()), path.parent)
@@ -62,6 +64,25 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
     except SchemaErrors as error:
         raise SpecErrors(error.problems) from None
     return Spec(data, path, source, tuple(warnings))
+
+
+def _found(path: Path) -> Path:
+    """The file that a user means: their own, else a shipped one; `.yaml` may be left out. Raises SpecErrors."""
+    if os.path.lexists(path) and not path.is_dir():
+        return path
+    if path.is_absolute() or escapes(str(path)):
+        return path
+    shipped = paths.shipped("specs")
+    wanted = path.relative_to("specs") if path.parts[:1] == ("specs",) else path
+    for place in (path, shipped / wanted):
+        for file in (place, place.with_name(f"{place.name}.yaml")) if place.name else ():
+            if is_file(file):
+                return file
+    known = [file.relative_to(shipped).as_posix() for file in sorted(shipped.rglob("*.yaml"))]
+    near = did_you_mean(wanted.as_posix(), known).rstrip(";")
+    if near and not path.is_dir():
+        raise SpecErrors([Problem(Place(str(path)), (), f"no such file, and no shipped spec of that name{near}")])
+    return path
 
 
 def _with_implied(source: Source) -> Source:

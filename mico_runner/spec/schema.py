@@ -70,7 +70,7 @@ def sections() -> dict[str, Rules]:
             **text("", regex=FILE_NAME, nullable=True, default=None),
             "meta": {"help": "spec to merge under this one", "text": "a relative path to a YAML file"},
         },
-        "seed": number("of everything random", "integer", min=0, max=MAX_SEED, default=0),
+        "seed": _seed("of the held-out images, the training and the search"),
         "hardware": {
             "anyof": [{"type": "string", "minlength": 1}, {"type": "dict", "meta": {"schema": hardware.SCHEMA}}],
             "nullable": True,
@@ -133,6 +133,10 @@ def sections() -> dict[str, Rules]:
             default={},
         ),
     }
+
+
+def _seed(help_: str) -> Rules:
+    return number(help_, "integer", min=0, max=MAX_SEED, default=0)
 
 
 def _datasets() -> dict[str, Rules]:
@@ -203,6 +207,7 @@ def _proxy() -> dict[str, Rules]:
         "compare": items("further predictors, validated beside", candidate, default=[]),
         "learning_curve": optional("error against profiled rows: random, lhs, adaptive", curve),
         "validation": section("", validation, default={}),
+        "seed": _seed("of the folds and of predictors that draw"),
     }
 
 
@@ -347,6 +352,7 @@ def _profile() -> dict[str, Rules]:
         "bits": section("every pair is timed", pairs, required=True),
         "kernels": section("ranges of the shapes", kernels, minlength=1, required=True),
         "repeats": number("timings of one kernel, the median counts", "integer", min=1, max=10**5, default=5),
+        "seed": _seed("of the shapes"),
     }
 
 
@@ -369,6 +375,7 @@ def _verify() -> dict[str, Rules]:
 
 def _calibrate() -> dict[str, Rules]:
     return {
+        "seed": _seed("of the order of the measurements, and of the folds"),
         "budget": choice("sizes and time per size: under 2 or under 20 minutes", ["quick", "full"], default="quick"),
         "operations": items(
             "what is measured",

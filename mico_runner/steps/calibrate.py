@@ -35,7 +35,6 @@ class Calibrate(Step):
             torch = None
         files = (spec["calibrate"]["compare"], spec["efficiency_curves"])
         return {
-            "seed": spec["seed"],
             "calibrate": spec["calibrate"],
             "efficiency_curves": spec["efficiency_curves"],
             "files": [catalog.sha256(Path(f)) for f in files if isinstance(f, str) and f != "auto"],
@@ -65,7 +64,7 @@ class Calibrate(Step):
             ctx.log(
                 f"calibrate: this machine is not quiet: equal computations differ by {100 * restlessness:.0f} %; figures will be noisy"
             )
-        points = machine.measure(section, ctx.work / "points.jsonl", ctx.progress, ctx.seed)
+        points = machine.measure(section, ctx.work / "points.jsonl", ctx.progress, section["seed"], ctx.log)
         ctx.metric("calibrate.seconds", time.perf_counter() - started, "s", volatile=True)
         ctx.metric("calibrate.restlessness", restlessness, "ratio", volatile=True)
         wanted_points = len(machine.planned(section))
@@ -76,7 +75,9 @@ class Calibrate(Step):
                 f"calibrate: budget {section['budget']} had time for {len(points)} of {wanted_points} sizes; fewer precisions or batches"
                 " leave more for each"
             )
-        models = {precision: machine.estimator(points, precision, ctx.seed) for precision in section["precisions"]}
+        models = {
+            precision: machine.estimator(points, precision, section["seed"]) for precision in section["precisions"]
+        }
         fit = dict(wanted["fit"]) if isinstance(wanted, dict) else {}
         smooth = fit.pop("smooth", None)
         options = {"shapes": tuple(fit["shapes"]), "folds": fit["folds"]} if fit else {}

@@ -20,7 +20,7 @@ class Fit(Step):
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import profile_inputs
 
-        return {"seed": spec["seed"], "proxy": spec["proxy"], "profile": profile_inputs(spec["datasets"]["profile"])}
+        return {"proxy": spec["proxy"], "profile": profile_inputs(spec["datasets"]["profile"])}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -52,7 +52,7 @@ class Fit(Step):
                 protocols=section["validation"]["protocols"],
                 group_by=section["validation"]["group_by"],
                 folds=section["validation"]["folds"],
-                seed=ctx.seed,
+                seed=section["seed"],
             )
             protocols.append(rows.assign(strategy=_label(candidate)))
             ctx.log(f"{_label(candidate)}: {_errors(rows)}")
@@ -66,7 +66,7 @@ class Fit(Step):
             features=section["features"],
             regressor=section["regressor"],
             params=section["params"],
-            seed=ctx.seed,
+            seed=section["seed"],
             calibration=predictions[0] if "group_kfold" in section["validation"]["protocols"] else None,
         )
         model.save(ctx.dir / "model")
@@ -93,11 +93,13 @@ class Fit(Step):
 
         section = ctx.spec["proxy"]
         options = section["learning_curve"]
-        estimator = make(section["strategy"], section["features"], section["regressor"], section["params"], ctx.seed)
+        estimator = make(
+            section["strategy"], section["features"], section["regressor"], section["params"], section["seed"]
+        )
         curves = []
         for kind, rows in table.groupby("kind"):
             latency = rows["latency"].to_numpy(float)
-            curve = learning_curve(estimator, rows, latency, options["rows"], options["repeats"], ctx.seed)
+            curve = learning_curve(estimator, rows, latency, options["rows"], options["repeats"], section["seed"])
             curves.append(curve.assign(kind=kind))
             for sampler in ("lhs", "adaptive"):
                 part = rows_needed(curve, sampler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 
@@ -13,21 +14,56 @@ def network_inputs(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def profile_inputs(names: list[str]) -> dict[str, Any]:
-    """sha256 of the files of each kernel profile: a name of the catalog, or the path of a CSV file."""
-    from pathlib import Path
-
+    """The kernel profiles in their order, each a name of the catalog or the path of a CSV file, by content and how it is read."""
     from mico_runner.data import catalog
 
-    return {name: catalog.sha256(Path(name)) if name.endswith(".csv") else catalog.fingerprint(name) for name in names}
+    found: dict[str, Any] = {}
+    for name in names:
+        if name.endswith(".csv"):
+            label = Path(name).name
+            found[f"{label} (another)" if label in found else label] = catalog.sha256(Path(name))
+        else:
+            of = catalog.entry(name)
+            keys = ("unit", "device", "kernel", "header", "columns", "fill")
+            found[name] = {"files": catalog.fingerprint(name), "read": {key: getattr(of, key) for key in keys}}
+    return {"order": list(found), **found}
 
 
 def task_inputs(name: str) -> dict[str, Any]:
-    """sha256 of the files of a task; for data that a package embeds, the package's version."""
-    from importlib import metadata
-
+    """A task by its name, its files' content and how they are read."""
     from mico_runner.data import catalog
 
-    return catalog.fingerprint(name) or {"scikit-learn": metadata.version("scikit-learn")}
+    of = catalog.entry(name)
+    return {"name": name, "files": catalog.fingerprint(name), "loader": of.loader, "loader_params": of.loader_params}
+
+
+def chosen(spec: dict[str, Any]) -> dict[str, list[str]]:
+    """The entries of registries that a spec names, by package: the source of the others takes no part. See `sources.Sources`.
+
+    Of features, regressors and validation protocols all take part: strategies name some in their own code.
+    """
+    from mico_runner import hardware
+    from mico_runner.data import LOADERS, catalog
+    from mico_runner.models import MODELS
+    from mico_runner.profiling.samplers import SAMPLERS
+    from mico_runner.profiling.targets import TARGETS
+    from mico_runner.proxy import STRATEGIES
+    from mico_runner.search import ALGORITHMS
+
+    def named(section: str, *keys: str) -> list[str]:
+        return [spec[section][key] for key in keys] if spec.get(section) else []
+
+    proxy, search, task = spec.get("proxy"), spec.get("search"), spec.get("datasets", {}).get("task")
+    predictors = [proxy, *proxy["compare"]] if proxy else []
+    return {
+        MODELS.package: named("model", "name") + named("allocate", "network"),
+        LOADERS.package: [catalog.entry(task).loader] if task else [],
+        ALGORITHMS.package: [search["algorithm"], *search["compare"]] if search else [],
+        STRATEGIES.package: [of["strategy"] for of in predictors],
+        TARGETS.package: named("profile", "target"),
+        SAMPLERS.package: named("profile", "sampler"),
+        "mico_runner.simulate": [hardware.load(spec["hardware"]).kind] if spec.get("hardware") else [],
+    }
 
 
 def device_targets(spec: dict[str, Any]) -> list[str]:

@@ -19,10 +19,9 @@ class Profile(Step):
 
         section, device = spec["profile"], hardware.load(spec["hardware"])
         return {
-            "seed": spec["seed"],
             "profile": section,
             "hardware": device.sha256,
-            "conditions": profiling.conditions(section, device, spec["seed"], _scratch(spec)),
+            "conditions": profiling.conditions(section, device, section["seed"], _scratch(spec)),
         }
 
     def run(self, ctx: StepContext) -> None:
@@ -31,9 +30,10 @@ class Profile(Step):
 
         from mico_runner import hardware, profiling
 
+        section = ctx.spec["profile"]
         device = hardware.load(ctx.spec["hardware"])
         started = time.perf_counter()
-        profile = profiling.make(ctx.spec["profile"], device, ctx.seed, ctx.work, _scratch(ctx.spec))
+        profile = profiling.make(section, device, section["seed"], ctx.work, _scratch(ctx.spec))
         ctx.metric("profile.seconds", time.perf_counter() - started, "s", volatile=True)
         profile.save(ctx.dir)
         about = {

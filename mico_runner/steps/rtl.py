@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mico_runner import codegen, hardware, quant
+from mico_runner import codegen, durable, hardware, quant
 from mico_runner.graph.ir import Graph
 from mico_runner.models.training import accuracy, accuracy_tolerance
 from mico_runner.quant import reference
@@ -31,6 +31,7 @@ def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
     if ctx.spec["codegen"]["runtime"] == runtime:
         return ctx.upstream("codegen") / "c"
     core, scratch = target_core(ctx.spec, runtime), ctx.spec["codegen"]["scratch"]
+    durable.remove(ctx.work / runtime)  # of an interrupted run: it may be damaged
     codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=core, scratch=scratch)
     return ctx.work / runtime
 
@@ -145,6 +146,7 @@ class RtlBench:
         if sources is None:
             sources = self._ctx.work / "rtl"
             scratch = self._ctx.spec["codegen"]["scratch"]
+            durable.remove(sources)
             codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core, scratch=scratch)
         image = self._build(sources)
         integers = quant.quantize_input(deployed, self._images[:images])

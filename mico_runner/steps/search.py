@@ -95,6 +95,7 @@ class Search(Step):
             constraints=_constraints(section["constraints"], reference, accuracy),
             budget=search.Budget(**section["budget"]),
             journal=ctx.work / "evaluations.jsonl",
+            log=ctx.log,
         )
         result = search.run(problem, section["algorithm"], section["params"], ctx.seed, ctx.progress)
 

@@ -38,7 +38,7 @@ class Train(Step):
 
         ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
         history = training.train(
-            model, task.train, task.validation, recipe, ctx.seed, ctx.work, lambda *_: next(ticks, None)
+            model, task.train, task.validation, recipe, ctx.seed, ctx.work, lambda *_: next(ticks, None), ctx.log
         )
         pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
         np.savez(ctx.dir / "model.npz", **{name: value.numpy() for name, value in model.state_dict().items()})

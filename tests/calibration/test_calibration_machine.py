@@ -109,6 +109,21 @@ def test_an_interrupted_calibration_goes_on_where_it_stopped(tmp_path, monkeypat
     assert len((tmp_path / "points.jsonl").read_text().splitlines()) == len(both)
 
 
+def test_damaged_points_are_measured_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(machine.SECONDS_PER_CASE, "quick", 0.001)
+    journal, told = tmp_path / "points.jsonl", []
+    first = machine.measure(section(operations=["act_ReLU"]), journal)
+    lines = journal.read_text().splitlines(keepends=True)
+    lines[0] = lines[0].replace('"seconds": ', '"seconds": 9', 1)
+    journal.write_text("".join(lines) + "nonsense\n")
+    again = machine.measure(section(operations=["act_ReLU"]), journal, log=told.append)
+    assert len(again) == len(first) and sum(a == b for a, b in zip(first, again, strict=True)) == len(first) - 1
+    assert told == [
+        f"points.jsonl, of an interrupted calibration: 2 of {len(first) + 1} lines do not match their sum; "
+        f"{len(first) - 1} points are kept"
+    ]
+
+
 def test_many_cases_share_the_budget(tmp_path, monkeypatch):
     limits = []
     monkeypatch.setitem(machine.SECONDS, "quick", 1.0)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from test_data_subgraphs import rows
 
-from mico_runner import cli, hardware, paths
+from mico_runner import cli, durable, hardware, paths
 from mico_runner.calibration import given, profile
 from mico_runner.data import catalog, cifar, idx, load_profile, subgraphs
 from mico_runner.errors import MicoError
@@ -359,23 +359,15 @@ def test_a_damaged_memory_of_sums_is_rebuilt(tmp_path, monkeypatch):
     good = memory.read_bytes()
     rng = np.random.default_rng(3)
     forms = [b"", b"[]", b"null", b"3", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": 1}', good[:-9]]
-    (entry,) = json.loads(good).values()
-    for about in (
-        None,
-        1,
-        [],
-        {},
-        "x",
-        entry[:2],
-        [*entry[:2], 7, entry[3]],
-        [*entry[:2], "0" * 64, entry[3]],
-        [*entry, 1],
-    ):
-        forms.append(json.dumps({str(file.resolve()): about}).encode())
+    head, _, content = good.partition(b"\n")  # its sum, and what is remembered
+    (entry,) = json.loads(content)["known"].values()
+    for about in (None, 1, [], {}, "x", entry[:1], [entry[0], 7], [entry[0], "0" * 64], [*entry, 1]):
+        forms.append(head + b"\n" + json.dumps({"version": "1", "known": {str(file.resolve()): about}}).encode())
     for raw in [*forms, *(mutate_bytes(good, rng) for _ in range(200))]:
         memory.write_bytes(raw)
         assert catalog.sha256(file) == right, raw
-        assert catalog.sha256(file) == right and isinstance(json.loads(memory.read_bytes()), dict), raw
+        assert catalog.sha256(file) == right, raw
+        assert durable.read_checked(memory), raw
     memory.unlink()
     memory.mkdir()
     assert catalog.sha256(file) == right

@@ -38,7 +38,7 @@ def blobs(count, seed):
     return Split(images.astype(np.uint8), labels.astype(np.int64))
 
 
-def trained(work, epochs=3, stop_after=None):
+def trained(work, epochs=3, stop_after=None, **options):
     torch.manual_seed(0)
     model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
     recipe = training.Recipe(epochs=epochs, lr=0.01, batch_size=16, weight_decay=0.0, shift=1)
@@ -47,7 +47,7 @@ def trained(work, epochs=3, stop_after=None):
         if epoch == stop_after:
             raise KeyboardInterrupt
 
-    history = training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, work, stop)
+    history = training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, work, stop, **options)
     return model, history
 
 
@@ -62,6 +62,37 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path):
     assert [row["epoch"] for row in history] == [1, 2, 3]
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(bytes(path.stat().st_size)),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(flipped(path.read_bytes())),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+    ids=["cut short", "zeros", "empty", "a bit", "a folder"],
+)
+def test_a_damaged_checkpoint_is_dropped_and_said(tmp_path, damage):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    whole, history = trained(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "b", stop_after=2)
+    damage(tmp_path / "b" / "checkpoint.pt")
+    told = []
+    anew, again = trained(tmp_path / "b", log=told.append)
+    assert history == again and len(told) == 1 and told[0].startswith("checkpoint.pt is dropped")
+    for a, b in zip(whole.state_dict().values(), anew.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def flipped(content):
+    """One bit of a weight changed."""
+    at = 2 * len(content) // 5
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 def test_training_learns(tmp_path):

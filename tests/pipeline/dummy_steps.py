@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from mico_runner import durable
 from mico_runner.errors import StepError, StepSkipped
 from mico_runner.pipeline import Options, running
 from mico_runner.registry import Entry, Registry
@@ -38,14 +39,17 @@ class Count(Step):
 
     def run(self, ctx):
         journal = ctx.work / "journal.jsonl"  # as a long step does: continue where an earlier run was killed
-        done = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
-        with journal.open("a") as file:
-            for number in range(len(done), ctx.spec["numbers"]):
+        lines, dropped = durable.read_lines(journal)
+        if dropped:
+            ctx.log(f"{journal.name}: {dropped}")
+        known = {line["number"]: line["value"] for line in lines}
+        for number in range(ctx.spec["numbers"]):
+            if number not in known:
                 time.sleep(ctx.spec["seconds"])
-                done.append(number + ctx.seed)
-                file.write(f"{done[-1]}\n")
-                file.flush()
-        ctx.log("counted", resumed=journal.exists())
+                known[number] = number + ctx.seed
+                durable.append_lines(journal, [{"number": number, "value": known[number]}])
+        done = [known[number] for number in range(ctx.spec["numbers"])]
+        ctx.log("counted", resumed=bool(lines))
         (ctx.dir / "numbers.json").write_text(json.dumps(done))
         ctx.metric("count.numbers", len(done), "count", "higher")
 

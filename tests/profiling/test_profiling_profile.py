@@ -43,7 +43,7 @@ class Context:
     """As much of the pipeline's context as the step touches."""
 
     def __init__(self, spec: dict, folder: Path) -> None:
-        self.spec, self.seed = spec, spec["seed"]
+        self.spec = spec
         self.dir, self.work = folder / "dir", folder / "work"
         self.metrics: dict[str, tuple] = {}
         for place in (self.dir, self.work):
@@ -55,7 +55,7 @@ class Context:
 
 
 def spec(section: dict, device: str) -> dict:
-    return {"name": "p", "seed": 3, "hardware": device, "profile": section}
+    return {"name": "p", "hardware": device, "profile": {"seed": 3, **section}}
 
 
 def test_every_shape_at_every_pair_of_bits(tmp_path):
@@ -122,7 +122,7 @@ def test_step_writes_a_profile_that_loads(tmp_path):
     table = data.load_profile([str(first.dir / "conv2d.csv"), str(first.dir / "linear.csv")])
     assert table.attrs["unit"] == "cycles" and len(table) == 40
     about = json.loads((first.dir / "profile.json").read_text())
-    assert about["profile"] == SECTION and about["unit"] == "cycles" and about["seed"] == 3
+    assert about["profile"] == {**SECTION, "seed": 3} and about["unit"] == "cycles"
     assert about["hardware"]["name"] == "bitfusion" and set(about["conditions"]) == {"simulator_sha256"}
     assert first.metrics["profile.conv2d.rows"][0] == 20
     assert first.metrics["profile.seconds"][3]  # volatile
@@ -173,7 +173,7 @@ def test_a_simulator_is_known_by_what_it_does(tmp_path, monkeypatch):
 
 def test_shipped_bitfusion_profile_is_what_its_spec_makes(tmp_path):
     made = yaml.safe_load((shipped("specs") / "profile-bitfusion.yaml").read_text())
-    profile = profiling.make({"repeats": 1, **made["profile"]}, hardware.load("bitfusion"), made["seed"], tmp_path)
+    profile = profiling.make({"repeats": 1, **made["profile"]}, hardware.load("bitfusion"), 0, tmp_path)
     profile.save(tmp_path)
     for kind in ("conv2d", "linear"):
         assert (tmp_path / f"{kind}.csv").read_bytes() == (

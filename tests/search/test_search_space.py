@@ -85,13 +85,59 @@ def test_an_evaluation_that_gives_no_number_is_an_error():
         run(broken, "random")
 
 
-def test_the_journal_of_another_space_is_refused(tmp_path):
-    journal = tmp_path / "journal.jsonl"
+def test_the_journal_of_another_space_is_dropped(tmp_path):
+    journal, told = tmp_path / "journal.jsonl", []
     run(network(layers=3, limit=1.0, budget=3, journal=journal), "random")
     header, *rows = [json.loads(line) for line in journal.read_text().splitlines()]
     assert header["layers"] == ["layer0", "layer1", "layer2"] and len(rows) == 3
-    with pytest.raises(StepError, match="journal of another search space"):
-        run(network(layers=4, limit=1.0, budget=3, journal=journal), "random")
+    other = network(layers=4, limit=1.0, budget=3)
+    found = run(replace(other, journal=journal, log=told.append), "random")
+    assert np.array_equal(found.configs, run(other, "random").configs)
+    assert len(told) == 1 and "not that of this search space; 0 evaluations are kept" in told[0]
+
+
+DAMAGES = {
+    "a digit of a metric": lambda text: text.replace('"accuracy": ', '"accuracy": 1', 1),
+    "a bit": lambda text: text[: len(text) // 2] + chr(ord(text[len(text) // 2]) ^ 1) + text[len(text) // 2 + 1 :],
+    "the header": lambda text: text.replace('"journal"', '"jou', 1),
+    "cut short": lambda text: text[: len(text) // 2],
+    "zeros": lambda text: "\0" * len(text),
+    "other lines": lambda text: text + '{"config": [0]}\n[1, 2]\nno JSON\n',
+    "nothing": lambda text: "",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_in_a_journal_is_computed_again(damage, tmp_path):
+    problem = network(layers=3, limit=1.0, budget=8)
+    undisturbed = run(problem, "nsga2", seed=3)
+    journal, told = tmp_path / "journal.jsonl", []
+    run(replace(problem, journal=journal), "nsga2", seed=3)
+    journal.write_text(DAMAGES[damage](journal.read_text()))
+    found = run(replace(problem, journal=journal, log=told.append), "nsga2", seed=3)
+    assert np.array_equal(found.configs, undisturbed.configs) and found.chosen == undisturbed.chosen
+    assert all(np.array_equal(found.metrics[name], undisturbed.metrics[name]) for name in undisturbed.metrics)
+    assert bool(told) == (damage not in ("cut short", "nothing")), "a last line that was cut short is no damage"
+    told.clear()
+    run(replace(problem, journal=journal, log=told.append, evaluate=None), "nsga2", seed=3)
+    assert not told, "the journal is whole again"
+
+
+@pytest.mark.parametrize("other", ["folder", "journal of another search"])
+def test_what_lies_in_the_place_of_a_journal_is_dropped(other, tmp_path):
+    problem = network(layers=3, limit=1.0, budget=8)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    journal = tmp_path / "here" / "journal.jsonl"
+    if other == "folder":
+        journal.mkdir()
+    else:  # of the same space, so that only its place tells
+        lying = replace(problem, evaluate=lambda c: {"accuracy": np.zeros(len(c)), "loss": np.ones(len(c))})
+        run(replace(lying, journal=tmp_path / "elsewhere" / "journal.jsonl"), "random")
+        (tmp_path / "elsewhere" / "journal.jsonl").rename(journal)
+    told = []
+    found = run(replace(problem, journal=journal, log=told.append), "random")
+    assert np.array_equal(found.metrics["accuracy"], run(problem, "random").metrics["accuracy"]) and told
 
 
 def test_algorithms_share_a_journal_and_still_pay_for_what_is_in_it(tmp_path):

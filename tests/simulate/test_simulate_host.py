@@ -70,6 +70,17 @@ def test_an_unchanged_program_is_not_built_again_and_a_changed_one_is(folder, tm
 
 
 @needs_gcc
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda content: bytes(len(content)), lambda content: b""]
+)
+def test_a_damaged_build_is_made_anew(folder, tmp_path, damage):
+    built = host.build(folder, tmp_path / "builds", cflags=FAST)
+    built.write_bytes(damage(built.read_bytes()))
+    again = host.build(folder, tmp_path / "builds", cflags=FAST)
+    np.testing.assert_array_equal(host.run(again, some_images()), reference.run(graph(), some_images()))
+
+
+@needs_gcc
 def test_layer_times_are_per_node(folder):
     times = host.time_layers(host.build(folder, timing=True, cflags=FAST), some_images(), repeats=3)
     assert [t.layer for t in times] == ["conv2d"] and times[0].ns > 0

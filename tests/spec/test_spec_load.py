@@ -345,3 +345,40 @@ def test_every_key_is_documented():
 def test_other_readers_of_yaml_read_the_same(net):
     data = spec.load(net).data
     assert yaml.safe_load(spec.dump(data)) == data
+
+
+@pytest.mark.parametrize("wanted", ["specs/quickstart.yaml", "quickstart.yaml", "quickstart", "specs/quickstart"])
+def test_a_shipped_spec_is_found_from_any_folder(wanted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert spec.load(wanted).path == paths.shipped("specs") / "quickstart.yaml"
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"), [("specs/quickstart.yaml", "specs/quickstart.yaml"), ("quickstart.yaml", "quickstart")]
+)
+def test_a_file_of_the_users_own_wins(own, wanted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / own).parent.mkdir(exist_ok=True)
+    text = (paths.shipped("specs") / "quickstart.yaml").read_text()
+    (tmp_path / own).write_text(text.replace("seed: 1", "seed: 77"))
+    assert spec.load(wanted).data["seed"] == 77
+
+
+def test_a_folder_does_not_hide_a_shipped_spec_and_a_slip_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").mkdir()
+    assert spec.load("quickstart").data["name"] == "quickstart"
+    with pytest.raises(
+        spec.SpecErrors, match=r"^quickstrat\.yaml: no such file, .* did you mean 'quickstart\.yaml'\?$"
+    ):
+        spec.load("quickstrat.yaml")
+    with pytest.raises(spec.SpecErrors, match=r"\.\./quickstart\.yaml: cannot be read"):
+        spec.load("../quickstart.yaml")
+
+
+@pytest.mark.parametrize("section", ["profile", "proxy", "calibrate"])
+def test_seeds_of_their_own_are_0_whatever_the_seed_of_the_training(section):
+    name = {"profile": "profile-bitfusion", "proxy": "quickstart", "calibrate": "calibrate-host"}[section]
+    path = paths.shipped("specs") / f"{name}.yaml"
+    assert spec.load(path, ["seed=9"]).data[section]["seed"] == 0
+    assert spec.load(path, [f"{section}.seed=4"]).data[section]["seed"] == 4

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mico_runner import durable
 from mico_runner.codegen import families
 from mico_runner.codegen.lowering import lower
 from mico_runner.errors import UsageError
@@ -67,6 +68,7 @@ class Host(Target):
             if not len(disturbed):
                 break
             folder = work / f"{table['kind'].iloc[0]}-{number}"
+            durable.remove(folder)  # of an interrupted run: it may be damaged
             times = time_kernels([graphs[i] for i in disturbed], repeats, into=folder)
             for i, time in zip(disturbed, times, strict=True):
                 if time.spread_ns / time.median_ns < spread[i]:

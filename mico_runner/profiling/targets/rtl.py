@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mico_runner import codegen
+from mico_runner import codegen, durable
 from mico_runner.codegen import emit
 from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
 from mico_runner.codegen.lowering import lower
@@ -97,6 +97,7 @@ def in_programs(
     latencies: list[int] = []
     for number, (graphs, images) in enumerate(networks(table)):
         folder = work / f"{table['kind'].iloc[0]}-{number}"
+        durable.remove(folder)  # of an interrupted run: it may be damaged
         codegen.generate_networks(graphs, folder, runtime="baremetal", core=core, scratch=scratch)
         latencies += [int(calls[:, :-1].sum()) for calls in run(folder, images)]
         shutil.rmtree(folder)

@@ -1,0 +1,170 @@
+"""From a few names to all code that they use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from mico_runner import durable
+from mico_runner.remembered import Remembered
+from mico_runner.sources.files import PACKAGE, Files, Name, is_ours
+from mico_runner.sources.summary import IMPORT
+
+# How things are found and kept, and what is said when they are wrong: what comes of it is an input by itself.
+NO_NUMBERS = {"data/catalog.py", "durable.py", "errors.py", "paths.py", "registry.py", "remembered.py", "sources"}
+# Libraries whose version can change a number, and what they are called where they are installed.
+LIBRARIES = {
+    "numpy": ("numpy",),
+    "pygmo": ("pygmo",),
+    "scipy": ("scipy",),
+    "sklearn": ("scikit-learn",),
+    "torch": ("torch",),
+    "xgboost": ("xgboost-cpu", "xgboost"),
+}
+_C_TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/|//[^\n]*', re.DOTALL)
+
+
+@dataclass
+class Reached:
+    """What was reached.
+
+    Attributes:
+        sources: file, relative to the package or to the user's own folder -> hash of what is used of it.
+        names: path of a Python file -> its names that are used.
+        libraries: installed name -> version, None where it is not installed; those of `LIBRARIES` that are used.
+        jobs: whether an attribute `jobs` is read.
+    """
+
+    sources: dict[str, str] = field(default_factory=dict)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    libraries: dict[str, str | None] = field(default_factory=dict)
+    jobs: bool = False
+
+
+class Sources:
+    """Reads files and remembers what they hold; a context, because it remembers on disk, too."""
+
+    def __enter__(self) -> Sources:
+        self._memory = Remembered("sources.json", _how()).__enter__()
+        self._files = Files(self._memory)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.__exit__()
+
+    def reach(self, roots: Iterable[tuple[Path, str]], chosen: Mapping[str, Iterable[str]] | None = None) -> Reached:
+        """Follow everything that the roots use; a root's name that its file lacks means all of it.
+
+        Args:
+            chosen: package of a registry, or of modules one of which is imported by name -> the entries that are used; without it, all.
+
+        Raises:
+            SyntaxError: a file is no Python.
+            OSError: a file cannot be read.
+        """
+        starts = [(str(path.resolve()), name) for path, name in roots]
+        names, libraries, data, jobs = self._walk(starts, {k: set(v) for k, v in (chosen or {}).items()})
+        home = next((os.path.dirname(path) for path, _ in starts if not is_ours(path)), PACKAGE)
+        sources = {_label(path, home): self._meaning(path, used) for path, used in names.items()}
+        sources |= {_label(path, home): self._memory(Path(path), _meaning_of_data) for path in data}
+        kept = {label: digest for label, digest in sorted(sources.items()) if not _is_infrastructure(label)}
+        versions = dict(_version(library) for library in sorted(libraries & LIBRARIES.keys()))
+        return Reached(kept, names, versions, jobs)
+
+    def _walk(
+        self, roots: list[Name], chosen: dict[str, set[str]]
+    ) -> tuple[dict[str, set[str]], set[str], set[str], bool]:
+        """Names used by file, first parts of foreign modules, files that are data, and whether `jobs` is read."""
+        names: dict[str, set[str]] = {}
+        libraries: set[str] = set()
+        data: set[str] = set()
+        jobs = False
+        imported: set[str] = set()
+        waiting: list[str] = []  # to be imported
+        todo = list(roots)
+        while todo or waiting:
+            if waiting:
+                path = waiting.pop()
+                if path not in imported:
+                    imported.add(path)
+                    waiting += self._files.imports(path)
+                    if IMPORT in self._files.summary(path)["names"]:
+                        todo.append((path, IMPORT))
+                continue
+            path, name = todo.pop()
+            used = names.setdefault(path, set())
+            if name in used:
+                continue
+            about = self._files.summary(path)
+            waiting.append(path)
+            if name not in about["names"]:
+                todo += [(path, each) for each in about["names"]]
+                continue
+            used.add(name)
+            links = self._files.links(path, name)
+            jobs |= about["names"][name]["jobs"]
+            libraries |= links.libraries
+            if name in about["data"]:
+                data |= _files_below(os.path.normpath(os.path.join(path, about["data"][name])))
+            waiting += links.imports
+            todo += links.uses
+            for package, entries, every in links.entries:
+                wanted = entries.keys() if every else chosen.get(package, entries.keys()) & entries.keys()
+                todo += [entries[entry] for entry in wanted]
+        return names, libraries, data, jobs
+
+    def _meaning(self, path: str, names: set[str]) -> str:
+        about = self._files.summary(path)["names"]
+        text = "".join(f"{name} {about[name]['meaning']}\n" for name in sorted(names))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _label(path: str, home: str) -> str:
+    for folder in (PACKAGE, home):
+        if path.startswith(folder + os.sep):
+            return path[len(folder) + 1 :].replace(os.sep, "/")
+    return os.path.basename(path)
+
+
+def _is_infrastructure(label: str) -> bool:
+    return label in NO_NUMBERS or label.partition("/")[0] in NO_NUMBERS
+
+
+def _files_below(place: str) -> set[str]:
+    """A constant's file, or the files in its folder that are not Python: what is imported of those is reached by name."""
+    if place == PACKAGE:  # where everything is; what is read of it is an input by itself
+        return set()
+    files = [place] if os.path.isfile(place) else [str(path) for path in Path(place).rglob("*") if path.is_file()]
+    return {path for path in files if not path.endswith((".py", ".pyc"))}
+
+
+def _meaning_of_data(path: Path) -> str:
+    """Hash of a file that is no Python; C without comments, indentation and empty lines."""
+    if path.suffix not in (".c", ".h"):
+        return durable.sha256(path)[:16]
+    text = _C_TOKEN.sub(lambda m: " " if m[0].startswith("/") else m[0], path.read_text(encoding="utf-8"))
+    lines = (re.sub(r"[ \t]+", " ", line).strip() for line in text.splitlines())
+    return hashlib.sha256("\n".join(filter(None, lines)).encode()).hexdigest()[:16]
+
+
+@cache
+def _how() -> str:
+    """What reads the files: when it changes, what was remembered of them is void."""
+    return "".join(durable.sha256(file)[:8] for file in sorted(Path(__file__).parent.glob("*.py")))
+
+
+@cache
+def _version(library: str) -> tuple[str, str | None]:
+    """Installed name and version."""
+    for name in LIBRARIES[library]:
+        try:
+            return name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return LIBRARIES[library][0], None

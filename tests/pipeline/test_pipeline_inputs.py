@@ -1,0 +1,374 @@
+"""What a step's result depends on is what it is keyed by: every step is run, watched, and asked again with each of its inputs changed."""
+
+import copy
+import dataclasses
+import inspect
+import json
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+import pytest
+from tracing import PACKAGE, Traced, executed
+
+from mico_runner import paths, spec
+from mico_runner.calibration import leave_one_out, machine
+from mico_runner.data import catalog
+from mico_runner.pipeline import Options, planning, running
+from mico_runner.pipeline.planning import Plan, plan
+from mico_runner.sources import Sources, files, reach
+from mico_runner.steps import STEPS
+
+NET = ["model.train.epochs=1", "search.budget.evaluations=4", "search.constraints.accuracy=null", "gates=null"]
+NET += ["search.compare=[random]", "proxy.strategy=single", "simulate.images=10"]
+KERNELS = "{conv2d: {in_channels: [1, 4], out_channels: [1, 4], in_h: [4, 6], kernel: [3], stride: [1]}}"
+# Shipped specs made small, so that together every step runs.
+SPECS = {
+    "network": ("quickstart", NET),
+    "allocate": (
+        "mobilenet-v2-bitfusion",
+        [
+            "allocate.network=lenet",
+            "allocate.input=[1, 28, 28]",
+            "allocate.points=3",
+            "allocate.constraints.energy.max=1",
+            "gates=null",
+        ],
+    ),
+    "profile": ("profile-bitfusion", ["profile.shapes=4"]),
+    "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
+    "calibrate": ("calibrate-host", ["calibrate.operations=[bn]", "calibrate.networks=[]", "gates=null"]),
+}
+OTHERS = {  # valid values where "another one" cannot be made up
+    "hardware": "eyeriss",
+    "datasets.task": "fashion-mnist",
+    "datasets.profile": ["bitfusion/conv2d"],
+    "profile.target": "host",
+    "proxy.compare": [{"strategy": "lut", "features": "auto", "regressor": "auto", "params": {}}],
+    "calibrate.compare": str(paths.shipped("specs") / "quickstart.yaml"),
+    "verify.data": None,  # there is one such data set
+}
+# `name` is the title of a captured graph; only C code and its calls bear it.
+# The scratch of `codegen` is among the conditions of those targets that have kernels in C; BitFusion has none.
+NO_INPUT = {("evaluate", "name"), ("search", "name"), ("profile", "codegen")}
+ALL = [
+    (case, step)
+    for case, steps in {"network": ("train", "fit", "evaluate", "search", "codegen", "simulate")}.items()
+    for step in steps
+]
+ALL += [(name, name) for name in SPECS if name != "network"]
+
+
+@cache
+def _loaded(case):
+    name, changes = SPECS[case]
+    return spec.load(name, changes).data
+
+
+def resolved(case):
+    return copy.deepcopy(_loaded(case))
+
+
+def planned(data, outputs="nowhere", **options):
+    return Plan(data, Options(outputs=Path(outputs), quiet=True, **options))
+
+
+def changed(data, path):
+    """The spec with another value at a path; None where there is none."""
+    data = copy.deepcopy(data)
+    *above, last = path
+    at = data
+    for key in above:
+        at = at[key]
+    if ".".join(path) in OTHERS:
+        at[last] = OTHERS[".".join(path)]
+    elif isinstance(at[last], bool) or not isinstance(at[last], int | float | str | list):
+        at[last] = not at[last]
+    elif isinstance(at[last], list):
+        at[last] = at[last][:-1] or [*at[last], 1]
+    else:
+        at[last] = f"{at[last]}x" if isinstance(at[last], str) else at[last] + 1
+    return data if at[last] is not None else None
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """case -> step -> (functions executed, keys of the spec read); each case is run once."""
+    known = {}
+
+    def watch(case):
+        if case not in known:
+            if case == "verify" and "MICO_DATA_MIRROR" not in os.environ:
+                pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs are not there")
+            if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
+                pytest.skip("gcc or make is missing: the C program cannot run")
+            known[case] = _run_watched(resolved(case), tmp_path_factory.mktemp(case))
+        return known[case]
+
+    return watch
+
+
+def _run_watched(data, outputs):
+    found = {step: (set(), set()) for step in data["steps"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(machine.SECONDS_PER_CASE, "quick", 0.001)
+        real_context, real_plan, select = running.Context, running.Plan, leave_one_out.select
+        patch.setattr(leave_one_out, "select", lambda *given: _three_networks(select(*given)))
+
+        def context(step, given, *rest):
+            made = real_context(step, given, *rest)
+            made.spec = Traced(given, found[step][1])
+            return made
+
+        def watching(*args):
+            made = real_plan(*args)
+            for step, instance in made.objects.items():
+                instance.run = _watching(instance.run, found[step][0])
+            return made
+
+        patch.setattr(running, "Context", context)
+        patch.setattr(running, "Plan", watching)
+        result = running.run(data, Options(outputs=outputs, quiet=True))
+    assert set(result.statuses.values()) == {"run"}, result.skipped
+    return found
+
+
+def _three_networks(rows):
+    return rows[rows["model"].isin(sorted(rows["model"].unique())[:3])]
+
+
+def _watching(run, functions):
+    def watched(ctx):
+        with executed(functions):
+            run(ctx)
+
+    return watched
+
+
+def reached(data, step):
+    made = planned(data)
+    file = Path(inspect.getfile(type(made.objects[step])))
+    with Sources() as sources:
+        return sources.reach([(file, type(made.objects[step]).__name__)], made._chosen)
+
+
+def test_every_step_is_watched():
+    assert {step for _, step in ALL} == set(STEPS.names())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "step"), ALL)
+def test_the_source_that_a_step_executes_was_reached(watched, case, step):
+    functions, _ = watched(case)[step]
+    found = reached(resolved(case), step).names
+    assert len(functions) > 3
+    for file, name in functions:
+        label = file.removeprefix(PACKAGE)
+        ours = label.endswith(".py") and not label.startswith(
+            ("pipeline/", "outputs/")
+        )  # the context is the pipeline's
+        if ours and not reach._is_infrastructure(label) and name not in ("__getattr__", "<lambda>"):
+            assert name in found.get(file, ()), f"{label}: {name} was executed by {step}, but is no input of it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "step"), ALL)
+def test_every_key_of_the_spec_that_a_step_reads_is_an_input(watched, case, step):
+    data = resolved(case)
+    before, tried = planned(data).fingerprint(step), 0
+    for path in sorted(watched(case)[step][1]):
+        other = changed(data, path)
+        if other is None or (step, ".".join(path)) in NO_INPUT:
+            continue
+        tried += 1
+        assert planned(other).fingerprint(step) != before, f"{step} reads {'.'.join(path)}, which is no input of it"
+    assert tried > 0
+
+
+@pytest.mark.parametrize("case", SPECS)
+@pytest.mark.parametrize(
+    ("key", "value"), [("description", "other"), ("gates", {"a.b": {"max": 1}}), ("backend", "other")]
+)
+def test_what_decides_nothing_is_no_input(case, key, value):
+    data = resolved(case)
+    other = data | ({"executor": data["executor"] | {"backend": value}} if key == "backend" else {key: value})
+    assert prints(other) == prints(data)
+
+
+def prints(data, **options):
+    made = planned(data, **options)
+    return {step: made.fingerprint(step) for step in made.steps}
+
+
+def moved(data, other, **options):
+    before, after = prints(data), prints(other, **options)
+    return {step for step in before if before[step] != after[step]}
+
+
+def test_each_seed_moves_what_draws_from_it():
+    data = resolved("network")
+    every = set(data["steps"])
+    assert moved(data, data | {"seed": 9}) == every - {"fit"}
+    assert moved(data, data | {"proxy": data["proxy"] | {"seed": 9}}) == every - {"train"}
+    for case in ("profile", "calibrate"):
+        one = resolved(case)
+        assert moved(one, one | {"seed": 9}) == set()
+        assert moved(one, one | {case: one[case] | {"seed": 9}}) == {case}
+
+
+def test_the_number_of_jobs_is_an_input_of_what_computes_with_torchs_threads():
+    data = resolved("network")
+    more = data | {"executor": data["executor"] | {"jobs": 2}}
+    assert moved(data, more) == moved(data, data, jobs=2) == set(data["steps"]) - {"fit"}
+    for case in ("profile", "calibrate", "allocate", "verify"):
+        assert moved(resolved(case), resolved(case), jobs=2) == set()
+
+
+@pytest.mark.parametrize(
+    ("library", "moves"),
+    [
+        ("torch", {"train", "evaluate", "search", "codegen", "simulate"}),
+        ("xgboost-cpu", {"fit", "evaluate", "search", "codegen", "simulate"}),
+        ("pygmo", {"search", "codegen", "simulate"}),
+        ("tabulate", set()),
+    ],
+)
+def test_the_version_of_a_library_moves_what_uses_it(library, moves, monkeypatch):
+    data, real = resolved("network"), reach.metadata.version
+    before = prints(data)
+    monkeypatch.setattr(reach.metadata, "version", lambda name: "99" if name == library else real(name))
+    reach._version.cache_clear()
+    after = prints(data)
+    reach._version.cache_clear()
+    assert {step for step in before if before[step] != after[step]} == moves
+
+
+@pytest.mark.parametrize("key", ["name", "loader_params", "loader", "files"])
+def test_tasks_that_differ_in_anything_share_nothing(key, monkeypatch):
+    data, entry = resolved("network"), catalog.entry("digits")
+    other = {
+        "name": {"name": "digits-again"},
+        "loader_params": {"loader_params": {"classes": 3}},
+        "loader": {"loader": "idx"},
+        "files": {"files": (catalog.DataFile("a.npz", sha256="0" * 64),)},
+    }[key]
+    entries = catalog._entries()
+    second = dataclasses.replace(entry, **other)
+    monkeypatch.setattr(catalog, "_entries", lambda: {**entries, second.name: second})
+    after = data | {"datasets": data["datasets"] | {"task": second.name}}
+    monkeypatch.undo()
+    before = prints(data)
+    monkeypatch.setattr(catalog, "_entries", lambda: {**entries, second.name: second})
+    assert {step for step, mark in prints(after).items() if mark != before[step]} == set(data["steps"]) - {"fit"}
+
+
+def test_profiles_are_inputs_by_content_and_order(tmp_path):
+    csv = paths.shipped("datasets") / "bitfusion" / "conv2d.csv"
+    for name in ("chip.csv", "other.csv"):
+        shutil.copy(csv, tmp_path / name)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(csv, tmp_path / "elsewhere" / "chip.csv")
+
+    def inputs(*names):
+        data = resolved("network")
+        data["datasets"]["profile"] = [str(tmp_path / name) for name in names]
+        return planned(data).inputs["fit"]
+
+    before = inputs("chip.csv", "other.csv")
+    assert inputs("other.csv", "chip.csv") != before != inputs("chip.csv")
+    assert inputs("elsewhere/chip.csv", "other.csv") == before, "where the file lies decides nothing"
+    with (tmp_path / "chip.csv").open("a") as file:
+        file.write("\n")
+    assert planning.difference(before, inputs("chip.csv", "other.csv")) == "profile.chip.csv changed"
+
+
+def test_how_a_profile_of_the_catalog_is_read_is_an_input(monkeypatch):
+    data, entries = resolved("network"), catalog._entries()
+    before = prints(data)["fit"]
+    for change in ({"fill": {"stride": 2}}, {"columns": ("a",)}, {"unit": "ns"}):
+        other = dataclasses.replace(entries["bitfusion/conv2d"], **change)
+        monkeypatch.setattr(catalog, "_entries", lambda other=other: {**entries, other.name: other})
+        assert prints(data)["fit"] != before
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of the package that sources are read from."""
+    package = tmp_path / "mico_runner"
+    shutil.copytree(paths.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (files, reach):
+        monkeypatch.setattr(module, "PACKAGE", str(package))
+    monkeypatch.setattr(paths, "PACKAGE", package)
+    return package
+
+
+def sources_of(package, data):
+    """step -> what it reaches in the copy."""
+    made = planned(data)
+    with Sources() as sources:
+        return {
+            step: sources.reach(
+                [(package / "steps" / f"{step}.py", type(made.objects[step]).__name__)], made._chosen
+            ).sources
+            for step in made.steps
+        }
+
+
+NETWORK = {"train", "evaluate", "search", "codegen", "simulate"}
+QUANTISED = NETWORK - {"train"}
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "moves"),
+    [
+        ("models/lenet.py", "channels, 3, padding=1", "channels, 3, stride=2, padding=1", NETWORK),
+        ("models/lenet.py", "nn.ReLU()", "nn.Tanh()", set()),  # of the file's other model
+        ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", set()),
+        ("models/training.py", "optim.AdamW", "optim.Adam", {"train"}),
+        ("data/digits.py", "_TRAIN = 1297", "_TRAIN = 1298", NETWORK),
+        ("data/idx.py", "_UINT8 = 8", "_UINT8 = 9", set()),
+        ("proxy/strategies/single.py", "def fit(", "def fit_(", {"fit", "evaluate", "search", "simulate"}),
+        ("proxy/strategies/lut.py", "def fit(", "def fit_(", set()),
+        ("quant/ptq.py", "class PTQ", "class PTQ(object)", QUANTISED),
+        ("search/nsga2.py", "def ask(", "def ask_(", {"search"}),
+        ("search/milp.py", "import", "import os, ", set()),
+        ("simulate/bitfusion.py", "def cycles(", "def cycles_(", {"search", "simulate"}),
+        ("codegen/kernels/mico_conv2d.c", "{", "{;", {"codegen", "simulate"}),
+        ("codegen/kernels/mico_conv2d.c", "\n", " // why\n\n", set()),
+        ("codegen/templates/main.c.j2", "main", "main ", {"codegen", "simulate"}),
+        ("steps/fit.py", '"rows": len(table)', '"rows": 0', {"fit"}),
+        ("steps/fit.py", "    def inputs(", "    # why\n\n    def inputs(", set()),
+        ("outputs/report.py", "def ", "def _", set()),
+        ("pipeline/running.py", "def ", "def _", set()),
+        ("cli.py", "def ", "def _", set()),
+    ],
+)
+def test_an_edit_moves_the_steps_that_use_what_was_edited(copied, file, before, after, moves):
+    data = resolved("network")
+    old = sources_of(copied, data)
+    text = (copied / file).read_text(encoding="utf-8")
+    assert before in text
+    (copied / file).write_text(text.replace(before, after, 1), encoding="utf-8")
+    new = sources_of(copied, data)
+    assert {step for step in old if old[step] != new[step]} == moves
+    for step in moves:
+        reason = planning.difference({"sources": old[step]}, {"sources": new[step]})
+        assert reason.startswith(f"{file} changed"), reason
+
+
+def test_a_module_that_is_used_anew_is_named():
+    old, new = {"a.py": "0" * 16, "b.py": "0" * 16}, {"a.py": "0" * 16, "c.py": "0" * 16}
+    assert planning.difference({"sources": old}, {"sources": new}) == "b.py is not used, and 1 more"
+    assert planning.difference({}, {"sources": {"a.py": "0" * 16}}) == "now uses a.py"
+    both = {"sources": old, "seed": 1}, {"sources": new, "seed": 2}
+    assert planning.difference(*both) == "seed: 1 -> 2, and 2 more", "what the spec says comes first"
+    libraries = {"libraries": {"torch": "2.1"}}, {"libraries": {"torch": "2.2"}}
+    assert planning.difference(*libraries) == "torch: 2.1 -> 2.2"
+
+
+def test_inputs_are_json(tmp_path):
+    for case in SPECS:
+        for inputs in planned(resolved(case)).inputs.values():
+            assert json.loads(json.dumps(inputs)) and inputs["sources"] and "libraries" in inputs
+    assert {row.action for row in plan(resolved("network"), Options(outputs=tmp_path))} == {"run"}
