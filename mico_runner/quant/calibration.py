@@ -54,7 +54,7 @@ class Calibration:
             if not np.isfinite(found).all():
                 maker = f"layer {makers[tensor].name!r} ({makers[tensor].op})" if tensor in makers else "the input"
                 raise UsageError(
-                    f"calibration: {maker}: values {found[0]:g} .. {found[1]:g} on finite images; float32 overflows there"
+                    f"calibration: {maker}: values not finite ({found[0]:g} .. {found[1]:g}) on finite images; float32 overflows there"
                 )
             extremes[tensor] += found
             values[tensor].append(self._choose(x.numpy().reshape(-1), SAMPLES, len(x)))
