@@ -108,7 +108,7 @@ def _run(args: argparse.Namespace) -> int:
         rows = [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
         console.out()
         console.print_table(rows)
-        gates = len(loaded.data["gates"])
+        gates = sum(bounds is not None for bounds in loaded.data["gates"].values())
         if gates and not args.only and not result.broken_gates:
             console.out(f"\nall {gates} gates kept" if gates > 1 else "\nthe gate is kept")
         console.out(f"\n{result.version}: report.html, metrics.json, steps/")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mico_runner.data import LOADERS, catalog
+from mico_runner.data.checks import checked
 from mico_runner.errors import UsageError
 
 
@@ -45,17 +46,18 @@ def load_task(name: str, validation: int | None = None, seed: int = 0) -> Task:
     """Load a data set of kind `task` from the catalog and hold `validation` images (default: a tenth) out of its training part.
 
     The held-out images are drawn at random with `seed`, the same number from each class as far as that divides.
-    Raises UnknownName, or UsageError when the files are missing, damaged, or `validation` leaves nothing to train on.
+    Raises UnknownName, or UsageError when the files are missing, damaged, hold what is no image or label (`checked`), or `validation`
+    leaves nothing to train on.
     """
     entry = catalog.entry(name)
-    train, test = LOADERS.get(entry.loader)(catalog.fetch(name), **entry.loader_params)
+    train, test = checked(name, *LOADERS.get(entry.loader)(catalog.fetch(name), **entry.loader_params))
     count = len(train) // 10 if validation is None else validation
     if not 0 < count < len(train):
         raise UsageError(f"datasets.validation: {count} images of {name!r} asked for; allowed: 1 to {len(train) - 1}")
     held = stratified(train.labels, count, np.random.default_rng(seed))
     return Task(
         name=name,
-        classes=int(max(train.labels.max(), test.labels.max())) + 1,
+        classes=int(train.labels.max()) + 1,
         train=Split(train.images[~held], train.labels[~held]),
         validation=Split(train.images[held], train.labels[held]),
         test=test,

@@ -14,6 +14,9 @@ from torch import nn
 
 from mico_runner import durable
 from mico_runner.data.tasks import Split
+from mico_runner.errors import StepError
+
+STANDARD_ERRORS = 3  # of chance: reached without learning anything once in 740 times
 
 TOLERANCE = 0.3  # points of accuracy
 
@@ -55,6 +58,17 @@ def accuracy_tolerance(images: int, counts: int = 1) -> float:
     return max(TOLERANCE, hundredths / 100)
 
 
+def above_chance(found: float, labels: np.ndarray) -> float:
+    """Points by which an accuracy (%) exceeds what always naming the commonest class may reach: 0 or more when something was learnt.
+
+    That is the commonest label's share p of these n labels, and three standard errors sqrt(p (1 - p) / n) of chance; or half of what
+    lies between p and 100 %, where the labels are so few that this is less.
+    """
+    share = np.unique(labels, return_counts=True)[1].max() / len(labels)
+    margin = min(STANDARD_ERRORS * np.sqrt(share * (1 - share) / len(labels)), (1 - share) / 2)
+    return float(found - 100 * (share + margin))
+
+
 def train(
     model: nn.Module,
     data: Split,
@@ -70,6 +84,8 @@ def train(
     After each epoch a checkpoint in `work` is replaced; a later call with the same arguments continues from it and ends
     with the same weights as an uninterrupted one, because each epoch draws from its own generator. A damaged checkpoint is
     dropped, with a line to `log`.
+
+    Raises StepError when the loss, a weight or an output is not finite after an epoch.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     steps = -(-len(data) // recipe.batch_size)
@@ -96,11 +112,24 @@ def train(
             optimizer.step()
             schedule.step()
             total += loss.item() * len(batch)
-        score = accuracy(logits(model, held_out), validation.labels)
+        scores = logits(model, held_out)
+        _check_finite(model, total / len(labels), scores, epoch + 1, recipe.lr)
+        score = accuracy(scores, validation.labels)
         history.append({"epoch": epoch + 1, "train_loss": total / len(labels), "validation_accuracy": score})
         on_epoch(epoch + 1, total / len(labels), score)
         _save(checkpoint, model, optimizer, schedule, history)
     return history
+
+
+def _check_finite(model: nn.Module, loss: float, scores: np.ndarray, epoch: int, lr: float) -> None:
+    finite = {"the loss": np.isfinite(loss)}
+    finite |= {name: bool(torch.isfinite(value).all()) for name, value in model.state_dict().items()}
+    finite["the validation scores"] = np.isfinite(scores).all()
+    wrong = [name for name, is_finite in finite.items() if not is_finite]
+    if wrong:
+        raise StepError(
+            f"the training diverged: {wrong[0]} not finite after epoch {epoch} with model.train.lr {lr:g}; lower it"
+        )
 
 
 def _shifted(images: torch.Tensor, limit: int, draw: torch.Generator) -> torch.Tensor:

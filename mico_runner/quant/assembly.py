@@ -14,11 +14,11 @@ import numpy as np
 
 from mico_runner.errors import StepError
 from mico_runner.graph.ir import WEIGHTED, Graph, Node
+from mico_runner.quant.bias import settle
 from mico_runner.quant.fixed_point import multiplier_and_shift, shared_shift
 from mico_runner.quant.qgraph import OUTPUT_BITS, Assignment, LayerBits, QGraph, QNode, QTensor, QType
 
 INPUT_BITS = 8  # of the network's input, and of what operators without weights read
-BIAS_LIMIT = 2**30  # half of the accumulator's range stays for the products
 ACCUMULATOR_LIMIT = 2**31
 PASS_THROUGH = ("max_pool2d", "reshape")  # the integers of the output are integers of the input
 FUSES_RELU = (*WEIGHTED, "add")
@@ -133,13 +133,7 @@ class Assembly:
         tensor = self._read(node.inputs[0], bits.activation)
         read, made = self.tensors[tensor].type, self._made(step)
         weight, scales, real_bias = self.weights(node.name, bits, read)
-        # A bias far larger than its channel's weights would not fit the accumulator: such a channel gets coarser weights.
-        floor = np.abs(real_bias) / (read.scale * BIAS_LIMIT)
-        if (floor > scales).any():
-            coarser = np.maximum(scales, floor)
-            ratio = (scales / coarser).reshape(-1, *[1] * (weight.ndim - 1))
-            weight, scales = np.rint(weight * ratio).astype(np.int8), coarser
-        bias = np.rint(real_bias / (read.scale * scales)).astype(np.int64)
+        weight, scales, bias = settle(weight, scales, real_bias, bits.weight, read, made)
         taps = weight[0].size
         top = np.abs(weight.reshape(len(weight), -1).astype(np.int64)).max(1) * taps * max(-read.qmin, read.qmax)
         worst = int((np.abs(bias) + top).max())

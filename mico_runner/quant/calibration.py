@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.graph.run import run_float
 from mico_runner.quant.qgraph import QType
@@ -16,6 +17,7 @@ BATCH = 32
 SAMPLES = 1 << 15  # values kept per tensor
 PATCHES = 1 << 12  # inputs of one output position kept per layer
 GRID = np.linspace(0.02, 1.0, 99)  # candidate scales, as parts of the min-max scale
+NOTHING = 2.0**-126  # the least normal float32: a step that is next to nothing beside those of all other tensors
 METHODS = ("minmax", "percentile", "mse")
 
 
@@ -34,6 +36,8 @@ class Calibration:
     Attributes:
         tensors: statistics of every tensor.
         patches: for every weighted node its inputs at random output positions, (samples, groups, K) with K as in a weight row.
+
+    Raises UsageError when a tensor is not finite, and names the first layer that makes one.
     """
 
     def __init__(self, graph: Graph, images: np.ndarray, seed: int = 0) -> None:
@@ -43,8 +47,16 @@ class Calibration:
         extremes: dict[str, list[float]] = {t: [] for t in graph.shapes}
         patches: dict[str, list[np.ndarray]] = {n.name: [] for n in graph.weighted}
 
+        makers = {node.output: node for node in graph.nodes}
+
         def observe(tensor: str, x: torch.Tensor) -> None:
-            extremes[tensor] += [float(x.min()), float(x.max())]
+            found = [float(x.min()), float(x.max())]  # NaN if any value is
+            if not np.isfinite(found).all():
+                maker = f"layer {makers[tensor].name!r} ({makers[tensor].op})" if tensor in makers else "the input"
+                raise UsageError(
+                    f"calibration: {maker}: values not finite ({found[0]:g} .. {found[1]:g}) on finite images; float32 overflows there"
+                )
+            extremes[tensor] += found
             values[tensor].append(self._choose(x.numpy().reshape(-1), SAMPLES, len(x)))
             for node in graph.consumers(tensor):
                 if node.weight is not None:
@@ -82,10 +94,11 @@ def activation_type(stats: Statistics, bits: int, method: str, percentile: float
         method: "minmax" clips nothing; "percentile" clips what lies beyond that percentile; "mse" takes the scale of least
             squared rounding error. Signed 1 bit always takes scale mean |x|.
 
-    A tensor that was zero on all images gets scale 1.
+    A tensor that was zero on all images gets the scale `NOTHING`: what lies beyond the calibrated range is clipped, here as elsewhere,
+    and who reads it has steps that are fine enough for any bias.
     """
     if stats.low == stats.high == 0:
-        return QType(bits, False, 1.0)
+        return QType(bits, False, NOTHING)
     signed = stats.low < 0
     if signed and bits == 1:
         return QType(1, True, float(np.abs(stats.sample).mean()) or -stats.low)
@@ -106,6 +119,8 @@ def _widest(low: float, high: float, limits: QType) -> float:
 
 def _least_error(sample: np.ndarray, widest: float, limits: QType) -> float:
     x = sample[sample != 0]  # zero is exact at every scale
+    if len(x) == 0:  # what is not zero was not drawn
+        return widest
     errors = [((to_integers(x, QType(limits.bits, limits.signed, s)) * s - x) ** 2).sum() for s in GRID * widest]
     return float(GRID[int(np.argmin(errors))] * widest)
 

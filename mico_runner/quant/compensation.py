@@ -8,6 +8,7 @@ sampled output positions, xq what the integer layer reads, both with their means
 3. Scales: least squared output error for the integers found, s = w H q' / q H q'. Then step 2 once more, and again the scales.
 4. Bias: the mean output error goes into the bias, mean(w x) - mean(s q xq) (Nagel et al. 2019, section 4.2).
 H's diagonal is raised by DAMPING of its mean, which keeps corrections small in directions that the samples say little about.
+Channels without weights take no part: scale 0, integers 0.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mico_runner.quant.weights import round_weights, weight_scales
+from mico_runner.quant.weights import round_weights, weight_scales, without_weights
 
 DAMPING = 0.1  # of 0.01, 0.1 and 0.3 the best on LeNet and on a residual network, MNIST and Fashion-MNIST
 ROUNDS = 2
-TINY = 1e-30  # keeps H regular where a layer read only zeros
+TINY = 1e-30  # keeps H regular where a layer read only constants; less where the inputs' own squares are less
 
 
 def compensated(
     weight: np.ndarray, bits: float, granularity: str, method: str, x: np.ndarray, xq: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Integer weights (int8, of the weight's shape), their scales (Cout,) and what to add to the real bias (Cout,).
+
+    A channel without weights has the scale 0 and zeros for integers, at 1 bit, too, where no weight may be zero: `quant.bias`
+    settles both.
 
     Args:
         weight: (Cout, ...), K values a row.
@@ -37,8 +41,10 @@ def compensated(
     rows = weight.reshape(groups, -1, k).astype(np.float64)
     scales = weight_scales(weight, bits, granularity, method).reshape(groups, -1)
     problems = [_Problem(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
+    dead = without_weights(weight, granularity).reshape(groups, -1)
     for _ in range(ROUNDS):
         q = np.stack([problems[g].round(scales[g], bits) for g in range(groups)])
+        q[dead] = 0
         scales = _refit(problems, q, scales, granularity)
     wanted = np.einsum("gk,gok->go", mean, rows)
     found = np.einsum("gk,gok->go", mean_read, q * scales[..., None])
@@ -50,7 +56,8 @@ class _Problem:
 
     def __init__(self, rows: np.ndarray, x: np.ndarray, read: np.ndarray) -> None:
         h = read.T @ read / len(read)
-        h[np.diag_indices(len(h))] += DAMPING * np.trace(h) / len(h) + TINY
+        damping = DAMPING * np.trace(h) / len(h)
+        h[np.diag_indices(len(h))] += damping + min(TINY, damping) or TINY
         self.hessian = h
         self.order = np.argsort(-np.diag(h), kind="stable")
         self.upper = _inverse_factor(h[np.ix_(self.order, self.order)])
@@ -83,4 +90,4 @@ def _refit(problems: list[_Problem], q: np.ndarray, scales: np.ndarray, granular
     if granularity == "tensor":
         agree, power = np.full_like(agree, agree.sum()), np.full_like(power, power.sum())
     known = (agree > 0) & (power > 0)
-    return np.where(known, agree / np.where(known, power, 1.0), scales)
+    return np.where(known & (scales > 0), agree / np.where(known, power, 1.0), scales)

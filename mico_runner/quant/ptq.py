@@ -37,7 +37,8 @@ class PTQ:
         activations: {"calibration": "mse" | "minmax" | "percentile", "percentile": 99.9, "images": 256}.
 
     Raises:
-        UsageError: an option has another value, or there are no images.
+        UsageError: an option has another value, there are no images, or a weight, a bias, an image or what the network computes from
+            it is not finite; the message names the layer or the image.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class PTQ:
         _check("weights.granularity", self.weights["granularity"], ("channel", "tensor"))
         _check("weights.scale", self.weights["scale"], ("mse", "minmax"))
         _check("activations.calibration", self.activations["calibration"], METHODS)
-        images = np.asarray(images, dtype=np.float32)[: self.activations["images"]]
+        with np.errstate(over="ignore"):  # is infinite then, and refused
+            images = np.asarray(images[: self.activations["images"]], dtype=np.float32)
         if len(images) == 0:
             raise UsageError("quantisation needs at least one calibration image")
+        _check_finite(graph, images)
         self._calibration = Calibration(graph, images)
         self._steps = fuse_relu(graph)
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
@@ -95,6 +98,20 @@ class PTQ:
         weight, scales, correction = compensated(node.weight, bits.weight, *options, x, xq)
         bias = correction if node.bias is None else node.bias + correction
         return weight, scales, bias
+
+
+def _check_finite(graph: Graph, images: np.ndarray) -> None:
+    for node in graph.weighted:
+        for what, values in (("weight", node.weight), ("bias", node.bias)):
+            if values is not None and not np.isfinite(values).all():
+                wrong = values[~np.isfinite(values)]
+                counted = f"{len(wrong)} of {values.size} values are not finite, the first is {wrong[0]}"
+                raise UsageError(f"quantisation: layer {node.name!r}: {what}: {counted}")
+    finite = np.isfinite(images).reshape(len(images), -1).all(1)
+    if not finite.all():
+        count, first = int((~finite).sum()), int(finite.argmin())
+        more = f", nor are {count - 1} others" if count > 1 else ""
+        raise UsageError(f"quantisation: calibration image {first} (counted from 0) is not finite{more}")
 
 
 def _check(key: str, found: Any, allowed: tuple) -> None:

@@ -18,6 +18,7 @@ from mico_runner.simulate.cores import CORES
 from mico_runner.spec.consistency import check_consistency
 from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
 from mico_runner.spec.files import escapes
+from mico_runner.spec.gates import add_default_gates
 from mico_runner.spec.schema import CURVES, sections
 from mico_runner.spec.steps import order_steps
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
@@ -74,6 +75,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     order_steps(draft)
     _memory_gates(draft)
     check_consistency(draft, device)
+    add_default_gates(draft)
     if draft.problems:
         raise SchemaErrors(draft.problems)
     return {key: draft.data[key] for key in sections()}, draft.warnings

@@ -12,7 +12,7 @@ from mico_runner.steps.base import Step, StepContext
 class Train(Step):
     """Train the float network on the task's training part."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import task_inputs
@@ -45,6 +45,13 @@ class Train(Step):
         validation = training.accuracy(training.logits(model, task.validation.floats()), task.validation.labels)
         test = training.accuracy(training.logits(model, task.test.floats()), task.test.labels)
         ctx.log(f"float accuracy: validation {validation:.2f} %, test {test:.2f} %")
+        above = training.above_chance(validation, task.validation.labels)
+        if above < 0:
+            ctx.log(
+                f"warning: the network learnt nothing: {validation:.2f} % of the validation images is no more than chance,"
+                f" {validation - above:.2f} % (always the commonest class, and sampling noise); try another model.train.lr"
+            )
+        ctx.metric("train.above_chance", above, "points")
         for name, score, part in (("validation", validation, task.validation), ("test", test, task.test)):
             ctx.metric(f"train.{name}_accuracy", score, "%", "higher", training.accuracy_tolerance(len(part)))
         ctx.metric("train.parameters", sum(p.numel() for p in model.parameters()), "count")

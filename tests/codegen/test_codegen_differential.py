@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from codegen_graphs import OUTPUT, Network, images, pair_network, random_network
 
-from mico_runner.quant import reference
-from mico_runner.quant.qgraph import ACTIVATION_BITS, TERNARY, WEIGHT_BITS, QGraph, QType
+from mico_runner.graph.ir import Graph, Node
+from mico_runner.quant import PTQ, reference
+from mico_runner.quant.qgraph import ACTIVATION_BITS, TERNARY, WEIGHT_BITS, LayerBits, QGraph, QType
 from mico_runner.simulate.host_kernels import build_networks, run_networks
 
 pytestmark = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
@@ -104,6 +105,34 @@ def special_networks(rng: np.random.Generator) -> list[QGraph]:
     return [net.done(output) for net, output in zip(graphs, outputs, strict=True)]
 
 
+def degenerate_networks() -> list[QGraph]:
+    """Quantised networks with channels of zeros and of next to nothing, huge biases, and a layer that reads zeros alone."""
+    rng = np.random.default_rng(7)
+    images = rng.random((8, 8, 6, 6), dtype=np.float32)
+    attrs = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1)}
+    graphs = []
+    for groups, dark in ((1, False), (2, False), (8, False), (1, True)):
+        first, second, last = (rng.normal(0, 0.3, s) for s in ((8, 8 // groups, 3, 3), (8, 8, 1, 1), (5, 288)))
+        first[:3], first[3], second[::2] = 0, first[3] * 1e-9, 0
+        bias = np.array([0.3, 0, -0.2, 0.4, 0, 0.1, 1e6, -0.3]) - (1e3 if dark else 0) * np.ones(8)
+        layers = [
+            ("conv2d", "input", attrs | {"groups": groups}, first, bias),
+            ("relu", "conv2d.0", {"max": None}, None, None),
+            ("conv2d", "relu.1", attrs | {"groups": 1, "padding": (0, 0)}, second, rng.normal(0, 0.1, 8)),
+            ("reshape", "conv2d.2", {"shape": (288,)}, None, None),
+            ("linear", "reshape.3", {}, last, np.linspace(-1, 1, 5)),
+        ]
+        nodes = tuple(
+            Node(f"{op}.{i}", op, (x,), f"{op}.{i}", a, *(None if v is None else v.astype(np.float32) for v in arrays))
+            for i, (op, x, a, *arrays) in enumerate(layers)
+        )
+        shapes = {node.output: (8, 6, 6) for node in nodes[:3]} | {"reshape.3": (288,), "linear.4": (5,)}
+        ptq = PTQ(Graph("degenerate", "input", "linear.4", nodes, {"input": (8, 6, 6)} | shapes), images)
+        for bits in ((8, 8), (4, 4), (TERNARY, 8), (1, 8), (1, 1)):
+            graphs.append(ptq.quantize({node.name: LayerBits(*bits) for node in nodes if node.weight is not None}))
+    return graphs
+
+
 def random_networks(count: int, seed: int) -> list[QGraph]:
     return [random_network(np.random.default_rng([seed, i])) for i in range(count)]
 
@@ -123,6 +152,11 @@ def test_special_networks_under_sanitizers(tmp_path):
 
 def test_random_networks(tmp_path):
     assert_same(random_networks(40, seed=1), tmp_path)
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_degenerate_networks(tiles, tmp_path):
+    assert_same(degenerate_networks(), tmp_path, sanitize=True, tiles=tiles)
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mico_runner import data
 from mico_runner.data import cifar, idx
-from mico_runner.data.tasks import stratified
+from mico_runner.data.checks import checked
+from mico_runner.data.tasks import Split, stratified
 from mico_runner.errors import UsageError
 
 
@@ -193,3 +194,66 @@ def test_an_archive_that_inflates_without_end_is_given_up(tmp_path, monkeypatch)
     path.write_bytes(lzma.compress(write_tar(tmp_path / "b.tar", GOOD, bytes).read_bytes())[:-40])
     with pytest.raises(UsageError, match=r"a\.tar: not a complete xz file"):
         cifar.load([path])
+
+
+def split(count=12, dtype=np.float32):
+    return Split(np.ones((count, 1, 4, 4), dtype), np.arange(count) % 3)
+
+
+def altered(change, **fields):
+    """A split of floats, changed in place or with other arrays."""
+    made = split()
+    if change:
+        change(made)
+    return Split(fields.get("images", made.images), fields.get("labels", made.labels))
+
+
+def put(array, row, value):
+    return lambda made: getattr(made, array).__setitem__(row, value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (altered(put("images", 4, np.nan)), "image 4 is not finite; allowed: finite numbers"),
+        (altered(put("images", (7, 0, 1, 1), -np.inf)), "image 7 is not finite"),
+        (altered(None, images=np.full((12, 1, 4, 4), 1e300)), "image 0 is not finite .and 11 others"),
+        (altered(None, images=np.ones((12, 1, 4, 4), np.int32)), "images of type int32; allowed: uint8"),
+        (
+            altered(None, images=np.ones((11, 1, 4, 4), np.uint8)),
+            "images 11 x 1 x 4 x 4, labels 12; allowed: one label",
+        ),
+        (altered(None, images=np.ones((0, 1, 4, 4)), labels=np.ones(0, int)), "images 0 x 1 x 4 x 4"),
+        (altered(None, labels=np.ones((12, 1))), "images .*, labels 12 x 1; allowed: one label"),
+        (altered(None, labels=np.append(np.ones(11), 0.5)), "label 11 is 0.5; allowed: whole numbers"),
+        (altered(None, labels=np.append(np.nan, np.ones(11))), "label 0 is nan"),
+        (altered(None, labels=np.full(12, "cat")), "labels of type <U3; allowed: whole numbers"),
+        (altered(put("labels", 3, -1)), "label 3 is -1; allowed: 0 or more"),
+        (altered(put("labels", 5, 12)), "label 5 is 12; allowed: "),
+    ],
+)
+def test_what_is_no_image_or_label_is_named_by_part_and_row(wrong, message):
+    with pytest.raises(UsageError, match=f"mine: train:? {message}"):
+        checked("mine", wrong, split())
+    with pytest.raises(UsageError, match=f"mine: test:? {message}"):
+        checked("mine", split(), wrong)
+
+
+def test_images_of_two_shapes_are_refused():
+    with pytest.raises(UsageError, match="train images are 1 x 4 x 4, test images 1 x 4 x 5"):
+        checked("mine", split(), Split(np.ones((2, 1, 4, 5)), np.zeros(2, int)))
+
+
+@pytest.mark.parametrize("labels", [np.uint8, np.int16, np.float64])
+@pytest.mark.parametrize("images", [np.uint8, np.float32, np.float64])
+def test_whole_labels_and_finite_images_of_any_type_are_taken(images, labels):
+    given = Split(np.ones((6, 2), images), np.arange(6).astype(labels))
+    for part in checked("mine", given, given):
+        assert part.labels.dtype == np.int64 and part.labels.tolist() == list(range(6))
+        assert part.images.dtype == (np.uint8 if images == np.uint8 else np.float32)
+
+
+def test_the_loader_of_a_task_is_checked(monkeypatch):
+    monkeypatch.setattr(data.LOADERS, "get", lambda name: lambda files: (altered(put("images", 9, np.nan)), split()))
+    with pytest.raises(UsageError, match="digits: train image 9 is not finite"):
+        data.load_task("digits")

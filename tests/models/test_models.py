@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mico_runner.data.tasks import Split
-from mico_runner.errors import UsageError
+from mico_runner.errors import StepError, UsageError
 from mico_runner.models import MODELS, training
 
 
@@ -110,3 +110,35 @@ def test_shift_moves_by_at_most_its_limit():
         assert moved.shape == images.shape and len(where) == 1
         seen.add(tuple((where[0] - 4).tolist()))
     assert seen == {(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)}
+
+
+def test_a_training_that_diverges_says_when_and_at_which_rate(tmp_path):
+    torch.manual_seed(0)
+    model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
+    recipe = training.Recipe(epochs=3, lr=1e30, batch_size=16, weight_decay=0.0)
+    with pytest.raises(StepError, match=r"diverged: .* not finite after epoch \d with model.train.lr \d"):
+        training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["weight", "running_var"])
+def test_weights_and_statistics_that_are_not_finite_are_named(tmp_path, place):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 3))
+    with torch.no_grad():
+        getattr(model[1], place)[3] = float("nan")
+    recipe = training.Recipe(epochs=1, lr=1e-9, batch_size=16, weight_decay=0.0)
+    with pytest.raises(StepError, match=f"the loss not finite|1.{place} not finite"):
+        training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+
+
+def test_chance_is_the_commonest_class_and_sampling_noise():
+    labels = np.repeat([0, 1, 2, 3], [400, 200, 200, 200])
+    noise = 100 * 3 * np.sqrt(0.4 * 0.6 / 1000)
+    assert training.above_chance(40.0, labels) == pytest.approx(-noise)
+    assert training.above_chance(50.0, labels) == pytest.approx(10 - noise)
+    assert training.above_chance(100.0, np.repeat([0, 1], [199, 1])) > 0, "a perfect network is never at chance"
+    assert training.above_chance(100.0, np.zeros(7, int)) == 0
+    draw = np.random.default_rng(0)
+    for classes in (2, 10):
+        labels = draw.integers(0, classes, 300)
+        guesses = [100 * (draw.integers(0, classes, 300) == labels).mean() for _ in range(300)]
+        assert np.mean([training.above_chance(guess, labels) >= 0 for guess in guesses]) < 0.01

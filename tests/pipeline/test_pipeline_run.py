@@ -197,7 +197,8 @@ def test_a_gate_on_a_skipped_step_is_broken(tmp_path):
 
 def test_gates_at_their_bounds_hold():
     metrics = {"a": Metric(0.05, "ratio"), "b": Metric(2, "count")}
-    assert gates.broken_gates({"a": {"max": 0.05, "min": None}, "b": {"min": 2}}, metrics) == []
+    bounds = {"a": {"max": 0.05, "min": None}, "b": {"min": 2}, "a.removed": None}
+    assert gates.broken_gates(bounds, metrics) == []
 
 
 def test_nothing_holds_for_nan():

@@ -9,11 +9,17 @@ import yaml
 
 from mico_runner import hardware, paths, spec, yaml_schema, yaml_source
 from mico_runner.search import ALGORITHMS
+from mico_runner.spec.consistency import OWNER
+from mico_runner.spec.gates import DEFAULT_GATES
 from mico_runner.spec.known import REGISTRIES
 from mico_runner.spec.schema import sections
+from mico_runner.steps import STEPS
 
 SHIPPED = sorted(paths.shipped("specs").glob("*.yaml"))
 TEMPLATES = sorted((paths.shipped("specs") / "templates").glob("*.yaml"))
+DEFAULT = {
+    name: bounds for gates in DEFAULT_GATES.values() for name, bounds in gates.items()
+}  # all steps take part in NET
 NET = """\
 spec_version: 1
 name: net
@@ -97,16 +103,43 @@ def test_mappings_merge_lists_replace_and_null_removes(net):
 
 def test_null_removes_gates_constraints_and_pinned_layers(net):
     given = ["gates={evaluate.macs: {max: 1}}", "search.constraints.bops.max=3", "search.space.pinned.c.weight_bits=8"]
-    assert spec.load(net, given).data["gates"] == {"evaluate.macs": {"max": 1}}
+    assert spec.load(net, given).data["gates"] == DEFAULT | {"evaluate.macs": {"max": 1}}
     data = spec.load(net, [*given, "gates=null", "search.constraints.bops=null", "search.space.pinned.c=null"]).data
-    assert data["gates"] == data["search"]["constraints"] == data["search"]["space"]["pinned"] == {}
-    assert spec.load(net, [*given, "gates.'evaluate.macs'=null"]).data["gates"] == {}
+    assert data["search"]["constraints"] == data["search"]["space"]["pinned"] == {}
+    assert data["gates"] == dict.fromkeys(DEFAULT)
+    assert spec.load(net, [*given, "gates.'evaluate.macs'=null"]).data["gates"] == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], {"train.above_chance": {"min": 0}}),
+        (["steps=[train]"], {"train.above_chance": {"min": 0}}),
+        (["gates.'train.above_chance'.min=20"], {"train.above_chance": {"min": 20}}),
+        (["gates.'train.above_chance'=null"], {"train.above_chance": None}),
+        (["gates=null"], {"train.above_chance": None}),
+        (["model=null", "search=null", "codegen=null", "simulate=null"], {}),
+    ],
+)
+def test_a_step_that_takes_part_implies_its_default_gates(net, tmp_path, overrides, expected):
+    found = spec.load(net, overrides).data
+    assert {name: bounds for name, bounds in found["gates"].items() if name.startswith("train.")} == expected
+    again = tmp_path / "again.yaml"
+    again.write_text(spec.dump(found), encoding="utf-8")
+    assert spec.load(again).data == found, "a gate that was removed does not come back"
+
+
+def test_default_gates_are_on_metrics_of_their_step():
+    for step, bounds in DEFAULT_GATES.items():
+        assert step in STEPS.names() and all(
+            OWNER.get(metric.split(".")[0], metric.split(".")[0]) == step for metric in bounds
+        )
 
 
 def test_the_last_override_wins_and_values_are_yaml(net):
     loaded = spec.load(net, ["seed=1", "model.train.lr=1e-3", "seed=7", "gates.'train.test_accuracy'.min=9.5"])
     assert loaded.data["seed"] == 7 and loaded.data["model"]["train"]["lr"] == 0.001
-    assert loaded.data["gates"] == {"train.test_accuracy": {"min": 9.5}}
+    assert loaded.data["gates"] == DEFAULT | {"train.test_accuracy": {"min": 9.5}}
     assert loaded.locate("seed") == "--set seed=7"
 
 
