@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
+from mico_runner.amounts import apart
 from mico_runner.errors import did_you_mean
 from mico_runner.steps.base import Metric
 
@@ -24,7 +25,17 @@ class BrokenGate:
     def __str__(self) -> str:
         if self.metric is None:
             return f"{self.gate}: no such metric in this run{self.hint}"
-        return f"{self.metric} is {self.value:.6g} {self.unit}; {self.bound} {self.limit:g}"
+        return f"{self.metric} is {self.found}; {self.bound} {self.allowed}"
+
+    @property
+    def found(self) -> str:
+        """The value with its unit, in as many digits as tell it from the limit."""
+        return f"{apart(self.value, self.limit, '{:.6g}'.format)} {self.unit}"
+
+    @property
+    def allowed(self) -> str:
+        """The limit, in as many digits as tell it from the value."""
+        return apart(self.limit, self.value, "{:.6g}".format)
 
 
 def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric]) -> list[BrokenGate]:
@@ -52,9 +63,7 @@ def table(broken: list[BrokenGate]) -> str:
     from tabulate import tabulate
 
     body = [
-        (g.metric, f"{g.value:.6g} {g.unit}", f"{g.bound} {g.limit:g}")
-        if g.metric
-        else (g.gate, "no such metric in this run", "")
+        (g.metric, g.found, f"{g.bound} {g.allowed}") if g.metric else (g.gate, "no such metric in this run", "")
         for g in broken
     ]
     return tabulate(body, ["broken gate", "value", "allowed"], disable_numparse=True)

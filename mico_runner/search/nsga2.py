@@ -47,12 +47,17 @@ class Nsga2(Searcher):
         self._mutation = mutation if mutation is not None else 1 / len(problem.space.layers)
         self._nearby = _nearby(problem.space)
         self._surrogate = AdditiveSurrogate(problem.space)
+        self._drawn = False  # the first generation
 
     def ask(self, n: int) -> np.ndarray:
         wanted = min(n, self._size)
         if not len(self.configs):
-            return self.start[None]  # the origin of the surrogate
-        if len(self.configs) == 1:
+            return self.start[None]
+        base = self.new(self.problem.space.base[None])
+        if len(self.configs) == 1 and len(base) and n > self._size:
+            return base  # the origin of the surrogate, worth an evaluation where children will be bred by it
+        if not self._drawn:
+            self._drawn = True
             draws = self.sampler.draw(wanted, self.seen)
             half = len(draws) // 2  # the other half stays uniform: the cheap end of the front
             draws[:half] = fill(self.problem, draws[:half], self.rng)

@@ -131,4 +131,6 @@ def _check(searcher: Searcher, asked: np.ndarray, left: int, algorithm: str) -> 
     if len(asked) > left or not searcher.problem.space.contains(asked).all() or len(searcher.new(asked)) < len(asked):
         raise RuntimeError(f"search algorithm {algorithm!r} asked for too many, unknown or repeated configurations")
     if not len(searcher.configs) and not searcher.problem.affordable(asked[:1])[0]:
-        raise RuntimeError(f"search algorithm {algorithm!r} asked first for a configuration beyond the cost constraints")
+        raise RuntimeError(
+            f"search algorithm {algorithm!r} asked first for a configuration beyond the cost constraints"
+        )

@@ -101,7 +101,7 @@ def test_a_file_of_curves_that_does_not_do_is_said_before_measuring(tmp_path, ca
 
 
 def test_a_precision_that_the_processor_lacks_is_said(tmp_path, quick, monkeypatch, capsys):
-    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "none")
     code, version = run(tmp_path, calibrate={"operations": ["add", "act_ReLU"], "precisions": ["fp32", "bf16"]})
     assert code == 0 and "bf16 is not measured" in (version / "log.jsonl").read_text()
     profile = json.loads((version / "steps" / "calibrate" / "profile.json").read_text())

@@ -8,6 +8,7 @@ import yaml
 
 from mico_runner import hardware, paths, spec, yaml_schema, yaml_source
 from mico_runner.search import ALGORITHMS
+from mico_runner.spec.gates import DEFAULT_GATES
 from mico_runner.spec.known import REGISTRIES
 from mico_runner.spec.schema import sections
 
@@ -95,16 +96,27 @@ def test_mappings_merge_lists_replace_and_null_removes(net):
 
 def test_null_removes_gates_constraints_and_pinned_layers(net):
     given = ["gates={evaluate.macs: {max: 1}}", "search.constraints.bops.max=3", "search.space.pinned.c.weight_bits=8"]
-    assert spec.load(net, given).data["gates"] == {"evaluate.macs": {"max": 1}}
+    assert spec.load(net, given).data["gates"] == {"evaluate.macs": {"max": 1}, **DEFAULT_GATES["fit"]}
     data = spec.load(net, [*given, "gates=null", "search.constraints.bops=null", "search.space.pinned.c=null"]).data
     assert data["gates"] == data["search"]["constraints"] == data["search"]["space"]["pinned"] == {}
-    assert spec.load(net, [*given, "gates.'evaluate.macs'=null"]).data["gates"] == {}
+    assert spec.load(net, [*given, "gates.'evaluate.macs'=null"]).data["gates"] == DEFAULT_GATES["fit"]
+
+
+def test_default_gates_stand_for_the_steps_that_take_part_unless_replaced_or_removed(net):
+    learnable = "gates.'proxy.*.learnable'"
+    assert spec.load(net, [f"{learnable}.min=0.9"]).data["gates"]["proxy.*.learnable"] == {"min": 0.9}
+    assert "proxy.*.learnable" not in spec.load(net, [f"{learnable}=null"]).data["gates"]
+    seen = spec.load(net, ["proxy.validation.protocols=[kfold]"]).data["gates"]
+    assert set(seen) == {"proxy.*.outliers"}, "no shape is left out, so nothing says what is explained of unseen ones"
+    fresh = spec.load(net).data["gates"]
+    fresh["proxy.*.learnable"]["min"] = -1
+    assert spec.load(net).data["gates"] == DEFAULT_GATES["fit"]
 
 
 def test_the_last_override_wins_and_values_are_yaml(net):
     loaded = spec.load(net, ["seed=1", "model.train.lr=1e-3", "seed=7", "gates.'train.test_accuracy'.min=9.5"])
     assert loaded.data["seed"] == 7 and loaded.data["model"]["train"]["lr"] == 0.001
-    assert loaded.data["gates"] == {"train.test_accuracy": {"min": 9.5}}
+    assert loaded.data["gates"] == {"train.test_accuracy": {"min": 9.5}, **DEFAULT_GATES["fit"]}
     assert loaded.locate("seed") == "--set seed=7"
 
 

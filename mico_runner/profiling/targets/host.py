@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mico_runner import machine
 from mico_runner.codegen.emit import KERNELS
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.profiling.targets import Measurement, Target, register
-from mico_runner.simulate.host import CFLAGS, compiler_version
+from mico_runner.simulate.host import CFLAGS
 from mico_runner.simulate.host_kernels import single_layer, time_kernels
 
 QUIET = 0.1  # a kernel whose samples spread more than this was disturbed, and is timed again
@@ -36,9 +34,7 @@ class Host(Target):
 
     def conditions(self) -> dict[str, Any]:
         return {
-            "cpu": _cpu_model(),
-            "cores": os.cpu_count(),
-            "compiler": compiler_version() if shutil.which("gcc") else None,  # planning needs none; measuring says so
+            **machine.describe(),  # without a compiler, too: planning needs none, measuring says so
             "cflags": CFLAGS,
             "kernels_sha256": kernel_version(),
         }
@@ -72,11 +68,3 @@ def kernel_version(*more: Path) -> str:
         content = source.read_bytes()
         digest.update(f"{source.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
-
-
-def _cpu_model() -> str:
-    """The processor's name as Linux gives it, elsewhere as Python does."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
