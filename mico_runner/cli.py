@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> int:
         rows = [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
         print()
         _print_table(rows)
-        gates = len(loaded.data["gates"])
+        gates = sum(bounds is not None for bounds in loaded.data["gates"].values())
         if gates and not args.only and not result.broken_gates:
             print(f"\nall {gates} gates kept" if gates > 1 else "\nthe gate is kept")
         print(f"\n{result.version}: report.html, metrics.json, steps/")

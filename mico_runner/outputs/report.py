@@ -137,7 +137,7 @@ class Report:
         if spec.get("simulate"):
             target = spec["simulate"]["target"]
             rows.append(("Run on", target if isinstance(target, str) else ", ".join(target)))
-        gates = [f"{name} {_bounds(bounds)}" for name, bounds in (spec.get("gates") or {}).items()]
+        gates = [f"{name} {_bounds(bounds)}" for name, bounds in (spec.get("gates") or {}).items() if bounds]
         return [*rows, ("Gates", "; ".join(gates) or "none")]
 
     def tiles(self) -> list[dict[str, str]]:

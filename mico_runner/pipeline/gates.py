@@ -38,10 +38,15 @@ class BrokenGate:
         return apart(self.limit, self.value, "{:.6g}".format)
 
 
-def broken_gates(gates: dict[str, dict[str, float]], metrics: dict[str, Metric]) -> list[BrokenGate]:
-    """One entry per metric and bound that does not hold, and per gate that no metric matches. Names may hold `*`."""
+def broken_gates(gates: dict[str, dict[str, float] | None], metrics: dict[str, Metric]) -> list[BrokenGate]:
+    """One entry per metric and bound that does not hold, and per gate that no metric matches. Names may hold `*`.
+
+    A gate that is None is one that the spec has removed.
+    """
     broken = []
     for gate, bounds in gates.items():
+        if bounds is None:
+            continue
         names = matches(gate, metrics)
         if not names:
             broken.append(BrokenGate(gate, hint=did_you_mean(gate, metrics).rstrip(";")))

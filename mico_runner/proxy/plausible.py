@@ -21,6 +21,7 @@ FEWEST_SHAPES = 5  # as many as folds by default: with fewer, the error on unsee
 MISSED = 10.0  # times: a row that is off its neighbours' interpolation by more is an outlier; no public profile has one (at most 6.9)
 NEIGHBOURS = 8  # shapes, at the same bits
 FOLLOWS = 0.3  # rank correlation of latency with work, at least; public profiles have 0.74 and more
+ALIKE = 1.2  # times: latencies of shapes that differ by less are about the same
 SPAN = 2.0  # times: from which the work of the largest shape is above that of the smallest one for latency to follow it
 ITERATIONS = 50  # of reweighted least squares
 SMALLEST = 1e-3  # log residual that counts as none: keeps the weights finite
@@ -28,9 +29,16 @@ RIDGE = 1e-6  # keeps the trend unique
 
 
 class Doubts(NamedTuple):
-    """What looks wrong with one kind of kernel: a sentence each, and the share of its rows that miss their neighbours by `MISSED` times."""
+    """What looks wrong with one kind of kernel.
+
+    Attributes:
+        sentences: for the log, one per finding.
+        shapes: how many there are.
+        outliers: share of the rows that are more than `MISSED` times off their neighbours.
+    """
 
     sentences: list[str]
+    shapes: int
     outliers: float
 
 
@@ -51,28 +59,37 @@ def _doubts(kind: str, rows: pd.DataFrame, unit: str) -> Doubts:
         found.append(
             f"{kind} was profiled at {_count(count, 'shape')}: with fewer than {FEWEST_SHAPES} no error on unseen shapes can be trusted"
         )
-    logs = np.log(rows["latency"].to_numpy(float))
-    by_shape = pd.DataFrame({"work": _work(rows), "latency": logs}).groupby(shapes).mean()
-    if np.ptp(logs) == 0:
-        if np.ptp(by_shape["work"]) > np.log(SPAN):
-            found.append(f"{kind} takes as long at every shape and bit-width, whatever its work")
-    elif np.ptp(by_shape["work"]) > np.log(SPAN) and np.ptp(by_shape["latency"]) > 0:
-        rank = float(stats.spearmanr(by_shape["work"], by_shape["latency"]).statistic)
-        if rank < FOLLOWS:
-            how = "falls as the work grows" if rank < 0 else "hardly follows the work"
-            found.append(
-                f"the latency of {kind} {how} (rank correlation {rank:.2f} over {_count(count, 'shape')}; work is N x M x K): "
-                "are sizes or latencies swapped?"
-            )
+    follows = _follows(kind, rows, shapes)
+    found += [follows] if follows else []
     missed = _missed(rows)
     bad, worst = int((np.abs(missed) > np.log(MISSED)).sum()), int(np.abs(missed).argmax())
     if bad:
-        how = f"{np.exp(abs(missed[worst])):.3g} times {'above' if missed[worst] > 0 else 'below'} them"
+        how = f"{np.exp(abs(missed[worst])):,.0f} times {'above' if missed[worst] > 0 else 'below'} them"
         found.append(
             f"latencies of {kind} that are more than {MISSED:g} times off those of shapes nearby at the same bits: {bad} of "
             f"{_count(len(rows), 'row')}; the worst, {how}: {_describe(rows.iloc[worst], unit)}"
         )
-    return Doubts(found, bad / len(rows))
+    return Doubts(found, count, bad / len(rows))
+
+
+def _follows(kind: str, rows: pd.DataFrame, shapes: np.ndarray) -> str | None:
+    """A sentence when latency does not grow with work over the shapes, as means over bits of the logarithms."""
+    logs = (
+        pd.DataFrame({"work": _work(rows), "latency": np.log(rows["latency"].to_numpy(float))}).groupby(shapes).mean()
+    )
+    work, latency = np.exp(np.ptp(logs, axis=0))
+    if work < SPAN:
+        return None
+    if latency < ALIKE:
+        return (
+            f"the latency of {kind} is about the same at all {len(logs)} shapes ({latency:.3g} times), although their work is not "
+            f"({work:.3g} times)"
+        )
+    rank = float(stats.spearmanr(logs["work"], logs["latency"]).statistic)
+    if rank >= FOLLOWS:
+        return None
+    how = "falls as the work grows" if rank < -FOLLOWS else "hardly follows the work"
+    return f"the latency of {kind} {how} (rank correlation {rank:.2f} over {len(logs)} shapes; work is N x M x K): are columns swapped?"
 
 
 def _missed(rows: pd.DataFrame) -> np.ndarray:

@@ -16,7 +16,7 @@ from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.consistency import check_consistency
 from mico_runner.spec.files import escapes, is_file
-from mico_runner.spec.gates import default_gates
+from mico_runner.spec.gates import add_default_gates
 from mico_runner.spec.schema import CURVES, sections
 from mico_runner.spec.steps import order_steps
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
@@ -67,8 +67,8 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> dict[str, An
     _uniform_bits(draft, device)
     _memory_limits(draft, device)
     order_steps(draft)
-    default_gates(draft)
     check_consistency(draft, device)
+    add_default_gates(draft)
     if draft.problems:
         raise SchemaErrors(draft.problems)
     return {key: draft.data[key] for key in sections()}

@@ -1,4 +1,4 @@
-"""Gates that hold unless the spec says otherwise: below them a result is worth nothing, whatever it is for."""
+"""Gates that hold unless a spec says otherwise: a step that takes part implies those of results which make all later ones meaningless."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mico_runner.spec.complete import Draft
 
-Bounds = dict[str, float]
-
-# Step -> metric, whose name may hold `*` -> bounds. A spec replaces one by its own under the same name; null removes it.
-DEFAULT_GATES: dict[str, dict[str, Bounds]] = {
+DEFAULT_GATES: dict[str, dict[str, dict[str, float]]] = {  # step -> metric -> bounds
     "fit": {
-        "proxy.*.explained": {"min": 0.0},  # else the mean of the profile predicts unseen shapes as well
+        "proxy.*.explained": {"min": 0},  # below, the mean of the profile predicts unseen shapes as well
         "proxy.*.learnable": {
             "min": 0.5
-        },  # else neither the predictor nor a sum of costs finds an order in the profile
-        "proxy.*.outliers": {"max": 0.02},  # else the profile was measured wrong
+        },  # below, neither the predictor nor a sum of costs finds an order in the profile
+        "proxy.*.shapes": {"min": 3},  # below, what is said of unseen shapes was learned from one
+        "proxy.*.outliers": {"max": 0.02},  # above, the profile was measured or written wrong
     },
 }
-UNSEEN = ("proxy.*.explained", "proxy.*.learnable")  # written where the validation leaves shapes out
+UNSEEN = ("proxy.*.explained", "proxy.*.learnable")  # of shapes that `group_kfold` leaves out
 
 
-def default_gates(draft: Draft) -> None:
-    """Fill in the gates of the steps that take part, beside those that the spec has."""
-    written = (draft.source.data or {}).get("gates", {})
+def add_default_gates(draft: Draft) -> None:
+    """Fill in the gates of the steps that take part, except on metrics that the spec has a gate for.
+
+    A gate that the spec removes by null stays in the resolved spec as null: it would else be back when that spec runs again.
+    """
+    written = draft.source.data.get("gates", {})
     for step in draft.data["steps"]:
         for metric, bounds in DEFAULT_GATES.get(step, {}).items():
-            removed = written is None or metric in written
-            if not removed and _applies(draft, metric):
-                draft.data["gates"].setdefault(metric, dict(bounds))
+            removed = written is None or (metric in written and written[metric] is None)
+            if _is_written(draft, metric):
+                draft.data["gates"].setdefault(metric, None if removed else dict(bounds))
 
 
-def _applies(draft: Draft, metric: str) -> bool:
-    if metric not in UNSEEN:
-        return True
-    section = draft.data["proxy"]  # absent where another message says so
-    return bool(section) and "group_kfold" in section["validation"]["protocols"]
+def _is_written(draft: Draft, metric: str) -> bool:
+    """Whether the step will write the metric: without a shape left out nothing is known of unseen ones."""
+    section = draft.data["proxy"]
+    return metric not in UNSEEN or bool(section and "group_kfold" in section["validation"]["protocols"])

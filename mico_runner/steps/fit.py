@@ -82,6 +82,7 @@ class Fit(Step):
         for kind, found in doubts(table).items():
             for sentence in found.sentences:
                 ctx.log(f"this profile looks wrong: {sentence}")
+            ctx.metric(f"proxy.{kind}.shapes", found.shapes, "count")
             ctx.metric(f"proxy.{kind}.outliers", found.outliers, "ratio", "lower")
         by_structure = learnable(table, validation["group_by"], validation["folds"]) if unseen else {}
         suffix = {"group_kfold": "", "in_sample": "_in_sample", "kfold": "_rowwise"}

@@ -98,16 +98,19 @@ def test_null_removes_gates_constraints_and_pinned_layers(net):
     given = ["gates={evaluate.macs: {max: 1}}", "search.constraints.bops.max=3", "search.space.pinned.c.weight_bits=8"]
     assert spec.load(net, given).data["gates"] == {"evaluate.macs": {"max": 1}, **DEFAULT_GATES["fit"]}
     data = spec.load(net, [*given, "gates=null", "search.constraints.bops=null", "search.space.pinned.c=null"]).data
-    assert data["gates"] == data["search"]["constraints"] == data["search"]["space"]["pinned"] == {}
+    assert data["search"]["constraints"] == data["search"]["space"]["pinned"] == {}
+    assert data["gates"] == dict.fromkeys(DEFAULT_GATES["fit"])
     assert spec.load(net, [*given, "gates.'evaluate.macs'=null"]).data["gates"] == DEFAULT_GATES["fit"]
 
 
 def test_default_gates_stand_for_the_steps_that_take_part_unless_replaced_or_removed(net):
     learnable = "gates.'proxy.*.learnable'"
     assert spec.load(net, [f"{learnable}.min=0.9"]).data["gates"]["proxy.*.learnable"] == {"min": 0.9}
-    assert "proxy.*.learnable" not in spec.load(net, [f"{learnable}=null"]).data["gates"]
+    assert spec.load(net, [f"{learnable}=null"]).data["gates"]["proxy.*.learnable"] is None
     seen = spec.load(net, ["proxy.validation.protocols=[kfold]"]).data["gates"]
-    assert set(seen) == {"proxy.*.outliers"}, "no shape is left out, so nothing says what is explained of unseen ones"
+    assert set(seen) == {"proxy.*.shapes", "proxy.*.outliers"}, (
+        "no shape is left out, so nothing says what is explained of unseen ones"
+    )
     fresh = spec.load(net).data["gates"]
     fresh["proxy.*.learnable"]["min"] = -1
     assert spec.load(net).data["gates"] == DEFAULT_GATES["fit"]
