@@ -227,15 +227,29 @@ def describe(rules: dict[str, Any]) -> str:
     return f"{text} or null" if rules.get("nullable") else text
 
 
+def _length(shortest: int, longest: int | None) -> str:
+    if longest is not None:
+        return (
+            f" of {shortest}"
+            if shortest == longest
+            else f" of {shortest} to {longest}"
+            if shortest
+            else f" of at most {longest}"
+        )
+    return f" of at least {shortest}" if shortest > 1 else ", not empty" if shortest else ""
+
+
 def _describe_type(rules: dict[str, Any]) -> str:
     if isinstance(rules["type"], list):
         return " or ".join(_describe_type({**rules, "type": kind}) for kind in rules["type"])
     text = _TYPES[rules["type"]]
     if rules["type"] == "dict" and "schema" in rules:
         text += f" of {', '.join(rules['schema'])}"
+    if rules["type"] in ("dict", "string"):
+        text += _length(rules.get("minlength", 0), rules.get("maxlength"))
     if rules["type"] == "list":
         shortest, longest = rules.get("minlength", 0), rules.get("maxlength")
-        text += f" of {shortest}" if shortest == longest else ", not empty" if shortest else ""
+        text += _length(shortest, longest)
         text += ", without repetition" if rules.get("distinct") else ""
         text += f", each {describe(rules['schema'])}" if "schema" in rules else ""
     if "min" in rules and "max" in rules:

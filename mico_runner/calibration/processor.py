@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
-CPUINFO = Path("/proc/cpuinfo")
+from mico_runner import machine
+
 # Flags of /proc/cpuinfo any of which means instructions of that precision, x86 and Arm; without one torch emulates it.
 FLAGS = {
     "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
@@ -32,7 +32,7 @@ def environment(threads: int) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": next(iter(_entries("model name")), platform.machine()),
+        "processor": machine.cpu(),
         "cores": os.cpu_count(),
         "threads": threads,
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
@@ -41,12 +41,4 @@ def environment(threads: int) -> dict[str, Any]:
 
 
 def _flags() -> set[str]:
-    return {flag for line in (*_entries("flags"), *_entries("Features")) for flag in line.split()}
-
-
-def _entries(key: str) -> list[str]:
-    try:
-        lines = CPUINFO.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    return [line.split(":", 1)[1].strip() for line in lines if line.startswith(key) and ":" in line]
+    return {flag for key in ("flags", "Features") for line in machine.entries(key) for flag in line.split()}

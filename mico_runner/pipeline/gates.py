@@ -6,6 +6,7 @@ import fnmatch
 import operator
 from dataclasses import dataclass
 
+from mico_runner.amounts import apart
 from mico_runner.errors import did_you_mean
 from mico_runner.steps.base import Metric
 
@@ -25,7 +26,17 @@ class BrokenGate:
     def __str__(self) -> str:
         if self.metric is None:
             return f"{self.gate}: no such metric in this run{self.hint}"
-        return f"{self.metric} is {self.value:.6g} {self.unit}; {self.bound} {self.limit:g}"
+        return f"{self.metric} is {self.found}; {self.bound} {self.allowed}"
+
+    @property
+    def found(self) -> str:
+        """The value with its unit, in as many digits as tell it from the limit."""
+        return f"{apart(self.value, self.limit, '{:.6g}'.format)} {self.unit}"
+
+    @property
+    def allowed(self) -> str:
+        """The limit, in as many digits as tell it from the value."""
+        return apart(self.limit, self.value, "{:.6g}".format)
 
 
 _HOLDS = {"min": operator.ge, "max": operator.le}  # false for NaN: it breaks every gate
@@ -61,9 +72,7 @@ def table(broken: list[BrokenGate]) -> str:
     from tabulate import tabulate
 
     body = [
-        (g.metric, f"{g.value:.6g} {g.unit}", f"{g.bound} {g.limit:g}")
-        if g.metric
-        else (g.gate, "no such metric in this run", "")
+        (g.metric, g.found, f"{g.bound} {g.allowed}") if g.metric else (g.gate, "no such metric in this run", "")
         for g in broken
     ]
     return tabulate(body, ["broken gate", "value", "allowed"], disable_numparse=True)

@@ -71,6 +71,8 @@ def _lhs(pool: pd.DataFrame, latency: np.ndarray, count: int, rng: np.random.Gen
     """The nearest free kernel to each point of a Latin hypercube over the ranks of sizes and bits."""
     values = pool[[*SHAPE, *BITS]]
     ranks = values.loc[:, values.nunique() > 1].rank(pct=True).to_numpy()
+    if not ranks.shape[1]:
+        return rng.permutation(len(pool))[:count]  # all alike: nothing to spread over
     free, chosen = np.ones(len(pool), dtype=bool), []
     cube = (np.stack([rng.permutation(count) for _ in ranks.T], axis=1) + rng.random((count, ranks.shape[1]))) / count
     for point in cube:

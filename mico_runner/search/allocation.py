@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 from scipy import optimize, stats
 
+from mico_runner.amounts import apart
 from mico_runner.errors import StepError
 from mico_runner.search import milp
 from mico_runner.search.rounding import LOSS_DIGITS, SLACK, significant
@@ -58,8 +59,10 @@ def best(space: Space, limits: Mapping[str, tuple[np.ndarray, float]]) -> np.nda
     """
     config = milp.allocate(space, noise_table(space), limits.values())
     if config is None:
+        pairs = {name: (lowest_total(space, table), high) for name, (table, high) in limits.items()}
         lowest = "; ".join(
-            f"{name} reaches {lowest_total(space, t):,.4g}, limit {high:,.4g}" for name, (t, high) in limits.items()
+            f"{name} reaches {apart(low, high, '{:,.4g}'.format)}, limit {apart(high, low, '{:,.4g}'.format)}"
+            for name, (low, high) in pairs.items()
         )
         raise StepError(f"no bits keep all limits together; each alone: {lowest}")
     return config

@@ -8,8 +8,9 @@ Order of calls: `run` makes the searcher for a problem whose cost constraints ca
 - `tell(configs, metrics)` gives the metrics of what was asked, in the same order: the measured ones (accuracy, perhaps loss) and the
   free ones. When the time budget ends in the middle of a batch, only its beginning is told, and `ask` is not called again.
 - All randomness comes from `self.rng`: seed and answers determine the search, so a journal replays it exactly.
-- What needs no evaluation is free to look up: `problem.free`, `problem.affordable`. A searcher that asks for a configuration beyond
-  the cost constraints pays for it like for any other, and it can not be chosen.
+- What needs no evaluation is free to look up: `problem.free`, `problem.affordable`. The first configuration asked for keeps the cost
+  constraints (`start` does), so that even one evaluation can end in a choice. A searcher that later asks for a configuration beyond
+  them pays for it like for any other, and it can not be chosen.
 
 Keyword arguments of the constructor after `rng` are the spec's `search.params`, declared in `@register(..., params={...})`.
 The suite in tests/search/test_search_conformance.py checks every registered algorithm against this contract.
@@ -18,17 +19,20 @@ The suite in tests/search/test_search_conformance.py checks every registered alg
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 
 from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
 from mico_runner.search.sampling import Sampler
+from mico_runner.search.start import start
 
 
 class Searcher(ABC):
     """Base class of all algorithms; remembers what it was told.
 
     Attributes:
+        anchor: (layers,) a configuration that keeps the cost constraints, with room to spare.
         configs: (n, layers) all told configurations in order.
         metrics: their metrics, each (n,).
         seen: the same configurations as a set of `bytes`.
@@ -38,6 +42,7 @@ class Searcher(ABC):
     def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
         """`anchor` (layers,) is a configuration that keeps the cost constraints."""
         self.problem = problem
+        self.anchor = anchor
         self.rng = rng
         self.sampler = Sampler(problem, anchor, rng)
         self.configs = np.empty((0, len(problem.space.layers)), dtype=np.int64)
@@ -53,6 +58,11 @@ class Searcher(ABC):
         self.configs = np.concatenate([self.configs, configs])
         self.metrics = {k: np.concatenate([self.metrics.get(k, v[:0]), v]) for k, v in metrics.items()}
         self.seen.update(row.tobytes() for row in configs)
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """(layers,) a good first configuration: the base, or the most bits that the cost constraints allow."""
+        return start(self.problem, self.anchor)
 
     @property
     def told_loss(self) -> np.ndarray:

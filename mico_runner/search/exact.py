@@ -20,6 +20,7 @@ from mico_runner.search.front import front
 from mico_runner.search.milp import allocate
 from mico_runner.search.nearby import changes
 from mico_runner.search.problem import MEASURED, Problem
+from mico_runner.search.start import noise
 from mico_runner.search.surrogate import AdditiveSurrogate, loss_limit
 
 _SWEEP = 2  # one allocation in so many is for the front
@@ -35,8 +36,7 @@ class Exact(Searcher):
 
     def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> None:
         super().__init__(problem, anchor, rng)
-        self._anchor = anchor
-        self._quota = int(share * problem.budget.evaluations)
+        self._quota = int(share * problem.budget.evaluations)  # evaluations of the base and its single-layer changes
         self._surrogate = AdditiveSurrogate(problem.space)
         self._measuring = True
         self._turn = 0
@@ -47,22 +47,31 @@ class Exact(Searcher):
 
     def ask(self, n: int) -> np.ndarray:
         if not len(self.configs):
-            return self.problem.space.base[None]
+            return self.start[None]
         self._surrogate.fit(self.configs, self.told_loss)
         if self._measuring:
-            probes = self._probes()[: min(n, self._quota - len(self.configs))]
+            probes = self._probes()[: min(n, self._quota - self._measured)]
             if len(probes):
                 return probes
             self._measuring = False
         return self._candidate()
 
+    @property
+    def _measured(self) -> int:
+        """Evaluations so far that count as sensitivities: not the first one where the base is beyond the cost constraints."""
+        return len(self.configs) - (not np.array_equal(self.start, self.problem.space.base))
+
     def _probes(self) -> np.ndarray:
         """(k, layers) single-layer changes of the base that are still to be measured."""
         space = self.problem.space
+        if self._quota < 2 and not self._measured:
+            return self.configs[:0]  # the base without a change of it says nothing
+        if not self._measured:
+            return space.base[None]
         wanted = space.mask.copy()
         wanted[np.arange(len(space.layers)), space.base] = False
         if 1 + wanted.sum() > self._quota:
-            if self._quota <= len(self.configs):
+            if self._quota <= self._measured:
                 return self.configs[:0]
             optimistic = self._surrogate.mean - _OPTIMISM * self._surrogate.std
             best = allocate(space, optimistic, self.problem.limits())
@@ -91,7 +100,7 @@ class Exact(Searcher):
             found = self._allocate(table, [*limits, *quality])
             if len(found):
                 return found
-        return self._allocate(self._surrogate.mean, limits)
+        return self._allocate(self._surrogate.mean if self._measured else noise(self.problem.space), limits)
 
     def _allocate(self, table: np.ndarray, limits: list[Limit]) -> np.ndarray:
         """(1, layers) the best new configuration, (0, layers) when none is left."""
@@ -100,7 +109,7 @@ class Exact(Searcher):
             return self.configs[:0]
         overlooked = any(c.metric in self.problem.others for c in self.problem.constraints)
         if overlooked and not self.problem.affordable(best[None])[0]:
-            told = np.concatenate([self._anchor[None], self.configs])
+            told = np.concatenate([self.anchor[None], self.configs])
             told = told[self.problem.affordable(told)]
             best = told[table[np.arange(len(best)), told].sum(axis=1).argmin()]
         around = changes(self.problem.space, best, table, limits, None if overlooked else len(self.seen) + _RETRIES)
@@ -122,7 +131,7 @@ class Exact(Searcher):
     def _quality_limit(self) -> list[Limit]:
         """The accuracy constraint as a bound on the sum of sensitivities."""
         highest = loss_limit(self.problem, self.metrics)
-        return [] if highest is None else [(self._surrogate.mean, highest - self.told_loss[0])]
+        return [] if highest is None else [(self._surrogate.mean, highest - self._surrogate.base_loss)]
 
     def _sweep(self, limits: list[Limit]) -> Limit | None:
         """A bound on the cost objective in the middle of the widest gap of the front."""

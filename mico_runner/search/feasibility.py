@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mico_runner.amounts import apart
 from mico_runner.errors import StepError
 from mico_runner.search.milp import allocate
 from mico_runner.search.problem import ACCURACY, Constraint, Metrics, Problem
@@ -71,8 +72,9 @@ def none_found(problem: Problem, configs: np.ndarray, metrics: Metrics) -> Infea
     candidates = np.flatnonzero(affordable) if affordable.any() else np.arange(len(configs))
     nearest = candidates[np.argmin(problem.violation({k: v[candidates] for k, v in metrics.items()}))]
     missed = [c for c in problem.constraints if c.violation(metrics[c.metric][[nearest]])[0] > 0]
+    found = {c: float(metrics[c.metric][nearest]) for c in missed}
     text = "; ".join(
-        f"{_wanted(problem, c)} is missed with {_amount(problem, c, metrics[c.metric][nearest])}" for c in missed
+        f"{_wanted(problem, c, v)} is missed with {_amount(problem, c, v, c.limit(v))}" for c, v in found.items()
     )
     bits = describe(problem.space.decode(configs[nearest]))
     within = " that keep the cost constraints" if affordable.any() else ""
@@ -122,8 +124,8 @@ def _out_of_reach(problem: Problem, c: Constraint, best: np.ndarray, kept: str, 
     value = float(problem.cost(c.metric, best[None])[0])
     word = "lowest" if np.isfinite(c.max) else "highest"
     return InfeasibleError(
-        f"constraint {_wanted(problem, c)} cannot be met{kept}: the {word} reachable {c.metric} is "
-        f"{_amount(problem, c, value)}, with {describe(problem.space.decode(best))}; {_price(problem, best, peek)}",
+        f"constraint {_wanted(problem, c, value)} cannot be met{kept}: the {word} reachable {c.metric} is "
+        f"{_amount(problem, c, value, c.limit(value))}, with {describe(problem.space.decode(best))}; {_price(problem, best, peek)}",
         best,
     )
 
@@ -139,20 +141,21 @@ def _price(problem: Problem, config: np.ndarray, peek: Peek) -> str:
     return f"its accuracy is {accuracy:.2f} %, {reference - accuracy:.2f} points below the {reference:.2f} % {name}"
 
 
-def _wanted(problem: Problem, c: Constraint) -> str:
-    parts = [
-        f"{c.metric} {sign} {_amount(problem, c, v)}" for sign, v in (("<=", c.max), (">=", c.min)) if np.isfinite(v)
-    ]
-    return " and ".join(parts)
+def _wanted(problem: Problem, c: Constraint, beside: float | None = None) -> str:
+    """`latency <= 0.83 x int8 (17,040 cycles)`, in as many digits as tell the limits from the value `beside` them."""
+    limits = [(sign, v) for sign, v in (("<=", c.max), (">=", c.min)) if np.isfinite(v)]
+    return " and ".join(f"{c.metric} {sign} {_amount(problem, c, v, beside)}" for sign, v in limits)
 
 
-def _amount(problem: Problem, c: Constraint, value: float) -> str:
+def _amount(problem: Problem, c: Constraint, value: float, beside: float | None = None) -> str:
     """`0.83 x int8 (17,040 cycles)`; accuracies are differences, not ratios."""
     unit = problem.unit(c.metric)
-    absolute = f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
-    absolute = f"{absolute} {unit}".strip()
+    absolute = f"{apart(value, beside, lambda v: f'{v:,.0f}' if abs(v) >= 1e4 else f'{v:.4g}')} {unit}".strip()
     if c.reference is None:
         return absolute
+    reference = c.reference
     if c.metric == ACCURACY:
-        return f"{absolute} ({c.relative_to} {value - c.reference:+.2f})"
-    return f"{value / c.reference:.4g} x {c.relative_to} ({absolute})"
+        difference = apart(value - reference, None if beside is None else beside - reference, "{:+.2f}".format)
+        return f"{absolute} ({c.relative_to} {difference})"
+    share = apart(value / reference, None if beside is None else beside / reference, "{:.4g}".format)
+    return f"{share} x {c.relative_to} ({absolute})"

@@ -42,18 +42,22 @@ class Nsga2(Searcher):
         mutation: float | None = None,
     ) -> None:
         super().__init__(problem, anchor, rng)
-        self._anchor = anchor
         self._size = population or max(4, round(problem.budget.evaluations**0.5))
         self._crossover = crossover
         self._mutation = mutation if mutation is not None else 1 / len(problem.space.layers)
         self._nearby = _nearby(problem.space)
         self._surrogate = AdditiveSurrogate(problem.space)
+        self._drawn = False  # the first generation
 
     def ask(self, n: int) -> np.ndarray:
         wanted = min(n, self._size)
         if not len(self.configs):
-            return self.problem.space.base[None]  # the origin of the surrogate
-        if len(self.configs) == 1:
+            return self.start[None]
+        base = self.new(self.problem.space.base[None])
+        if len(self.configs) == 1 and len(base) and n > self._size:
+            return base  # the origin of the surrogate, worth an evaluation where children will be bred by it
+        if not self._drawn:
+            self._drawn = True
             draws = self.sampler.draw(wanted, self.seen)
             half = len(draws) // 2  # the other half stays uniform: the cheap end of the front
             draws[:half] = fill(self.problem, draws[:half], self.rng)
@@ -78,7 +82,7 @@ class Nsga2(Searcher):
 
     def _expected_order(self, configs: np.ndarray) -> np.ndarray:
         """Indices as `_sorted`, by what the surrogate and the cost tables expect of configurations that were not evaluated."""
-        loss = self.told_loss[0] + self._surrogate.predict(configs)
+        loss = self._surrogate.predict(configs)
         costs = {name: self.problem.cost(name, configs) for name in self.problem.costs}
         known = [o for o in self.problem.objectives if o.metric in costs]
         values = [loss, *(o.sign * costs[o.metric] for o in known)]
@@ -109,7 +113,7 @@ class Nsga2(Searcher):
         mutated[np.arange(count), rng.integers(0, layers, count)] |= ~mutated.any(axis=1)
         near = rng.random((count, layers)) < _STEP
         moved = np.where(near, self._neighbours(children), self.problem.space.sample(count, rng))
-        return repair(self.problem, np.where(mutated, moved, children), self._anchor, rng)
+        return repair(self.problem, np.where(mutated, moved, children), self.anchor, rng)
 
     def _neighbours(self, configs: np.ndarray) -> np.ndarray:
         """(P, layers) for each layer one of the allowed choices with the nearest number of bits on one axis."""

@@ -78,6 +78,10 @@ class Constraint:
     reference: float | None = None
     relative_to: str = ""
 
+    def limit(self, value: float) -> float:
+        """The bound that a value misses, else the first one that there is."""
+        return self.min if value < self.min or not np.isfinite(self.max) else self.max
+
     def violation(self, values: np.ndarray) -> np.ndarray:
         """(P,) distance to the limit as a share of it; 0 where the limit is kept, up to `rounding.SLACK`."""
         above, below = values - self.max, self.min - values

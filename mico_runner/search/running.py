@@ -130,3 +130,7 @@ def _check(searcher: Searcher, asked: np.ndarray, left: int, algorithm: str) -> 
     """An algorithm that breaks its contract is a mistake in its code: it would waste the budget or never end."""
     if len(asked) > left or not searcher.problem.space.contains(asked).all() or len(searcher.new(asked)) < len(asked):
         raise RuntimeError(f"search algorithm {algorithm!r} asked for too many, unknown or repeated configurations")
+    if not len(searcher.configs) and not searcher.problem.affordable(asked[:1])[0]:
+        raise RuntimeError(
+            f"search algorithm {algorithm!r} asked first for a configuration beyond the cost constraints"
+        )

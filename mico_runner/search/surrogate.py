@@ -4,6 +4,8 @@ loss(config) = loss(base) + sum over layers of effect[layer, choice] + interacti
 quantisation noise falls with bits: its power by 4^-bits, its amplitude by 2^-bits, for weights and for activations, with factors of
 their own per layer and a free deviation per choice. What is known of one bit-width and one layer thus informs the others. A
 configuration with several layers changed may miss its sum by a share of its own excess (the interactions), which counts as noise.
+Losses are compared with that of the base; where cost limits kept the base from being evaluated, with that of the first configuration,
+whose own interactions are then a part that the others share.
 The scale of the prior and the size of the interactions are those of the highest marginal likelihood on a small grid.
 (Gaussian process regression: Rasmussen and Williams 2006, algorithm 2.1.)
 """
@@ -29,6 +31,7 @@ class AdditiveSurrogate:
 
     Attributes:
         mean, std: (layers, choices) posterior mean and standard deviation of each effect; both 0 at the base.
+        base_loss: of the base, expected where it was not evaluated.
     """
 
     def __init__(self, space: Space) -> None:
@@ -36,22 +39,28 @@ class AdditiveSurrogate:
         self._prior = _prior(space)
         self.mean = np.zeros(space.mask.shape)
         self.std = np.zeros(space.mask.shape)
+        self.base_loss = 0.0
 
     def fit(self, configs: np.ndarray, loss: np.ndarray) -> None:
-        """Learn from configurations (n, layers), the first of which is the base, and their losses (n,)."""
-        excess = loss[1:] - loss[0]
+        """Learn from configurations (n, layers), n > 0, and their losses (n,)."""
+        at_base = np.flatnonzero((configs == self._space.base).all(axis=1))
+        origin = at_base[0] if len(at_base) else 0
+        others = np.arange(len(configs)) != origin
+        excess = loss[others] - loss[origin]
+        above = 0.0 if len(at_base) else loss[origin] - loss.min()  # of the origin; the best loss stands for the base's
         unit = float(significant(np.sqrt(np.mean(excess**2)), LOSS_DIGITS)) if len(excess) else 0.0
         if unit == 0.0:
             unit = 1.0
-        target = excess / unit
-        design = self._design(configs[1:])
-        several = (configs[1:] != configs[0]).sum(axis=1) > 1
+        target, above = excess / unit, above / unit
+        design = self._design(configs[others]) - self._design(configs[[origin]])
+        several = (configs[others] != configs[origin]).sum(axis=1) > 1
         prior_fit = design @ self._prior @ design.T
         best = (-np.inf, None, None, 1.0)
         for share in _INTERACTIONS:
-            noise = _EXACT**2 + np.where(several, (share * np.abs(target)) ** 2 + (0.01 * share) ** 2, 0.0)
+            noise = _EXACT**2 + np.where(several, (share * np.abs(target + above)) ** 2 + (0.01 * share) ** 2, 0.0)
+            shared = (share * above) ** 2 * np.outer(several, several)
             for scale in _SCALES:
-                factor = cho_factor(scale**2 * prior_fit + np.diag(noise), lower=True)
+                factor = cho_factor(scale**2 * prior_fit + np.diag(noise) + shared, lower=True)
                 weights = cho_solve(factor, target)
                 likelihood = round(float(-0.5 * target @ weights - np.log(np.diag(factor[0])).sum()), _DECIMALS)
                 if likelihood > best[0]:
@@ -62,8 +71,13 @@ class AdditiveSurrogate:
         variance = scale**2 * np.diag(self._prior) - (cross * cho_solve(factor, cross.T).T).sum(axis=1)
         self.mean = unit * np.round(mean, _DECIMALS).reshape(self.mean.shape)
         self.std = unit * np.round(np.sqrt(np.maximum(variance, 0.0)), _DECIMALS).reshape(self.std.shape)
+        self.base_loss = loss[origin] - self._excess(configs[[origin]])[0]
 
     def predict(self, configs: np.ndarray) -> np.ndarray:
+        """(P,) expected loss."""
+        return self.base_loss + self._excess(configs)
+
+    def _excess(self, configs: np.ndarray) -> np.ndarray:
         """(P,) expected loss above the base's."""
         return self.mean[np.arange(configs.shape[1]), configs].sum(axis=1)
 

@@ -14,7 +14,6 @@ from mico_runner.models import MODELS
 from mico_runner.proxy import STRATEGIES
 from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
-from mico_runner.simulate.cores import CORES
 from mico_runner.spec.consistency import check_consistency
 from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
 from mico_runner.spec.files import escapes
@@ -73,7 +72,6 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     _uniform_bits(draft, device)
     _memory_limits(draft, device)
     order_steps(draft)
-    _memory_gates(draft)
     check_consistency(draft, device)
     add_default_gates(draft)
     if draft.problems:
@@ -181,18 +179,6 @@ def _uniform_bits(draft: Draft, device: Hardware | None) -> None:
         section["uniform_bits"] = [
             [weight, act] for weight, act in UNIFORM if weight in device.weight_bits and act in device.activation_bits
         ]
-
-
-def _memory_gates(draft: Draft) -> None:
-    """A limit on memory is one on the program that is built, too: linked for a board, else as it is estimated."""
-    data = draft.data
-    if data["search"] is None or "codegen" not in data["steps"]:
-        return
-    targets = data["simulate"]["target"] if "simulate" in data["steps"] else []
-    step = "simulate" if set(CORES).intersection([targets] if isinstance(targets, str) else targets) else "codegen"
-    for cost in ("flash", "ram"):
-        if f"{cost}_bytes" in data["search"]["constraints"]:
-            data["gates"].setdefault(f"{step}.{cost}_over_limit", {"max": 0})
 
 
 def _memory_limits(draft: Draft, device: Hardware | None) -> None:

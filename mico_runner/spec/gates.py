@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mico_runner.simulate.cores import CORES
+
 if TYPE_CHECKING:
     from mico_runner.spec.complete import Draft
 
 DEFAULT_GATES: dict[str, dict[str, dict[str, float]]] = {  # step -> metric -> bounds
     "train": {"train.above_chance": {"min": 0}},
+    "fit": {
+        "proxy.*.explained": {"min": 0},  # below, the mean of the profile predicts unseen shapes as well
+        "proxy.*.learnable": {"min": 0.5},  # below, neither the predictor nor a sum of costs finds an order in it
+        "proxy.*.shapes": {"min": 3},  # below, what is said of unseen shapes was learned from one
+        "proxy.*.outliers": {"max": 0.02},  # above, the profile was measured or written wrong
+    },
 }
+UNSEEN = ("proxy.*.explained", "proxy.*.learnable")  # of shapes that `group_kfold` leaves out
 
 
 def add_default_gates(draft: Draft) -> None:
@@ -18,7 +27,25 @@ def add_default_gates(draft: Draft) -> None:
     A gate that the spec removes by null stays in the resolved spec as null: it would else be back when that spec runs again.
     """
     written = draft.source.data.get("gates", {})
-    for step in draft.data["steps"]:
-        for metric, bounds in DEFAULT_GATES.get(step, {}).items():
-            removed = written is None or (metric in written and written[metric] is None)
+    default = {metric: bounds for step in draft.data["steps"] for metric, bounds in DEFAULT_GATES.get(step, {}).items()}
+    for metric, bounds in {**default, **_of_memory(draft)}.items():
+        removed = written is None or (metric in written and written[metric] is None)
+        if _is_written(draft, metric):
             draft.data["gates"].setdefault(metric, None if removed else dict(bounds))
+
+
+def _of_memory(draft: Draft) -> dict[str, dict[str, float]]:
+    """A limit of the search on memory is one on the program, too: as it is linked for a board, else as it is estimated."""
+    data = draft.data
+    if data["search"] is None or "codegen" not in data["steps"]:
+        return {}
+    targets = data["simulate"]["target"] if "simulate" in data["steps"] else []
+    step = "simulate" if set(CORES).intersection([targets] if isinstance(targets, str) else targets) else "codegen"
+    limited = [cost for cost in ("flash", "ram") if f"{cost}_bytes" in data["search"]["constraints"]]
+    return {f"{step}.{cost}_over_limit": {"max": 0} for cost in limited}
+
+
+def _is_written(draft: Draft, metric: str) -> bool:
+    """Whether the step will write the metric: without a shape left out nothing is known of unseen ones."""
+    section = draft.data["proxy"]
+    return metric not in UNSEEN or bool(section and "group_kfold" in section["validation"]["protocols"])

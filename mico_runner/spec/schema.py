@@ -110,7 +110,7 @@ def sections() -> dict[str, Rules]:
             "default": {},
             "keysrules": {
                 "type": "string",
-                "regex": r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+",
+                "regex": r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_*-]+)+",
                 "meta": {"text": "dotted metric names"},
             },
             "valuesrules": section("", {"min": number("at least"), "max": number("at most")}, minlength=1),

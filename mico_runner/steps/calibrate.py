@@ -24,9 +24,9 @@ class Calibrate(Step):
     VERSION = 4
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        import platform
         from importlib import metadata
 
+        from mico_runner import machine
         from mico_runner.data import catalog
 
         try:
@@ -38,7 +38,7 @@ class Calibrate(Step):
             "calibrate": spec["calibrate"],
             "efficiency_curves": spec["efficiency_curves"],
             "files": [catalog.sha256(Path(f)) for f in files if isinstance(f, str) and f != "auto"],
-            "machine": platform.node(),
+            "machine": machine.describe(),
             "torch": torch,
         }
 

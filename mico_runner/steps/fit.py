@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ENOUGH = 0.5  # share of the variance of log latency on unseen shapes: below it a predictor is said not to be trusted
+
+
 @register("fit", section="proxy", optional_needs=["profile"], order=30)
 class Fit(Step):
     """Fit the latency predictor to a kernel profile and validate it."""
@@ -28,6 +31,8 @@ class Fit(Step):
         import pandas as pd
 
         from mico_runner import data, proxy
+        from mico_runner.proxy.crossval import learnable
+        from mico_runner.proxy.plausible import doubts
 
         section = ctx.spec["proxy"]
         if ctx.has("profile"):
@@ -57,6 +62,8 @@ class Fit(Step):
             protocols.append(rows.assign(strategy=_label(candidate)))
             ctx.log(f"{_label(candidate)}: {_errors(rows)}")
             predictions.append(points)
+        validation = section["validation"]
+        unseen = "group_kfold" in validation["protocols"]
         everything = pd.concat(protocols, ignore_index=True)
         everything.to_csv(ctx.dir / "protocols.csv", index=False)
         predictions[0].to_csv(ctx.dir / "predictions.csv", index=False)
@@ -67,22 +74,28 @@ class Fit(Step):
             regressor=section["regressor"],
             params=section["params"],
             seed=section["seed"],
-            calibration=predictions[0] if "group_kfold" in section["validation"]["protocols"] else None,
+            calibration=predictions[0] if unseen else None,
         )
         model.save(ctx.dir / "model")
         about = {"unit": unit, "dataset": names, "strategy": section["strategy"], "rows": len(table)}
         (ctx.dir / "fit.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         if section["learning_curve"]:
             self._learning_curve(ctx, table)
+        for kind, found in doubts(table).items():
+            for sentence in found.sentences:
+                ctx.log(f"this profile looks wrong: {sentence}")
+            ctx.metric(f"proxy.{kind}.shapes", found.shapes, "count")
+            ctx.metric(f"proxy.{kind}.outliers", found.outliers, "ratio", "lower")
+        by_structure = learnable(table, validation["group_by"], validation["folds"]) if unseen else {}
         suffix = {"group_kfold": "", "in_sample": "_in_sample", "kfold": "_rowwise"}
         for row in protocols[0].itertuples():
             name = f"proxy.{row.kind}.mape{suffix.get(row.protocol, '_' + row.protocol)}"
             better = "info" if row.protocol == "in_sample" else "lower"
             ctx.metric(name, row.mape, "ratio", better, tolerance=0.005)
             if row.protocol == "group_kfold":
-                ctx.metric(f"proxy.{row.kind}.spearman", row.spearman, "correlation", "higher", tolerance=0.01)
-                ctx.metric(f"proxy.{row.kind}.kendall", row.kendall, "correlation", "higher", tolerance=0.02)
+                _rank_correlations(ctx, row)
                 ctx.metric(f"proxy.{row.kind}.coverage", row.coverage, "ratio", "info")  # of the 90 % intervals
+                _explained(ctx, row, by_structure[row.kind])
 
     def _learning_curve(self, ctx: StepContext, table: pd.DataFrame) -> None:
         """Error against the number of profiled rows, by sampling, per kind of kernel."""
@@ -110,6 +123,33 @@ class Fit(Step):
                 else:
                     ctx.metric(f"proxy.{kind}.rows_needed_{sampler}", part, "ratio", "lower", tolerance=0.1)
         pd.concat(curves).to_csv(ctx.dir / "learning_curve.csv", index=False)
+
+
+def _rank_correlations(ctx: StepContext, row: Any) -> None:
+    if row.spearman != row.spearman:
+        ctx.log(
+            f"{row.kind}: all measured or all predicted latencies are equal, so they have no ranks: spearman and kendall are left out"
+        )
+        return
+    ctx.metric(f"proxy.{row.kind}.spearman", row.spearman, "correlation", "higher", tolerance=0.01)
+    ctx.metric(f"proxy.{row.kind}.kendall", row.kendall, "correlation", "higher", tolerance=0.02)
+
+
+def _explained(ctx: StepContext, row: Any, by_structure: float) -> None:
+    """What the predictor explains of the log latencies of unseen shapes, and what the better of it and `structural` does."""
+    ctx.metric(f"proxy.{row.kind}.explained", row.explained, "ratio")
+    ctx.metric(f"proxy.{row.kind}.learnable", max(row.explained, by_structure), "ratio")
+    if row.explained >= ENOUGH:
+        return
+    text = (
+        f"{row.kind}: {row.strategy} explains {100 * max(row.explained, 0):.0f} % of how latencies of unseen shapes differ, from "
+        f"{row.groups} shapes: its predictions of a network are not to be trusted"
+    )
+    better = f"; strategy structural explains {100 * by_structure:.0f} %"
+    ctx.log(
+        text
+        + (better if by_structure >= ENOUGH else "; no sum of costs does either: look for a mistake in the profile")
+    )
 
 
 def _label(candidate: dict[str, Any]) -> str:

@@ -22,9 +22,13 @@ class Simulate(Step):
     VERSION = 13
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+        from mico_runner import machine
         from mico_runner.steps.inputs import network_inputs, task_inputs
 
-        return {**network_inputs(spec), "simulate": spec["simulate"], "task": task_inputs(spec["datasets"]["task"])}
+        found = {**network_inputs(spec), "simulate": spec["simulate"], "task": task_inputs(spec["datasets"]["task"])}
+        if "host" in _targets(spec["simulate"]):  # whose latencies are measured here
+            found["machine"] = machine.describe()
+        return found
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -41,7 +45,7 @@ class Simulate(Step):
         from mico_runner.steps.rtl import RtlBench
 
         section = ctx.spec["simulate"]
-        targets = [section["target"]] if isinstance(section["target"], str) else section["target"]
+        targets = _targets(section)
         task = load_task(ctx.spec)
         images = _first(task.test, section["images"])
         deployed = storage.load(ctx.upstream("codegen") / "qgraph")
@@ -106,6 +110,10 @@ class Simulate(Step):
         ctx.metric("simulate.latency", truth, latency.unit, "lower", tolerance="1%", volatile=volatile)
         error = abs(total - truth) / truth
         ctx.metric("simulate.latency_error", error, "ratio", "lower", tolerance=0.01, volatile=volatile)
+
+
+def _targets(section: dict[str, Any]) -> list[str]:
+    return [section["target"]] if isinstance(section["target"], str) else section["target"]
 
 
 _TIMED_IMAGES = 200  # their median is the time of a layer

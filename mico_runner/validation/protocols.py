@@ -56,19 +56,20 @@ def in_sample(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: n
 @register("kfold")
 def kfold(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
     """Rows dealt at random: the shape of a test row was seen with other bits."""
-    return _by_group(np.arange(len(table)), folds, rng)
+    return _by_group(np.arange(len(table)), folds, rng, "kfold", "rows")
 
 
 @register("group_kfold")
 def group_kfold(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
     """Groups dealt at random: no group (by default: shape) is in both halves."""
-    return _by_group(group_ids(table, group_by), folds, rng)
+    return _by_group(group_ids(table, group_by), folds, rng, "group_kfold", _groups(group_by))
 
 
 @register("few_shapes")
 def few_shapes(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
     """Fitted on a tenth of the groups in turn, tested on all others: what few measurements of a new device are worth."""
-    return [(test, train) for train, test in _by_group(group_ids(table, group_by), FEW, rng)]
+    parts = _by_group(group_ids(table, group_by), FEW, rng, "few_shapes", _groups(group_by))
+    return [(test, train) for train, test in parts]
 
 
 @register("leave_one_network_out")
@@ -91,10 +92,19 @@ def cross_hardware(table: pd.DataFrame, folds: int, group_by: str | list[str], r
     return _leave_one_out(table, "device")
 
 
-def _by_group(groups: np.ndarray, folds: int, rng: np.random.Generator) -> Splits:
+def _groups(group_by: str | list[str]) -> str:
+    return "shapes" if group_by == "shape" else f"groups by {group_by}"
+
+
+def _by_group(groups: np.ndarray, folds: int, rng: np.random.Generator, protocol: str, what: str) -> Splits:
     ids = np.unique(groups)
-    if len(ids) < 2 or folds < 2:
-        raise UsageError(f"validation: {folds} folds of {len(ids)} groups; at least 2 of each are needed")
+    if folds < 2:
+        raise UsageError(f"validation: found {folds} folds; at least 2 are needed")
+    if len(ids) < 2:
+        raise UsageError(
+            f"validation {protocol!r} leaves some {what} out and learns from the others: at least 2 {what} are needed, "
+            f"found {len(ids)}; profile more, or leave {protocol!r} out of proxy.validation.protocols"
+        )
     parts = np.array_split(rng.permutation(ids), min(folds, len(ids)))
     tests = [np.isin(groups, part) for part in parts]
     return [(np.flatnonzero(~test), np.flatnonzero(test)) for test in tests]

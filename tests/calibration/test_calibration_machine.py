@@ -243,7 +243,7 @@ def test_a_profile_is_compared_with_the_previous_one_at_equal_sizes(points):
 
 
 def test_precisions_are_those_that_the_processor_has(tmp_path, monkeypatch):
-    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("mico_runner.machine.CPUINFO", tmp_path / "cpuinfo")
     assert processor.has("fp32") and not processor.has("bf16")  # a system that does not say
     (tmp_path / "cpuinfo").write_text("model name\t: Some CPU\nflags\t\t: fpu avx2 avx512_bf16\n")
     assert processor.has("bf16") and processor.has("int8") and not processor.has("fp16")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mico_runner import cli, outputs
-from mico_runner.calibration import cases, machine, processor
+from mico_runner.calibration import cases, machine
 from mico_runner.outputs import store
 from mico_runner.steps.base import Metric
 from mico_runner.steps.calibrate import REPEATS_MAPE
@@ -101,7 +101,7 @@ def test_a_file_of_curves_that_does_not_do_is_said_before_measuring(tmp_path, ca
 
 
 def test_a_precision_that_the_processor_lacks_is_said(tmp_path, quick, monkeypatch, capsys):
-    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
+    monkeypatch.setattr("mico_runner.machine.CPUINFO", tmp_path / "none")
     code, version = run(tmp_path, calibrate={"operations": ["add", "act_ReLU"], "precisions": ["fp32", "bf16"]})
     assert code == 0 and "bf16 is not measured" in (version / "log.jsonl").read_text()
     profile = json.loads((version / "steps" / "calibrate" / "profile.json").read_text())

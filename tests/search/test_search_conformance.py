@@ -66,8 +66,8 @@ def test_a_tiny_budget_is_kept(algorithm, budget):
     assert len(run(problem, algorithm, seed=0).configs) == budget
 
 
-def test_seconds_end_the_search(algorithm):
-    problem = network(**LENET16, budget=50)
+def run_slowly(problem, algorithm):
+    """Each evaluation takes a second by the clock."""
 
     def slow(configs):
         measured = problem.evaluate(configs)
@@ -80,8 +80,74 @@ def test_seconds_end_the_search(algorithm):
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("time.perf_counter", lambda: clock.now)
-        result = run(replace(problem, evaluate=slow, constraints=[], budget=Budget(50, seconds=8)), algorithm, seed=0)
+        return run(replace(problem, evaluate=slow), algorithm, seed=0)
+
+
+def test_seconds_end_the_search(algorithm):
+    problem = network(**LENET16)
+    result = run_slowly(replace(problem, constraints=[], budget=Budget(50, seconds=8)), algorithm)
     assert len(result.configs) == 8 and result.seconds == 8.0
+
+
+def small_arena(problem, most):
+    """With a limit on a cost that is no sum: an arena as large as the two widest activations."""
+    bits = np.array(problem.space.choices, dtype=float)[:, 1]
+    ram = {"ram_bytes": lambda configs: np.sort(bits[configs], axis=1)[:, -2:].sum(axis=1)}
+    return replace(
+        problem, others=ram, constraints=[*problem.constraints, Constraint("ram_bytes", max=most, reference=16.0)]
+    )
+
+
+BEYOND = {  # the most bits in all layers break a limit that is known without an evaluation
+    "latency": lambda: network(**LENET16, limit=0.4),
+    "most layers": lambda: network(**RESNET, limit=0.3),
+    "three choices": lambda: network(layers=5, limit=0.6),
+    "nearly all": lambda: network(**LENET16, limit=0.999999),
+    "arena": lambda: small_arena(network(**LENET16, limit=1.0), 10.0),
+    "latency and arena": lambda: small_arena(network(**LENET16, limit=0.4), 6.0),
+    "accuracy second": lambda: network(**LENET16, limit=0.8, accuracy_drop=20.0),
+    "accuracy a limit": lambda: network(**LENET16, limit=0.8, accuracy_drop=20.0, objectives=("latency", "accuracy")),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+@pytest.mark.parametrize("budget", [1, 2, 3, 5])
+def test_a_tiny_budget_ends_in_a_choice_where_the_most_bits_cost_too_much(algorithm, budget, name):
+    problem = BEYOND[name]()
+    assert not problem.affordable(problem.space.base[None])[0]
+    if algorithm == "random" and "accuracy" in name:
+        pytest.skip("random draws may all miss the accuracy")
+    result = run(replace(problem, budget=Budget(budget)), algorithm, seed=0)
+    assert problem.affordable(result.configs[:1])[0] and result.feasible[result.chosen]
+    assert len(result.configs) == budget
+
+
+@pytest.mark.parametrize("seconds", [0.001, 1.5])
+def test_a_short_time_ends_in_a_choice(algorithm, seconds):
+    result = run_slowly(replace(network(**LENET16, limit=0.4), budget=Budget(50, seconds)), algorithm)
+    assert result.feasible[result.chosen]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_first_evaluation_keeps_the_cost_limits(algorithm, seed):
+    rng = np.random.default_rng(seed)
+    space = Space.of(
+        {f"layer{i}": [(w, 8) for w in (1, 2, 4, 8)[: rng.integers(1, 5)]] for i in range(rng.integers(1, 7))}
+    )
+    problem = additive(space, rng, budget=int(rng.integers(1, 9)), constraints=int(rng.integers(0, 3)))
+    result = run(problem, algorithm, seed=seed)
+    assert problem.affordable(result.configs[:1])[0] and result.feasible[result.chosen]
+
+
+def test_an_algorithm_that_begins_beyond_the_limits_breaks_its_contract(monkeypatch):
+    class Wrong(ALGORITHMS.get("random")):
+        def ask(self, n):
+            return self.problem.space.base[None]
+
+    problem = network(**LENET16, limit=0.4)
+    monkeypatch.setattr(ALGORITHMS, "get", lambda name: Wrong)
+    with pytest.raises(RuntimeError, match="asked first for a configuration beyond the cost constraints"):
+        run(problem, "random")
 
 
 def test_pinned_layers_stay(algorithm):

@@ -1,5 +1,6 @@
 """Constraints that cannot be met are found before the budget is spent, and said clearly."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_problems import additive, network
 
-from mico_runner.search import ALGORITHMS, Constraint, InfeasibleError, Space, enumerate_all, run
+from mico_runner.search import ALGORITHMS, Constraint, Cost, InfeasibleError, Space, enumerate_all, run
 from mico_runner.search.feasibility import anchor
 
 
@@ -50,6 +51,35 @@ def test_the_lowest_reachable_value_itself_is_feasible():
     for value, feasible in ((lowest, True), (np.nextafter(lowest, 0), True), (lowest * (1 - 1e-7), False)):
         tight = replace(problem, constraints=[Constraint("latency", max=value)])
         assert (anchor(tight, np.random.default_rng(0)) is not None) == feasible
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("off", [0.3, 1e-3, 1e-9])
+def test_a_limit_and_the_value_that_misses_it_never_read_the_same(off, relative):
+    problem = network(layers=4, limit=1.0)
+    scaled = {"latency": Cost(problem.costs["latency"].table * 1e3, unit="pJ")}
+    problem = replace(problem, costs={**problem.costs, **scaled})
+    lowest = float(problem.cost("latency", np.zeros((1, 4), dtype=int))[0])
+    options = {"reference": lowest * 1.5, "relative_to": "int8"} if relative else {}
+    limit = lowest - max(off, 2 * np.spacing(lowest))
+    with pytest.raises(InfeasibleError) as error:
+        run(replace(problem, constraints=[Constraint("latency", max=limit, **options)]), "random")
+    wanted, reached = re.search(
+        r"latency <= (.*?pJ)\)? cannot be met: .* latency is (.*?pJ)", str(error.value)
+    ).groups()
+    assert wanted != reached
+    assert all(a != b for a, b in zip(wanted.split(" x "), reached.split(" x "), strict=True))
+
+
+def test_an_accuracy_that_misses_its_limit_by_little_reads_otherwise():
+    problem = network(layers=4, limit=0.6, budget=5, noise=False)
+    best = run(problem, "exact", seed=0)
+    top = float(best.metrics["accuracy"].max()) + 1e-6
+    limit = Constraint("accuracy", min=top, reference=top + 0.5, relative_to="float")
+    with pytest.raises(InfeasibleError) as error:
+        run(replace(problem, constraints=[*problem.constraints, limit]), "exact", seed=0)
+    wanted, found = re.search(r"accuracy >= (\S+) %.* is missed with (\S+) %", str(error.value)).groups()
+    assert wanted != found and float(found) < float(wanted)
 
 
 def test_constraints_that_exclude_each_other():

@@ -136,6 +136,15 @@ def test_default_gates_are_on_metrics_of_their_step():
         )
 
 
+def test_gates_on_unseen_shapes_stand_where_shapes_are_left_out(net):
+    seen = spec.load(net, ["proxy.validation.protocols=[kfold]"]).data["gates"]
+    assert not {"proxy.*.explained", "proxy.*.learnable"} & set(seen)
+    assert {"proxy.*.shapes", "proxy.*.outliers"} <= set(seen)
+    fresh = spec.load(net).data["gates"]
+    fresh["proxy.*.learnable"]["min"] = -1
+    assert spec.load(net).data["gates"]["proxy.*.learnable"] == DEFAULT_GATES["fit"]["proxy.*.learnable"]
+
+
 def test_the_last_override_wins_and_values_are_yaml(net):
     loaded = spec.load(net, ["seed=1", "model.train.lr=1e-3", "seed=7", "gates.'train.test_accuracy'.min=9.5"])
     assert loaded.data["seed"] == 7 and loaded.data["model"]["train"]["lr"] == 0.001

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mico_runner import durable
+from mico_runner import durable, machine
 from mico_runner.codegen import families
 from mico_runner.codegen.lowering import lower
 from mico_runner.errors import UsageError
@@ -39,9 +37,7 @@ class Host(Target):
     def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
         _check(hardware)
         about = {
-            "cpu": _cpu_model(),
-            "cores": os.cpu_count(),
-            "compiler": version_of(GCC),
+            **machine.describe(),  # without a compiler, too: planning needs none, measuring says so
             "cflags": CFLAGS,
             "native": native_options() if version_of(GCC) else None,
         }
@@ -88,11 +84,3 @@ def _check(hardware: Hardware) -> None:
             f"profile.target is host, whose kernels take one sample per call; hardware {hardware.name!r} has a "
             f"batch of {hardware.batch}"
         )
-
-
-def _cpu_model() -> str:
-    """The processor's name as Linux gives it, elsewhere as Python does."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

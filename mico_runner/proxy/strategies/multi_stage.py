@@ -11,6 +11,7 @@ from mico_runner.errors import UsageError
 from mico_runner.proxy import features as feature_sets
 from mico_runner.proxy import regressors
 from mico_runner.proxy.strategies import Strategy, register
+from mico_runner.proxy.strategies.two_stage import no_int8
 
 UPPER = (2, 4, 8)  # the wider of both bit-widths: 1-2, 3-4, 5-8
 
@@ -44,9 +45,7 @@ class MultiStage(Strategy):
         latency = np.asarray(latency, dtype=float)
         int8 = (table[["act_bits", "weight_bits"]] == 8).all(axis=1).to_numpy()
         if not int8.any():
-            raise UsageError(
-                "strategy 'multi_stage' needs rows with 8-bit weights and activations; the profile has none"
-            )
+            raise UsageError(no_int8("multi_stage", table))
         base = feature_sets.matrix(table, self.base_features)
         X = feature_sets.matrix(table, self.features)
         self.base_ = self._regressor().fit(base[int8], np.log(latency[int8]))

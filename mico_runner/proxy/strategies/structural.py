@@ -98,7 +98,7 @@ class Structural(Strategy):
         for term, level, nearest in self._deviations(table):
             known = range(len(self.levels_[level]))
             columns += [np.where(nearest == code, powered[:, term], 0.0) for code in known]
-            penalty += [self.bit_penalty] * len(known)
+            penalty += [max(self.bit_penalty, SHARED_PENALTY)] * len(known)
         return np.stack(columns, axis=1), np.array(penalty)
 
     def _deviations(self, table: pd.DataFrame) -> Iterator[tuple[int, str, np.ndarray]]:

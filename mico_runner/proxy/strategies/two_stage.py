@@ -48,7 +48,7 @@ class TwoStage(Strategy):
         latency = np.asarray(latency, dtype=float)
         int8 = ((table["act_bits"] == BASE_BITS) & (table["weight_bits"] == BASE_BITS)).to_numpy()
         if not int8.any():
-            raise UsageError("strategy 'two_stage' needs rows with 8-bit weights and activations; the profile has none")
+            raise UsageError(no_int8("two_stage", table))
         base = feature_sets.matrix(table, self.base_features)
         self.base_ = self._regressor().fit(base[int8], np.log(latency[int8]))
         speedup = self.base_.predict(base) - np.log(latency)
@@ -61,3 +61,11 @@ class TwoStage(Strategy):
 
     def _regressor(self) -> Any:
         return regressors.make(self.regressor, self.regressor_params, self.seed)
+
+
+def no_int8(strategy: str, table: pd.DataFrame) -> str:
+    """The message for rows, perhaps those of one fold, that lack the base of the strategy."""
+    return (
+        f"strategy {strategy!r} needs {table['kind'].iloc[0]} rows with 8-bit weights and activations, in each fold of a validation, too; "
+        f"the {len(table)} to learn from have none"
+    )
