@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mico_runner import data, hardware, profiling
+from mico_runner import data, hardware, machine, profiling
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import BITS, COLUMNS, SHAPE
 from mico_runner.paths import shipped
@@ -138,7 +138,7 @@ def test_step_on_the_host(tmp_path):
     assert table.attrs["unit"] == "ns"
     assert (table["batch"] == 1).all() and len(table) == 2 * 2 * 4
     about = json.loads((ctx.dir / "profile.json").read_text())
-    assert set(about["conditions"]) == {"cpu", "cores", "compiler", "cflags", "kernels_sha256"}
+    assert set(about["conditions"]) == {*machine.describe(), "cflags", "kernels_sha256"}
     assert 0 <= about["conv2d"]["spread_percent"]["median"] <= about["conv2d"]["spread_percent"]["max"]
     assert "measured" in about
     assert ctx.metrics["profile.linear.spread"][3]  # volatile
