@@ -103,6 +103,7 @@ class Fit(Step):
 
         from mico_runner.proxy.learning import learning_curve, rows_needed
         from mico_runner.proxy.model import make
+        from mico_runner.validation.protocols import group_ids
 
         section = ctx.spec["proxy"]
         options = section["learning_curve"]
@@ -111,6 +112,9 @@ class Fit(Step):
         )
         curves = []
         for kind, rows in table.groupby("kind"):
+            if len(set(group_ids(rows))) < 2:
+                ctx.log(f"{kind}: a learning curve keeps shapes apart for testing; one shape has none")
+                continue
             latency = rows["latency"].to_numpy(float)
             curve = learning_curve(estimator, rows, latency, options["rows"], options["repeats"], section["seed"])
             curves.append(curve.assign(kind=kind))
@@ -122,7 +126,8 @@ class Fit(Step):
                     )
                 else:
                     ctx.metric(f"proxy.{kind}.rows_needed_{sampler}", part, "ratio", "lower", tolerance=0.1)
-        pd.concat(curves).to_csv(ctx.dir / "learning_curve.csv", index=False)
+        if curves:
+            pd.concat(curves).to_csv(ctx.dir / "learning_curve.csv", index=False)
 
 
 def _rank_correlations(ctx: StepContext, row: Any) -> None:

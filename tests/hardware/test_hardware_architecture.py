@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mico_runner import hardware, yaml_source
+from mico_runner import hardware, yaml_schema, yaml_source
 from mico_runner.errors import UsageError
 from mico_runner.hardware.architecture_schema import DATAFLOW_NAMES
 from mico_runner.simulate.dataflow import DATAFLOWS
@@ -111,3 +111,26 @@ def test_all_problems_at_once(tmp_path):
     with pytest.raises(UsageError) as caught:
         hardware.load(tmp_path / "chip.yaml")
     assert len(str(caught.value).split("\n")) == 2
+
+
+def test_one_memory_is_refused_with_the_number_that_is_needed(tmp_path):
+    start = CHIP.index("    - name: spad")
+    with pytest.raises(
+        UsageError, match=r"architecture.memories: found \[.*allowed: a list of at least 2, each a mapping"
+    ):
+        load(tmp_path, CHIP[start:])
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        ({"minlength": 1}, "a list, not empty"),
+        ({"minlength": 2}, "a list of at least 2"),
+        ({"minlength": 2, "maxlength": 2}, "a list of 2"),
+        ({"minlength": 2, "maxlength": 5}, "a list of 2 to 5"),
+        ({"maxlength": 5}, "a list of at most 5"),
+        ({}, "a list"),
+    ],
+)
+def test_the_length_of_a_list_is_said_as_it_is_checked(rules, text):
+    assert yaml_schema.describe({"type": "list", **rules}) == text

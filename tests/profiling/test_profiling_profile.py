@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mico_runner import data, hardware, profiling
+from mico_runner import data, hardware, machine, profiling
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import BITS, COLUMNS, SHAPE
 from mico_runner.paths import shipped
@@ -140,7 +140,7 @@ def test_step_on_the_host(tmp_path):
     assert table.attrs["unit"] == "ns"
     assert (table["batch"] == 1).all() and len(table) == 2 * 2 * 4
     about = json.loads((ctx.dir / "profile.json").read_text())
-    assert {"cpu", "cores", "compiler", "cflags", "native"} <= set(about["conditions"])
+    assert {*machine.describe(), "cflags", "native"} <= set(about["conditions"])
     kernels = about["conditions"]["kernels"]
     assert set(kernels) == {"conv2d", "linear"} and all(
         set(k) == {"code_sha256", "calls_sha256"} for k in kernels.values()

@@ -95,3 +95,33 @@ def test_rank_correlation_of_reversed_order_is_minus_one():
 def test_metrics_refuse_latencies_that_are_not_positive(measured):
     with pytest.raises(ValueError):
         error_metrics(np.array(measured), np.ones(len(measured)))
+
+
+def test_values_that_are_equal_up_to_rounding_have_no_ranks():
+    measured = 1000 * (1 + 1e-15 * np.arange(20))
+    found = error_metrics(measured, measured[::-1])
+    assert np.isnan(found["spearman"]) and np.isnan(found["kendall"]) and found["explained"] == pytest.approx(1.0)
+
+
+def test_explained_is_one_for_a_perfect_prediction_and_none_for_the_mean():
+    measured = np.exp(np.random.default_rng(0).normal(8, 2, 500))
+    assert error_metrics(measured, measured)["explained"] == 1.0
+    mean = np.full(500, np.exp(np.log(measured).mean()))
+    assert 0 < error_metrics(measured, mean)["explained"] < 0.01
+    assert error_metrics(measured, measured[::-1])["explained"] < -0.5
+    assert error_metrics(measured, 1.02 * measured)["explained"] > 0.999
+
+
+def test_small_errors_of_near_constant_values_are_no_failure():
+    rng = np.random.default_rng(0)
+    measured = 1000 * rng.lognormal(0, 0.02, 200)
+    assert error_metrics(measured, np.full(200, 1000.0))["explained"] > 0.9
+
+
+@given(st.lists(st.floats(1e-9, 1e15), min_size=1, max_size=5), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_metrics_of_any_few_positive_values_are_numbers_or_have_no_ranks(measured, seed):
+    predicted = np.array(measured) * np.random.default_rng(seed).lognormal(0, 1, len(measured))
+    found = error_metrics(np.array(measured), predicted)
+    assert all(np.isfinite(value) for name, value in found.items() if name not in ("spearman", "kendall"))
+    assert found["explained"] <= 1
