@@ -1,8 +1,9 @@
 """Exact allocation over additive sensitivities, corrected by what the candidates measure.
 
-1. Sensitivities: the loss added by changing one layer of the base, the configuration with the most bits. All of them when they fit
+1. The base where the cost constraints allow it, else the configuration nearest to it that they allow (`start`).
+2. Sensitivities: the loss added by changing one layer of the base, the configuration with the most bits. All of them when they fit
    half of the budget; else those that the best allocation under optimistic estimates asks for, until its choices are all measured.
-2. The best allocation by integer programming (HiGHS) under the cost constraints, gap 0. It is evaluated, the sensitivities are
+3. The best allocation by integer programming (HiGHS) under the cost constraints, gap 0. It is evaluated, the sensitivities are
    corrected by all evaluations so far (`surrogate`), known configurations are excluded, and so on until the budget is spent.
    Every second allocation bounds the cost objective in the middle of the widest gap of the front instead, which draws the front.
 
