@@ -289,7 +289,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     running.add_argument("--from", dest="from_", metavar="STEP", help="run this step and all that depend on it again")
     running.add_argument("--force", action="store_true", help="run every step again")
     running.add_argument(
-        "--jobs", type=_positive, metavar="N", help="worker processes (default: the spec's executor.jobs)"
+        "--jobs", type=_positive, metavar="N", help="threads of torch (default: the spec's executor.jobs)"
     )
     running.add_argument("--quiet", action="store_true", help="print nothing but errors")
     explained = argparse.ArgumentParser(add_help=False)

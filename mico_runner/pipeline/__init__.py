@@ -24,7 +24,7 @@ class Options:
         only: run this step and what it needs, nothing after it.
         from_: run this step and all that depend on it again, cached or not.
         force: run every step again.
-        jobs: worker processes that a step may use; None: what the spec's `executor` says.
+        jobs: threads of torch that a step may use; None: what the spec's `executor` says.
         quiet: neither messages nor progress bars. Without a terminal there are no bars anyway.
     """
 

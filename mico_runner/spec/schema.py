@@ -128,7 +128,7 @@ def sections() -> dict[str, Rules]:
             "where steps run",
             {
                 "backend": choice("scheduler", ["local"], default="local"),
-                "jobs": number("worker processes", "integer", min=1, max=1024, default=1),
+                "jobs": number("threads of torch", "integer", min=1, max=1024, default=1),
             },
             default={},
         ),

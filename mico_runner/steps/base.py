@@ -2,19 +2,28 @@
 
 A step is a class registered in `mico_runner/steps/<name>.py`:
 
-    @register("fit", needs=["profile"], section="proxy", order=30)
-    class Fit(Step):
-        VERSION = 1                      # raise it when the same inputs would give another result
+    @register("double", section="double", order=30)
+    class Double(Step):
+        VERSION = 1
 
-        def inputs(self, spec, resolve): # everything the result depends on, as JSON-able data
-            return {"proxy": spec["proxy"], "profile": resolve.dataset_sha256(...)}
+        def inputs(self, spec):
+            return {"double": spec["double"], "file": catalog.sha256(Path(spec["double"]["file"]))}
 
-        def run(self, ctx): ...          # reads ctx.upstream("train"), writes files into ctx.dir, calls ctx.metric(...)
+        def run(self, ctx):
+            number = 2 * float(Path(ctx.spec["double"]["file"]).read_text())
+            (ctx.dir / "number.txt").write_text(str(number))
+            ctx.metric("double.number", number, "count")
 
-Order of calls: the pipeline sorts the steps of the spec by `order`, asks each for `inputs`, adds the step's VERSION and the
-fingerprints of those steps in `needs` that take part in this run, and hashes the lot: that is the step's fingerprint.
-If a finished result with that fingerprint is in the cache it is reused; else `run` is called with an empty `ctx.dir`, which becomes
-the cached result when `run` returns. `ctx.work` survives an interruption: a long step journals there and continues from it.
+Order of calls: the pipeline sorts the steps of the spec by `order` and asks each for `inputs`. It adds what it can find out by itself: the
+source that the class reaches (`mico_runner.sources`), the versions of the libraries which that uses, the number of jobs if it reads
+`ctx.jobs`, the step's VERSION, and the fingerprints of those steps in `needs` that take part in this run. The hash of the lot is the step's
+fingerprint. If a finished result with that fingerprint is in the cache, whole, it is reused; else `run` is called with an empty `ctx.dir`,
+which becomes the cached result when `run` returns. `ctx.work` survives an interruption: a long step journals there and continues from it,
+with `mico_runner.durable`, so that what was damaged meanwhile is dropped.
+
+So `inputs` gives the parts of the spec that `run` reads, and the content of files and the machine where these matter; neither code nor
+what earlier steps wrote. VERSION is for what no source shows: raise it when a tool that the step starts, or the form in which another
+part reads its artifacts, has changed.
 
 Decorator keywords: `needs` - steps whose artifacts it reads; `optional_needs` - the same, when they take part; `section` - the
 spec section whose presence implies the step (None: only when listed in `steps`); `order` - position in the run.
@@ -92,7 +101,7 @@ class StepContext(Protocol):
     seed: int
     dir: Path  # empty folder for this step's artifacts
     work: Path  # survives an interruption; deleted when the step finishes
-    jobs: int  # worker processes the step may use
+    jobs: int  # threads that the step may use; to read it makes it an input
     progress: Progress
 
     def upstream(self, step: str) -> Path:

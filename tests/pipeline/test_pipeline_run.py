@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import dummy_steps
@@ -11,10 +12,12 @@ import yaml
 from dummy_steps import STEPS, run, spec
 from kill import stable_metrics
 
+from mico_runner.data import catalog
 from mico_runner.errors import StepError, UnknownName, UsageError
 from mico_runner.outputs import store
 from mico_runner.pipeline import Options, gates, running
 from mico_runner.pipeline.planning import plan
+from mico_runner.steps import base
 from mico_runner.steps.base import Metric
 
 ALL = list(STEPS.entries)
@@ -252,3 +255,18 @@ def test_the_core_needs_no_torch():
     )
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stderr == ""
+
+
+def test_the_example_in_the_contract_is_a_step(tmp_path, monkeypatch):
+    example = base.__doc__.split("`mico_runner/steps/<name>.py`:\n")[1].split("\nOrder of calls")[0]
+    registry = dummy_steps.DummyRegistry()
+    names = {"register": registry.register, "Step": base.Step, "Path": Path, "catalog": catalog, "__name__": "example"}
+    exec(textwrap.dedent(example), names)
+    (tmp_path / "number").write_text("21")
+    data = spec(steps=["double"], double={"file": str(tmp_path / "number")})
+    options = Options(outputs=tmp_path / "outputs", quiet=True)
+    assert running.run(data, options, registry).metrics["double.number"].value == 42
+    assert running.run(data, options, registry).statuses == {"double": "cached"}
+    (tmp_path / "number").write_text("4")
+    assert [row.reason for row in plan(data, options, registry)] == ["file changed"]
+    assert running.run(data, options, registry).metrics["double.number"].value == 8
