@@ -18,9 +18,8 @@ from typing import Any
 
 from mico_runner import durable, paths
 
-_read: dict[
-    Path, tuple[list[int], dict[str, Any]]
-] = {}  # memories as they were on disk, by what `_stamp` said of them then
+# Memories as they were on disk, by what `_stamp` said of them then.
+_read: dict[Path, tuple[list[int], dict[str, Any]]] = {}
 
 
 class Remembered:
@@ -43,7 +42,10 @@ class Remembered:
 
     def __exit__(self, *_: object) -> None:
         if self._changed:
-            content = json.dumps({"version": self._version, "known": self._known}).encode()
+            known = {
+                key: value for key, value in self._known.items() if os.path.exists(key)
+            }  # it shall not grow for ever
+            content = json.dumps({"version": self._version, "known": known}).encode()
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 durable.write_checked(self._file, content)
