@@ -160,6 +160,9 @@ class _Reader:
     def _homes(self) -> dict[str, str]:
         """`_HOME` of a package whose names are imported on first use."""
         homes = self.values.get("_HOME")
+        if isinstance(homes, ast.Call) and _last_name(homes) == "fromkeys":
+            names, home = map(ast.literal_eval, homes.args)
+            return dict.fromkeys(names, home)
         return ast.literal_eval(homes) if isinstance(homes, ast.Dict) else {}
 
 

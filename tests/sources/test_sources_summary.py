@@ -147,3 +147,10 @@ def test_how_an_entry_is_registered_and_what_a_step_says_of_its_inputs_mean_noth
 def test_whether_the_number_of_jobs_is_read():
     found = names("def f(ctx): return ctx.jobs\ndef g(jobs): return jobs\n")
     assert found["f"]["jobs"] and not found["g"]["jobs"]
+
+
+def test_a_package_may_say_its_homes_in_short():
+    assert summarise('_HOME = dict.fromkeys(("make", "sample"), "profile")', "m")["homes"] == {
+        "make": "profile",
+        "sample": "profile",
+    }
