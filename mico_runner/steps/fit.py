@@ -18,7 +18,7 @@ ENOUGH = 0.5  # share of the variance of log latency on unseen shapes: below it 
 class Fit(Step):
     """Fit the latency predictor to a kernel profile and validate it."""
 
-    VERSION = 14
+    VERSION = 15
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import profile_inputs
