@@ -77,14 +77,15 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("strategy", ["structural", "hybrid", "single"])
 @pytest.mark.parametrize("name", WRONG)
-def test_a_hopeless_profile_is_said_and_breaks_a_default_gate(name, tmp_path, capsys):
+def test_a_hopeless_profile_is_said_and_breaks_a_default_gate(name, strategy, tmp_path, capsys):
     shapes, latency, gate, words = WRONG[name]
-    code, _, log = run(tmp_path, latency, shapes)
+    code, _, log = run(tmp_path, latency, shapes, proxy={"strategy": strategy})
     assert code == 3 and "this profile looks wrong: " in log and words in log
     assert f"proxy.linear.{gate}" in capsys.readouterr().err
     without = {f"proxy.*.{of}": None for of in ("explained", "learnable", "shapes", "outliers")}
-    assert run(tmp_path, latency, shapes, gates=without)[0] == 0
+    assert run(tmp_path, latency, shapes, gates=without, proxy={"strategy": strategy})[0] == 0
 
 
 def test_a_strategy_that_cannot_say_what_the_profile_holds_is_named(tmp_path):
