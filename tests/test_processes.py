@@ -65,11 +65,19 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-def start(folder, **options):
+def hears_signals():
+    """What started the tests may have signals ignored, as nohup and background jobs do."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def start(folder, preexec_fn=hears_signals, **options):
     spec = str(PACKAGE.parent / "specs" / "profile-bitfusion.yaml")
     command = [sys.executable, "-c", RUN, str(folder), spec]
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn, **options
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)

@@ -16,7 +16,7 @@ import yaml
 
 from mico_runner import paths
 from mico_runner.codegen import emit
-from mico_runner.codegen.placement import places, struct_bytes
+from mico_runner.codegen.placement import LINE, places, struct_bytes
 from mico_runner.codegen.program import Program
 from mico_runner.errors import UnknownName
 
@@ -30,12 +30,14 @@ class Board(NamedTuple):
         gcc: the compiler.
         flags: as the generated Makefile has them.
         page: bytes; the constants begin at a multiple of it.
+        ends: bytes, the most that constants and what follows are filled up with to begin on a cache line.
         placed: whether the stack begins where `placement` says, below the end of memory.
     """
 
     gcc: str
     flags: tuple[str, ...]
     page: int = 1
+    ends: int = 0
     placed: bool = False
 
     @property
@@ -48,7 +50,7 @@ _RV32 = (*emit.RV32_TARGET.split(), *emit.RV32_CFLAGS.split())
 BOARDS = {
     "cortex-m": Board("arm-none-eabi-gcc", (*emit.ARM_TARGET.split(), *emit.ARM_CFLAGS.split())),
     "rv32": Board("riscv64-unknown-elf-gcc", _RV32),
-    "rtl": Board("riscv64-unknown-elf-gcc", (*_RV32, "-DMICO_PLACED"), page=4096, placed=True),
+    "rtl": Board("riscv64-unknown-elf-gcc", (*_RV32, "-DMICO_PLACED"), page=4096, ends=2 * LINE, placed=True),
 }
 
 
@@ -82,7 +84,7 @@ def estimate(program: Program, board: str) -> Footprint:
     tables = table_bytes(emit.sections(program).values())
     structs = struct_bytes_of(program)
     rest = known.rest + known.rest_per_call * len(program.calls)
-    rest += -(code + rest) % BOARDS[board].page
+    rest += -(code + rest) % BOARDS[board].page + BOARDS[board].ends
     stack = known.stack + max(known.functions[name].stack for name in called)
     if BOARDS[board].placed:
         stack += places([program])[0].stack

@@ -39,7 +39,7 @@ def check_sources(draft: Draft, path: Keys, params: dict[str, Any]) -> None:
     source, units = params.get("source"), {}
     if isinstance(source, str):
         params["source"] = _profile(draft, (*path, "source"), source, None, units)
-    elif source is not None:
+    elif isinstance(source, list):  # anything else was refused already
         for i, name in enumerate(source):
             where = (*path, "source", i)
             if isinstance(name, str):
