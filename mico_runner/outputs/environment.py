@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mico_runner
-from mico_runner import processes
+from mico_runner import machine, processes
 
 PACKAGES = (
     "cerberus",
@@ -35,7 +35,7 @@ def describe() -> dict[str, Any]:
         "mico_runner": mico_runner.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": machine.cpu(),
         "packages": {name: _version(name) for name in PACKAGES},
         "git": _git_revision(),
     }
@@ -64,14 +64,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _git_revision() -> str | None:
