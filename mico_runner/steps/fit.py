@@ -18,7 +18,7 @@ ENOUGH = 0.5  # share of the variance of log latency on unseen shapes: below it 
 class Fit(Step):
     """Fit the latency predictor to a kernel profile and validate it."""
 
-    VERSION = 15
+    VERSION = 16
 
     def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
         from mico_runner.steps.inputs import profile_inputs
@@ -87,6 +87,7 @@ class Fit(Step):
             ctx.metric(f"proxy.{kind}.shapes", found.shapes, "count")
             ctx.metric(f"proxy.{kind}.outliers", found.outliers, "ratio", "lower")
         by_structure = learnable(table, validation["group_by"], validation["folds"]) if unseen else {}
+        learns = proxy.STRATEGIES.get(section["strategy"]).LEARNS
         suffix = {"group_kfold": "", "in_sample": "_in_sample", "kfold": "_rowwise"}
         for row in protocols[0].itertuples():
             name = f"proxy.{row.kind}.mape{suffix.get(row.protocol, '_' + row.protocol)}"
@@ -95,7 +96,8 @@ class Fit(Step):
             if row.protocol == "group_kfold":
                 _rank_correlations(ctx, row)
                 ctx.metric(f"proxy.{row.kind}.coverage", row.coverage, "ratio", "info")  # of the 90 % intervals
-                _explained(ctx, row, by_structure[row.kind])
+                structure = by_structure[row.kind]
+                _explained(ctx, row, structure if learns else max(structure, row.explained))
 
     def _learning_curve(self, ctx: StepContext, table: pd.DataFrame) -> None:
         """Error against the number of profiled rows, by sampling, per kind of kernel."""

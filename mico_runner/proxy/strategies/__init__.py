@@ -19,7 +19,14 @@ register = STRATEGIES.register
 
 
 class Strategy(RegressorMixin, BaseEstimator):
-    """Base class of all strategies; constructor parameters are stored under their own names, as scikit-learn asks."""
+    """Base class of all strategies; constructor parameters are stored under their own names, as scikit-learn asks.
+
+    Attributes:
+        LEARNS: whether the order of latencies comes from the profile. What does not learn cannot have learned a wrong profile: where it
+            agrees with one, that profile has an order.
+    """
+
+    LEARNS = True
 
     @abstractmethod
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Strategy:

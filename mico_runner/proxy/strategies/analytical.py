@@ -18,6 +18,8 @@ class Analytical(Strategy):
     the profile is in ns.
     """
 
+    LEARNS = False
+
     def __init__(self, hardware: str = "bitfusion") -> None:
         self.hardware = hardware
 
