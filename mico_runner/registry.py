@@ -1,4 +1,4 @@
-"""Plug-in points: one file plus one `@register("name")` adds an entry.
+"""Plug-in points: one file plus one `@register("name")` adds an entry, in the package or outside of it (`plugins.py`).
 
 The names, their parameters and summaries are read from the source text, so listing or validating never imports an entry
 (nor torch, xgboost or pygmo behind it); `get` imports the one file that is asked for.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mico_runner.errors import UnknownName
+from mico_runner import plugins
+from mico_runner.errors import UnknownName, UsageError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Entry:
     module: str
     summary: str  # first line of the docstring
     meta: dict[str, Any] = field(default_factory=dict)  # the decorator's keywords, literals only
+    path: Path | None = None  # of a file outside the package
 
 
 class Registry:
@@ -39,6 +41,10 @@ class Registry:
         self.kind = kind
         self.package = package
         self._objects: dict[str, Any] = {}
+        self._plugged: tuple[tuple[Path, ...], dict[str, Entry]] = (
+            (),
+            {},
+        )  # files of `plugins`, and all entries with them
 
     def register(self, name: str, **meta: Any) -> Callable[[Any], Any]:
         """Decorator that adds a class or function under `name`; `params={...}` is its Cerberus schema."""
@@ -49,9 +55,25 @@ class Registry:
 
         return add
 
-    @cached_property
+    @property
     def entries(self) -> dict[str, Entry]:
-        """All entries by name, sorted, without importing them."""
+        """All entries by name, sorted, without importing them. Raises UsageError: a file of `plugins.used` has a mistake."""
+        files = plugins.used()
+        if files is not self._plugged[0]:  # `use` was called since
+            found = dict(self._own)
+            for path in files:
+                for entry in _scan_plugin(path) if plugins.package(path) == self.package else ():
+                    if entry.name in found:
+                        raise UsageError(
+                            f"{path}: there is a {self.kind} {entry.name!r} already, in {found[entry.name].module}"
+                        )
+                    found[entry.name] = entry
+            self._plugged = files, dict(sorted(found.items()))
+        return self._plugged[1] if files else self._own
+
+    @cached_property
+    def _own(self) -> dict[str, Entry]:
+        """Those of the package."""
         folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
         found: dict[str, Entry] = {}
         for path in sorted(folder.glob("*.py")):
@@ -74,7 +96,10 @@ class Registry:
     def get(self, name: str) -> Any:
         """The registered object; its file is imported on first use. Raises `UnknownName`."""
         entry = self.info(name)
-        if name not in self._objects:
+        if entry.path is not None:
+            if getattr(self._objects.get(name), "__module__", None) != entry.module:
+                plugins.load(entry.module, entry.path)
+        elif name not in self._objects:
             importlib.import_module(entry.module)
         return self._objects[name]
 
@@ -84,8 +109,23 @@ def _scan(path: Path, module: str) -> list[Entry]:
     text = path.read_text(encoding="utf-8")
     if "@register(" not in text:
         return []
+    return _registered(ast.parse(text, str(path)), module)
+
+
+def _scan_plugin(path: Path) -> list[Entry]:
+    """The same of a file that somebody else wrote. Raises UsageError: its decorators cannot be read."""
+    try:
+        entries = _registered(plugins.parse(path), plugins.module_name(path))
+    except (ValueError, IndexError, TypeError) as error:
+        text = "the name and the keywords of @register must be literals, for they are read without running the file"
+        raise UsageError(f"{path}: {text}: {error}") from None
+    return [replace(entry, path=path) for entry in entries]
+
+
+def _registered(tree: ast.Module, module: str) -> list[Entry]:
+    """The `@register(...)`-decorated top-level definitions of a module."""
     entries = []
-    for node in ast.parse(text, str(path)).body:
+    for node in tree.body:
         for call in getattr(node, "decorator_list", []):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "register":
                 meta = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mico_runner import paths
+from mico_runner import paths, plugins
 from mico_runner.remembered import Remembered
 from mico_runner.sources import summary
 from mico_runner.sources.summary import Summary
@@ -112,7 +112,8 @@ class Files:
 
     def _registered(self, package: str) -> tuple[str, dict[str, Name]]:
         """The package, and registered name -> file and name in it, of all its files."""
-        found = {entry: (p, name) for p in self._files(package) for entry, name in self.summary(p)["entries"].items()}
+        files = [*self._files(package), *(str(path) for path in plugins.used() if plugins.package(path) == package)]
+        found = {entry: (path, name) for path in files for entry, name in self.summary(path)["entries"].items()}
         return package, found
 
     def _files(self, package: str) -> list[str]:

@@ -71,8 +71,11 @@ class Sources:
         starts = [(str(path.resolve()), name) for path, name in roots]
         names, libraries, data, jobs = self._walk(starts, {k: set(v) for k, v in (chosen or {}).items()})
         home = next((os.path.dirname(path) for path, _ in starts if not is_ours(path)), PACKAGE)
-        sources = {_label(path, home): self._meaning(path, used) for path, used in names.items()}
-        sources |= {_label(path, home): self._memory(Path(path), _meaning_of_data) for path in data}
+        sources: dict[str, str] = {}
+        for path in sorted({*names, *data}):
+            meaning = self._meaning(path, names[path]) if path in names else self._memory(Path(path), _meaning_of_data)
+            label = _label(path, home)
+            sources[label] = sources[label] + meaning if label in sources else meaning  # two folders of a user's own
         kept = {label: digest for label, digest in sorted(sources.items()) if not _is_infrastructure(label)}
         versions = dict(_version(library) for library in sorted(libraries & LIBRARIES.keys()))
         return Reached(kept, names, versions, jobs)

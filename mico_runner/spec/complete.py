@@ -65,6 +65,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     draft = Draft(source, copy.deepcopy(data), folder)
     draft.data["extends"] = None  # merged in already: the resolved spec runs without it
     device = _hardware(draft)
+    draft.data["plugins"] = [str((folder / each).resolve()) for each in draft.data["plugins"]]
     _efficiency_curves(draft)
     _calibrate(draft)
     check_datasets(draft, device)

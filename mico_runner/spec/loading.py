@@ -16,6 +16,7 @@ from mico_runner.errors import did_you_mean
 from mico_runner.spec.complete import complete
 from mico_runner.spec.errors import SpecErrors
 from mico_runner.spec.files import escapes, is_file
+from mico_runner.spec.own_entries import use_plugins
 from mico_runner.spec.schema import sections
 from mico_runner.yaml_schema import Problem, SchemaErrors, show
 from mico_runner.yaml_source import MAX_DEPTH, Keys, Place, Source, YamlError
@@ -58,6 +59,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
     path = _found(Path(path))
     try:
         source = _merged(path, list(overrides))
+        use_plugins(source, path.parent)
         data, warnings = complete(source, yaml_schema.check(_with_implied(source), sections()), path.parent)
     except YamlError as error:
         raise SpecErrors([Problem(error.place, (), error.problem)]) from None

@@ -6,9 +6,10 @@ A section that is absent, or null, does not take part in the run.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 
-from mico_runner import hardware
+from mico_runner import hardware, plugins
 from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS
 from mico_runner.data import catalog
 from mico_runner.models import MODELS
@@ -53,9 +54,13 @@ CURVES: dict[str, Rules] = {
 }
 
 
-@cache
 def sections() -> dict[str, Rules]:
-    """The rules of every top-level key. Do not change what it returns."""
+    """The rules of every top-level key, with the entries of the plug-ins in use. Do not change what it returns."""
+    return _sections(plugins.used())
+
+
+@lru_cache(maxsize=4)
+def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
     return {
         "spec_version": number("version of this form", "integer", allowed=[SPEC_VERSION], required=True),
         "name": {
@@ -70,6 +75,12 @@ def sections() -> dict[str, Rules]:
             **text("", regex=FILE_NAME, nullable=True, default=None),
             "meta": {"help": "spec to merge under this one", "text": "a relative path to a YAML file"},
         },
+        "plugins": items(
+            "Python files of your own, or folders of them, whose @register adds models, search algorithms, predictors",
+            {"type": "string", "regex": r"[^\\\0]+", "meta": {"text": "a path to a Python file or a folder"}},
+            distinct=True,
+            default=[],
+        ),
         "seed": _seed("of the held-out images, the training and the search"),
         "hardware": {
             "anyof": [{"type": "string", "minlength": 1}, {"type": "dict", "meta": {"schema": hardware.SCHEMA}}],

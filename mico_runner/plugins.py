@@ -1,0 +1,100 @@
+"""Entries of a user's own: Python files outside the package that a spec names under `plugins:`.
+
+    plugins: [halving.py, my_models]     # files, or folders whose files are read; relative to the spec
+
+A file says which registry it adds to by importing that package's `register`, as a file of the package does. It is read, never imported,
+until one of its entries is used. Modules beside it are imported relatively: `from .helper import anneal`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from mico_runner.errors import UsageError
+
+_PREFIX = "mico_plugins_"
+_used: tuple[Path, ...] = ()  # those of the spec that was loaded last
+
+
+def use(files: Iterable[Path]) -> None:
+    """Let the registries hold the entries of these files, and of no others outside the package."""
+    global _used
+    _used = (
+        *dict.fromkeys(path.resolve() for path in files),
+    )  # another tuple each time, for the files may have changed
+
+
+def used() -> tuple[Path, ...]:
+    """The files in use, absolute."""
+    return _used
+
+
+def files(place: Path) -> list[Path]:
+    """A file itself; of a folder its Python files that register something. Raises UsageError: there is no such file, or none of them."""
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise UsageError(f"no such file or folder: {place}")
+    found = [path for path in sorted(place.glob("*.py")) if package(path) is not None]
+    if not found:
+        raise UsageError(
+            f"no file in {place} registers anything: each needs `from mico_runner.models import register`, or another's"
+        )
+    return found
+
+
+def package(path: Path) -> str | None:
+    """The package to whose registry a file adds: that of the `register` it imports. Raises UsageError: it is no Python."""
+    for statement in parse(path).body:
+        names = statement.names if isinstance(statement, ast.ImportFrom) and not statement.level else []
+        if any(alias.name == "register" and alias.asname is None for alias in names):
+            return statement.module
+    return None
+
+
+def parse(path: Path) -> ast.Module:
+    """The file's syntax tree. Raises UsageError with the line that is no Python."""
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise UsageError(f"{path}:{error.lineno or 1}: this is no Python: {error.msg}") from None
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from None
+
+
+def module_name(path: Path) -> str:
+    """Under which a file is imported: another one when a file of its folder has changed."""
+    stamps = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(path.parent.glob("*.py"))]
+    digest = hashlib.sha256(repr((str(path.parent), stamps)).encode()).hexdigest()[:12]
+    return f"{_PREFIX}{digest}.{path.stem}"
+
+
+def load(name: str, path: Path) -> None:
+    """Import a file under its `module_name`. Raises UsageError with the line at which its code fails."""
+    parent = name.partition(".")[0]
+    if parent not in sys.modules:
+        around = ModuleType(parent)
+        around.__path__ = [str(path.parent)]
+        sys.modules[parent] = around
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        raise UsageError(
+            f"{_place(error, path)}: importing this plug-in failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _place(error: Exception, path: Path) -> str:
+    """The innermost line of the plug-in's folder that an error came through."""
+    place, trace = str(path), error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).parent == path.parent:
+            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

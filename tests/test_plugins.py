@@ -1,0 +1,122 @@
+"""Files of a user's own: read without being run, imported under a name of their own, and every mistake in them is said with its place."""
+
+import sys
+
+import pytest
+
+from mico_runner import plugins, spec
+from mico_runner.errors import UsageError
+from mico_runner.models import MODELS
+from mico_runner.sources import Sources
+from mico_runner.spec import SpecErrors
+
+GOOD = """
+from mico_runner.models import register
+from .widths import WIDTH
+
+@register("wide", params={"depth": {"type": "integer"}})
+def wide(input_shape, classes, depth=1):
+    '''Wide.'''
+    return WIDTH * depth
+"""
+SPEC = """
+spec_version: 1
+name: own
+plugins: [%s]
+hardware: host
+datasets: {task: digits, validation: 100}
+model: {name: wide, params: {depth: 2}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def none_afterwards():
+    yield
+    plugins.use(())
+
+
+def write(folder, content=GOOD, name="wide.py", listed="own"):
+    (folder / "own").mkdir(exist_ok=True)
+    (folder / "own" / name).write_text(content, encoding="utf-8")
+    (folder / "own/widths.py").write_text("WIDTH = 5\n", encoding="utf-8")
+    (folder / "spec.yaml").write_text(SPEC % listed, encoding="utf-8")
+    return folder / "spec.yaml"
+
+
+@pytest.mark.parametrize("listed", ["own", "own/wide.py"])
+def test_reading_a_spec_runs_nothing_and_using_an_entry_imports_it(listed, tmp_path):
+    path = write(tmp_path, GOOD + "\nimport sys\nsys.was_run = True\n", listed=listed)
+    loaded = spec.load(path)
+    assert not hasattr(sys, "was_run") and loaded.data["plugins"] == [str(tmp_path / listed)]
+    assert loaded.data["model"]["params"] == {"depth": 2} and "wide" in MODELS.names()
+    assert MODELS.get("wide")((1, 8, 8), 10) == 5 and vars(sys).pop("was_run")
+    with Sources() as sources:
+        reached = sources.reach([(tmp_path / "own/wide.py", "wide")]).sources
+    assert {"wide.py", "widths.py"} <= set(reached)
+
+
+def test_the_next_spec_knows_them_no_more_and_a_changed_file_is_imported_anew(tmp_path):
+    path = write(tmp_path)
+    spec.load(path)
+    assert MODELS.get("wide")((1, 8, 8), 10) == 5
+    (tmp_path / "own/widths.py").write_text("WIDTH = 77\n", encoding="utf-8")
+    spec.load(path)
+    assert MODELS.get("wide")((1, 8, 8), 10) == 77
+    spec.load("quickstart")
+    assert "wide" not in MODELS.names()
+
+
+def test_the_resolved_spec_is_one_that_runs_from_anywhere(tmp_path):
+    loaded = spec.load(write(tmp_path))
+    again = tmp_path / "else"
+    again.mkdir()
+    (again / "spec.yaml").write_text(spec.dump(loaded.data), encoding="utf-8")
+    assert spec.load(again / "spec.yaml").data == loaded.data
+
+
+WRONG = {
+    "def f(:\n": "wide.py:1: this is no Python",
+    "import os\n": "imports no register; allowed: the register of model (mico_runner.models)",
+    "from mico_runner.steps import register\n": "imports register from mico_runner.steps; allowed",
+    GOOD.replace('"wide"', "NAME"): "must be literals",
+    GOOD.replace('"wide"', '"lenet"'): "there is a model 'lenet' already, in mico_runner.models.lenet",
+    GOOD.replace('"integer"', '"whole"'): "params of 'wide' are no Cerberus schema",
+    GOOD.replace('{"type": "integer"}', "3"): "params of 'wide' are no Cerberus schema",
+}
+
+
+@pytest.mark.parametrize("content", WRONG)
+def test_a_mistake_is_one_located_error(content, tmp_path):
+    with pytest.raises(SpecErrors) as error:
+        spec.load(write(tmp_path, content, listed="own/wide.py"))
+    assert "spec.yaml:4:" in str(error.value) and WRONG[content] in str(error.value)
+    assert not plugins.used()
+
+
+@pytest.mark.parametrize(
+    "listed, words",
+    [
+        ("nowhere", "no such file or folder"),
+        ("../own", "without '..'"),
+        ("3", "allowed: a path to a Python file or a folder"),
+        ("own/spam", "registers anything"),
+    ],
+)
+def test_a_place_where_nothing_is(listed, words, tmp_path):
+    path = write(tmp_path, listed=listed)
+    (tmp_path / "own/spam").mkdir()
+    with pytest.raises(SpecErrors, match=words):
+        spec.load(path)
+
+
+def test_two_files_may_not_register_one_name(tmp_path):
+    path = write(tmp_path)
+    write(tmp_path, name="wider.py")
+    with pytest.raises(SpecErrors, match="there is a model 'wide' already"):
+        spec.load(path)
+
+
+def test_a_failing_import_names_the_line(tmp_path):
+    spec.load(write(tmp_path, GOOD + "\n1 / 0\n"))
+    with pytest.raises(UsageError, match=r"wide\.py:10: importing this plug-in failed: ZeroDivisionError"):
+        MODELS.get("wide")
