@@ -5,8 +5,11 @@ BIN = $(VENV)/bin
 SPEC ?= specs/quickstart.yaml
 SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
 INSTALLED = $(VENV)/.installed
+# $(call install,tools,packages): Debian's packages, unless all the tools are there. (A shell's `command -v a b` asks for a alone in dash.)
+install = for tool in $(1); do command -v $$tool >/dev/null || missing=1; done; \
+	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(2) >/dev/null; }
 
-.PHONY: help quickstart test test-fast lint run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu clean
+.PHONY: help quickstart test test-all test-fast lint run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -21,7 +24,10 @@ test: $(INSTALLED)        ## all tests, lint and import directions
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(INSTALLED)   ## the tests that take seconds
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not nightly"
+
+test-all: test            ## and those that take minutes each: random kernel calls by the thousand, large networks
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m nightly
 
 lint: $(INSTALLED)        ## format and fix what ruff can
 	$(BIN)/ruff format mico_runner tests setup.py
@@ -69,12 +75,12 @@ fuzz: $(INSTALLED)        ## random kernel calls against the reference: on the h
 	$(BIN)/python -m tests.fuzz
 
 setup-rtl: $(INSTALLED)   ## what RTL simulation needs: verilator, a RISC-V gcc (Debian's packages), the cores' Verilog
-	command -v verilator riscv64-unknown-elf-gcc >/dev/null || $(SUDO) apt-get install -y verilator gcc-riscv64-unknown-elf g++ make
+	$(call install,verilator riscv64-unknown-elf-gcc g++,verilator gcc-riscv64-unknown-elf g++ make)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[rtl]'
 
 setup-qemu:               ## what QEMU targets need: the emulators, gcc for RISC-V and Arm (Debian's packages)
-	command -v qemu-system-riscv32 qemu-system-arm riscv64-unknown-elf-gcc arm-none-eabi-gcc >/dev/null || \
-		$(SUDO) apt-get install -y qemu-system-misc qemu-system-arm gcc-riscv64-unknown-elf gcc-arm-none-eabi make
+	$(call install,qemu-system-riscv32 qemu-system-arm riscv64-unknown-elf-gcc arm-none-eabi-gcc,\
+		qemu-system-misc qemu-system-arm gcc-riscv64-unknown-elf gcc-arm-none-eabi make)
 
 clean:           ## remove the environment and caches; outputs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache

@@ -82,17 +82,23 @@ def table(kind="linear"):
 
 
 def use_model(name, tmp_path):
-    import torch
+    """It is captured, which runs the module beside the graph, and quantised, and its integers are those of the reference."""
+    from mico_runner.graph import capture
+    from mico_runner.quant import PTQ, Executor, LayerBits, quantize_input, reference
 
-    for shape in ((1, 28, 28), (3, 32, 32), (3, 224, 224)):
+    for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224)):
         try:
             network = MODELS.get(name)(shape, 7).eval()
         except UsageError:  # it says that it takes no images of this size
             continue
-        with torch.no_grad():
-            assert network(torch.zeros(1, *shape)).shape == (1, 7)
+        graph = capture(network, shape, name)
+        images = np.random.default_rng(0).random((4, *shape), np.float32)
+        quantised = PTQ(graph, images).quantize({layer.name: LayerBits(8, 8) for layer in graph.weighted})
+        read = quantize_input(quantised, images[:2])
+        logits = Executor(quantised).run(read)
+        assert logits.shape == (2, 7) and np.array_equal(logits, reference.run(quantised, read))
         return
-    raise AssertionError("it takes none of the catalog's images")
+    raise AssertionError("it takes no images")
 
 
 def use_step(name, tmp_path):
@@ -208,6 +214,7 @@ def use_operator(name, tmp_path):
     assert list(tmp_path.rglob("*.c")) and (name in calls or name == "reshape")
 
 
+LARGE = {("mico_runner.models", name) for name in ("resnet18", "resnet34", "resnet50")}  # minutes each
 USES = {
     "mico_runner.models": use_model,
     "mico_runner.steps": use_step,
@@ -223,7 +230,10 @@ USES = {
 }
 
 
-@pytest.mark.parametrize(("package", "name"), ENTRIES, ids=["-".join(entry) for entry in ENTRIES])
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [pytest.param(*entry, marks=[pytest.mark.nightly] * (entry in LARGE), id="-".join(entry)) for entry in ENTRIES],
+)
 def test_every_entry_works(package, name, tmp_path):
     assert package in USES, "a new registry: say here how an entry of it is used"
     assert callable(REGISTRIES[package].get(name))

@@ -76,9 +76,12 @@ def build_files(programs: Sequence[Program], name: str, core: str | None = None)
         "rv32": {"target": RV32_TARGET, "cflags": RV32_CFLAGS},
         "arm": {"target": ARM_TARGET, "cflags": ARM_CFLAGS},
     }
+    units = _sources(programs)
+    of_rtl = " -DMICO_PLACED" + " -DMICO_DOT_UNIT" * ("mico_dot" in units) + " -DMICO_IBEX" * (core == "ibex")
+    boards = [("rv32", "RV32", "RV32", ""), ("cortex-m", "ARM", "ARM", ""), ("rtl", "RTL", "RV32", of_rtl)]
     content = {"name": name, "networks": [description(p) for p in programs]}
     build = {
-        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=_sources(programs), core=core, **flags)
+        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=units, boards=boards, **flags)
         for file in ("Makefile", "CMakeLists.txt")
     }
     bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, places=places(programs), most_layers=layers)

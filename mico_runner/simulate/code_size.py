@@ -93,7 +93,6 @@ def _compiled(board: str, work: Path) -> list[Path]:
     for source in sorted(file for file in emit.KERNELS.glob("*.c") if file.stem != HOST_ONLY):
         made = work / f"{source.stem}.o"
         program.checked([*command, "-c", "-o", str(made), str(source)], about.gcc, program.BUILD_TIMEOUT_S)
-        made.with_suffix(".ci").rename(work / f"all.elf-{source.stem}.ci")
         objects.append(made)
     return objects
 

@@ -31,12 +31,13 @@ class Bound(NamedTuple):
 
 
 def bound(elf: Path, nm: str, entry: str = "main") -> Bound:
-    """Worst case over all paths of the call graph of a program that was compiled with `CFLAG`; gcc leaves the graphs beside it.
+    """Worst case over all paths of the call graph of a program that was compiled with `CFLAG`; gcc leaves one beside each object.
 
     A call through a pointer counts as one of every function of its file that does not itself lead to the caller. A function that gcc has
     replaced by an equal one has no frame of its own: both names have one address.
 
     Args:
+        elf: the program, alone in the folder of its objects.
         nm: the program of that name for the program's processor.
 
     Raises:
@@ -67,7 +68,7 @@ def _read(elf: Path, nm: str) -> tuple[dict[str, int], Calls]:
     frames: dict[str, int] = {}
     calls: Calls = {}
     pointers: Calls = {}  # caller -> the functions of its file
-    for graph in sorted(elf.parent.glob(f"{elf.name}-*.ci")):
+    for graph in sorted(elf.parent.glob("*.ci")):
         lines = graph.read_text(encoding="utf-8").splitlines()
         nodes = [node for node in map(_NODE.match, lines) if node]
         own = {node[1]: int(node[2]) for node in nodes}

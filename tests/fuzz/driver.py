@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -89,35 +88,25 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     (home / "driver.c").write_text(text, encoding="utf-8")
     kernels = kernel_files({unit for f in functions for unit in f.units})
-    sources = [str(home / "driver.c"), *(str(KERNELS / path.name) for path in kernels if path.suffix == ".c")]
-    include, out = f"-I{KERNELS}", ["-o", str(home / "binary")]
+    sources = [home / "driver.c", *(KERNELS / path.name for path in kernels if path.suffix == ".c")]
+    include = [f"-I{KERNELS}"]
     if target in HOSTS:
         if target == "avx2" and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
             raise StepSkipped("this processor has no AVX2")
-        flags = [*host.SANITIZE.split(), *HOSTS[target].split()]
-        objects = [str(home / f"{Path(source).stem}.o") for source in sources]
-        for source, made in zip(sources, objects, strict=True):
-            one = [
-                os.environ.get("CC", "gcc"),
-                *flags,
-                include,
-                f"-I{HERE / 'host'}",
-                "-c",
-                "-o",
-                made,
-                source,
-            ]
-            program.checked(one, "gcc", program.BUILD_TIMEOUT_S)
-        command = ["gcc", *flags, *objects, *out]
+        gcc, flags, link = "gcc", [*host.SANITIZE.split(), *HOSTS[target].split()], []
+        include.append(f"-I{HERE / 'host'}")
     else:
         board = "rtl" if target in rtl.CORES else qemu.MACHINES[target].folder
-        arm = board == "cortex-m"
-        flags = f"{ARM_TARGET} {ARM_CFLAGS}" if arm else f"{RV32_TARGET} {RV32_CFLAGS}"
+        options = f"{ARM_TARGET} {ARM_CFLAGS}" if board == "cortex-m" else f"{RV32_TARGET} {RV32_CFLAGS}"
         gcc = qemu.MACHINES[target].gcc if target in qemu.MACHINES else rtl.GCC
+        flags = [*options.split(), *DEFINES.get(target, [])]
         place = BOARDS / board
-        link = ["-nostdlib", "-Wl,--gc-sections", "-T", str(place / "link.ld"), str(place / "start.S")]
-        command = [gcc, *flags.split(), *DEFINES.get(target, []), include, f"-I{place}", *link, *sources, "-lgcc", *out]
-    program.checked(command, command[0], program.BUILD_TIMEOUT_S)
+        include.append(f"-I{place}")
+        link = ["-nostdlib", "-Wl,--gc-sections", "-T", str(place / "link.ld"), str(place / "start.S"), "-lgcc"]
+    objects = [str(home / f"{source.stem}.o") for source in sources]
+    for source, made in zip(sources, objects, strict=True):
+        program.checked([gcc, *flags, *include, "-c", "-o", made, str(source)], gcc, program.BUILD_TIMEOUT_S)
+    program.checked([gcc, *flags, *include, *objects, *link, "-o", str(home / "binary")], gcc, program.BUILD_TIMEOUT_S)
     if target in rtl.CORES:
         subprocess.run([rtl.OBJCOPY, "-O", "binary", home / "binary", home / "image"], check=True)
         (home / "image").rename(home / "binary")

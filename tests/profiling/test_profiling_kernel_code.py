@@ -139,9 +139,9 @@ def test_without_a_compiler_a_profile_can_be_planned(monkeypatch):
     ("target", "device", "product"),
     [
         ("host", "host", "build/mico_conv2d_simd.o"),
-        ("rtl", "vexriscv-full", "build/rtl/linear.elf"),
-        ("rtl", "vexriscv-fullcfu-dot", "build/rtl/linear.elf"),
-        ("qemu", "cortex-m3", "build/cortex-m/linear.elf"),
+        ("rtl", "vexriscv-full", "build/rtl/linear.o"),
+        ("rtl", "vexriscv-fullcfu-dot", "build/rtl/linear.o"),
+        ("qemu", "cortex-m3", "build/cortex-m/linear.o"),
     ],
 )
 def test_the_generated_makefile_has_the_same_options(target, device, product, tmp_path, monkeypatch):

@@ -1,0 +1,33 @@
+"""What is compiled twice is compiled once per session, whoever asks for it: tests, `make`, CMake."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+COMPILERS = ("gcc", "g++", "clang", "riscv64-unknown-elf-gcc", "arm-none-eabi-gcc")
+ONCE = Path(__file__).with_name("compile_once.sh")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def objects_compiled_once(tmp_path_factory):
+    """The compilers found first are compile_once.sh; what it keeps is shared by pytest-xdist's workers."""
+    if not shutil.which("flock"):
+        yield
+        return
+    base = tmp_path_factory.getbasetemp()
+    kept = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "objects"
+    kept.mkdir(exist_ok=True)
+    tools = tmp_path_factory.mktemp("compilers")
+    for name in COMPILERS:
+        if real := shutil.which(name):
+            lines = f'#!/bin/sh\nKEPT={shlex.quote(str(kept))} REAL={shlex.quote(real)} exec sh {shlex.quote(str(ONCE))} "$@"\n'
+            (tools / name).write_text(lines, encoding="utf-8")
+            (tools / name).chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+        yield
