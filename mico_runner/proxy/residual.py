@@ -94,8 +94,11 @@ def shape_features(table: pd.DataFrame, shape_of: np.ndarray, count: int) -> np.
 
 
 def _unique_shapes(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    shape_of = table.groupby(SHAPE, sort=False).ngroup().to_numpy()
-    return table[SHAPE].drop_duplicates(), shape_of
+    """The distinct shapes, by first appearance, and the number of each row's."""
+    rows = np.ascontiguousarray(table[SHAPE].to_numpy(np.int64))
+    _, first, sorted_of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return table[SHAPE].iloc[first[order]], np.argsort(order)[sorted_of.ravel()]
 
 
 def _unique_pairs(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -34,7 +34,15 @@ def needs(target: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "cases"),
-    [("host", 60), ("avx2", 30), ("native", 30), ("rv32", 10), ("cortex-m3", 10), ("full", 3), ("ibex", 3)],
+    [
+        ("host", 60),
+        ("rv32", 10),
+        ("cortex-m3", 10),
+        *(
+            pytest.param(*more, marks=pytest.mark.nightly)
+            for more in (("avx2", 30), ("native", 30), ("full", 3), ("ibex", 3))
+        ),
+    ],
 )
 def test_random_calls_of_every_kernel(target, cases, tmp_path):
     needs(target)
@@ -45,7 +53,7 @@ def test_random_calls_of_every_kernel(target, cases, tmp_path):
     assert {"mico_conv2d_simd", "mico_conv2d_dot", "mico_conv2d_signs", "mico_depthwise"} <= set(done)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_random_calls_on_the_dot_product_unit(tmp_path):
     needs("fullcfu-dot")
     done, failures = fuzz("fullcfu-dot", 3, seed=7, folder=tmp_path)

@@ -21,7 +21,7 @@ FIGURE = {"unit": "um2 per bit", "source": "test"}
 
 
 def test_of_the_shipped_devices_these_have_sourced_figures():
-    assert sorted(KNOWN) == ["bitfusion", "eyeriss", "gemmini-16x16"]
+    assert {"bitfusion", "eyeriss", "gemmini-16x16"} <= set(KNOWN)
     assert hardware.area_of(hardware.load("bitfusion")).um2 == 5.87e6
     assert hardware.area_of(hardware.load("gemmini-16x16")).um2 == pytest.approx(116e3 + 544e3 + 146e3, rel=1e-4)
     assert hardware.area_of(hardware.load("tpu-like")).missing == ("mac", "sram", "weight_rf", "sum_rf")

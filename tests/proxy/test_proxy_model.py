@@ -275,7 +275,7 @@ def test_published_in_sample_errors_are_reproduced(name):
 UNSEEN = {"proxy-auto-mico-small": (4.0, 4.5), "proxy-auto-mico-high": (4.0, 2.5)}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @needs_mirror
 @pytest.mark.parametrize("name", UNSEEN)
 def test_auto_holds_on_shapes_that_were_not_profiled(name):
