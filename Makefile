@@ -5,6 +5,7 @@ BIN = $(VENV)/bin
 SPEC ?= specs/quickstart.yaml
 SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
 INSTALLED = $(VENV)/.installed
+ONE_THREAD = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1# for each of two processes on two cores
 # $(call install,tools,packages): Debian's packages, unless all the tools are there. (A shell's `command -v a b` asks for a alone in dash.)
 install = for tool in $(1); do command -v $$tool >/dev/null || missing=1; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(2) >/dev/null; }
@@ -21,13 +22,13 @@ test: $(INSTALLED)        ## all tests, lint and import directions
 	$(BIN)/ruff check mico_runner tests setup.py
 	$(BIN)/ruff format --check mico_runner tests setup.py
 	$(BIN)/lint-imports
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(INSTALLED)   ## the tests that take seconds
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not nightly"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not nightly"
 
 test-all: test            ## and those that take minutes each: random kernel calls by the thousand, large networks
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m nightly
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m nightly
 
 lint: $(INSTALLED)        ## format and fix what ruff can
 	$(BIN)/ruff format mico_runner tests setup.py

@@ -25,7 +25,8 @@ def held_out_logs(candidates: list[Strategy], table: pd.DataFrame, latency: np.n
         return None
     logs = np.empty((len(candidates), len(table)))
     for train, test in splits("group_kfold", table, folds=FOLDS, seed=seed):
+        learned, asked = table.iloc[train], table.iloc[test]
         for number, candidate in enumerate(candidates):
-            fitted = clone(candidate).fit(table.iloc[train], latency[train])
-            logs[number, test] = np.log(fitted.predict(table.iloc[test]))
+            fitted = clone(candidate).fit(learned, latency[train])
+            logs[number, test] = np.log(fitted.predict(asked))
     return logs
