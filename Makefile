@@ -10,7 +10,7 @@ ONE_THREAD = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1# for each of two processes
 install = for tool in $(1); do command -v $$tool >/dev/null || missing=1; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(2) >/dev/null; }
 
-.PHONY: help quickstart test test-all test-fast lint run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu clean
+.PHONY: help quickstart test test-all test-fast lint run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ setup-rtl: $(INSTALLED)   ## what RTL simulation needs: verilator, a RISC-V gcc 
 setup-qemu:               ## what QEMU targets need: the emulators, gcc for RISC-V and Arm (Debian's packages)
 	$(call install,qemu-system-riscv32 qemu-system-arm riscv64-unknown-elf-gcc arm-none-eabi-gcc,\
 		qemu-system-misc qemu-system-arm gcc-riscv64-unknown-elf gcc-arm-none-eabi make)
+
+setup-checks:             ## what some tests need besides: clang and CMake for generated folders, yosys for the dot-product unit's area
+	$(call install,clang cmake yosys readelf,clang cmake yosys binutils libc6-dev-i386)
 
 clean:           ## remove the environment and caches; outputs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache
