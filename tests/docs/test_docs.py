@@ -14,6 +14,7 @@ MARKDOWN = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "datasets").rglob("*.
 WIDTH = 120  # of a line of prose; tables and code may be wider
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+SOURCE = (".py", ".yaml", ".md", ".h", ".c", ".v", ".sv", ".cpp", ".j2", ".S", ".ld")
 NAMED = re.compile(r"(?<![\w/.-])docs/[\w/.-]+\.(?:md|svg)")  # in source, where nothing renders links
 
 
@@ -63,7 +64,9 @@ def test_links_lead_somewhere(page):
         path, _, anchor = target.partition("#")
         other = page.parent / path if path else page
         assert other.exists(), f"{name(page)} links to {target}"
-        assert not anchor or anchor in anchors(other), f"{name(page)} links to {target}; there are {sorted(anchors(other))}"
+        assert not anchor or anchor in anchors(other), (
+            f"{name(page)} links to {target}; there are {sorted(anchors(other))}"
+        )
 
 
 def test_anchors_are_those_of_github(tmp_path):
@@ -78,12 +81,12 @@ def test_prose_fits_the_line(page):
     assert not long, f"{name(page)}: lines {long} have more than {WIDTH} characters"
 
 
-def test_source_names_pages_that_exist():
-    for folder in ("mico_runner", "tests", "specs", "hardware", "datasets"):
-        for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".yaml", ".h", ".c", ".v", ".sv", ".cpp", ".j2", ".S", ".ld"):
-                for named in NAMED.findall(path.read_text(encoding="utf-8")):
-                    assert (ROOT / named).exists(), f"{name(path)} names {named}"
+@pytest.mark.parametrize("place", ["mico_runner", "tests", "specs", "hardware", "datasets", "CHANGELOG.md", "Makefile"])
+def test_pages_that_source_names_exist(place):
+    for path in [ROOT / place, *(ROOT / place).rglob("*")]:
+        if path.suffix in SOURCE or path.name == "Makefile":
+            for named in NAMED.findall(path.read_text(encoding="utf-8")):
+                assert (ROOT / named).exists(), f"{name(path)} names {named}"
 
 
 def test_the_index_has_every_page_in_the_order_of_the_parts():
@@ -92,7 +95,9 @@ def test_the_index_has_every_page_in_the_order_of_the_parts():
     listed = re.findall(r"^- \[[^]]+\]\(([^)]+)\): \w.*$", text, re.MULTILINE)
     pages = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.parent != DOCS]
     assert sorted(listed) == sorted(pages)
-    assert [part for part in dict.fromkeys(page.split("/")[0] for page in listed)] == list(PARTS)
+    assert list(dict.fromkeys(page.split("/")[0] for page in listed)) == list(PARTS)
     root = (ROOT / "README.md").read_text(encoding="utf-8")
-    places = [root.index(f"](docs/README.md#{anchor})") for anchor in ("tutorial", "how-to", "reference", "design", "results")]
+    places = [
+        root.index(f"](docs/README.md#{anchor})") for anchor in ("tutorial", "how-to", "reference", "design", "results")
+    ]
     assert places == sorted(places)
