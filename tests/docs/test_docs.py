@@ -1,4 +1,4 @@
-"""Every ```python block of the documentation runs, page by page, in a folder of its own; links lead somewhere; lines fit."""
+"""Every ```python block of the documentation runs, page by page, in a folder of its own; links and lines too."""
 
 import os
 import re

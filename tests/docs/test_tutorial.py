@@ -1,4 +1,4 @@
-"""The tutorials work as they are printed: their files are written, their commands run, and what they show is in the output."""
+"""The tutorials work as they are printed: their files are written, their commands run, and print what is shown."""
 
 import re
 import shlex
