@@ -1,4 +1,4 @@
-"""Integer graph to C: readable C99 that needs no library, no float and no allocation. See docs/codegen.md."""
+"""Integer graph to C: readable C99 that needs no library, no float and no allocation. See docs/reference/codegen.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers the dot-product unit takes (kernels/mico_conv2d_dot.h, docs/dot_unit.md), and how it is to be set for them."""
+"""Which layers the dot-product unit takes (kernels/mico_conv2d_dot.h, docs/design/dot_unit.md), and how it is to be set for them."""
 
 from __future__ import annotations
 

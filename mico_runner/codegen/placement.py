@@ -1,9 +1,10 @@
 """Where a network's stack, arena and input lie on a core with a small direct-mapped data cache.
 
-Lines at addresses that differ by a multiple of the cache's size evict each other. A layer reads its weights, its scratch and its stack
-again and again; where two of them share lines it takes up to a fifth longer (docs/rtl.md), and as long as that is left to the length
-of a program, so does the time of a layer. Here they are chosen: the offsets with the fewest evictions. They cost no time and, of the
-board's memory, less than the cache's size each; `<name>_forward` works with any others.
+Lines at addresses that differ by a multiple of the cache's size evict each other. A layer reads its weights, its scratch
+and its stack again and again; where two of them share lines it takes up to a fifth longer (docs/design/kernels.md), and
+as long as that is left to the length of a program, so does the time of a layer. Here they are chosen: the offsets with
+the fewest evictions. They cost no time and, of the board's memory, less than the cache's size each; `<name>_forward`
+works with any others.
 """
 
 from __future__ import annotations

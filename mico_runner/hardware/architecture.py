@@ -1,4 +1,4 @@
-"""The part of a device profile that describes an array of elements and its memories; docs/hierarchy.md explains the keys.
+"""The part of a device profile that describes an array of elements and its memories; docs/reference/array.md explains the keys.
 
 Every figure is {value, unit, source}. Inside, sizes are bits, bandwidths bits per cycle, energies pJ, areas square micrometres.
 """

@@ -1,4 +1,7 @@
-"""The form of an array's description, as Cerberus rules; docs/hierarchy.md explains the keys. Every figure is {value, unit, source}."""
+"""The form of an array's description, as Cerberus rules; docs/reference/array.md explains the keys.
+
+Every figure is {value, unit, source}.
+"""
 
 from __future__ import annotations
 

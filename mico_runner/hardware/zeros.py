@@ -1,4 +1,4 @@
-"""The part of an architecture that says where zeros are and what the array makes of them; docs/hierarchy.md explains the keys."""
+"""The part of an architecture that says where zeros are and what the array makes of them; docs/reference/array.md explains the keys."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """BitFusion: cycles of convolutions and matrix products at mixed precision, with the trace that explains them.
 
-The model is the one behind the published MiCo profiles (docs/bitfusion.md has the formulas); the mapping search is in
+The model is the one behind the published MiCo profiles (docs/design/bitfusion.md has the formulas); the mapping search is in
 `bitfusion_search`. The array cannot share its rows among the groups of a convolution: groups run one after another, or some together as
 one dense product with zero weights between them, whichever is faster.
 """

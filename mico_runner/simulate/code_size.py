@@ -29,7 +29,8 @@ HOST_ONLY = "mico_conv2d_simd"
 KINDS, CHAINS = ("conv2d", "linear"), (2, 24)  # of the layers of whole programs, and how many
 REGISTERS = 16  # bytes: four more registers that the function of a network of many tensors has to keep
 _SECTION = re.compile(r"^ (\.(?:text|s?rodata|s?data)\S*)\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+(\S+)$", re.MULTILINE)
-_HEAD = """# What kernels add to a program for {board}: measured by `python -m mico_runner.simulate.code_size`, see docs/codegen.md.
+_HEAD = """# What kernels add to a program for {board}: measured by `python -m mico_runner.simulate.code_size`, \
+see docs/reference/codegen.md.
 # Source: the compiler below with the flags of a generated Makefile; sizes from the linker's map, stack from gcc's call graph.
 #   program: what start, main and the network's function take (rest, and for each call), and the stack of these
 #   sections: bytes of each section of kernels' code and constants

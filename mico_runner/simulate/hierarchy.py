@@ -1,6 +1,6 @@
 """Spatial accelerators with a hierarchy of memories: accesses by level, cycles and energy of given mappings.
 
-The counting is Timeloop's (A. Parashar et al., ISPASS 2019) for dense work; docs/hierarchy.md has the rules. Many mappings of one
+The counting is Timeloop's (A. Parashar et al., ISPASS 2019) for dense work; docs/design/hierarchy.md has the rules. Many mappings of one
 loop order are counted at once: every bound is an array over the mappings.
 """
 

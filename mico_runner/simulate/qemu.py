@@ -1,4 +1,4 @@
-"""QEMU as a target: generated C on emulated boards, exact in its outputs and in its count of instructions. See docs/qemu.md.
+"""QEMU as a target: generated C on emulated boards, exact in its outputs and in its count of instructions. See docs/howto/qemu.md.
 
 Instructions are no cycles: QEMU knows neither pipelines nor caches. It runs a hundred times faster than RTL, so that all test images
 can be checked on the instruction set and with the compiler of the device.

@@ -1,4 +1,4 @@
-"""RISC-V cores as a target: generated C on cycle-accurate RTL. See docs/rtl.md.
+"""RISC-V cores as a target: generated C on cycle-accurate RTL. See docs/howto/rtl.md.
 
 The Verilog of the cores comes from the PyPI packages pythondata-cpu-vexriscv and pythondata-cpu-ibex; verilator makes a program of
 a core and the test bench (`rtl_bench/bench.cpp`) on first use, for some with Verilog of our own (`dot_unit/`, `ibex/`), kept in the

@@ -1,6 +1,7 @@
 """Arrays of elements behind a hierarchy of memories: latency and energy of each layer under the best mapping that the mapper finds.
 
-The array, its memories and its dataflow come from the `architecture` of a device profile; docs/hierarchy.md has the rules of counting.
+The array, its memories and its dataflow come from the `architecture` of a device profile; docs/design/hierarchy.md has the
+rules of counting.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def machine(array: Architecture, layer: Layer) -> Machine:
 
 
 def _multiplier(array: Architecture, layer: Layer) -> tuple[int, int, float]:
-    """Products side by side, cycles for them, and energy of one, as for systolic arrays (docs/systolic.md)."""
+    """Products side by side, cycles for them, and energy of one, as for systolic arrays (docs/design/systolic.md)."""
     if array.mac_kind == "bit_serial":
         return 1, layer.act_bits, array.mac_pj * layer.act_bits / array.mac_bits
     if array.mac_kind == "fused":

@@ -1,7 +1,7 @@
 """Systolic arrays in the style of SCALE-Sim, Gemmini and the TPU: cycles, DRAM traffic and energy at mixed precision.
 
 A layer is a matrix product of T pixels x D taps x M filters, cut into folds of the array's size. Three dataflows are known
-(docs/systolic.md has the formulas); of those that the device profile allows, the fastest counts for each layer.
+(docs/design/systolic.md has the formulas); of those that the device profile allows, the fastest counts for each layer.
 Grouped convolutions run one group after another.
 
 Source of the compute cycles: A. Samajdar et al., "A systematic methodology for characterizing scalability of DNN accelerators

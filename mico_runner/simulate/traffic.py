@@ -1,6 +1,6 @@
 """What given mappings move: elements of each operand between the memories that keep it, and over the networks between them.
 
-Timeloop's rules of reuse (A. Parashar et al., ISPASS 2019) for dense work; docs/hierarchy.md has them. Arrays are over mappings.
+Timeloop's rules of reuse (A. Parashar et al., ISPASS 2019) for dense work; docs/design/hierarchy.md has them. Arrays are over mappings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What each part of the latency predictors buys, on all public profiles: `python -m tests.bench.ablation [--seeds 3]`.
 
-Prints the tables of docs/proxy.md. Needs the data mirror and some minutes.
+Prints the tables of docs/results/predictors.md. Needs the data mirror and some minutes.
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ def test_more_sram_never_moves_more_nor_stalls_more(row, tensor, factor):
 
 
 def test_more_sram_can_be_slower_because_all_that_is_resident_is_filled_first(device):
-    """The published rule, documented in docs/bitfusion.md: a lasting surprise of the model, not of this implementation."""
+    """The published rule, documented in docs/design/bitfusion.md: a lasting surprise of the model, not of this implementation."""
     machine = bitfusion.accelerator(device)
     table = kernel_table([conv(size=5, channels=56, filters=46, kernel=5, a=5, w=8)])
     doubled = replace(machine, sram={tensor: 2 * bits for tensor, bits in machine.sram.items()})

@@ -1,4 +1,4 @@
-"""The dot-product unit alone: its Verilog, and its model in C, against the arithmetic that docs/quantisation.md defines."""
+"""The dot-product unit alone: its Verilog, and its model in C, against the arithmetic that docs/reference/quantisation.md defines."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_the_check_notices_a_wrong_result(verilog, tmp_path):
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="needs yosys")
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 def test_it_can_be_synthesised_and_keeps_within_its_area(family):
-    """The limits are a tenth above what docs/dot_unit.md reports; another yosys may count a little otherwise."""
+    """The limits are a tenth above what docs/results/dot_unit.md reports; another yosys may count a little otherwise."""
     script = f"read_verilog {' '.join(map(str, VERILOG))}; synth_{family} -top mico_dot; stat"
     found = subprocess.run(["yosys", "-p", script], check=True, capture_output=True, text=True, timeout=1800).stdout
     statistics = found[found.rindex("Number of cells:") :]

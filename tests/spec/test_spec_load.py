@@ -368,7 +368,7 @@ def test_parameters_of_every_plug_in_are_rules_that_can_be_shown(kind):
 
 
 def test_every_key_is_documented():
-    text = (Path(__file__).resolve().parents[2] / "docs" / "spec.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs/reference/spec.md").read_text(encoding="utf-8")
 
     def keys(rules):
         if rules["type"] == "list":

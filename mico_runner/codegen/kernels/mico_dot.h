@@ -1,4 +1,4 @@
-/* The dot-product unit (docs/dot_unit.md): one custom instruction, whose funct7 says what to do.
+/* The dot-product unit (docs/design/dot_unit.md): one custom instruction, whose funct7 says what to do.
  *
  * Without MICO_DOT_UNIT the same calls go to a model of it, mico_dot.c. The unit has a state: kernels that use it must not
  * interrupt each other. */

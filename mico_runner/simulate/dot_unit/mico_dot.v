@@ -1,4 +1,4 @@
-// Mixed-precision dot products for a core with a port for a custom function unit (CFU): docs/dot_unit.md.
+// Mixed-precision dot products for a core with a port for a custom function unit (CFU): docs/design/dot_unit.md.
 //
 // A tile of up to sixteen patches (the activations under one output position each) lies in a buffer; an instruction brings 64 bits of
 // packed weights of one output channel and multiplies them with all patches, in the background. When a channel is complete, its

@@ -2,7 +2,7 @@
 //
 //   bench program.bin input.bin output.bin wait_states max_cycles
 //
-// Memory map (docs/rtl.md):
+// Memory map (docs/howto/rtl.md):
 //   0x00000000  RAM, 16 MiB: the program starts here
 //   0x40000000  input.bin, read-only, cached
 //   0xf0000000  OUT     write: one word is appended to output.bin
