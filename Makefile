@@ -17,10 +17,11 @@ help:            ## this list
 quickstart: $(INSTALLED)  ## install into .venv, then run specs/quickstart.yaml
 	$(BIN)/mico-run specs/quickstart.yaml
 
-test: $(INSTALLED)        ## all tests, lint and import directions
+test: $(INSTALLED)        ## all tests, lint, import directions and types
 	$(BIN)/ruff check mico_runner tests setup.py
 	$(BIN)/ruff format --check mico_runner tests setup.py
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(INSTALLED)   ## the tests that take seconds
@@ -33,6 +34,7 @@ lint: $(INSTALLED)        ## format and fix what ruff can
 	$(BIN)/ruff format mico_runner tests setup.py
 	$(BIN)/ruff check --fix mico_runner tests setup.py
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 run: $(INSTALLED)         ## run SPEC=...
 	$(BIN)/mico-run $(SPEC)
@@ -83,7 +85,7 @@ setup-qemu:               ## what QEMU targets need: the emulators, gcc for RISC
 		qemu-system-misc qemu-system-arm gcc-riscv64-unknown-elf gcc-arm-none-eabi make)
 
 clean:           ## remove the environment and caches; outputs/ stays
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache .mypy_cache
 
 $(INSTALLED): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
