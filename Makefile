@@ -18,10 +18,11 @@ help:            ## this list
 quickstart: $(INSTALLED)  ## install into .venv, then run specs/quickstart.yaml
 	$(BIN)/mico-run specs/quickstart.yaml
 
-test: $(INSTALLED)        ## all tests, lint and import directions
+test: $(INSTALLED)        ## all tests, lint, import directions and types
 	$(BIN)/ruff check mico_runner tests setup.py
 	$(BIN)/ruff format --check mico_runner tests setup.py
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(INSTALLED)   ## the tests that take seconds
@@ -34,6 +35,7 @@ lint: $(INSTALLED)        ## format and fix what ruff can
 	$(BIN)/ruff format mico_runner tests setup.py
 	$(BIN)/ruff check --fix mico_runner tests setup.py
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 run: $(INSTALLED)         ## run SPEC=...
 	$(BIN)/mico-run $(SPEC)
@@ -87,7 +89,7 @@ setup-checks:             ## what some tests need besides: clang and CMake for g
 	$(call install,clang cmake yosys readelf,clang cmake yosys binutils libc6-dev-i386)
 
 clean:           ## remove the environment and caches; outputs/ stays
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache .mypy_cache
 
 $(INSTALLED): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)

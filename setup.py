@@ -25,6 +25,7 @@ setup(
     package_dir={"mico_runner.share": "mico_runner/share", **room_packages()},
     package_data={
         "": ["*.yaml", "*.csv", "*.md"],
+        "mico_runner": ["py.typed"],
         "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],
         "mico_runner.simulate": ["rtl_bench/*", "dot_unit/*", "ibex/*"],
@@ -48,7 +49,18 @@ setup(
     extras_require={
         "bench": ["onnx", "onnxruntime"],
         "rtl": ["pythondata-cpu-ibex", "pythondata-cpu-vexriscv"],
-        "test": ["hypothesis", "import-linter", "jsonschema", "pytest", "pytest-xdist", "ruff"],
+        "test": [
+            "hypothesis",
+            "import-linter",
+            "jsonschema",
+            "mypy",
+            "pandas-stubs",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "types-PyYAML",
+            "types-tabulate",
+        ],
     },
     entry_points={"console_scripts": ["mico-run=mico_runner.cli:main"]},
 )

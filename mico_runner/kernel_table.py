@@ -18,7 +18,7 @@ data, which `validate` reads without pandas.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ def is_depthwise(table: pd.DataFrame) -> pd.Series:
     return alone & table["kind"].isin(["conv2d", "depthwise"])
 
 
-def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
+def kernel_table(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:
     """Fill defaults (1 for absent shape columns), derive out_h, out_w and macs, and check the types.
 
     Extra columns (layer, dataset, latency) pass through. Raises ValueError naming the first bad row and column.
@@ -72,13 +72,13 @@ def kernel_table(rows: pd.DataFrame | list[dict]) -> pd.DataFrame:
         whole = pd.to_numeric(table[column], errors="coerce")
         bad = whole.isna() | (whole < (0 if column in BITS else 1)) | (whole % 1 != 0)
         if bad.any():
-            row = bad.idxmax()
-            raise ValueError(f"row {row}, column {column!r}: {table[column][row]!r} is not a whole number in range")
+            found = table.loc[bad, column].iloc[0]
+            raise ValueError(f"row {bad.idxmax()}, column {column!r}: {found!r} is not a whole number in range")
         table[column] = whole.astype("int64")
     unknown = ~table["kind"].isin(KINDS)
     if unknown.any():
-        row = unknown.idxmax()
-        raise ValueError(f"row {row}, column 'kind': {table['kind'][row]!r} is not one of {', '.join(KINDS)}")
+        kind = table.loc[unknown, "kind"].iloc[0]
+        raise ValueError(f"row {unknown.idxmax()}, column 'kind': {kind!r} is not one of {', '.join(KINDS)}")
     table["out_h"] = (table["in_h"] - table["kernel_h"]) // table["stride"] + 1
     table["out_w"] = (table["in_w"] - table["kernel_w"]) // table["stride"] + 1
     weighted = table["kind"].isin(WEIGHTED)

@@ -52,8 +52,9 @@ def files(place: Path) -> list[Path]:
 def package(path: Path) -> str | None:
     """The package to whose registry a file adds: that of the `register` it imports. Raises UsageError: it is no Python."""
     for statement in parse(path).body:
-        names = statement.names if isinstance(statement, ast.ImportFrom) and not statement.level else []
-        if any(alias.name == "register" and alias.asname is None for alias in names):
+        if not isinstance(statement, ast.ImportFrom) or statement.level:
+            continue
+        if any(alias.name == "register" and alias.asname is None for alias in statement.names):
             return statement.module
     return None
 

@@ -29,11 +29,12 @@ def run(
         OSError: it cannot be started.
         subprocess.TimeoutExpired: it took longer than `timeout_s` and was killed; holds what it had written, as bytes.
     """
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     reading, writing = os.pipe()
     watch = None
     try:
-        watch = subprocess.Popen(_WATCH, stdin=reading, process_group=0, **quiet)
+        watch = subprocess.Popen(
+            _WATCH, stdin=reading, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
+        )
         with subprocess.Popen(
             command,
             cwd=cwd,

@@ -126,7 +126,9 @@ def _registered(tree: ast.Module, module: str) -> list[Entry]:
     """The `@register(...)`-decorated top-level definitions of a module."""
     entries = []
     for node in tree.body:
-        for call in getattr(node, "decorator_list", []):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        for call in node.decorator_list:
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "register":
                 meta = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
                 summary = (ast.get_docstring(node) or "").split("\n")[0]

@@ -77,7 +77,7 @@ def show(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
-class Validator(cerberus.Validator):
+class Validator(cerberus.Validator):  # type: ignore[misc]  # Cerberus brings no types
     """Booleans are not numbers; patterns match the whole text; `above` is an open lower bound; `distinct` forbids repetition."""
 
     types_mapping: ClassVar = {
@@ -199,7 +199,8 @@ def _rules_at(schema: dict[str, Any], path: Keys) -> dict[str, Any]:
 
 
 def _parent_rules(schema: dict[str, Any], path: Keys) -> dict[str, Any]:
-    return _rules_at(schema, path)["schema"]
+    below: dict[str, Any] = _rules_at(schema, path)["schema"]
+    return below
 
 
 _TYPES = {

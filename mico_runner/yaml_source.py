@@ -185,12 +185,11 @@ class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml
         _Resolver.__init__(self)
         self._depth = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                None, None, f"nested deeper than {MAX_DEPTH} levels", self.peek_event().start_mark
-            )
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+            raise yaml.MarkedYAMLError(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -281,7 +280,7 @@ _ESCAPED = re.compile("[\\t\\n\\r\\x85\u2028\u2029\ufeff]")  # only double quote
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
-    ours = _Resolver().resolve(yaml.ScalarNode, text, (True, False))
+    ours = _Resolver().resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # so in the stubs
     style = '"' if _ESCAPED.search(text) else None if ours == _TAG + "str" else "'"
     return dumper.represent_scalar(_TAG + "str", text, style=style)
 

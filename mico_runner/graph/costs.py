@@ -14,7 +14,7 @@ from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from mico_runner.errors import UsageError
-from mico_runner.graph.ir import Graph, Node
+from mico_runner.graph.ir import Graph, Node, weight_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,8 @@ def macs(graph: Graph, node: Node) -> int:
     if node.weight is None:
         return 0
     outputs = prod(graph.shapes[node.output])
-    return outputs * prod(node.weight.shape[1:])
+    taps: int = prod(node.weight.shape[1:])
+    return outputs * taps
 
 
 def params(node: Node) -> int:
@@ -40,13 +41,15 @@ def params(node: Node) -> int:
 
 def weight_bytes(node: Node, bits: float) -> int:
     """Packed weights: each output's row in whole 32-bit words."""
-    words = ceil(prod(node.weight.shape[1:]) * ceil(bits) / WORD_BITS)
-    return node.weight.shape[0] * words * WORD_BITS // 8
+    rows, *row = weight_of(node).shape
+    words = ceil(prod(row) * ceil(bits) / WORD_BITS)
+    size: int = rows * words * WORD_BITS // 8
+    return size
 
 
 def node_bytes(node: Node, bits: float) -> int:
     """Weights, biases and scales of one weighted node; every output has a bias, be it zero."""
-    return weight_bytes(node, bits) + node.weight.shape[0] * (BIAS_BYTES + SCALE_BYTES)
+    return weight_bytes(node, bits) + len(weight_of(node)) * (BIAS_BYTES + SCALE_BYTES)
 
 
 def model_bytes(graph: Graph, assignment: Bits) -> int:
@@ -80,7 +83,7 @@ def layer_table(graph: Graph, assignment: Bits | None = None) -> pd.DataFrame:
 
     rows = []
     for node in graph.nodes:
-        row = {"name": node.name, "op": node.op, "in_shape": graph.shapes[node.inputs[0]]}
+        row: dict[str, object] = {"name": node.name, "op": node.op, "in_shape": graph.shapes[node.inputs[0]]}
         row |= {"out_shape": graph.shapes[node.output], "macs": macs(graph, node), "params": params(node)}
         rows.append(row)
     table = pd.DataFrame(rows)

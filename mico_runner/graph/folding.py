@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from mico_runner.graph.builder import unique
-from mico_runner.graph.ir import Node
+from mico_runner.graph.ir import Node, weight_of
 from mico_runner.graph.passes import Draft
 
 POINTWISE = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
@@ -36,7 +36,8 @@ def _outputs_are_channels(layer: Node, draft: Draft) -> bool:
 
 def _fold(draft: Draft, layer: Node, norm: Node) -> None:
     """w' = w * factor, b' = (b - mean) * factor + beta. The layer keeps the name of its tensor, which holds other values now."""
-    folded = replace(layer, **_scaled(layer.weight, layer.bias, norm))
+    weight, bias = _scaled(weight_of(layer), layer.bias, norm)
+    folded = replace(layer, weight=weight, bias=bias)
     draft.nodes = [folded if n is layer else n for n in draft.nodes if n is not norm]
     draft.read_instead(norm.output, layer.output)
     draft.origin.pop(layer.output, None)
@@ -47,8 +48,8 @@ def _fold(draft: Draft, layer: Node, norm: Node) -> None:
 def _convolution(draft: Draft, norm: Node) -> None:
     """A depthwise 1 x 1 convolution with the batch norm's name; tensors that are no images are reshaped to (C, 1, L) for it."""
     shape = draft.shapes[norm.output]
-    fields = _scaled(np.ones((shape[0], 1, 1, 1), np.float32), None, norm)
-    conv = replace(norm, op="conv2d", attrs=POINTWISE | {"groups": shape[0]}, **fields)
+    weight, bias = _scaled(np.ones((shape[0], 1, 1, 1), np.float32), None, norm)
+    conv = replace(norm, op="conv2d", attrs=POINTWISE | {"groups": shape[0]}, weight=weight, bias=bias)
     new = [conv]
     if len(shape) != 3:
         image = (shape[0], 1, prod(shape[1:]))
@@ -65,9 +66,9 @@ def _convolution(draft: Draft, norm: Node) -> None:
     draft.nodes[at : at + 1] = new
 
 
-def _scaled(weight: np.ndarray, bias: np.ndarray | None, norm: Node) -> dict[str, np.ndarray]:
+def _scaled(weight: np.ndarray, bias: np.ndarray | None, norm: Node) -> tuple[np.ndarray, np.ndarray]:
     mean, factor, beta = (norm.attrs[key] for key in ("mean", "factor", "beta"))
     bias = np.zeros(len(mean)) if bias is None else bias.astype(np.float64)
     scaled = weight.astype(np.float64) * factor.reshape(-1, *[1] * (weight.ndim - 1))
     with np.errstate(over="ignore"):  # infinities are an error of their own
-        return {"weight": scaled.astype(np.float32), "bias": ((bias - mean) * factor + beta).astype(np.float32)}
+        return scaled.astype(np.float32), ((bias - mean) * factor + beta).astype(np.float32)

@@ -88,12 +88,12 @@ def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: d
     """The value of one call: a tensor's name, a constant tensor, a pending padding, or a list of these."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: values[n.name])
     if node.target is operator.getitem:
-        return args[0][args[1]]
+        return operator.getitem(*args)
     known = str(node.target) in LOWERINGS
     try:
         if not known and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise Refused("it draws random numbers; a network must compute the same whenever it is called")
-        if all(isinstance(values[n.name], torch.Tensor) for n in node.all_input_nodes):
+        if callable(node.target) and all(isinstance(values[n.name], torch.Tensor) for n in node.all_input_nodes):
             return node.target(*args, **kwargs)  # arithmetic on weights alone is done once, here
         if not known:
             names = ", ".join(sorted({t.split(".")[1] for t in LOWERINGS if not t.startswith("aten._")}))

@@ -44,6 +44,13 @@ class Node:
     source: str = ""
 
 
+def weight_of(node: Node) -> np.ndarray:
+    """The weight of a node that must have one. Raises ValueError when it has none."""
+    if node.weight is None:
+        raise ValueError(f"node {node.name!r} ({node.op}) has no weight")
+    return node.weight
+
+
 @dataclass(frozen=True)
 class Graph:
     """A network: one input tensor, one output tensor, nodes in topological order, the shape of every tensor."""

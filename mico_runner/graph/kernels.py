@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mico_runner.errors import UsageError
-from mico_runner.graph.ir import Graph, Node
+from mico_runner.graph.ir import Graph, Node, weight_of
 
 _ONE = dict.fromkeys(("in_h", "in_w", "kernel_h", "kernel_w", "stride", "groups"), 1)
 
@@ -28,7 +28,7 @@ def kernel_rows(graph: Graph, batch: int) -> list[dict[str, Any]]:
 
 
 def _conv(graph: Graph, node: Node, batch: int) -> dict[str, int]:
-    out_channels, _, kh, kw = node.weight.shape
+    out_channels, _, kh, kw = weight_of(node).shape
     dilation = node.attrs["dilation"]
     extent = tuple(d * (k - 1) + 1 for k, d in zip((kh, kw), dilation, strict=True))
     return _window(graph, node, extent) | {"out_channels": out_channels, "groups": node.attrs["groups"]}
@@ -58,7 +58,8 @@ def _linear(graph: Graph, node: Node, batch: int) -> dict[str, int]:
     count = batch
     for n in tokens:
         count *= n
-    return _ONE | {"batch": count, "in_channels": node.weight.shape[1], "out_channels": node.weight.shape[0]}
+    weight = weight_of(node)
+    return _ONE | {"batch": count, "in_channels": weight.shape[1], "out_channels": weight.shape[0]}
 
 
 def _add(graph: Graph, node: Node, batch: int) -> dict[str, int]:

@@ -88,7 +88,7 @@ def lowers(*targets: str) -> Callable[[Lowering], Lowering]:
     return add
 
 
-def bind(target: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+def bind(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """All arguments by name, defaults filled in from the operator's schema."""
     schema = target._schema.arguments
     bound = {a.name: a.default_value for a in schema if a.has_default_value()}
@@ -102,6 +102,10 @@ def _array(value: torch.Tensor | None) -> np.ndarray | None:
     if not isinstance(value, torch.Tensor):
         raise Refused("weights and bias must be parameters, not computed from the input")
     return np.array(value.detach().numpy(), dtype=np.float32, order="C")
+
+
+def _doubles(value: torch.Tensor) -> np.ndarray:
+    return value.detach().double().numpy()
 
 
 def _pair(values: Any) -> tuple[int, int]:
@@ -197,9 +201,9 @@ def batch_norm(call: Call) -> list[str]:
     given = [call[key] for key in ("running_mean", "running_var", "weight", "bias")]
     if not all(isinstance(value, torch.Tensor) for value in given if value is not None):
         raise Refused("the statistics of a batch norm must be stored, not computed from the input")
-    mean, var, gamma, beta = (None if value is None else value.detach().double().numpy() for value in given)
-    gamma = np.ones_like(mean) if gamma is None else gamma
-    beta = np.zeros_like(mean) if beta is None else beta
+    mean, var = _doubles(call["running_mean"]), _doubles(call["running_var"])
+    gamma = np.ones_like(mean) if call["weight"] is None else _doubles(call["weight"])
+    beta = np.zeros_like(mean) if call["bias"] is None else _doubles(call["bias"])
     with np.errstate(all="ignore"):
         factor = gamma / np.sqrt(var + call["eps"])
     if not np.isfinite(factor).all():
@@ -226,7 +230,8 @@ def batch_statistics(call: Call) -> None:
 
 @lowers("relu.default", "relu6.default", "hardtanh.default", "clamp.default", "clamp_min.default")
 def relu(call: Call) -> str:
-    low, high = 0.0, None
+    low: float | None = 0.0
+    high: float | None = None
     target = str(call.node.target)
     if "relu" not in target:
         low = call.args.get("min", call.args.get("min_val"))
@@ -349,7 +354,8 @@ def identity(call: Call) -> str:
         raise Refused("dropout with training=True is random in eval mode, too")
     if call.node.meta["val"].dtype != torch.float32:
         raise Refused(f"a conversion to {call.node.meta['val'].dtype} is not supported; tensors are float32")
-    return call.args["input"] if "input" in call.args else call.args["self"]
+    tensor: str = call.args["input"] if "input" in call.args else call.args["self"]
+    return tensor
 
 
 @lowers("_assert_tensor_metadata.default")

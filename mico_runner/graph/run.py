@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mico_runner.graph.ir import Graph, Node
+from mico_runner.graph.ir import Graph, Node, weight_of
 
 
 def run_float(
@@ -48,12 +48,13 @@ def schedule(graph: Graph) -> Iterator[tuple[Node, list[str]]]:
 def compute(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
     """One node on tensors with their batch dimension."""
     x, attrs = inputs[0], node.attrs
-    weight, bias = (None if a is None else torch.as_tensor(a, dtype=x.dtype) for a in (node.weight, node.bias))
+    bias = None if node.bias is None else torch.as_tensor(node.bias, dtype=x.dtype)
     match node.op:
         case "conv2d":
+            weight = torch.as_tensor(weight_of(node), dtype=x.dtype)
             return F.conv2d(x, weight, bias, attrs["stride"], attrs["padding"], attrs["dilation"], attrs["groups"])
         case "linear":
-            return F.linear(x, weight, bias)
+            return F.linear(x, torch.as_tensor(weight_of(node), dtype=x.dtype), bias)
         case "max_pool2d":
             return F.max_pool2d(x, attrs["kernel"], attrs["stride"], attrs["padding"])
         case "avg_pool2d":

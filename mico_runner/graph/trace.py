@@ -47,11 +47,13 @@ class Trace:
         if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
             found = f"{len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs"
             raise UsageError(f"network {self.name!r}: it must take one tensor and return one tensor; found {found}")
-        return signature.user_outputs[0]
+        output: str = signature.user_outputs[0]
+        return output
 
     def run(self, x: torch.Tensor, instead: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The module's own output, with other values for some parameters and buffers."""
         result = torch.func.functional_call(self.module, dict(instead), (x,))
+        output: torch.Tensor
         (output,) = torch.utils._pytree.tree_leaves(result)
         return output
 
@@ -89,15 +91,19 @@ def _export(module: torch.nn.Module, sample: torch.Tensor, name: str) -> torch.e
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # torch's own deprecations, nothing that a user could act on
         try:
-            return torch.export.export(module, (sample,)).run_decompositions({})
+            return _decomposed(module, sample)
         except Exception as first:
             try:
-                traced = torch.fx.symbolic_trace(module)
-                return torch.export.export(traced, (sample,)).run_decompositions({})
+                return _decomposed(torch.fx.symbolic_trace(module), sample)
             except Exception:
                 raise UsageError(
                     f"network {name!r}: torch.export and torch.fx cannot trace it: {first_line(first)}"
                 ) from first
+
+
+def _decomposed(module: torch.nn.Module, sample: torch.Tensor) -> torch.export.ExportedProgram:
+    program: torch.export.ExportedProgram = torch.export.export(module, (sample,)).run_decompositions({})
+    return program
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import isfinite
 
 import torch
+from torch.fx.node import Argument
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph, Node
@@ -38,7 +39,7 @@ def drawn_statistics(traced: Trace) -> dict[str, torch.Tensor]:
         if str(node.target) != "aten._native_batch_norm_legit_no_training.default":
             continue
         args = bind(node.target, node.args, node.kwargs)
-        names = [getattr(args[key], "name", None) for key in ("running_mean", "running_var", "weight", "bias")]
+        names = [getattr(args[key], "name", "") for key in ("running_mean", "running_var", "weight", "bias")]
         mean, var, *affine = [traced.held.get(name) for name in names]
         if mean not in own or var not in own or own[mean].any() or (own[var] != 1).any():
             continue
@@ -122,7 +123,7 @@ def _calls(traced: Trace, constants: Mapping[str, torch.Tensor], x: torch.Tensor
     values: dict[torch.fx.Node, torch.Tensor] = {}
     left = {}
 
-    def value_of(argument: object) -> object:
+    def value_of(argument: Argument) -> Argument:
         if isinstance(argument, torch.fx.Node):
             return values[argument]
         return x.dtype if argument is torch.float32 else argument

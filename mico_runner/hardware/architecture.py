@@ -12,7 +12,7 @@ from typing import Any
 
 from mico_runner.hardware import zeros
 from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS, SCHEMA, SIZES, SPEEDS, WAYS
-from mico_runner.hardware.zeros import Zeros
+from mico_runner.hardware.zeros import Fail, Zeros
 from mico_runner.yaml_schema import Problem
 from mico_runner.yaml_source import Keys, Source
 
@@ -149,7 +149,7 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Pr
         )
 
 
-def _room(data: Mapping[str, Any], memory: Mapping[str, Any], at: Keys, fail) -> Iterator[Problem]:
+def _room(data: Mapping[str, Any], memory: Mapping[str, Any], at: Keys, fail: Fail) -> Iterator[Problem]:
     """Whether one element of everything that a memory keeps fits: no tile is smaller."""
     if "size" not in memory:
         return

@@ -81,10 +81,17 @@ def load(device: str | Path | Mapping[str, Any]) -> Hardware:
     said = {key: value for key, value in data.items() if key != "architecture" or value is not None}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     figures = {name: Parameter(**figure) for name, figure in data.pop("parameters").items()}
-    bits = {key: tuple(data.pop(key)) for key in ("weight_bits", "activation_bits")}
+    weight_bits, activation_bits = (tuple(data.pop(key)) for key in ("weight_bits", "activation_bits"))
     described = data.pop("architecture")
     array = None if described is None else architecture.parse(described)
-    return Hardware(**data, **bits, parameters=figures, architecture=array, sha256=digest)
+    return Hardware(
+        **data,
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        parameters=figures,
+        architecture=array,
+        sha256=digest,
+    )
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from mico_runner.yaml_schema import Problem
 from mico_runner.yaml_source import Keys
 
 SPARSE = ("weights", "inputs")  # operands that may have zeros; results are written whatever they are
@@ -42,6 +43,12 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+class Fail(Protocol):
+    """Makes a problem of keys below the architecture."""
+
+    def __call__(self, keys: Keys, text: str, of_key: bool = False) -> Problem: ...
+
+
 @dataclass(frozen=True)
 class Zeros:
     """Sparsity of an array's operands.
@@ -68,8 +75,8 @@ def parse(data: Mapping[str, Any]) -> Zeros:
     )
 
 
-def problems(data: Mapping[str, Any], memories: list[Mapping[str, Any]], fail) -> Iterator[Any]:
-    """What does not go together: `fail(keys, text, of_key)` makes a problem of keys below the architecture."""
+def problems(data: Mapping[str, Any], memories: list[Mapping[str, Any]], fail: Fail) -> Iterator[Problem]:
+    """What does not go together."""
     homes = {memory["name"]: memory["keeps"] for memory in memories}
     at: Keys = ("sparsity",)
     for memory, names in data.get("compressed", {}).items():

@@ -4,6 +4,10 @@ The functions are loaded on first use: importing this package imports nothing he
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mico_runner.outputs.report import write_report as write_report
 
 _HOME = {
     "Diff": "diff",

@@ -143,7 +143,9 @@ def _check_same_kind(before: dict[str, Metric], after: dict[str, Metric]) -> Non
 
 
 def _row(name: str, a: Metric | None, b: Metric | None, rules: list[Rule]) -> Row:
-    known = b or a
+    known = a if b is None else b
+    if known is None:
+        raise ValueError(f"{name} is a metric of neither version")
     verdict, why = _verdict(a, b), ""
     broken = next((rule for rule in rules if rule.broken(a, b)), None)
     if broken:

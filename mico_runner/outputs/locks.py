@@ -34,7 +34,7 @@ class FileLock:
             except BlockingIOError:
                 self.release()
                 return False
-            if self._is_at_its_path():
+            if self._is_at_its_path(self._handle):
                 return True
             self.release()  # its owner deleted the file while we waited: what we hold protects nothing
 
@@ -62,10 +62,10 @@ class FileLock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def _is_at_its_path(self) -> bool:
+    def _is_at_its_path(self, handle: int) -> bool:
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
             return False
-        held = os.fstat(self._handle)
+        held = os.fstat(handle)
         return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)

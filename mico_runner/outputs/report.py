@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,8 @@ class Report:
     @property
     def unit(self) -> str:
         """Of latencies."""
-        return self.json("fit", "fit.json").get("unit", "")
+        unit: str = self.json("fit", "fit.json").get("unit", "")
+        return unit
 
     # Sections
 
@@ -177,13 +179,14 @@ class Report:
             note = "weights and tables; no board to count code for" if flash == tables else note
             note += f"; 8-bit {bytes_text(int8)}" if int8 else ""
             tiles.append({"title": "Flash", "value": bytes_text(linked or flash), "note": note})
-        if self.value("codegen.ram_bytes") is not None:
+        arena = self.value("codegen.ram_bytes")
+        if arena is not None:
             ram, stack = self.value("simulate.ram_bytes"), self.value("codegen.stack_bytes")
             note = "arena, input, output" + (" and stack" if ram or stack else "; no board to count stack for")
-            tiles.append({"title": "RAM", "value": bytes_text(ram or self.value("codegen.ram_bytes")), "note": note})
+            tiles.append({"title": "RAM", "value": bytes_text(ram or arena), "note": note})
         errors = self._errors("mape")
         if errors:
-            worst = max(errors, key=errors.get)
+            worst = max(errors, key=lambda kind: errors[kind])
             inside = self.value(f"proxy.{worst}.mape_in_sample")
             beside = f"; in-sample {100 * inside:.2f} %" if inside is not None else ""
             note = f"{worst}, shapes not seen in training{beside}"
@@ -223,7 +226,7 @@ class Report:
         front = self.csv("search", "front.csv")
         if front is None:
             return None
-        shown = front[[c for c in front if not c.endswith((".w", ".a"))]]
+        shown = front[[c for c in front if not str(c).endswith((".w", ".a"))]]
         order = "latency" if "latency" in shown else "flash_bytes"
         return table(shown.sort_values(order) if order in shown else shown, mark="chosen")
 
@@ -367,7 +370,7 @@ class Report:
             p[1]: self.metrics[n].value for n, p in parts.items() if len(p) == 3 and (p[0], p[2]) == ("proxy", measure)
         }
 
-    def _chosen(self) -> dict[str, Any] | None:
+    def _chosen(self) -> dict[Hashable, Any] | None:
         front = self.csv("search", "front.csv")
         rows = [] if front is None else front[front["chosen"] == 1].to_dict("records")
         return rows[0] if rows else None

@@ -96,8 +96,8 @@ def table_of_curves(profile: dict[str, Any]) -> pd.DataFrame:
                 "overhead, µs": 1e6 * entry["overhead_s"],
             }
         )
-    given = profile.get("given")
-    for name, curve in (given["curves"] if given else {}).items():
+    given = profile.get("given") or {"curves": {}}
+    for name, curve in given["curves"].items():
         about = {
             "operation": f"{name} ({given['file']})",
             "curve": curve["shape"],

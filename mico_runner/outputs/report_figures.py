@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -13,10 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 INK, MUTED, BLUE, ORANGE, GREEN = "#1d2733", "#8a96a3", "#2563a8", "#e07b1a", "#2f8f5b"
 PALETTE = (BLUE, ORANGE, GREEN, "#8054a8", "#b5413b", "#5d7187", "#b08a1e", "#2a9aa0")
 _SMALLEST = 0.62  # of a figure's natural size: smaller text is not readable, the page scrolls instead
-_STYLE = {
+_STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9.5,
@@ -62,7 +66,7 @@ def pareto(
             name = f"evaluated ({len(evaluations)}" + (f", {low.sum()} below the frame)" if low.any() else ")")
             ax.scatter(shown[cost], shown["validation_accuracy"], s=14, color="#b9c3cd", lw=0, label=name)
         points = front.sort_values(cost)
-        line = {"linestyle": "-", "drawstyle": "steps-post"} if joined else {"linestyle": "none"}
+        line: dict[str, Any] = {"linestyle": "-", "drawstyle": "steps-post"} if joined else {"linestyle": "none"}
         ax.plot(
             points[cost], points["validation_accuracy"], color=BLUE, marker="o", ms=5, lw=1.3, label="front", **line
         )
@@ -177,7 +181,7 @@ def arena(memory: pd.DataFrame) -> str:
                 ax.text(*middle, row["tensor"], ha="center", va="center", fontsize=7.5, color="white")
         ax.set_xlim(memory["first_node"].min() - 0.5, memory["last_node"].max() + 0.5)
         ax.set_ylim(0, top * 1.02)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # it is a MaxNLocator
         ax.yaxis.set_major_formatter(grouped)
         ax.set(xlabel="kernel call", ylabel="offset in the arena, bytes")
 
@@ -207,11 +211,11 @@ def flash(sections: pd.DataFrame) -> str:
     return svg("flash", (7.6, 1.3 + 0.32 * len(layers)), draw)
 
 
-def grouped(value: float, _: int) -> str:
+def grouped(value: float, _: float) -> str:
     return f"{value:,.10g}".replace(",", "\u2009")
 
 
-def svg(name: str, size: tuple[float, float], draw: Callable, panels: int = 1, rows: int = 1) -> str:
+def svg(name: str, size: tuple[float, float], draw: Callable[..., None], panels: int = 1, rows: int = 1) -> str:
     """An <svg> element that shrinks with the window, to a point; `draw` gets the axes, an array of them for several panels."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")

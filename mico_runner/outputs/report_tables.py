@@ -53,7 +53,7 @@ def table(data: pd.DataFrame | None, mark: str | None = None, mark_if: tuple[str
     numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in data.dtypes]
     columns = [_aligned(data[name]) if n else map(_text, data[name]) for name, n in zip(data, numeric, strict=True)]
     rows = [list(row) for row in zip(*columns, strict=True)]
-    return Table([_HEADS.get(name, name.replace("_", " ")) for name in data], rows, numeric, stressed)
+    return Table([_HEADS.get(name, name.replace("_", " ")) for name in map(str, data)], rows, numeric, stressed)
 
 
 def number(value: float | None) -> str:

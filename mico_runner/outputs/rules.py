@@ -46,6 +46,8 @@ class Rule:
             return True
         limit = self.limit
         if self.relative:
+            if a is None:
+                raise ValueError(f"{self.text!r} does not judge a metric that A lacks")
             limit = a.value + (limit / 100 * abs(a.value) if self.percent else limit)
         elif self.percent and b.unit != "%":
             raise UsageError(f"--fail-on {self.text!r}: the unit is {b.unit!r}; a limit in % needs a sign, as in >+2%")

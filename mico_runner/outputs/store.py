@@ -205,7 +205,8 @@ def manifest(version: Path) -> dict[str, Any]:
 def record(version: Path, step: str) -> dict[str, Any] | None:
     """What a version's manifest says about a step; None when it says nothing, is damaged, or was deleted meanwhile."""
     try:
-        return manifest(version)["steps"].get(step)
+        found: dict[str, Any] | None = manifest(version)["steps"].get(step)
+        return found
     except UsageError:
         return None
 

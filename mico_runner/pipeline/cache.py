@@ -52,7 +52,7 @@ class Entry:
     def record(self) -> dict[str, Any]:
         """What `finish` was given, and "artifacts": what `durable.contents` says of them. Raises `durable.DamagedError`."""
         try:
-            record = json.loads((self.folder / _RECORD).read_text(encoding="utf-8"))
+            record: dict[str, Any] = json.loads((self.folder / _RECORD).read_text(encoding="utf-8"))
             found = record.pop("sum")
             whole = found == _sum(record)
         except FileNotFoundError:

@@ -86,4 +86,6 @@ class Context:
         from tqdm import tqdm
 
         silent = self._quiet or not sys.stderr.isatty()
-        return tqdm(iterable, total=total, desc=f"  {self.step}: {desc}", disable=silent, leave=False, file=sys.stderr)
+        about = f"  {self.step}: {desc}"
+        bar: Iterable[Any] = tqdm(iterable, total=total, desc=about, disable=silent, leave=False, file=sys.stderr)
+        return bar

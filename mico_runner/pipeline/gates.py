@@ -31,12 +31,18 @@ class BrokenGate:
     @property
     def found(self) -> str:
         """The value with its unit, in as many digits as tell it from the limit."""
-        return f"{apart(self.value, self.limit, '{:.6g}'.format)} {self.unit}"
+        return f"{_digits(self.value, self.limit)} {self.unit}"
 
     @property
     def allowed(self) -> str:
         """The limit, in as many digits as tell it from the value."""
-        return apart(self.limit, self.value, "{:.6g}".format)
+        return _digits(self.limit, self.value)
+
+
+def _digits(value: float | None, other: float | None) -> str:
+    if value is None:
+        raise ValueError("a gate without a metric has neither value nor limit")
+    return apart(value, other, "{:.6g}".format)
 
 
 _HOLDS = {"min": operator.ge, "max": operator.le}  # false for NaN: it breaks every gate

@@ -174,7 +174,7 @@ class Plan:
     def _forced_steps(self) -> set[str]:
         if self.options.force:
             return {self.options.only} if self.options.only else set(self.steps)
-        forced = {self.options.from_} if self.options.from_ in self.steps else set()
+        forced = {step for step in self.steps if step == self.options.from_}
         for step in self.steps:
             if forced.intersection(self.upstream(step)):
                 forced.add(step)

@@ -153,7 +153,8 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
 def _skip(plan: Plan, step: str, done: Finished, hint: str) -> None:
     done.statuses[step], done.skipped[step] = "skipped", hint
     done.log.append(_line(step, f"skipped: {hint}"))
-    nothing = {"hint": hint, "fingerprint": None, "upstream": [], "wall_seconds": 0.0, "cpu_seconds": 0.0}
+    nothing: dict[str, Any] = {"hint": hint, "fingerprint": None, "upstream": []}
+    nothing |= {"wall_seconds": 0.0, "cpu_seconds": 0.0}
     done.steps[step] = _about(plan, step, "skipped") | nothing
     _say(plan, f"{step}: skipped: {hint}")
 

@@ -143,8 +143,21 @@ class Assembly:
                 f" {bits.weight}-bit weights and {read.bits}-bit activations; choose fewer bits"
             )
         multiplier, shift = multiplier_and_shift(read.scale * scales / made.scale)
-        fields = {"weight": weight, "weight_bits": bits.weight, "weight_scale": scales, "bias": bias.astype(np.int32)}
-        self._emit(step, (tensor,), multiplier=multiplier, shift=shift, **fields)
+        self.nodes.append(
+            QNode(
+                node.name,
+                node.op,
+                (tensor,),
+                step.output,
+                node.attrs,
+                weight=weight,
+                weight_bits=bits.weight,
+                weight_scale=scales,
+                bias=bias.astype(np.int32),
+                multiplier=multiplier,
+                shift=shift,
+            )
+        )
 
     def _weightless(self, step: Step) -> None:
         node = step.node
@@ -155,7 +168,7 @@ class Assembly:
         multiplier, shift = shared_shift(factors) if node.op == "add" else multiplier_and_shift(factors)
         if node.op == "relu":  # the unsigned type of its output does the clamping
             step = replace(step, node=replace(node, op="requant", attrs={}))
-        self._emit(step, inputs, multiplier=multiplier, shift=shift)
+        self._emit(step, inputs, multiplier, shift)
 
     def _made(self, step: Step) -> QType:
         """Declare the output of a step that requantises, and return its type."""
@@ -181,5 +194,13 @@ class Assembly:
     def _declare(self, tensor: str, qtype: QType) -> None:
         self.tensors[tensor] = QTensor(self.graph.shapes[tensor], qtype)
 
-    def _emit(self, step: Step, inputs: tuple[str, ...], **fields: object) -> None:
-        self.nodes.append(QNode(step.node.name, step.node.op, inputs, step.output, attrs=step.node.attrs, **fields))
+    def _emit(
+        self,
+        step: Step,
+        inputs: tuple[str, ...],
+        multiplier: np.ndarray | None = None,
+        shift: np.ndarray | None = None,
+    ) -> None:
+        node = step.node
+        made = QNode(node.name, node.op, inputs, step.output, node.attrs, multiplier=multiplier, shift=shift)
+        self.nodes.append(made)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mico_runner.errors import UsageError
-from mico_runner.graph.ir import Graph, Node
+from mico_runner.graph.ir import Graph, Node, weight_of
 from mico_runner.graph.run import run_float
 from mico_runner.quant.qgraph import QType
 
@@ -83,7 +83,8 @@ def _patches(node: Node, x: torch.Tensor) -> torch.Tensor:
     if node.op == "linear":
         return x.reshape(-1, 1, x.shape[-1])
     a = node.attrs
-    columns = F.unfold(x, node.weight.shape[2:], a["dilation"], a["padding"], a["stride"])  # (N, C*kh*kw, positions)
+    kernel = weight_of(node).shape[2:]
+    columns = F.unfold(x, kernel, a["dilation"], a["padding"], a["stride"])  # (N, C*kh*kw, positions)
     return columns.transpose(1, 2).reshape(-1, a["groups"], columns.shape[1] // a["groups"])
 
 

@@ -20,7 +20,7 @@ from mico_runner.quant.weights import round_weights, weight_scales, without_weig
 
 DAMPING = 0.1  # of 0.01, 0.1 and 0.3 the best on LeNet and on a residual network, MNIST and Fashion-MNIST
 ROUNDS = 2
-BLOCK = 128  # columns whose errors are spread at once over those behind them (Frantar et al. 2023, "lazy batch updates")
+BLOCK = 128  # columns whose errors are spread at once over those behind (Frantar et al. 2023, "lazy batch updates")
 TINY = 1e-30  # keeps H regular where a layer read only constants; less where the inputs' own squares are less
 
 
@@ -85,7 +85,8 @@ def _inverse_factor(h: np.ndarray) -> np.ndarray:
     """Upper triangular U with U'U = H^-1, from the Cholesky factor of H read backwards."""
     factor = np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1]
     upper = torch.from_numpy(factor.copy())
-    return torch.linalg.solve_triangular(upper, torch.eye(len(h), dtype=upper.dtype), upper=True).numpy()
+    inverse: np.ndarray = torch.linalg.solve_triangular(upper, torch.eye(len(h), dtype=upper.dtype), upper=True).numpy()
+    return inverse
 
 
 def _refit(problems: list[_Problem], q: np.ndarray, scales: np.ndarray, granularity: str) -> np.ndarray:

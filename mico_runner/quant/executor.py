@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mico_runner.quant.qgraph import QGraph, QNode, QType
+from mico_runner.quant.qgraph import QGraph, QNode, QType, scaling_of, weights_of
 from mico_runner.quant.reference import check_inputs
 
 FLOAT32_EXACT = 2**24
@@ -111,21 +111,23 @@ def _kernel(qgraph: QGraph, node: QNode, pool: QNode | None) -> Kernel:
         case "max_pool2d":
             return lambda x: _max_pool(x[0], node)
         case "avg_pool2d":
-            requantise = _requantiser(node.multiplier, node.shift, node.relu_max, qtype, 1)
+            requantise = _requantiser(*scaling_of(node), node.relu_max, qtype, 1)
             window = (attrs["kernel"], attrs["stride"], attrs["padding"])
             return lambda x: requantise(F.avg_pool2d(x[0].double(), *window, divisor_override=1))
         case "add":
-            first, second = (float(m) * 2.0 ** -int(node.shift[0]) for m in node.multiplier)
+            multiplier, shift = scaling_of(node)
+            first, second = (float(m) * 2.0 ** -int(shift[0]) for m in multiplier)
             clamp = _clamper(qtype, node.relu_max)
             return lambda x: clamp(x[0].double().mul_(first).add_(x[1].double().mul_(second)))
         case "concat":
+            multiplier, shift = scaling_of(node)
             parts = [
-                _requantiser(node.multiplier[i : i + 1], node.shift[i : i + 1], node.relu_max, qtype, 1)
+                _requantiser(multiplier[i : i + 1], shift[i : i + 1], node.relu_max, qtype, 1)
                 for i in range(len(node.inputs))
             ]
             return lambda x: torch.cat([part(q) for part, q in zip(parts, x, strict=True)], attrs["axis"] + 1)
         case "requant":
-            requantise = _requantiser(node.multiplier, node.shift, node.relu_max, qtype, 1)
+            requantise = _requantiser(*scaling_of(node), node.relu_max, qtype, 1)
             return lambda x: requantise(x[0])
         case "reshape":
             return lambda x: x[0].reshape(len(x[0]), *attrs["shape"])
@@ -144,16 +146,17 @@ def _max_pool(x: torch.Tensor, node: QNode) -> torch.Tensor:
 
 def _weighted(qgraph: QGraph, node: QNode, pool: QNode | None, qtype: QType) -> Kernel:
     read = qgraph.tensors[node.inputs[0]].type
-    sums = np.abs(node.weight.reshape(len(node.weight), -1).astype(np.int64)).sum(1)
-    bound = int((sums * max(-read.qmin, read.qmax) + np.abs(node.bias.astype(np.int64))).max())
+    integers, offsets = weights_of(node)
+    sums = np.abs(integers.reshape(len(integers), -1).astype(np.int64)).sum(1)
+    bound = int((sums * max(-read.qmin, read.qmax) + np.abs(offsets.astype(np.int64))).max())
     dtype = torch.float32 if bound < FLOAT32_EXACT else torch.float64
-    weight, bias = torch.as_tensor(node.weight).to(dtype), torch.as_tensor(node.bias).to(dtype)
+    weight, bias = torch.as_tensor(integers).to(dtype), torch.as_tensor(offsets).to(dtype)
     if node.op == "linear":
-        requantise = _requantiser(node.multiplier, node.shift, node.relu_max, qtype, -1)
+        requantise = _requantiser(*scaling_of(node), node.relu_max, qtype, -1)
         return lambda x: requantise(F.linear(x[0].to(dtype), weight, bias))
     a = node.attrs
     options = (a["stride"], a["padding"], a["dilation"], a["groups"])
-    requantise = _requantiser(node.multiplier, node.shift, node.relu_max, qtype, 1)
+    requantise = _requantiser(*scaling_of(node), node.relu_max, qtype, 1)
     if pool is None:
         return lambda x: requantise(F.conv2d(x[0].to(dtype), weight, bias, *options))
     return lambda x: requantise(_max_pool(F.conv2d(x[0].to(dtype), weight, bias, *options), pool))

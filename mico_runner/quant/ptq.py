@@ -10,7 +10,7 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.costs import check_assignment
-from mico_runner.graph.ir import Graph
+from mico_runner.graph.ir import Graph, weight_of
 from mico_runner.quant.assembly import INPUT_BITS, Assembly, fuse_relu, last_of_chain
 from mico_runner.quant.calibration import METHODS, Calibration, activation_type, to_integers
 from mico_runner.quant.compensation import compensated
@@ -49,8 +49,9 @@ class PTQ:
         activations: Mapping[str, Any] | None = None,
     ) -> None:
         self.graph = graph
-        self.weights = {"granularity": "channel", "scale": "mse"} | dict(weights or {})
-        self.activations = {"calibration": "mse", "percentile": 99.9, "images": 256} | dict(activations or {})
+        self.weights: dict[str, Any] = {"granularity": "channel", "scale": "mse"} | dict(weights or {})
+        self.activations: dict[str, Any] = {"calibration": "mse", "percentile": 99.9, "images": 256}
+        self.activations |= activations or {}
         _check("weights.granularity", self.weights["granularity"], ("channel", "tensor"))
         _check("weights.scale", self.weights["scale"], ("mse", "minmax"))
         _check("activations.calibration", self.activations["calibration"], METHODS)
@@ -95,7 +96,7 @@ class PTQ:
         if read.is_sign:
             xq[x == 0] = 0.0  # padding adds nothing, though no value of the tensor itself is ever zero
         options = (self.weights["granularity"], self.weights["scale"])
-        weight, scales, correction = compensated(node.weight, bits.weight, *options, x, xq)
+        weight, scales, correction = compensated(weight_of(node), bits.weight, *options, x, xq)
         bias = correction if node.bias is None else node.bias + correction
         return weight, scales, bias
 
@@ -114,6 +115,6 @@ def _check_finite(graph: Graph, images: np.ndarray) -> None:
         raise UsageError(f"quantisation: calibration image {first} (counted from 0) is not finite{more}")
 
 
-def _check(key: str, found: Any, allowed: tuple) -> None:
+def _check(key: str, found: Any, allowed: tuple[Any, ...]) -> None:
     if found not in allowed:
         raise UsageError(f"quantisation: {key} is {found!r}; allowed: {', '.join(map(str, allowed))}")

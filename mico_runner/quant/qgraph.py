@@ -101,6 +101,20 @@ class QNode:
     shift: np.ndarray | None = None
 
 
+def weights_of(node: QNode) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of a node that must have them. Raises ValueError when it has none."""
+    if node.weight is None or node.bias is None:
+        raise ValueError(f"node {node.name!r} ({node.op}) has no weight or no bias")
+    return node.weight, node.bias
+
+
+def scaling_of(node: QNode) -> tuple[np.ndarray, np.ndarray]:
+    """Multiplier and shift of a node that requantises. Raises ValueError when it has none."""
+    if node.multiplier is None or node.shift is None:
+        raise ValueError(f"node {node.name!r} ({node.op}) has no multiplier or no shift")
+    return node.multiplier, node.shift
+
+
 @dataclass(frozen=True)
 class QGraph:
     """A network of integers: what `codegen` deploys and `search` evaluates."""

@@ -32,7 +32,7 @@ def save(graph: QGraph, stem: Path) -> None:
         "tensors": {k: {"shape": t.shape, **dataclasses.asdict(t.type)} for k, t in graph.tensors.items()},
     }
     stem.with_suffix(".json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    np.savez(stem.with_suffix(".npz"), **arrays)
+    np.savez(stem.with_suffix(".npz"), **arrays)  # type: ignore[arg-type]  # the stubs take a key for allow_pickle
 
 
 def load(stem: Path) -> QGraph:

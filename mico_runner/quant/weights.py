@@ -30,7 +30,8 @@ def without_weights(weight: np.ndarray, granularity: str) -> np.ndarray:
     At 1 bit such a channel of the shared scale would be given weights as large as those of the others.
     """
     sizes = np.abs(weight.reshape(len(weight), -1)).max(1)
-    return sizes <= (NEGLIGIBLE * float(sizes.max()) if granularity == "tensor" else 0.0)
+    empty: np.ndarray = sizes <= (NEGLIGIBLE * float(sizes.max()) if granularity == "tensor" else 0.0)
+    return empty
 
 
 def weight_scales(weight: np.ndarray, bits: float, granularity: str, method: str) -> np.ndarray:
@@ -51,7 +52,8 @@ def weight_scales(weight: np.ndarray, bits: float, granularity: str, method: str
 
 def _live_scales(rows: np.ndarray, bits: float, method: str) -> np.ndarray:
     if bits == 1:
-        return np.abs(rows).mean(1)
+        sizes: np.ndarray = np.abs(rows).mean(1)
+        return sizes
     low, high = weight_range(bits)
     scales = np.maximum(rows.max(1) / high, rows.min(1) / low)
     return _least_error(rows, scales, low, high) if method == "mse" else scales

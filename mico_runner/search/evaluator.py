@@ -25,7 +25,7 @@ class Evaluator:
     seconds included: so a search that was interrupted continues as if it had not been, and algorithms compare fairly.
     """
 
-    def __init__(self, problem: Problem, on_evaluation: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, problem: Problem, on_evaluation: Callable[[], object] = lambda: None) -> None:
         self._problem, self._on_evaluation = problem, on_evaluation
         self._known = _read(problem)
         self._counted: set[tuple[int, ...]] = set()

@@ -43,10 +43,11 @@ def anchor(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
     narrowest = allocate(problem.space, narrow, problem.limits())  # fewest activation bits: little RAM
     small = problem.space.size <= _TRIES
     rest = problem.space.enumerate() if small else repair(problem, problem.space.sample(_TRIES, rng), middle, rng)
-    for candidates in (middle[None], narrowest[None], rest):
-        kept = candidates[problem.affordable(candidates)]
+    for candidates in (middle[None], middle[None][:0] if narrowest is None else narrowest[None], rest):
+        kept: np.ndarray = candidates[problem.affordable(candidates)]
         if len(kept):
-            return kept[0]
+            first: np.ndarray = kept[0]
+            return first
     return None
 
 
@@ -103,7 +104,8 @@ def _inside(problem: Problem) -> np.ndarray | None:
 def _extreme(problem: Problem, c: Constraint) -> np.ndarray:
     """The configuration that does most for one additive constraint: the best choice of each layer by itself."""
     sign = 1 if np.isfinite(c.max) else -1
-    return np.where(problem.space.mask, sign * problem.costs[c.metric].table, np.inf).argmin(axis=1)
+    config: np.ndarray = np.where(problem.space.mask, sign * problem.costs[c.metric].table, np.inf).argmin(axis=1)
+    return config
 
 
 def _jointly(problem: Problem, additive: list[Constraint], peek: Peek) -> InfeasibleError:
@@ -133,9 +135,10 @@ def _out_of_reach(problem: Problem, c: Constraint, best: np.ndarray, kept: str, 
 def _price(problem: Problem, config: np.ndarray, peek: Peek) -> str:
     """What a configuration costs in accuracy, against the constraint's reference, else against the most bits."""
     accuracy = peek(config)[ACCURACY]
-    against = [c for c in problem.constraints if c.metric == ACCURACY and c.reference is not None]
+    accuracies = [c for c in problem.constraints if c.metric == ACCURACY]
+    against = [(c.reference, c.relative_to) for c in accuracies if c.reference is not None]
     if against:
-        reference, name = against[0].reference, against[0].relative_to
+        reference, name = against[0]
     else:
         reference, name = peek(problem.space.base)[ACCURACY], "at the most bits"
     return f"its accuracy is {accuracy:.2f} %, {reference - accuracy:.2f} points below the {reference:.2f} % {name}"

@@ -26,7 +26,7 @@ def report_non_monotone(space: Space, table: np.ndarray) -> list[dict[str, Any]]
         cost = table[index]
         cheaper = wider & allowed[:, None] & allowed[None] & (cost[None] < cost[:, None])
         for narrow, wide in np.argwhere(cheaper):
-            row = {"layer": layer}
+            row: dict[str, Any] = {"layer": layer}
             for prefix, choice in (("", narrow), ("wider_", wide)):
                 weight, activation = space.choices[choice]
                 row |= {f"{prefix}weight_bits": weight, f"{prefix}activation_bits": activation}

@@ -22,7 +22,7 @@ def changes(
     def gains(values: np.ndarray) -> np.ndarray:
         """(entries, entries) change of the sum by two single-layer changes; the diagonal is one change alone."""
         single = values[layer, choice] - values[layer, config[layer]]
-        both = single[:, None] + single[None]
+        both: np.ndarray = single[:, None] + single[None]
         np.fill_diagonal(both, single)
         return both
 

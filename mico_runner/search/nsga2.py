@@ -101,7 +101,8 @@ class Nsga2(Searcher):
         values = np.where(missed[:, None] > 0, beyond, values)
         if len(values) == 1 or values.shape[1] == 1:
             return np.argsort(values[:, 0], kind="stable")
-        return pygmo.sort_population_mo(values).astype(np.int64)
+        order: np.ndarray = pygmo.sort_population_mo(values).astype(np.int64)
+        return order
 
     def _breed(self, parents: np.ndarray, count: int) -> np.ndarray:
         """(count, layers) children by binary tournaments, uniform crossover and mutation, within the cost constraints."""
@@ -119,7 +120,8 @@ class Nsga2(Searcher):
         """(P, layers) for each layer one of the allowed choices with the nearest number of bits on one axis."""
         options = self._nearby
         pick = (self.rng.random(configs.shape) * options[1][np.arange(configs.shape[1]), configs]).astype(np.int64)
-        return options[0][np.arange(configs.shape[1]), configs, pick]
+        chosen: np.ndarray = options[0][np.arange(configs.shape[1]), configs, pick]
+        return chosen
 
 
 def _nearby(space: Space) -> tuple[np.ndarray, np.ndarray]:

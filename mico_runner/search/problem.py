@@ -132,7 +132,8 @@ class Problem:
     _remembered: dict[tuple[str, bytes], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for part in (*self.objectives, *self.constraints):
+        parts: list[Objective | Constraint] = [*self.objectives, *self.constraints]
+        for part in parts:
             if part.metric not in (*MEASURED, *self.costs, *self.others):
                 raise UnknownName("search metric", part.metric, (*MEASURED, *self.costs, *self.others))
         for name, cost in self.costs.items():

@@ -39,5 +39,6 @@ def quanta(values: np.ndarray, step: float) -> np.ndarray:
 
 def _times_power(values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     """values * 10^exponent: by the positive power, which is exact up to 22."""
-    power = 10.0 ** np.abs(exponent)
-    return np.where(exponent >= 0, values * power, values / power)
+    power: np.ndarray = 10.0 ** np.abs(exponent)
+    product: np.ndarray = np.where(exponent >= 0, values * power, values / power)
+    return product

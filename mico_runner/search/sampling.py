@@ -55,7 +55,7 @@ class Sampler:
 
     def _new(self, configs: np.ndarray, seen: set[bytes], count: int) -> np.ndarray:
         """The first `count` that are not in `seen`, to which they are added."""
-        kept = []
+        kept: list[int] = []
         for i, config in enumerate(configs):
             if len(kept) == count:
                 break

@@ -94,7 +94,9 @@ class Space:
     def contains(self, configs: np.ndarray) -> np.ndarray:
         """(P,) bool: whether every layer takes an allowed choice."""
         inside = (configs >= 0) & (configs < len(self.choices))
-        return (inside & self.mask[np.arange(len(self.layers)), np.where(inside, configs, 0)]).all(axis=1)
+        allowed = inside & self.mask[np.arange(len(self.layers)), np.where(inside, configs, 0)]
+        whole: np.ndarray = allowed.all(axis=1)
+        return whole
 
     def at(self, ranks: np.ndarray) -> np.ndarray:
         """(P, layers) the configurations numbered `ranks`, each in 0 .. size - 1."""
@@ -117,7 +119,8 @@ class Space:
         table = np.zeros((len(self.layers), max(self.counts)), dtype=np.int64)
         for layer, indices in enumerate(self.allowed):
             table[layer, : len(indices)] = indices
-        return table[np.arange(len(self.layers)), positions]
+        configs: np.ndarray = table[np.arange(len(self.layers)), positions]
+        return configs
 
     def encode(self, assignment: Assignment) -> np.ndarray:
         """(layers,) indices. Raises StepError for a layer that is missing or bits that the space does not have."""

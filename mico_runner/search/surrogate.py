@@ -37,8 +37,8 @@ class AdditiveSurrogate:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._prior = _prior(space)
-        self.mean = np.zeros(space.mask.shape)
-        self.std = np.zeros(space.mask.shape)
+        self.mean: np.ndarray = np.zeros(space.mask.shape)
+        self.std: np.ndarray = np.zeros(space.mask.shape)
         self.base_loss = 0.0
 
     def fit(self, configs: np.ndarray, loss: np.ndarray) -> None:
@@ -55,7 +55,7 @@ class AdditiveSurrogate:
         design = self._design(configs[others]) - self._design(configs[[origin]])
         several = (configs[others] != configs[origin]).sum(axis=1) > 1
         prior_fit = design @ self._prior @ design.T
-        best = (-np.inf, None, None, 1.0)
+        best = (-np.inf, (np.empty((0, 0)), True), np.empty(0), 1.0)  # likelihood, factor, weights, scale
         for share in _INTERACTIONS:
             noise = _EXACT**2 + np.where(several, (share * np.abs(target + above)) ** 2 + (0.01 * share) ** 2, 0.0)
             shared = (share * above) ** 2 * np.outer(several, several)
@@ -79,7 +79,8 @@ class AdditiveSurrogate:
 
     def _excess(self, configs: np.ndarray) -> np.ndarray:
         """(P,) expected loss above the base's."""
-        return self.mean[np.arange(configs.shape[1]), configs].sum(axis=1)
+        total: np.ndarray = self.mean[np.arange(configs.shape[1]), configs].sum(axis=1)
+        return total
 
     def _design(self, configs: np.ndarray) -> np.ndarray:
         """(n, layers * choices) indicators."""

@@ -1,5 +1,6 @@
 """Which processor cores the targets that execute C have. Light: specs are checked with it."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -47,7 +48,7 @@ RTL = {  # `core` of a device -> its Verilog
     "ibex": _ibex(),
 }
 QEMU = {**dict.fromkeys(RTL, "rv32"), "cortex-m3": "cortex-m3"}  # -> machine of simulate/qemu.py
-CORES = {"rtl": RTL, "qemu": QEMU}
+CORES: dict[str, Mapping[str, object]] = {"rtl": RTL, "qemu": QEMU}
 BOARDS = {  # target -> core -> folder of codegen/boards that its programs are linked for
     "rtl": dict.fromkeys(RTL, "rtl"),
     "qemu": {**dict.fromkeys(RTL, "rv32"), "cortex-m3": "cortex-m"},

@@ -161,7 +161,7 @@ def _parameters(draft: Draft) -> None:
     if data["search"]:
         _params(draft, ("search",), data["search"], ALGORITHMS, data["search"]["algorithm"])
     if data["proxy"]:
-        proxies = {("proxy",): data["proxy"]}
+        proxies: dict[Keys, dict[str, Any]] = {("proxy",): data["proxy"]}
         proxies |= {("proxy", "compare", i): candidate for i, candidate in enumerate(data["proxy"]["compare"])}
         for path, candidate in proxies.items():
             _params(draft, path, candidate, STRATEGIES, candidate["strategy"])

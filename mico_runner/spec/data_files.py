@@ -36,7 +36,8 @@ def check_datasets(draft: Draft, device: Hardware | None) -> None:
 
 def check_sources(draft: Draft, path: Keys, params: dict[str, Any]) -> None:
     """The profiles of another device that a latency predictor learns from (`params.source`)."""
-    source, units = params.get("source"), {}
+    source = params.get("source")
+    units: dict[str, str] = {}
     if isinstance(source, str):
         params["source"] = _profile(draft, (*path, "source"), source, None, units)
     elif isinstance(source, list):  # anything else was refused already

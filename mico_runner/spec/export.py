@@ -71,5 +71,5 @@ def _convert(rules: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nullable(out: dict[str, Any]) -> dict[str, Any]:
-    kept = {k: out.pop(k) for k in ("description", "default") if k in out}
+    kept: dict[str, Any] = {k: out.pop(k) for k in ("description", "default") if k in out}
     return {**kept, "anyOf": [*out.get("anyOf", [out]), {"type": "null"}]}

@@ -93,7 +93,9 @@ def _with_implied(source: Source) -> Source:
         return source
     data = copy.deepcopy(source.data)
     for path in _FREE:
-        parent = reduce(lambda at, key: at.get(key) if isinstance(at, dict) else None, path[:-1], data)
+        parent: Any = data
+        for key in path[:-1]:
+            parent = parent.get(key) if isinstance(parent, dict) else None
         if isinstance(parent, dict) and path[-1] in parent:
             entries = parent[path[-1]]
             if isinstance(entries, dict):
@@ -123,7 +125,7 @@ def _merged(path: Path, overrides: list[str]) -> Source:
 
 def _base_path(top: Source, folder: Path) -> Path:
     """The file that `extends` means: below the spec's folder, else below the shipped specs."""
-    wanted = top.data["extends"]
+    wanted: str = top.data["extends"]
     place = top.place(("extends",))
     parts = PurePosixPath(wanted).parts
     if not parts or PurePosixPath(wanted).is_absolute() or escapes(wanted):

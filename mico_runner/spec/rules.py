@@ -6,6 +6,7 @@ rules of a mapping that is checked on its own; `removable`, that null removes an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Rules = dict[str, Any]
@@ -45,11 +46,11 @@ def free(help_: str) -> Rules:
     return {"type": "dict", "default": {}, "meta": {"help": help_}}
 
 
-def width(allowed: list[float]) -> Rules:
+def width(allowed: Sequence[float]) -> Rules:
     """One bit-width; 8.0 means 8, so that equal specs have equal fingerprints and kernels whole numbers."""
     return {"type": "number", "allowed": allowed, "coerce": lambda bits: int(bits) if bits == int(bits) else bits}
 
 
-def bits(help_: str, allowed: list[float], **rules: Any) -> Rules:
+def bits(help_: str, allowed: Sequence[float], **rules: Any) -> Rules:
     """A list of bit-widths."""
     return items(help_, width(allowed), minlength=1, distinct=True, **rules)

@@ -8,6 +8,7 @@ from mico_runner.steps import STEPS
 
 if TYPE_CHECKING:
     from mico_runner.spec.complete import Draft
+    from mico_runner.yaml_source import Keys
 
 
 def order_steps(draft: Draft) -> None:
@@ -21,8 +22,8 @@ def order_steps(draft: Draft) -> None:
         draft.fail(("steps",), f"no section that implies a step; allowed: at least one of {known}")
     for i, name in enumerate(steps):
         meta = STEPS.info(name).meta
-        section = meta.get("section")
-        path = ("steps", i) if listed is not None else (section,)
+        section: str | None = meta.get("section")
+        path: Keys = ("steps", i) if listed is not None or section is None else (section,)
         if not _has_section(draft, section):
             draft.fail(path, f"step {name!r} needs the section {section!r}, which is absent")
         for needed in meta.get("needs", []):

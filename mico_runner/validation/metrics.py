@@ -19,7 +19,8 @@ def absolute_percentage_errors(measured: np.ndarray, predicted: np.ndarray) -> n
         raise ValueError(f"{measured.size} measured and {predicted.size} predicted values")
     if not (measured > 0).all():
         raise ValueError("measured values must be positive")
-    return np.abs(predicted - measured) / measured
+    errors: np.ndarray = np.abs(predicted - measured) / measured
+    return errors
 
 
 def error_metrics(measured: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

@@ -32,7 +32,8 @@ def splits(
     Raises:
         UnknownName, or UsageError when a column is missing or there are fewer than two rows or groups to split.
     """
-    return PROTOCOLS.get(protocol)(table, folds, group_by, np.random.default_rng(seed))
+    found: Splits = PROTOCOLS.get(protocol)(table, folds, group_by, np.random.default_rng(seed))
+    return found
 
 
 def group_ids(table: pd.DataFrame, group_by: str | list[str] = "shape") -> np.ndarray:

@@ -20,10 +20,14 @@ class DummyRegistry(Registry):
 
     def __init__(self):
         super().__init__("step", "tests")
-        self.entries = {}
+        self.given = {}
+
+    @property
+    def entries(self):
+        return self.given
 
     def register(self, name, **meta):
-        self.entries[name] = Entry(name, __name__, "", meta)
+        self.given[name] = Entry(name, __name__, "", meta)
         return super().register(name, **meta)
 
 
