@@ -105,6 +105,7 @@ def test_clang_compiles_for_the_boards_without_a_warning(folder, board, tmp_path
             subprocess.run(["clang", *flags, "-c", source, "-o", tmp_path / "x.o"], check=True)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("tiles", [False, True])
 def test_every_pair_of_bits_by_clang(tmp_path, tiles):
     needs("clang", "make")

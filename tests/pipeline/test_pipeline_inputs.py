@@ -294,11 +294,17 @@ def test_how_a_profile_of_the_catalog_is_read_is_an_input(monkeypatch):
         assert prints(data)["fit"] != before
 
 
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A copy of the package, read once: what a test edits, it puts back."""
+    copy = tmp_path_factory.mktemp("copy") / "mico_runner"
+    shutil.copytree(paths.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
 @pytest.fixture
-def copied(tmp_path, monkeypatch):
-    """A copy of the package that sources are read from."""
-    package = tmp_path / "mico_runner"
-    shutil.copytree(paths.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+def copied(package, monkeypatch):
+    """Sources are read from the copy."""
     for module in (files, reach):
         monkeypatch.setattr(module, "PACKAGE", str(package))
     monkeypatch.setattr(paths, "PACKAGE", package)
@@ -352,7 +358,10 @@ def test_an_edit_moves_the_steps_that_use_what_was_edited(copied, file, before, 
     text = (copied / file).read_text(encoding="utf-8")
     assert before in text
     (copied / file).write_text(text.replace(before, after, 1), encoding="utf-8")
-    new = sources_of(copied, data)
+    try:
+        new = sources_of(copied, data)
+    finally:
+        (copied / file).write_text(text, encoding="utf-8")
     assert {step for step in old if old[step] != new[step]} == moves
     for step in moves:
         reason = planning.difference({"sources": old[step]}, {"sources": new[step]})

@@ -249,7 +249,7 @@ def test_the_check_notices_a_wrong_result(verilog, tmp_path):
         script.check(results ^ 1)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="needs yosys")
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 def test_it_can_be_synthesised_and_keeps_within_its_area(family):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import numpy as np
 
 from mico_runner.errors import UsageError
@@ -15,23 +19,32 @@ CLASSES = 10
 @register("zoo")
 def zoo(kind: str, ranges: dict[str, list[int]], count: int, rng: np.random.Generator) -> list[dict[str, int]]:
     """Layers of every zoo model on the catalog's image sizes; `ranges` do not matter. Not for predicting those networks."""
-    from mico_runner import graph
     from mico_runner.kernel_table import SHAPE, is_depthwise, kernel_table
     from mico_runner.models import MODELS
 
     shapes = []
     for name in MODELS.names():
-        for size in INPUTS:
-            try:
-                network = MODELS.get(name)(size, CLASSES)
-            except UsageError:  # the model does not take images of this size
-                continue
-            rows = graph.kernel_rows(graph.capture(network.eval(), size, name), 1)
-            table = kernel_table(rows)
-            wanted = is_depthwise(table) if kind == "depthwise" else table["kind"] == kind
-            rows = [row for row, keep in zip(rows, wanted, strict=True) if keep]
-            shapes += [{k: row[k] for k in SHAPE if k in row and k != "batch"} for row in rows]
+        rows = _layers(name, MODELS.get(name))
+        table = kernel_table(rows)
+        wanted = is_depthwise(table) if kind == "depthwise" else table["kind"] == kind
+        kept = [row for row, keep in zip(rows, wanted, strict=True) if keep]
+        shapes += [{k: row[k] for k in SHAPE if k in row and k != "batch"} for row in kept]
     shapes = distinct(shapes)
     if len(shapes) <= count:
         return shapes
     return [shapes[i] for i in np.sort(rng.choice(len(shapes), count, replace=False))]
+
+
+@cache  # a profile asks once for every kind of kernel
+def _layers(name: str, model: Callable[..., Any]) -> list[dict[str, Any]]:
+    """Kernel rows of a model on all sizes of images that it takes."""
+    from mico_runner import graph
+
+    rows = []
+    for size in INPUTS:
+        try:
+            network = model(size, CLASSES)
+        except UsageError:  # the model does not take images of this size
+            continue
+        rows += graph.kernel_rows(graph.capture(network.eval(), size, name), 1)
+    return rows
