@@ -103,6 +103,7 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
         place = BOARDS / board
         include.append(f"-I{place}")
         link = ["-nostdlib", "-Wl,--gc-sections", "-T", str(place / "link.ld"), str(place / "start.S"), "-lgcc"]
+    flags.append("-std=c99")  # as the generated Makefile has it: its objects are these
     objects = [str(home / f"{source.stem}.o") for source in sources]
     for source, made in zip(sources, objects, strict=True):
         program.checked([gcc, *flags, *include, "-c", "-o", made, str(source)], gcc, program.BUILD_TIMEOUT_S)
