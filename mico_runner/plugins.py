@@ -41,12 +41,17 @@ def files(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise UsageError(f"no such file or folder: {place}")
-    found = [path for path in sorted(place.glob("*.py")) if package(path) is not None]
+    found = [path for path in _python_files(place) if package(path) is not None]
     if not found:
         raise UsageError(
             f"no file in {place} registers anything: each needs `from mico_runner.models import register`, or another's"
         )
     return found
+
+
+def _python_files(folder: Path) -> list[Path]:
+    """Sorted; without hidden ones, which editors leave while they write."""
+    return [path for path in sorted(folder.glob("*.py")) if path.is_file() and not path.name.startswith(".")]
 
 
 def package(path: Path) -> str | None:
@@ -71,13 +76,13 @@ def parse(path: Path) -> ast.Module:
 
 def module_name(path: Path) -> str:
     """Under which a file is imported: another one when a file of its folder has changed."""
-    stamps = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(path.parent.glob("*.py"))]
+    stamps = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in _python_files(path.parent)]
     digest = hashlib.sha256(repr((str(path.parent), stamps)).encode()).hexdigest()[:12]
     return f"{_PREFIX}{digest}.{path.stem}"
 
 
 def load(name: str, path: Path) -> None:
-    """Import a file under its `module_name`. Raises UsageError with the line at which its code fails."""
+    """Import a file under its `module_name`, once. Raises UsageError with the line at which its code fails."""
     parent = name.partition(".")[0]
     if parent not in sys.modules:
         around = ModuleType(parent)

@@ -41,16 +41,14 @@ class Registry:
         self.kind = kind
         self.package = package
         self._objects: dict[str, Any] = {}
-        self._plugged: tuple[tuple[Path, ...], dict[str, Entry]] = (
-            (),
-            {},
-        )  # files of `plugins`, and all entries with them
+        # The files of `plugins`, and all entries with them.
+        self._plugged: tuple[tuple[Path, ...], dict[str, Entry]] = ((), {})
 
     def register(self, name: str, **meta: Any) -> Callable[[Any], Any]:
         """Decorator that adds a class or function under `name`; `params={...}` is its Cerberus schema."""
 
         def add(obj: Any) -> Any:
-            self._objects[name] = obj
+            self._objects[name] = self._objects[f"{obj.__module__}:{name}"] = obj
             return obj
 
         return add
@@ -96,10 +94,10 @@ class Registry:
     def get(self, name: str) -> Any:
         """The registered object; its file is imported on first use. Raises `UnknownName`."""
         entry = self.info(name)
-        if entry.path is not None:
-            if getattr(self._objects.get(name), "__module__", None) != entry.module:
-                plugins.load(entry.module, entry.path)
-        elif name not in self._objects:
+        if entry.path is not None:  # other specs may name other files with an entry of this name
+            plugins.load(entry.module, entry.path)
+            return self._objects[f"{entry.module}:{name}"]
+        if name not in self._objects:
             importlib.import_module(entry.module)
         return self._objects[name]
 

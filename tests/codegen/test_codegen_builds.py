@@ -77,6 +77,16 @@ def test_make_for_a_board(folder, board):
     assert machine in header.split("Machine:")[1].splitlines()[0] and "ELF32" in header
 
 
+@pytest.mark.parametrize("board", BARE)
+def test_a_changed_header_of_a_board_compiles_anew(folder, board):
+    needs(BARE[board][0], "make")
+    without_python(folder, "make", board)
+    assert without_python(folder, "make", "-q", board) == ""
+    (folder / "boards" / board / "board.h").touch()
+    said = without_python(folder, "make", "-n", board)
+    assert "bare.o" in said and f"{board}/small.o" in said
+
+
 def test_make_stack_lists_every_function(folder):
     needs("gcc", "make")
     table = without_python(folder, "make", "-s", "stack")
