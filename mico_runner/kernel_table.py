@@ -2,8 +2,8 @@
 
 One row is one kernel call. Every profile loader and every network produces exactly these columns:
 
-    kind          "conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "requant" (to fewer bits); in profiles also
-                  "depthwise", convolutions with a channel per group
+    kind          the family of the kernel (`ops.families`); networks' convolutions with a channel per group are "conv2d" here,
+                  in profiles also "depthwise"
     batch         samples (times tokens) per call
     in_channels   reduction dimension of a linear layer (in features), input channels of a convolution
     out_channels  outputs of a linear layer, output channels of a convolution
@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.ops.families import CONVOLUTIONS, FAMILIES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,24 +29,18 @@ SHAPE = ["batch", "in_channels", "out_channels", "in_h", "in_w", "kernel_h", "ke
 DERIVED = ["out_h", "out_w", "macs"]
 BITS = ["act_bits", "weight_bits"]
 COLUMNS = ["kind", *SHAPE, *DERIVED, *BITS]
-KINDS = ["conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "depthwise", "requant"]
-WEIGHTED = ["conv2d", "linear", "depthwise"]
+KINDS = list(FAMILIES)
+WEIGHTED = [kind for kind, family in FAMILIES.items() if family.weighted]
+DENSE = [kind for kind, family in FAMILIES.items() if family.dense]
 WIDEST_BITS = (
     8  # of a weight or an activation that a kernel with weights multiplies; ternary weights are stored as 2 bits
 )
 STORED_BITS = 8  # act_bits of kernels without weights: they read and write whole bytes, whatever the values' range
 
-_WINDOW = ("in_h", "in_w", "kernel_h", "kernel_w", "stride")
-_CHANNELS = ("in_channels", "out_channels")
+# Columns without which the latency of a kind says nothing; the others of SHAPE are 1, weight_bits 0.
 NEEDED: dict[str, tuple[str, ...]] = {
-    "conv2d": (*_CHANNELS, *_WINDOW, *BITS),
-    "depthwise": (*_CHANNELS, *_WINDOW, "groups", *BITS),
-    "linear": (*_CHANNELS, *BITS),
-    "max_pool2d": (*_CHANNELS, *_WINDOW, "act_bits"),
-    "avg_pool2d": (*_CHANNELS, *_WINDOW, "act_bits"),
-    "add": (*_CHANNELS, "in_h", "in_w", "act_bits"),
-    "requant": (*_CHANNELS, "in_h", "in_w", "act_bits"),
-}  # columns without which the latency of a kind says nothing; the others of SHAPE are 1, weight_bits 0
+    kind: (*family.columns, *(BITS if family.weighted else BITS[:1])) for kind, family in FAMILIES.items()
+}
 
 
 def is_depthwise(table: pd.DataFrame) -> pd.Series:
@@ -52,7 +48,7 @@ def is_depthwise(table: pd.DataFrame) -> pd.Series:
     alone = (
         (table["groups"] > 1) & (table["groups"] == table["in_channels"]) & (table["groups"] == table["out_channels"])
     )
-    return alone & table["kind"].isin(["conv2d", "depthwise"])
+    return alone & table["kind"].isin(CONVOLUTIONS)
 
 
 def kernel_table(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mico_runner.errors import StepError
-from mico_runner.quant.qgraph import MULTIPLIER_BITS, TERNARY, WEIGHT_BITS, QGraph, QNode, QType
+from mico_runner.quant.qgraph import MULTIPLIER_BITS, TERNARY, WEIGHT_BITS, QGraph, QNode, QType, scaling_of, weights_of
 
 ACTIVATION_BITS_MAX = 8
 SHIFT_MAX = 52
@@ -14,9 +14,9 @@ INT32 = 1 << 31
 
 def check(graph: QGraph, node: QNode) -> None:
     """Raise StepError, naming the node, when one of its numbers is outside the bounds."""
-    if node.weight is not None:
+    if "weight" in node.constants:
         _check_weights(graph, node)
-    if node.multiplier is not None:
+    if "multiplier" in node.constants:
         _check_scales(node)
 
 
@@ -28,18 +28,19 @@ def _check_weights(graph: QGraph, node: QNode) -> None:
     _require(node, node.weight_bits in WEIGHT_BITS, f"weight_bits {node.weight_bits}; allowed: {WEIGHT_BITS}")
     kind = QType(int(node.weight_bits), True, 1.0)
     low, high = (-1, 1) if node.weight_bits == TERNARY else (kind.qmin, kind.qmax)
-    weight = node.weight.astype(np.int64)
+    weights, bias = weights_of(node)
+    weight = weights.astype(np.int64)
     _require(node, weight.min() >= low and weight.max() <= high, f"weights outside {low} .. {high}")
     _require(
         node, node.weight_bits != 1 or bool((weight != 0).all()), "a 1-bit weight is 0; only -1 and +1 can be stored"
     )
     worst = np.abs(weight).reshape(len(weight), -1).sum(axis=1) * max(-source.qmin, source.qmax)
-    worst = worst + np.abs(node.bias.astype(np.int64))
+    worst = worst + np.abs(bias.astype(np.int64))
     _require(node, int(worst.max()) < INT32, f"the accumulator can reach {int(worst.max())}, more than int32 holds")
 
 
 def _check_scales(node: QNode) -> None:
-    multiplier, shift = np.asarray(node.multiplier), np.asarray(node.shift)
+    multiplier, shift = (np.asarray(array) for array in scaling_of(node))
     _require(
         node,
         int(multiplier.min()) > 0 and int(multiplier.max()) < 1 << MULTIPLIER_BITS,

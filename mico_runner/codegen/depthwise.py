@@ -27,8 +27,8 @@ def depthwise(
     Args:
         geometry: members of `mico_conv2d_t`.
     """
-    channels, _, kernel_h, kernel_w = node.weight.shape
-    rows = node.weight[:, 0].transpose(0, 2, 1).reshape(channels, -1)
+    channels, _, kernel_h, kernel_w = node.constants["weight"].shape
+    rows = node.constants["weight"][:, 0].transpose(0, 2, 1).reshape(channels, -1)
     sizes = np.abs(rows.astype(np.int64)).sum(1)
     scales = requantisation(node, output, sizes * max(-activation.qmin, activation.qmax))
     if scales is None:

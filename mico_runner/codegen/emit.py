@@ -13,7 +13,8 @@ import jinja2
 import numpy as np
 
 from mico_runner.codegen.placement import places
-from mico_runner.codegen.program import Call, Program, shape_text
+from mico_runner.codegen.program import Call, Program
+from mico_runner.ops.c import shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -101,7 +102,7 @@ def copy_boards(folder: Path) -> None:
 
 def sections(program: Program) -> dict[str, int]:
     """Bytes of each constant table: "<layer>.weight", ".bias", ".multiplier", ".shift"."""
-    return {f"{c.node}.{table}": size for c in program.calls if c.weights for table, size in c.weights.sections.items()}
+    return {f"{c.node}.{name}": table.nbytes for c in program.calls for name, table in c.constants.items()}
 
 
 def description(program: Program) -> dict[str, Any]:
@@ -160,14 +161,14 @@ def _render(template: str, program: Program, title: str) -> str:
         NAME=program.name.upper(),
         flash_bytes=sum(sections(program).values()),
         kernels=sorted({c.kernel for c in program.calls}),
-        weighted=[c for c in program.calls if c.weights],
+        constant=[c for c in program.calls if c.constants],
         buffers=[(b, places[name]) for name, b in reversed(arena.items())],
         scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
         members=lambda call: list(members(call, program.name)),
         pointer=_pointer,
         shape_text=shape_text,
-        words=lambda table: _table([f"0x{v:08x}u" for v in table.ravel()]),
-        numbers=lambda table: _table([_number(int(v)) for v in table.ravel()]),
+        ctype=lambda table: f"{table.dtype}_t",
+        numbers=lambda table: _table([_number(v) for v in table.ravel()]),
     )
 
 
@@ -176,14 +177,21 @@ def members(call: Call, prefix: str) -> Iterator[str]:
 
     What is absent is 0 in C; members that are 0 are left out.
     """
-    yield from _wrapped([f".{k} = {v}" for k, v in call.fields.items() if not isinstance(v, dict) and not _is_zero(v)])
+    plain = {k: _initialiser(v) for k, v in call.fields.items() if not isinstance(v, dict)}
+    yield from _wrapped([f".{k} = {v}" for k, v in plain.items() if not _is_zero(v)])
     for key, value in call.fields.items():
         if isinstance(value, dict):
             yield from _wrapped([f".{key}.{k} = {v}" for k, v in value.items() if not _is_zero(v)])
+    for key in call.tables:
+        yield f".{key} = {prefix}_{call.name}_{key}"
     if w := call.weights:
         for key, table in (("words", "weight"), ("bias", "bias"), ("multiplier", "multiplier"), ("shift", "shift")):
             yield f".weights.{key} = {prefix}_{call.name}_{table}"
         yield f".weights.row_words = {w.words.shape[1]}, .weights.taps = {w.taps}, .weights.bits = {w.bits}"
+
+
+def _initialiser(value: Any) -> Any:
+    return f"{{{', '.join(map(str, value))}}}" if isinstance(value, tuple) else value
 
 
 def _is_zero(value: Any) -> bool:
@@ -206,8 +214,10 @@ def _pointer(ctype: str, offset: int) -> str:
     return f"arena + {offset}" if ctype == "uint8_t" else f"({ctype} *)(arena + {offset})"
 
 
-def _number(value: int) -> str:
-    """A C literal; the most negative int32 has none of its own."""
+def _number(value: np.integer) -> str:
+    """A C literal; packed words are in hexadecimal, and the most negative int32 has none of its own."""
+    if value.dtype == np.uint32:
+        return f"0x{value:08x}u"
     return "INT32_MIN" if value == np.iinfo(np.int32).min else str(value)
 
 

@@ -94,9 +94,9 @@ def estimate(program: Program, board: str) -> Footprint:
 def least_code(program: Program, board: str) -> int:
     """Flash beside the tables that a network takes on a board whatever bits its layers have: less than `estimate` says of any."""
     known = _measured(board)
-    weightless = [call for call in program.calls if not call.weights and call.kernel != "requant"]
+    weightless = [call for call in program.calls if not call.weights and not call.at_some_bits]
     needed = set().union(*(known.functions[call.function].sections for call in weightless))
-    calls = sum(1 for call in program.calls if call.kernel != "requant")
+    calls = sum(1 for call in program.calls if not call.at_some_bits)
     structs = sum(struct_bytes(call) for call in weightless)
     return known.rest + known.rest_per_call * calls + structs + sum(known.sections[name] for name in needed)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,12 @@ from mico_runner.codegen import simd
 from mico_runner.codegen.checks import check
 from mico_runner.codegen.depthwise import depthwise
 from mico_runner.codegen.dot_unit import DotLayer, dot_layer, in_one_row, output_mode, together
-from mico_runner.codegen.operators import OPERATORS
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
-from mico_runner.codegen.program import Buffer, Call, Program, memory_shape
+from mico_runner.codegen.program import Call, Program, Weights
 from mico_runner.codegen.tiling import middle, tiled, whole_words
 from mico_runner.errors import StepError
+from mico_runner.ops import OPERATORS, operator
+from mico_runner.ops.c import Buffer, Fields, same_order
 from mico_runner.quant.qgraph import QGraph, QNode
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
@@ -39,6 +41,10 @@ def lower(
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
     graph = replace(graph, nodes=_needed(graph))
+    for node in graph.nodes:
+        if node.op not in OPERATORS.entries:
+            known = ", ".join(OPERATORS.names())
+            raise StepError(f"codegen: node {node.name!r}: no kernel for operator {node.op!r}; there are {known}")
     lowering = Lowering(graph, tiles, dot_unit, simd, tables)
     for node in graph.nodes:
         check(graph, node)
@@ -58,7 +64,7 @@ def lower(
 
 
 class Lowering:
-    """The state while nodes are lowered one by one; operators call `buffer_of`, `target`, `emit` and `row_major`."""
+    """The program while nodes are lowered one by one: the `ops.c.Lowerer` that operators add their calls to."""
 
     def __init__(self, graph: QGraph, tiles: bool, dot_unit: bool, simd: bool, tables: bool) -> None:
         self.graph = graph
@@ -75,9 +81,7 @@ class Lowering:
         self._direct = self._written_directly()
 
     def add(self, node: QNode) -> None:
-        if node.op not in OPERATORS.entries:
-            raise StepError(f"codegen: node {node.name!r}: no kernel for operator {node.op!r}; there are {_known()}")
-        OPERATORS.get(node.op)(self, node)
+        operator(node.op).lower(self, node)
 
     def finish(self) -> None:
         """Copy the result to the caller's output, unless the last call has written it there."""
@@ -86,11 +90,9 @@ class Lowering:
             self.permute(f"{self.graph.output}_copy", self.graph.output, result, self.output, 1)
 
     def buffer_of(self, tensor: str) -> Buffer:
-        """Where a tensor lies, in canonical order."""
         return self.where[tensor]
 
     def target(self, node: QNode) -> Buffer:
-        """A buffer for the node's output."""
         tensor = self.graph.tensors[node.output]
         place = "output" if node.output in self._direct else "arena"
         name = "output" if place == "output" else self.unique(f"{node.name}_out")
@@ -99,15 +101,46 @@ class Lowering:
         return buffer
 
     def temporary(self, name: str, like: Buffer, shape: tuple[int, ...]) -> Buffer:
-        """A further buffer in the arena, of the element type of `like`."""
         return Buffer(self.unique(name), shape, like.type, "arena")
 
     def emit(
-        self, node: str, kernel: str, inputs: Sequence[Buffer], output: Buffer, fields: dict, weights=None, **more
+        self,
+        node: QNode,
+        kernel: str,
+        inputs: Sequence[Buffer],
+        output: Buffer,
+        fields: Fields,
+        rows: np.ndarray | None = None,
+        tables: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        self.calls.append(Call(kernel, self.unique(node), node, tuple(inputs), output, fields, weights, **more))
+        weights = None if rows is None else Weights.of(node, rows)
+        self._call(node, kernel, inputs, output, fields, weights, tables=dict(tables or {}))
 
-    def emit_tiled(self, node: QNode, source: Buffer, output: Buffer, fields: dict, rows: np.ndarray) -> bool:
+    def _call(
+        self,
+        node: QNode,
+        kernel: str,
+        inputs: Sequence[Buffer],
+        output: Buffer,
+        fields: Fields,
+        weights: Weights | None = None,
+        **more: Any,
+    ) -> None:
+        self.calls.append(
+            Call(
+                kernel,
+                self.unique(node.name),
+                node.name,
+                tuple(inputs),
+                output,
+                fields,
+                weights,
+                **more,
+                at_some_bits=operator(node.op).BETWEEN,
+            )
+        )
+
+    def emit_tiled(self, node: QNode, source: Buffer, output: Buffer, fields: Fields, rows: np.ndarray) -> bool:
         """Emit a convolution (its struct's geometry and output in `fields`) for wide registers, for the dot-product unit or tiled.
 
         False: no such kernel takes it.
@@ -116,7 +149,7 @@ class Lowering:
             weights, high_word = layer
             how = {"flip": int(source.type.signed), "high_word": int(high_word)}
             scratch = simd.scratch_words(weights, fields["out_h"] * fields["out_w"])
-            self.emit(node.name, "conv2d_simd", [source], output, {**fields, **how}, weights, scratch_words=scratch)
+            self._call(node, "conv2d_simd", [source], output, {**fields, **how}, weights, scratch_words=scratch)
             return True
         padded = fields["pad_h"] + fields["pad_w"] > 0
         if self.dot_unit and self._emit_dot(node, source, output, fields, dot_layer(node, rows, source.type, padded)):
@@ -140,10 +173,10 @@ class Lowering:
             "unit": layer.scheme.unit,
             "scratch_words": layer.scratch_words,
         }
-        self.emit(node.name, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
+        self._call(node, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
         return True
 
-    def emit_depthwise(self, node: QNode, source: Buffer, output: Buffer, fields: dict) -> bool:
+    def emit_depthwise(self, node: QNode, source: Buffer, output: Buffer, fields: Fields) -> bool:
         """Emit a convolution of one input and one output per group. False: the kernel does not take it."""
         layer = depthwise(node, fields, source.type, output.type)
         if layer is None:
@@ -158,17 +191,17 @@ class Lowering:
             **members,
         }
         more = {"scratch_words": scratch_words, "variant": function}
-        self.emit(node.name, "depthwise", [source], output, fields, weights, **more)
+        self._call(node, "depthwise", [source], output, fields, weights, **more)
         return True
 
-    def _emit_dot(self, node: QNode, source: Buffer, output: Buffer, fields: dict, layer: DotLayer | None) -> bool:
+    def _emit_dot(self, node: QNode, source: Buffer, output: Buffer, fields: Fields, layer: DotLayer | None) -> bool:
         if layer is None:
             return False
         fields = in_one_row(fields)
         modes = layer.modes | output_mode(output.type.is_sign)
         sizes = {"modes": modes, "patch_words": layer.patch_words, "positions": layer.positions}
         sizes["together"] = together(fields)
-        self.emit(node.name, "conv2d_dot", [source], output, {**fields, **sizes}, layer.weights, scratch_words=0)
+        self._call(node, "conv2d_dot", [source], output, {**fields, **sizes}, layer.weights, scratch_words=0)
         return True
 
     def permute(self, name: str, node: str, source: Buffer, target: Buffer, rows: int) -> None:
@@ -177,7 +210,6 @@ class Lowering:
         self.calls.append(Call("transpose", self.unique(name), node, (source,), target, fields))
 
     def row_major(self, node: QNode, source: Buffer) -> Buffer:
-        """The same tensor in the IR's own element order, as a vector: a copy if HWC is another order."""
         flat = replace(source, shape=(source.size,))
         if same_order(source.shape, flat.shape):
             return flat
@@ -186,15 +218,15 @@ class Lowering:
         return target
 
     def from_row_major(self, node: QNode, source: Buffer, target: Buffer) -> None:
-        """Write a vector in the IR's element order into `target`, in canonical order."""
         rows = target.shape[0] if len(target.shape) == 3 else 1
         self.permute(f"{node.name}_from_row_major", node.name, source, target, rows)
 
     def unique(self, name: str) -> str:
         return identifier(name, self._names)
 
-    def readers(self, tensor: str) -> list[QNode]:
-        return [n for n in self.graph.nodes if tensor in n.inputs]
+    def any_order(self, tensor: str) -> bool:
+        readers = [n for n in self.graph.nodes if tensor in n.inputs]
+        return tensor != self.graph.output and bool(readers) and all(operator(n.op).ANY_ORDER for n in readers)
 
     def _written_directly(self) -> set[str]:
         """Tensors that lie in the caller's output: the graph's output and what it is a mere reshape of.
@@ -203,27 +235,16 @@ class Lowering:
         """
         producers = {n.output: n for n in self.graph.nodes}
         chain = [self.graph.output]
-        while (node := producers.get(chain[-1])) and node.op == "reshape":
+        while (node := producers.get(chain[-1])) and operator(node.op).VIEW:
             if not same_order(self.graph.tensors[node.inputs[0]].shape, self.graph.tensors[node.output].shape):
                 break
             chain.append(node.inputs[0])
         return set() if chain[-1] == self.graph.input else set(chain)
 
 
-def _middle(fields: dict) -> int:
+def _middle(fields: Fields) -> int:
     kind = fields["output"]
     return middle(kind["max"], bool(kind["sign"]))
-
-
-def same_order(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    """Whether a reshape from `a` to `b` leaves every element where it is in memory."""
-    return np.array_equal(memory_order(a), memory_order(b))
-
-
-def memory_order(shape: tuple[int, ...]) -> np.ndarray:
-    """The IR's flat index of each element, in the order of memory."""
-    index = np.arange(int(np.prod(shape)))
-    return index.reshape(shape).transpose(1, 2, 0).ravel() if len(memory_shape(shape)) == 3 else index
 
 
 def identifier(name: str, taken: set[str]) -> str:
@@ -261,7 +282,3 @@ def _requests(calls: Sequence[Call]) -> list[Request]:
             name = f"{call.name}.scratch"
             spans[name] = Request(name, call.scratch_bytes, i, i)
     return list(spans.values())
-
-
-def _known() -> str:
-    return ", ".join(OPERATORS.names())

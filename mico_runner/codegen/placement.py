@@ -9,13 +9,14 @@ works with any others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from mico_runner.codegen.program import Call, Program
 from mico_runner.codegen.schemes import OUTPUTS, POSITIONS
+from mico_runner.ops.c import Fields
 
 CACHE, LINE = 4096, 32  # bytes: the data cache of VexRiscv Full (hardware/vexriscv-full.yaml), one way
 SETS = CACHE // LINE
@@ -47,7 +48,7 @@ def addresses(programs: Sequence[Program]) -> list[dict[str, list[tuple[int, int
     found: list[dict[str, list[tuple[int, int]]]] = [{} for _ in programs]
     address = 0
     for _, i, call in sorted(calls, key=lambda found: found[0]):
-        tables = call.weights.sections.values() if call.weights else ()
+        tables = [table.nbytes for table in call.constants.values()]
         found[i][call.name] = own = []
         for size in (struct_bytes(call), *reversed(tables)):
             own.append((address, size))
@@ -57,16 +58,12 @@ def addresses(programs: Sequence[Program]) -> list[dict[str, list[tuple[int, int
 
 def struct_bytes(call: Call) -> int:
     """Bytes of a call's struct, whose members are words."""
-    return _WORD * len(list(_words(call.fields))) + (WEIGHTS_BYTES if call.weights else 0)
+    return _WORD * _words(call.fields) + (WEIGHTS_BYTES if call.weights else 0) + _WORD * len(call.tables)
 
 
-def _words(fields: dict[str, Any]) -> Iterator[str]:
-    """Members of a call's struct, those of nested structs included."""
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            yield from _words(value)
-        else:
-            yield name
+def _words(fields: Fields) -> int:
+    """Members of a call's struct, those of arrays and of nested structs each for itself."""
+    return sum(_words(v) if isinstance(v, dict) else len(v) if isinstance(v, tuple) else 1 for v in fields.values())
 
 
 def _place(program: Program, constants: dict[str, list[tuple[int, int]]]) -> Place:

@@ -44,7 +44,7 @@ def weights_of(node: QNode, rows: np.ndarray, activation: QType, output: QType) 
     codes = np.pad(codes, ((0, 0), (0, padding))).reshape(count, words, -1)[:, :, order(bits)].reshape(count, -1)
     packed = pack_rows(codes, bits)
     blocks = [packed[i : i + LANES].T.ravel() for i in range(0, count, LANES)]
-    bias = node.bias.astype(np.int64)
+    bias = node.constants["bias"].astype(np.int64)
     if activation.signed:
         beyond = -padding if bits == 1 else 0  # weights of the padding, whose activations are 128 too
         bias = bias - _OFFSET * (rows.astype(np.int64).sum(1) + beyond)

@@ -12,7 +12,7 @@ import numpy as np
 from mico_runner.codegen.packing import WORD, place_bits
 from mico_runner.codegen.program import Weights
 from mico_runner.codegen.schemes import CODES, OUTPUTS, POSITIONS, Scheme, schemes
-from mico_runner.quant.qgraph import QNode, QType, storage_bits
+from mico_runner.quant.qgraph import QNode, QType, scaling_of, storage_bits
 
 MOST_FOUR = 255  # taps of patches that are gathered four at a time: their sums are counted in bytes and halves of words
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
@@ -91,7 +91,7 @@ def tiled(
     factor = 2 if scheme.half else 1
     shift = 0 if not activation.signed else -activation.qmin
     beyond = (code_words * CODES - taps) * (0 if scheme.half else shift)
-    bias = node.bias.astype(np.int64) - shift * rows.sum(1) + factor * scheme.offset * beyond
+    bias = node.constants["bias"].astype(np.int64) - shift * rows.sum(1) + factor * scheme.offset * beyond
     weights = replace(
         Weights.of(node, rows),
         words=scheme.mixed(place_bits(codes, scheme.places(taps))),
@@ -120,7 +120,7 @@ def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np
     Args:
         products: int64 (outputs,), the largest absolute sum of products of each channel.
     """
-    multiplier, shift = (np.broadcast_to(v, len(products)).astype(np.int64) for v in (node.multiplier, node.shift))
+    multiplier, shift = (np.broadcast_to(v, len(products)).astype(np.int64) for v in scaling_of(node))
     if output.is_sign:
         multiplier, shift, left = (np.full_like(multiplier, v) for v in (SIGN_FACTOR, 1, SIGN_LEFT))
     else:
@@ -131,7 +131,7 @@ def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np
         multiplier, shift = multiplier << up, up + left + shift - WORD
         if np.any(shift > most):
             return None
-    largest = (products + np.abs(node.bias.astype(np.int64))) << left
+    largest = (products + np.abs(node.constants["bias"].astype(np.int64))) << left
     return None if np.any(largest >= 1 << HIGH_BITS) else (multiplier + left, shift)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mico_runner.kernel_table import BITS, DERIVED, SHAPE, STORED_BITS, WEIGHTED, WIDEST_BITS
+from mico_runner.ops.families import FAMILIES
 from mico_runner.yaml_schema import Problem
 from mico_runner.yaml_source import Place
 
@@ -20,7 +21,12 @@ FLOAT_BITS = 32  # kernels without weights may be timed on floating-point number
 NOISE = 0.1  # relative; repeated measurements of one kernel differ by less on a quiet machine
 SPREAD = 1e6  # of the latency per unit of work, within one kind; call overheads and all bit-widths together make 1e4
 
-_ONE = {"linear": SHAPE[3:], "add": SHAPE[5:], "requant": SHAPE[5:]}  # columns of a kind that are 1: it has no window
+# Columns of a kind that are 1: it has no window.
+_ONE = {
+    kind: [column for column in SHAPE[3:] if column not in family.columns]
+    for kind, family in FAMILIES.items()
+    if "kernel_h" not in family.columns
+}
 
 
 def row_problem(row: Mapping[str, Any], device: Hardware | None = None) -> tuple[str, str] | None:

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 
 from mico_runner.errors import UsageError
-from mico_runner.graph.builder import Builder
-from mico_runner.graph.folding import fold_batch_norms
 from mico_runner.graph.ir import Graph
-from mico_runner.graph.lowering import BATCH, LOWERINGS, Call, Padded, Refused, bind
-from mico_runner.graph.passes import Draft, drop_unused, relu_before_max_pool
 from mico_runner.graph.trace import Trace, trace
 from mico_runner.graph.verify import drawn_statistics, verify
+from mico_runner.ops import by_aten, operators
+from mico_runner.ops.capture import BATCH, Builder, Call, Refused, bind
+from mico_runner.ops.draft import Draft, drop_unused
 
 
 def capture(module: torch.nn.Module, input_shape: tuple[int, ...], name: str) -> Graph:
@@ -61,8 +60,6 @@ def _lower(
             values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else builder.input
         elif node.op == "call_function":
             values[node.name] = _call(node, values, builder, traced.held)
-            if node.name == output and isinstance(values[node.name], Padded):
-                raise _error(node, traced.held, "zero padding is supported only in front of a convolution")
             if isinstance(values[node.name], str):
                 origin.setdefault(values[node.name], node.name)
         else:  # the output, or a part of a control-flow operator, which no lowering takes
@@ -72,9 +69,8 @@ def _lower(
         raise UsageError(f"network {traced.name!r}: its output does not depend on its input through any operator")
     draft = Draft(builder.nodes, builder.shapes, tensor, origin)
     drop_unused(draft)
-    fold_batch_norms(draft)
-    drop_unused(draft)  # reshapes that only batch norms read
-    relu_before_max_pool(draft)
+    while any(entry.rewrite(draft) for entry in operators()):
+        drop_unused(draft)
     for made in draft.nodes:
         if not all(np.isfinite(a).all() for a in (made.weight, made.bias) if a is not None):
             where = f"{made.source}: " if made.source else ""
@@ -85,21 +81,22 @@ def _lower(
 
 
 def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: dict[str, str]) -> Any:
-    """The value of one call: a tensor's name, a constant tensor, a pending padding, or a list of these."""
+    """The value of one call: a tensor's name, a constant tensor, or a list of these."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: values[n.name])
     if node.target is operator.getitem:
         return operator.getitem(*args)
-    known = str(node.target) in LOWERINGS
+    taken = by_aten()
+    known = str(node.target) in taken
     try:
         if not known and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise Refused("it draws random numbers; a network must compute the same whenever it is called")
         if callable(node.target) and all(isinstance(values[n.name], torch.Tensor) for n in node.all_input_nodes):
             return node.target(*args, **kwargs)  # arithmetic on weights alone is done once, here
         if not known:
-            names = ", ".join(sorted({t.split(".")[1] for t in LOWERINGS if not t.startswith("aten._")}))
+            names = ", ".join(sorted({t.split(".")[1] for t in taken if not t.startswith("aten._")}))
             raise Refused(f"the operator is not supported; supported: {names}")
         call = Call(node, builder, _path(node, held), _source(node), bind(node.target, args, kwargs))
-        return LOWERINGS[str(node.target)](call)
+        return taken[str(node.target)].capture(call)
     except Refused as error:
         raise _error(node, held, str(error)) from None
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from mico_runner.graph.ir import Graph, Node, weight_of
+from mico_runner.graph.ir import Graph, Node
+from mico_runner.ops import operator
 
 
 def run_float(
@@ -47,24 +47,4 @@ def schedule(graph: Graph) -> Iterator[tuple[Node, list[str]]]:
 
 def compute(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
     """One node on tensors with their batch dimension."""
-    x, attrs = inputs[0], node.attrs
-    bias = None if node.bias is None else torch.as_tensor(node.bias, dtype=x.dtype)
-    match node.op:
-        case "conv2d":
-            weight = torch.as_tensor(weight_of(node), dtype=x.dtype)
-            return F.conv2d(x, weight, bias, attrs["stride"], attrs["padding"], attrs["dilation"], attrs["groups"])
-        case "linear":
-            return F.linear(x, torch.as_tensor(weight_of(node), dtype=x.dtype), bias)
-        case "max_pool2d":
-            return F.max_pool2d(x, attrs["kernel"], attrs["stride"], attrs["padding"])
-        case "avg_pool2d":
-            return F.avg_pool2d(x, attrs["kernel"], attrs["stride"], attrs["padding"])
-        case "add":
-            return x + inputs[1]
-        case "concat":
-            return torch.cat(inputs, dim=attrs["axis"] + 1)
-        case "relu":
-            return x.clamp(min=0, max=attrs["max"])
-        case "reshape":
-            return x.reshape(len(x), *attrs["shape"])
-    raise ValueError(f"node {node.name!r}: unknown operator {node.op!r}")
+    return operator(node.op).real(node, inputs)

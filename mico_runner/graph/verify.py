@@ -11,9 +11,10 @@ from torch.fx.node import Argument
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph, Node
-from mico_runner.graph.lowering import BATCH, bind
 from mico_runner.graph.run import compute, schedule
 from mico_runner.graph.trace import Trace, first_line
+from mico_runner.ops import by_aten
+from mico_runner.ops.capture import BATCH, bind
 
 SEED = 0
 LOUD = 10.0  # one of the samples is that much larger, so that limits as those of a ReLU6 are reached
@@ -29,23 +30,21 @@ class Differs(UsageError):
 
 
 def drawn_statistics(traced: Trace) -> dict[str, torch.Tensor]:
-    """Random mean, variance, gamma and beta for the batch norms that have mean 0 and variance 1 throughout, by path of the buffer."""
+    """Random values for the parameters and buffers that say nothing before training (`Operator.untrained`), by their path."""
     generator = torch.Generator().manual_seed(SEED)
     drawn: dict[str, torch.Tensor] = {}
     own = dict(
         [*traced.module.named_parameters(remove_duplicate=False), *traced.module.named_buffers(remove_duplicate=False)]
     )
     for node in traced.program.graph.nodes:
-        if str(node.target) != "aten._native_batch_norm_legit_no_training.default":
+        taken = by_aten().get(str(node.target))
+        if taken is None or node.op != "call_function":
             continue
         args = bind(node.target, node.args, node.kwargs)
-        names = [getattr(args[key], "name", "") for key in ("running_mean", "running_var", "weight", "bias")]
-        mean, var, *affine = [traced.held.get(name) for name in names]
-        if mean not in own or var not in own or own[mean].any() or (own[var] != 1).any():
-            continue
-        ranges = {mean: (-1, 1), var: (0.5, 2)} | {path: (-2, 2) for path in affine if path in own}
-        for path, limits in ranges.items():
-            drawn.setdefault(path, torch.empty_like(own[path]).uniform_(*limits, generator=generator))
+        paths = {key: traced.held.get(getattr(value, "name", "")) for key, value in args.items()}
+        known = {key: own[path] for key, path in paths.items() if path in own}
+        for key, limits in taken.untrained(known).items():
+            drawn.setdefault(str(paths[key]), torch.empty_like(known[key]).uniform_(*limits, generator=generator))
     return drawn
 
 
@@ -54,7 +53,7 @@ def verify(traced: Trace, instead: Mapping[str, torch.Tensor], graph: Graph, ori
 
     Args:
         instead: values of parameters and buffers with which the graph was made, where they are not the module's own.
-        origin: see `passes.Draft`.
+        origin: see `ops.draft.Draft`.
 
     Raises:
         UsageError: they differ by more than rounding; the message names the first node that does.

@@ -12,19 +12,10 @@ import pandas as pd
 
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
-from mico_runner.kernel_table import COLUMNS, KINDS, STORED_BITS, WEIGHTED, kernel_table
+from mico_runner.kernel_table import COLUMNS, STORED_BITS, WEIGHTED, kernel_table
+from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.profiling.targets import TARGETS, Measurement
-
-NEEDS = {
-    "conv2d": (*SPANS, *CHOICES),
-    "linear": SPANS[:2],
-    "depthwise": ("in_channels", "in_h", *CHOICES),
-    "max_pool2d": ("in_channels", "in_h", *CHOICES),
-    "avg_pool2d": ("in_channels", "in_h", *CHOICES),
-    "add": ("in_channels", "in_h"),
-    "requant": ("in_channels", "in_h"),
-}  # keys of profile.kernels.<kind>
 
 
 @dataclass(frozen=True)
@@ -71,9 +62,9 @@ def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.Data
     ranges = section["kernels"][kind]
     _check(kind, ranges)
     rng = np.random.default_rng(
-        [seed, KINDS.index(kind)]
+        [seed, FAMILIES[kind].stream]
     )  # one kind's shapes do not depend on the other kinds asked for
-    ranges = {name: ranges[name] for name in NEEDS[kind]}
+    ranges = {name: ranges[name] for name in FAMILIES[kind].ranges}
     shapes = SAMPLERS.get(section["sampler"])(kind, ranges, section["shapes"], rng)
     if any(b != int(b) for b in section["bits"]["weight"]):
         raise UsageError("profile.bits.weight: ternary weights (1.5) are stored and timed as 2 bits; list 2 instead")
@@ -85,10 +76,10 @@ def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.Data
 
 
 def _check(kind: str, ranges: dict[str, list[int]]) -> None:
-    for name in NEEDS[kind]:
+    for name in FAMILIES[kind].ranges:
         where = f"profile.kernels.{kind}.{name}"
         if name not in ranges:
-            raise UsageError(f"{where} is missing; needed: {', '.join(NEEDS[kind])}")
+            raise UsageError(f"{where} is missing; needed: {', '.join(FAMILIES[kind].ranges)}")
         values = ranges[name]
         if name in SPANS and not (len(values) == 2 and 1 <= values[0] <= values[1]):
             raise UsageError(f"{where} is {values}; allowed: [low, high] with 1 <= low <= high")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mico_runner.kernel_table import WEIGHTED
+from mico_runner.kernel_table import DENSE, WEIGHTED
+from mico_runner.ops.families import FAMILIES
 from mico_runner.proxy import tiled_terms as tiled_kernels
 from mico_runner.proxy import wide_terms as wide_kernels
 from mico_runner.proxy.tiled_terms import tiled_terms
@@ -71,13 +72,13 @@ def physical_terms(
     Args:
         runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
         tiled: terms of this project's kernels on small cores: of the tiled ones instead, where the rows are convolutions or linear
-            layers ("tables": as `codegen.scratch` has them then); further ones where they are max_pool2d.
+            layers ("tables": as `codegen.scratch` has them then); further ones where they have windows of a size that is unrolled.
         wide: terms of this project's kernels on a host instead, where the rows are convolutions or linear layers.
     """
     N, M, K, inputs = sizes(table)
-    if tiled and table["kind"].isin(["conv2d", "linear"]).all():
+    if tiled and table["kind"].isin(DENSE).all():
         return tiled_terms(table, N, K, tiled == "tables")
-    if wide and table["kind"].isin(["conv2d", "linear"]).all():
+    if wide and table["kind"].isin(DENSE).all():
         return wide_terms(table, N, K)
     ones = np.ones(len(table))
     if (table["kind"] == "depthwise").all():
@@ -104,8 +105,9 @@ def physical_terms(
             "windows": (table["batch"] * table["out_h"] * table["out_w"]).to_numpy(float),  # loop overhead per position
             "window_rows": N * table["kernel_h"].to_numpy(float),  # and per row of taps
         }
-        if tiled and (table["kind"] == "max_pool2d").all():  # windows of 2 x 2 have a kernel without loops over taps
-            loops = ~((table["kernel_h"] == 2) & (table["kernel_w"] == 2)).to_numpy()
+        unrolled = FAMILIES[table["kind"].iloc[0]].unrolled if table["kind"].nunique() == 1 else 0
+        if tiled and unrolled:  # windows of this size have a kernel without loops over taps
+            loops = ~((table["kernel_h"] == unrolled) & (table["kernel_w"] == unrolled)).to_numpy()
             terms |= {f"loop_{name}": terms[name] * loops for name in ("outputs", "macs", "window_rows")}
         return pd.DataFrame(terms, index=table.index)
     act, weight = table["act_bits"].to_numpy(float), table["weight_bits"].to_numpy(float)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from mico_runner.errors import UsageError
-from mico_runner.graph.ir import Graph, Node, weight_of
+from mico_runner.graph.ir import Graph
 from mico_runner.graph.run import run_float
+from mico_runner.ops import operator
+from mico_runner.ops.arithmetic import to_integers
+from mico_runner.ops.base import Weighted
 from mico_runner.quant.qgraph import QType
 
 BATCH = 32
@@ -59,8 +61,9 @@ class Calibration:
             extremes[tensor] += found
             values[tensor].append(self._choose(x.numpy().reshape(-1), SAMPLES, len(x)))
             for node in graph.consumers(tensor):
-                if node.weight is not None:
-                    patches[node.name].append(self._choose(_patches(node, x).numpy(), PATCHES, len(x)))
+                weighted = operator(node.op)
+                if isinstance(weighted, Weighted):
+                    patches[node.name].append(self._choose(weighted.patches(node, x).numpy(), PATCHES, len(x)))
 
         for start in range(0, len(images), BATCH):
             run_float(graph, images[start : start + BATCH], observe)
@@ -76,16 +79,6 @@ class Calibration:
         if len(rows) <= count:
             return rows.copy()
         return rows[self._rng.choice(len(rows), count, replace=False)]
-
-
-def _patches(node: Node, x: torch.Tensor) -> torch.Tensor:
-    """(positions, groups, K): what each output position of a weighted node reads."""
-    if node.op == "linear":
-        return x.reshape(-1, 1, x.shape[-1])
-    a = node.attrs
-    kernel = weight_of(node).shape[2:]
-    columns = F.unfold(x, kernel, a["dilation"], a["padding"], a["stride"])  # (N, C*kh*kw, positions)
-    return columns.transpose(1, 2).reshape(-1, a["groups"], columns.shape[1] // a["groups"])
 
 
 def activation_type(stats: Statistics, bits: int, method: str, percentile: float) -> QType:
@@ -122,12 +115,5 @@ def _least_error(sample: np.ndarray, widest: float, limits: QType) -> float:
     x = sample[sample != 0]  # zero is exact at every scale
     if len(x) == 0:  # what is not zero was not drawn
         return widest
-    errors = [((to_integers(x, QType(limits.bits, limits.signed, s)) * s - x) ** 2).sum() for s in GRID * widest]
+    errors = [float(((to_integers(x, QType(limits.bits, limits.signed, s)) * s - x) ** 2).sum()) for s in GRID * widest]
     return float(GRID[int(np.argmin(errors))] * widest)
-
-
-def to_integers(x: np.ndarray, qtype: QType) -> np.ndarray:
-    """Real values as the nearest integers of a type (float64 array of whole numbers), rounding half up like requantisation."""
-    if qtype.is_sign:
-        return np.where(x >= 0, 1.0, -1.0)
-    return np.clip(np.floor(x / qtype.scale + 0.5), qtype.qmin, qtype.qmax)

@@ -10,12 +10,15 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.costs import check_assignment
+from mico_runner.graph.fusion import fused
 from mico_runner.graph.ir import Graph, weight_of
-from mico_runner.quant.assembly import INPUT_BITS, Assembly, fuse_relu, last_of_chain
-from mico_runner.quant.calibration import METHODS, Calibration, activation_type, to_integers
+from mico_runner.ops.arithmetic import to_integers
+from mico_runner.quant.assembly import Assembly, last_of_chain
+from mico_runner.quant.calibration import METHODS, Calibration, activation_type
 from mico_runner.quant.compensation import compensated
 from mico_runner.quant.qgraph import (
     ACTIVATION_BITS,
+    INPUT_BITS,
     OUTPUT_BITS,
     WEIGHT_BITS,
     Assignment,
@@ -61,7 +64,7 @@ class PTQ:
             raise UsageError("quantisation needs at least one calibration image")
         _check_finite(graph, images)
         self._calibration = Calibration(graph, images)
-        self._steps = fuse_relu(graph)
+        self._steps = fused(graph)
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
         self._type = cache(self._choose_type)
         self._weights = cache(self._quantise_weights)

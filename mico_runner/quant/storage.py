@@ -18,10 +18,8 @@ def save(graph: QGraph, stem: Path) -> None:
 
     def node(n: QNode) -> dict[str, Any]:
         fields = {f.name: getattr(n, f.name) for f in dataclasses.fields(n)}
-        for key, value in fields.items():
-            if isinstance(value, np.ndarray):
-                arrays[f"{n.name}/{key}"] = value
-                fields[key] = None
+        named = fields.pop("constants") | {"weight_scale": fields.pop("weight_scale")}
+        arrays.update({f"{n.name}/{key}": value for key, value in named.items() if value is not None})
         return fields
 
     content = {
@@ -43,8 +41,10 @@ def load(stem: Path) -> QGraph:
 
     def node(fields: dict[str, Any]) -> QNode:
         own = {key.rsplit("/", 1)[1]: value for key, value in stored.items() if key.rsplit("/", 1)[0] == fields["name"]}
+        scale = own.pop("weight_scale", None)
         attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["attrs"].items()}
-        return QNode(**{**fields, **own, "inputs": tuple(fields["inputs"]), "attrs": attrs})
+        own_fields = {"inputs": tuple(fields["inputs"]), "attrs": attrs, "constants": own, "weight_scale": scale}
+        return QNode(**fields | own_fields)
 
     return QGraph(
         name=content["name"],

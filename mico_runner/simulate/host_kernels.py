@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from mico_runner import codegen
-from mico_runner.quant.qgraph import TERNARY, QGraph, QNode, QTensor, QType
+from mico_runner.ops import maker
+from mico_runner.ops.families import FAMILIES
+from mico_runner.quant.qgraph import QGraph, QNode, QTensor, QType
 from mico_runner.simulate import host, program, protocol
 
 SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thousand times the clock's resolution
-KINDS = ("conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add", "requant")
 GRAPHS_PER_PROGRAM = 250  # keeps one compilation within seconds
-_MULTIPLIER, _SHIFT = 1 << 20, 30  # the arithmetic takes the same time whatever they are
 
 
 class KernelTime(NamedTuple):
@@ -46,7 +46,7 @@ def single_layer(
     """A network of one kernel with random weights; the arguments are the columns of a kernel table.
 
     Args:
-        kind: "conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add" or "requant".
+        kind: a family of `ops.families`.
         in_h, in_w: size with the padding already in it; the kernel itself runs unpadded, a depthwise one with half its size as
             padding, as in networks.
         batch: rows of a linear layer; 1 for all others.
@@ -55,59 +55,20 @@ def single_layer(
     Raises:
         ValueError: for a kind, or a batch, that has no kernel.
     """
-    if batch != 1 and kind != "linear":
+    if kind not in FAMILIES:
+        raise ValueError(f"no kernel of kind {kind!r}; there are {', '.join(FAMILIES)}")
+    if batch != 1 and not FAMILIES[kind].tokens:
         raise ValueError(f"{kind} kernels take one image at a time, not a batch of {batch}")
-    out_channels = in_channels if out_channels is None else out_channels
-    groups = in_channels if kind == "depthwise" else groups
-    source = (in_channels, in_h, in_w)
-    target = (out_channels, (in_h - kernel_h) // stride + 1, (in_w - kernel_w) // stride + 1)
-    window = {"kernel": (kernel_h, kernel_w), "stride": (stride, stride), "padding": (0, 0)}
-    inputs: tuple[str, ...] = ("x",)
-    weight, attrs, scales = None, {}, 1
-    if kind in ("conv2d", "depthwise"):
-        weight = random_weights((out_channels, in_channels // groups, kernel_h, kernel_w), weight_bits, rng)
-        attrs = {**window, "dilation": (1, 1), "groups": groups}
-        del attrs["kernel"]
-        if kind == "depthwise":
-            attrs["padding"] = (kernel_h // 2, kernel_w // 2)
-            source = (in_channels, in_h - 2 * (kernel_h // 2), in_w - 2 * (kernel_w // 2))
-    elif kind == "linear":
-        source, target = (batch, in_channels), (batch, out_channels)
-        weight = random_weights((out_channels, in_channels), weight_bits, rng)
-    elif kind in ("max_pool2d", "avg_pool2d"):
-        attrs = window
-    elif kind == "add":
-        inputs, target, scales = ("x", "x"), source, 2
-    elif kind == "requant":
-        target = source
-    else:
-        raise ValueError(f"no kernel of kind {kind!r}; there are {', '.join(KINDS)}")
-    scales = out_channels if weight is not None else scales
+    outs = in_channels if out_channels is None else out_channels
+    row = {"batch": batch, "in_channels": in_channels, "out_channels": outs, "in_h": in_h, "in_w": in_w}
+    row |= {"kernel_h": kernel_h, "kernel_w": kernel_w, "stride": stride, "groups": groups}
+    of = maker(kind)
+    found = of.example(kind, row, weight_bits, rng)
+    weighted = weight_bits if FAMILIES[kind].weighted else None
+    node = QNode(kind, of.name, ("x",) * found.reads, "y", found.attrs, found.constants, weight_bits=weighted)
     activation = QType(act_bits, False, 1.0)
-    node = QNode(
-        name=kind,
-        op="conv2d" if kind == "depthwise" else kind,
-        inputs=inputs,
-        output="y",
-        attrs=attrs,
-        weight=weight,
-        weight_bits=weight_bits if weight is not None else None,
-        bias=np.zeros(out_channels, np.int32) if weight is not None else None,
-        multiplier=None if kind == "max_pool2d" else np.full(scales, _MULTIPLIER, np.int32),
-        shift=None if kind == "max_pool2d" else np.full(scales, _SHIFT, np.int32),
-    )
-    tensors = {"x": QTensor(source, activation), "y": QTensor(target, activation)}
+    tensors = {"x": QTensor(found.source, activation), "y": QTensor(found.target, activation)}
     return QGraph(kind, "x", "y", (node,), tensors)
-
-
-def random_weights(shape: tuple[int, ...], weight_bits: float, rng: np.random.Generator) -> np.ndarray:
-    """int8 weights over the whole range of `weight_bits`."""
-    if weight_bits == 1:
-        return rng.choice(np.array([-1, 1], np.int8), shape)
-    if weight_bits == TERNARY:
-        return rng.integers(-1, 2, shape, dtype=np.int8)
-    kind = QType(int(weight_bits), True, 1.0)
-    return rng.integers(kind.qmin, kind.qmax + 1, shape, dtype=np.int8)
 
 
 def build_networks(

@@ -13,7 +13,8 @@ from mico_runner import hardware, plugins
 from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS
 from mico_runner.data import catalog
 from mico_runner.models import MODELS
-from mico_runner.profiling.samplers import SAMPLERS
+from mico_runner.ops.families import FAMILIES
+from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.profiling.targets import TARGETS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.search import ALGORITHMS
@@ -341,17 +342,8 @@ def _profile() -> dict[str, Rules]:
     size = {"type": "integer", "min": 1, "max": 10**6}
     span = items("[lowest, highest]", size, minlength=2, maxlength=2, required=True)
     values = items("the values themselves", size, minlength=1, distinct=True, required=True)
-    linear = {"in_channels": span, "out_channels": span}
-    image, window = {"in_channels": span, "in_h": span}, {"kernel": values, "stride": values}
-    kernels = {
-        "conv2d": section("", {**linear, "in_h": span, **window}),
-        "linear": section("", linear),
-        "depthwise": section("", {**image, **window}),
-        "max_pool2d": section("", {**image, **window}),
-        "avg_pool2d": section("", {**image, **window}),
-        "add": section("", image),
-        "requant": section("", image),
-    }
+    drawn = dict.fromkeys(SPANS, span) | dict.fromkeys(CHOICES, values)
+    kernels = {kind: section("", {name: drawn[name] for name in family.ranges}) for kind, family in FAMILIES.items()}
     pairs = {
         "weight": bits("", WEIGHT_BITS, required=True),
         "activation": bits("", ACTIVATION_BITS, required=True),

@@ -27,6 +27,7 @@ class Allocate(Step):
 
         from mico_runner import graph, hardware
         from mico_runner.graph import costs
+        from mico_runner.kernel_table import WEIGHTED
         from mico_runner.models import MODELS
         from mico_runner.search import Cost, Space, allocation
         from mico_runner.steps.network import report_area, simulated
@@ -88,9 +89,7 @@ class Allocate(Step):
             ctx.metric(f"allocate.{name}_ratio", best[f"{name}_ratio"], "ratio", "lower", tolerance=0.01)
         report_area(ctx, device, "allocate")
         ctx.log(f"{len(layers)} layers: {best['sqnr_db']:.2f} dB at {_shares(best)} of INT8's")
-        uncounted = sorted(
-            {node.op for node in network.nodes if node.weight is None} & {"max_pool2d", "avg_pool2d", "add"}
-        )
+        uncounted = sorted({row["kind"] for row in graph.kernel_rows(network, 1)} - set(WEIGHTED))
         if uncounted:
             ctx.log(f"not counted, the simulator has none: {', '.join(uncounted)}")
         if uniform is not None:

@@ -17,7 +17,8 @@ from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import STORED_BITS, kernel_table
 from mico_runner.models import MODELS
 from mico_runner.models.training import accuracy
-from mico_runner.quant.assembly import lone_relus, read_whole
+from mico_runner.ops.families import COPY
+from mico_runner.quant.assembly import read_whole
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
 from mico_runner.simulate import accelerators
 from mico_runner.steps.base import StepContext
@@ -155,14 +156,12 @@ class Latency:
         self.batch = hardware.load(ctx.spec["hardware"]).batch
         self.layers = [node.name for node in network.weighted]
         self._rows = {row["layer"]: row for row in graph.kernel_rows(network, self.batch)}
-        for node in lone_relus(network):
-            self._rows[node.name] = graph.elementwise_row(network, node.inputs[0], "requant", self.batch)
         others = [name for name in self._rows if name not in self.layers]
         self._counted = [name for name in others if self._rows[name]["kind"] in self._model.kinds]
         self._copied = read_whole(network)  # {layer: tensor}
         for tensor in self._copied.values():
-            self._rows[_copy(tensor)] = graph.elementwise_row(network, tensor, "requant", self.batch)
-        self._requantised = "requant" in self._model.kinds
+            self._rows[_copy(tensor)] = graph.elementwise_row(network, tensor, COPY, self.batch)
+        self._requantised = COPY in self._model.kinds
         self._known: dict[tuple[str, float, int], float] = {}
         self._predict([(name, 0, STORED_BITS) for name in self._counted])
         self.fixed = sum(self._known.values())

@@ -41,8 +41,8 @@ class Network:
             bias = self.rng.integers(-reach - 1, reach + 2) // 4
         top = np.maximum(reach / 2, 1.0)
         multiplier, shift = self.scales(top, to)
-        fields = {"weight": weight, "weight_bits": bits, "bias": np.asarray(bias, np.int32), "relu_max": relu_max}
-        return self.node(op, [x], shape, to, attrs, multiplier=multiplier, shift=shift, **fields)
+        constants = {"weight": weight, "bias": np.asarray(bias, np.int32), "multiplier": multiplier, "shift": shift}
+        return self.node(op, [x], shape, to, attrs, constants, weight_bits=bits, relu_max=relu_max)
 
     def pool(self, op, x, kernel, stride, padding=(0, 0), to=None):
         c, h, w = self.tensors[x].shape
@@ -53,38 +53,37 @@ class Network:
             return self.node(op, [x], (c, *size), source, attrs)
         to = to or self.some_type()
         multiplier, shift = self.scales(np.array([source.qmax * kernel[0] * kernel[1] / 1.5]), to)
-        return self.node(op, [x], (c, *size), to, attrs, multiplier=multiplier, shift=shift)
+        return self.node(op, [x], (c, *size), to, attrs, {"multiplier": multiplier, "shift": shift})
 
     def add(self, a, b, to=None, relu_max=None):
         to = to or self.some_type()
         multiplier = self.rng.integers(1, 1 << MULTIPLIER_BITS, 2)
         shift = self.scales(np.array([float(self.tensors[a].type.qmax)]), to)[1]
-        return self.node(
-            "add", [a, b], self.tensors[a].shape, to, multiplier=multiplier, shift=shift, relu_max=relu_max
-        )
+        constants = {"multiplier": multiplier, "shift": shift}
+        return self.node("add", [a, b], self.tensors[a].shape, to, {}, constants, relu_max=relu_max)
 
     def concat(self, tensors, axis, to=None):
         to = to or self.some_type()
         shape = list(self.tensors[tensors[0]].shape)
         shape[axis] = sum(self.tensors[t].shape[axis] for t in tensors)
         multiplier, shift = self.scales(np.array([float(self.tensors[t].type.qmax) for t in tensors]), to)
-        return self.node("concat", tensors, tuple(shape), to, {"axis": axis}, multiplier=multiplier, shift=shift)
+        return self.node(
+            "concat", tensors, tuple(shape), to, {"axis": axis}, {"multiplier": multiplier, "shift": shift}
+        )
 
     def requant(self, x, to=None):
         to = to or self.some_type()
         multiplier, shift = self.scales(np.array([float(self.tensors[x].type.qmax)]), to)
-        return self.node("requant", [x], self.tensors[x].shape, to, multiplier=multiplier, shift=shift)
+        return self.node("requant", [x], self.tensors[x].shape, to, {}, {"multiplier": multiplier, "shift": shift})
 
     def reshape(self, x, shape):
         shape = (int(np.prod(self.tensors[x].shape)),) if shape is None else shape
         return self.node("reshape", [x], shape, self.tensors[x].type, {"shape": shape})
 
-    def node(self, op, inputs, shape, to, attrs=None, multiplier=None, shift=None, **fields):
+    def node(self, op, inputs, shape, to, attrs=None, constants=None, **fields):
         name = f"layers.{len(self.nodes)}.{op}"
-        as32 = {
-            k: np.asarray(v, np.int32) for k, v in {"multiplier": multiplier, "shift": shift}.items() if v is not None
-        }
-        self.nodes.append(QNode(name, op, tuple(inputs), f"{name}:out", attrs or {}, **as32, **fields))
+        kept = {k: v if k == "weight" else np.asarray(v, np.int32) for k, v in (constants or {}).items()}
+        self.nodes.append(QNode(name, op, tuple(inputs), f"{name}:out", attrs or {}, kept, **fields))
         self.tensors[f"{name}:out"] = QTensor(tuple(shape), to)
         return f"{name}:out"
 

@@ -127,7 +127,9 @@ def test_a_multiplier_that_is_too_large_keeps_the_plain_kernel():
     (node,) = graph.nodes
     scales = {"multiplier": np.full(4, 1 << 21, np.int32), "shift": np.full(4, 1, np.int32)}
     assert [call.kernel for call in lower(graph).calls] == ["depthwise"]
-    assert [call.kernel for call in lower(replace(graph, nodes=(replace(node, **scales),))).calls] == ["conv2d"]
+    assert [
+        call.kernel for call in lower(replace(graph, nodes=(replace(node, constants=node.constants | scales),))).calls
+    ] == ["conv2d"]
 
 
 @needs_rtl

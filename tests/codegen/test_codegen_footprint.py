@@ -62,7 +62,9 @@ def test_flash_that_is_counted_is_emitted(runtime, core, scratch):
         for call in program.calls:
             if call.weights:  # each layer's, too
                 node = next(n for n in network.weighted if n.name == call.node)
-                assert sum(call.weights.sections.values()) == costs.node_bytes(node, bits[call.node].weight)
+                assert sum(table.nbytes for table in call.constants.values()) == costs.node_bytes(
+                    node, bits[call.node].weight
+                )
 
 
 def test_without_a_board_flash_is_the_tables():

@@ -132,7 +132,7 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
     rng = np.random.default_rng(0)
     weight = Network(rng, (1,)).weights((6, taps), weight_bits)
     scales = {"multiplier": np.ones(6, np.int32), "shift": np.ones(6, np.int32), "bias": np.zeros(6, np.int32)}
-    node = QNode("l", "linear", ("x",), "y", {}, weight=weight, weight_bits=weight_bits, **scales)
+    node = QNode("l", "linear", ("x",), "y", {}, {"weight": weight, **scales}, weight_bits)
     for scheme in schemes(weight_bits, QType(act_bits, False, 1.0), padded=False):
         if not scheme.holds(taps):
             continue
@@ -165,8 +165,8 @@ def test_requantisation_from_the_high_word_is_exact():
     for _ in range(500):
         multiplier, shift = int(2 ** rng.uniform(0, 22)), int(rng.integers(1, 53))
         bound = int(2 ** rng.uniform(0, 31))
-        node = QNode("l", "linear", ("x",), "y", {}, bias=np.zeros(1, np.int32), multiplier=np.array([multiplier]),
-                     shift=np.array([shift]))  # fmt: skip
+        node = QNode("l", "linear", ("x",), "y", {}, {"bias": np.zeros(1, np.int32), "multiplier": np.array([multiplier]),
+                     "shift": np.array([shift])})  # fmt: skip
         found = requantisation(node, QType(8, True, 1.0), np.array([bound]))
         if found is None:
             continue
@@ -185,7 +185,7 @@ def test_requantisation_to_a_sign_is_that_of_the_accumulator():
     scales = {"multiplier": np.array([77]), "shift": np.array([9]), "bias": np.zeros(1, np.int32)}
     most = (1 << 28) - 1
     (factor,), (t,) = requantisation(
-        QNode("l", "linear", ("x",), "y", {}, **scales), QType(1, True, 1.0), np.array([most])
+        QNode("l", "linear", ("x",), "y", {}, scales), QType(1, True, 1.0), np.array([most])
     )
     for acc in (-most, -2, -1, 0, 1, 2, most):
         high = (acc << (int(factor) & 31)) * (int(factor) & ~31) >> 32
@@ -195,6 +195,6 @@ def test_requantisation_to_a_sign_is_that_of_the_accumulator():
 
 def test_an_accumulator_too_large_for_the_high_word_keeps_the_plain_kernels():
     scales = {"multiplier": np.array([1 << 21]), "shift": np.array([10]), "bias": np.zeros(1, np.int32)}
-    node = QNode("l", "linear", ("x",), "y", {}, **scales)
+    node = QNode("l", "linear", ("x",), "y", {}, scales)
     assert requantisation(node, QType(8, False, 1.0), np.array([1 << 16])) is not None
     assert requantisation(node, QType(8, False, 1.0), np.array([1 << 18])) is None

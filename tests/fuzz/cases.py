@@ -11,8 +11,9 @@ from unittest.mock import patch
 import numpy as np
 
 from mico_runner.codegen.lowering import lower
-from mico_runner.codegen.program import Buffer, Call
+from mico_runner.codegen.program import Call
 from mico_runner.codegen.schemes import Scheme, schemes
+from mico_runner.ops.c import Buffer
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import TERNARY, QType, storage_bits
 from mico_runner.simulate import host

@@ -13,14 +13,14 @@ from torch.nn.utils import prune
 
 from mico_runner.errors import UsageError
 from mico_runner.graph import capture, run_float
-from mico_runner.graph.ir import OPS
+from mico_runner.ops import operator
 
 
 def well_formed(graph):
     known = {graph.input}
     for node in graph.nodes:
         assert set(node.inputs) <= known and node.output not in known
-        assert set(node.attrs) == set(OPS[node.op])
+        assert set(node.attrs) == set(operator(node.op).ATTRS)
         assert (node.weight is not None) == (node.op in ("conv2d", "linear"))
         known.add(node.output)
     assert graph.output in known and set(graph.shapes) == known
@@ -160,12 +160,41 @@ def test_ceil_mode_is_accepted_where_it_changes_nothing():
     same_numbers(nn.Sequential(nn.Conv2d(1, 2, 1), nn.MaxPool2d(2, ceil_mode=True)), (1, 8, 8))
 
 
+MOVED = {  # the operators of the graph, in order
+    "asymmetric": (lambda s, x: s.conv(F.pad(x, (0, 1, 0, 1))), "conv2d pad conv2d"),
+    "symmetric": (lambda s, x: s.conv(F.pad(x, (1, 1, 2, 2))), "conv2d conv2d"),
+    "pad_alone": (lambda s, x: F.relu(F.pad(x, (1, 1, 1, 1))), "conv2d pad relu"),
+    "pad_last": (lambda s, x: F.pad(x, (1, 1, 1, 1)), "conv2d pad"),
+    "pad_pad": (lambda s, x: s.conv(F.pad(F.pad(x, (1, 1)), (0, 0, 1, 1))), "conv2d pad conv2d"),
+    "pad_flatten": (lambda s, x: F.pad(x, (1, 1)).flatten(1), "conv2d pad reshape"),
+    "pad_cat": (lambda s, x: torch.cat([F.pad(x, (1, 1)), F.pad(x, (1, 1))], 1), "conv2d pad pad concat"),
+    "pad_groups": (
+        lambda s, x: F.conv2d(F.pad(x, (0, 0, 0, 0, 1, 1)), torch.ones(4, 1, 3, 3), groups=4), "conv2d pad conv2d"
+    ),
+    "even_same": (lambda s, x: F.conv2d(x, torch.ones(2, 2, 2, 4), padding="same"), "conv2d pad conv2d"),
+    "permute": (lambda s, x: x.permute(0, 2, 3, 1), "conv2d permute"),
+    "shuffle": (lambda s, x: x.reshape(-1, 2, 1, 8, 8).transpose(1, 2).reshape(-1, 2, 8, 8).relu(), "conv2d relu"),
+    "transpose": (lambda s, x: x.flatten(2).transpose(1, 2).relu(), "conv2d reshape permute relu"),
+    "step": (lambda s, x: s.conv(x[:, :, ::2, 1:]), "conv2d slice slice conv2d"),
+    "half": (lambda s, x: x.chunk(2, 1)[1] + x[:, :1], "conv2d slice slice add"),
+    "split": (lambda s, x: x.split([3, 5], 2)[1], "conv2d slice"),
+    "select": (lambda s, x: x[:, 1].relu(), "conv2d slice relu reshape"),
+    "unbind": (lambda s, x: x.unbind(1)[1], "conv2d slice reshape"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_elements_are_moved_and_zeros_put_around(name):
+    function, ops = MOVED[name]
+    graph = same_numbers(Body(function), (2, 8, 8))
+    found = [node.op for node in graph.nodes]
+    assert found == ops.split()
+
+
 REFUSED = {
     "sigmoid": (lambda s, x: torch.sigmoid(x), "not supported; supported: .*conv2d"),
     "reflect": (lambda s, x: s.conv(F.pad(x, (1, 1, 1, 1), mode="reflect")), "padding mode 'reflect'"),
     "value": (lambda s, x: s.conv(F.pad(x, (1, 1, 1, 1), value=1.0)), "value 1.0"),
-    "asymmetric": (lambda s, x: s.conv(F.pad(x, (0, 1, 0, 1))), "asymmetrical padding"),
-    "pad_alone": (lambda s, x: F.relu(F.pad(x, (1, 1, 1, 1))), "in front of a convolution"),
     "ceil": (lambda s, x: F.max_pool2d(x, 3, 2, ceil_mode=True), "ceil_mode"),
     "pool_dilation": (lambda s, x: F.max_pool2d(x, 2, dilation=2), "dilation"),
     "count": (lambda s, x: F.avg_pool2d(x, 3, padding=1, count_include_pad=False), "count_include_pad"),
@@ -174,7 +203,6 @@ REFUSED = {
     "clamp": (lambda s, x: F.hardtanh(x, -1, 1), r"\[-1, 1\]"),
     "mean": (lambda s, x: x.mean(1), "mean over dimensions"),
     "batch": (lambda s, x: x.reshape(-1, 2), "batch must stay"),
-    "permute": (lambda s, x: x.permute(0, 2, 3, 1), "moves elements"),
     "constant": (lambda s, x: x + s.conv.bias.reshape(1, 2, 1, 1), "not constants"),
     "alpha": (lambda s, x: torch.add(x, s.conv(x), alpha=2), "alpha 2"),
     "broadcast": (lambda s, x: x + F.adaptive_avg_pool2d(x, 1), "one shape"),
@@ -183,22 +211,16 @@ REFUSED = {
     "instance_norm": (lambda s, x: F.instance_norm(x), "instance_norm"),
     "dropout": (lambda s, x: F.dropout(x, 0.5, training=True), "random"),
     "noise": (lambda s, x: F.conv2d(x, torch.rand(2, 2, 1, 1)), "random"),
-    "pad_last": (lambda s, x: F.pad(x, (1, 1, 1, 1)), "in front of a convolution"),
-    "pad_pad": (lambda s, x: s.conv(F.pad(F.pad(x, (1, 1)), (0, 0, 1, 1))), "in front of a convolution"),
-    "pad_flatten": (lambda s, x: F.pad(x, (1, 1)).flatten(1), "in front of a convolution"),
-    "pad_cat": (lambda s, x: torch.cat([F.pad(x, (1, 1)), F.pad(x, (1, 1))], 1), "in front of a convolution"),
     "pad_batch": (lambda s, x: s.conv(F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1))), "batch must stay"),
-    "pad_groups": (lambda s, x: F.conv2d(F.pad(x, (0, 0, 0, 0, 1, 1)), torch.ones(4, 1, 3, 3), groups=4), "grouped"),
     "crop": (lambda s, x: s.conv(F.pad(x, (-1, -1))), "negative padding"),
     "indices": (lambda s, x: F.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d_with_indices"),
     "squeeze": (lambda s, x: x[:1].squeeze(0), "not supported"),
     "cat_batch": (lambda s, x: torch.cat([x, x], 0), "over the batch"),
     "flatten": (lambda s, x: x.flatten(0, 1), "batch must stay"),
-    "transpose": (lambda s, x: x.transpose(0, 1), "moves elements"),
+    "transpose": (lambda s, x: x.transpose(0, 1), "batch must stay"),
     "double": (lambda s, x: x.double(), "float64"),
     "transposed": (lambda s, x: F.conv_transpose2d(x, s.conv.weight), "conv_transpose2d"),
     "vector": (lambda s, x: F.linear(x, torch.ones(8)), "must be a matrix"),
-    "even_same": (lambda s, x: F.conv2d(x, torch.ones(2, 2, 2, 2), padding="same"), "asymmetrical"),
     "prelu": (lambda s, x: F.prelu(x, s.bn.weight), "prelu"),
 }  # fmt: skip
 
@@ -213,8 +235,9 @@ def test_what_cannot_be_expressed_is_an_error_that_names_the_source_line(name):
 
 
 def test_the_module_is_named():
-    with pytest.raises(UsageError, match=r"node 'conv' \(aten"):
-        capture(Body(lambda s, x: s.conv(F.pad(x, (0, 1)))), (2, 8, 8), "net")
+    module = nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")
+    with pytest.raises(UsageError, match=r"node '0' \(aten.pad"):
+        capture(nn.Sequential(module), (2, 8, 8), "net")
 
 
 @pytest.mark.parametrize(

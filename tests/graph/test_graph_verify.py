@@ -8,19 +8,21 @@ from torch import nn
 from torch.nn import functional as F
 
 from mico_runner.errors import UsageError
-from mico_runner.graph import capture, folding, frontend, lowering, run, verify
+from mico_runner.graph import capture, frontend, run, verify
+from mico_runner.ops import by_aten, draft
 
 
 def wrong(monkeypatch, target, change):
     """Let the lowering of one operator give a node that `change` spoils."""
-    right = lowering.LOWERINGS[target]
+    taken = by_aten()[target]
+    right = taken.capture
 
     def spoilt(call):
         result = right(call)
         change(call.builder.nodes[-1])
         return result
 
-    monkeypatch.setitem(lowering.LOWERINGS, target, spoilt)
+    monkeypatch.setattr(taken, "capture", spoilt)
 
 
 def net():
@@ -61,7 +63,7 @@ def test_a_node_in_the_middle_is_named_and_its_line(monkeypatch):
 
 
 def test_a_wrong_pass_is_named(monkeypatch):
-    monkeypatch.setattr(folding.Draft, "readers", lambda self: dict.fromkeys(self.shapes, 1))  # nothing is read twice
+    monkeypatch.setattr(draft.Draft, "readers", lambda self: dict.fromkeys(self.shapes, 1))  # nothing is read twice
     with pytest.raises(UsageError, match="node 'relu'"):
         capture(Body(lambda s, x: s.bn(x) + F.relu(x)), (2, 8, 8), "net")
 

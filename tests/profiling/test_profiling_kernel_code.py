@@ -105,14 +105,14 @@ def test_a_function_that_kernels_share_counts_for_all(kernels):
 
 def test_what_is_decided_for_a_row_counts(kernels, monkeypatch):
     before = kernels()
-    emitted = lowering.Lowering.emit
+    emitted = lowering.Lowering._call
 
     def more_scratch(self, node, kernel, inputs, output, fields, weights=None, **more):
         if kernel != "add" and weights is not None:
             more["scratch_words"] = 8 + (more.get("scratch_words") or weights.taps)
         emitted(self, node, kernel, inputs, output, fields, weights, **more)
 
-    monkeypatch.setattr(lowering.Lowering, "emit", more_scratch)
+    monkeypatch.setattr(lowering.Lowering, "_call", more_scratch)
     after = kernels()
     assert after["add"] == before["add"]
     assert after["linear"]["code_sha256"] == before["linear"]["code_sha256"]

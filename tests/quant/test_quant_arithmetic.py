@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quant_networks import extreme_inputs, random_bits, random_graph, random_images
 
+from mico_runner.ops.arithmetic import multiplier_and_shift, shared_shift
 from mico_runner.quant import PTQ, Executor, quantize_input, reference
-from mico_runner.quant.fixed_point import multiplier_and_shift, shared_shift
 from mico_runner.quant.qgraph import ACTIVATION_BITS, WEIGHT_BITS, LayerBits, QGraph, QNode, QTensor, QType
 from mico_runner.quant.weights import weight_range
 
@@ -38,18 +38,20 @@ def one_layer(rng, weight_bits, read, made, op="conv2d"):
         weight[weight == 0] = 1
     out = shape[0]
     bias = rng.integers(-(2 ** int(rng.integers(1, 31))), 2 ** int(rng.integers(1, 31)), out).astype(np.int32)
-    factors = {
+    constants = {
+        "weight": weight,
+        "bias": bias,
         "multiplier": rng.integers(1, 2**22, out).astype(np.int32),
         "shift": rng.integers(1, 53, out).astype(np.int32),
     }
     if op == "linear":
-        node = QNode("layer", op, ("input",), "out", {}, weight, weight_bits, None, bias, **factors)
+        node = QNode("layer", op, ("input",), "out", {}, constants, weight_bits)
         shapes = (shape[1],), (out,)
     else:
         stride, padding = (tuple(int(v) for v in rng.integers(a, 3, 2)) for a in (1, 0))
         dilation, size = tuple(int(v) for v in rng.integers(1, 3, 2)), rng.integers(5, 9, 2)
         attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        node = QNode("layer", op, ("input",), "out", attrs, weight, weight_bits, None, bias, **factors)
+        node = QNode("layer", op, ("input",), "out", attrs, constants, weight_bits)
         outs = [(n + 2 * p - d * (k - 1) - 1) // s + 1
                 for n, p, d, k, s in zip(size, padding, dilation, shape[2:], stride, strict=True)]  # fmt: skip
         shapes = (groups * shape[1], *(int(n) for n in size)), (out, *(int(n) for n in outs))
@@ -102,13 +104,14 @@ def test_weightless_operators_equal_plain_integers(bits, signed):
     rng = np.random.default_rng([bits, signed])
     made, eight = QType(bits, signed, 1.0), QType(8, True, 1.0)
     two = {"multiplier": np.array([2**22 - 1, 77], np.int32), "shift": np.array([24, 9], np.int32)}
+    one = {name: values[:1] for name, values in two.items()}
     window = {"kernel": (2, 3), "stride": (2, 1), "padding": (1, 1)}
     nodes = (
-        QNode("low", "requant", ("input",), "low", multiplier=two["multiplier"][:1], shift=two["shift"][:1]),
-        QNode("sum", "add", ("input", "low"), "sum", multiplier=two["multiplier"], shift=two["shift"][:1]),
-        QNode("cat", "concat", ("input", "low"), "cat", {"axis": 0}, **two),
+        QNode("low", "requant", ("input",), "low", {}, one),
+        QNode("sum", "add", ("input", "low"), "sum", {}, two | {"shift": one["shift"]}),
+        QNode("cat", "concat", ("input", "low"), "cat", {"axis": 0}, two),
         QNode("max", "max_pool2d", ("input",), "max", window),
-        QNode("avg", "avg_pool2d", ("cat",), "avg", window, multiplier=two["multiplier"][:1], shift=two["shift"][:1]),
+        QNode("avg", "avg_pool2d", ("cat",), "avg", window, one),
     )
     shapes = {
         "input": (1, 4, 5),
@@ -166,7 +169,8 @@ def test_sums_beyond_float32_are_exact():
     """The bias cancels a sum of 38 million, so that an error of one unit in it would be seen."""
     bias = np.array([-127 * 252 * 1200], np.int32)
     factors = {"multiplier": np.array([1], np.int32), "shift": np.array([1], np.int32)}
-    node = QNode("layer", "linear", ("input",), "out", {}, np.full((1, 1200), 127, np.int8), 8, None, bias, **factors)
+    constants = {"weight": np.full((1, 1200), 127, np.int8), "bias": bias, **factors}
+    node = QNode("layer", "linear", ("input",), "out", {}, constants, 8)
     tensors = {"input": QTensor((1200,), QType(8, False, 1.0)), "out": QTensor((1,), QType(16, True, 1.0))}
     qgraph = QGraph("large", "input", "out", (node,), tensors)
     x = np.random.default_rng(1).integers(249, 256, (200, 1200))
@@ -178,12 +182,12 @@ def test_sums_beyond_float32_are_exact():
 
 @given(st.lists(st.floats(1e-20, 1e12), min_size=1, max_size=4))
 def test_multiplier_and_shift(factors):
-    multiplier, shift = multiplier_and_shift(np.array(factors))
+    multiplier, shift = multiplier_and_shift(np.array(factors)).values()
     assert (multiplier > 0).all() and (multiplier < 2**22).all() and (shift >= 1).all() and (shift <= 52).all()
     for factor, m, s in zip(factors, multiplier.tolist(), shift.tolist(), strict=True):
         if 2.0**-30 <= factor < 2.0**20:
             assert abs(m / 2**s / factor - 1) <= 2.0**-21
-    pair, one = shared_shift(np.array([factors[0], factors[-1]]))
+    pair, one = shared_shift(np.array([factors[0], factors[-1]])).values()
     assert len(one) == 1 and (pair > 0).all() and (pair < 2**22).all()
 
 

@@ -10,11 +10,11 @@ from quant_networks import Drawn
 
 from mico_runner.errors import UsageError
 from mico_runner.graph import run_float
+from mico_runner.ops.arithmetic import multiplier_and_shift
 from mico_runner.quant import PTQ, Executor, dequantize_output, quantize_input, reference
 from mico_runner.quant.assembly import ACCUMULATOR_LIMIT
 from mico_runner.quant.bias import BIAS_LIMIT, settle
 from mico_runner.quant.calibration import Statistics, activation_type
-from mico_runner.quant.fixed_point import multiplier_and_shift
 from mico_runner.quant.qgraph import ACTIVATION_BITS, WEIGHT_BITS, LayerBits, QType
 
 PAIRS = [(8, 8), (8, 4), (4, 4), (1.5, 8), (1, 8)]
@@ -182,7 +182,7 @@ def test_biases_fit_and_say_what_they_stand_for(seed):
     assert bits != 1 or (weight != 0).all()
     reach = np.abs(weight.astype(np.int64)).sum(1) * max(-read.qmin, read.qmax)
     assert np.abs(whole).max() <= BIAS_LIMIT and (np.abs(whole) + reach).max() < ACCUMULATOR_LIMIT
-    multiplier, shift = multiplier_and_shift(read.scale * scales / made.scale)
+    multiplier, shift = multiplier_and_shift(read.scale * scales / made.scale).values()
     steps = whole[:3] * np.ldexp(multiplier[:3].astype(float), -shift[:3])  # without the products
     wanted = bias[:3] / made.scale
     np.testing.assert_allclose(steps, wanted, atol=2**-8, rtol=2**-20)

@@ -150,5 +150,5 @@ def _followed(graph: QGraph) -> QGraph:
         made = replace(made, shape=(made.shape[0], 1, 1))
     else:
         scale = {"multiplier": np.array([1 << 20], np.int32), "shift": np.array([30], np.int32)}
-        end = QNode("end", "requant", (graph.output,), "end", **scale)
+        end = QNode("end", "requant", (graph.output,), "end", constants=scale)
     return replace(graph, nodes=(node, end), output="end", tensors={**graph.tensors, "end": made})

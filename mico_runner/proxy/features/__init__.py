@@ -5,15 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mico_runner.ops.families import FAMILIES
 from mico_runner.proxy import FEATURES
 
 register = FEATURES.register
 
-RAW_COLUMNS = {
-    "linear": ["macs", "out_channels", "in_channels"],
-    "conv2d": ["macs", "in_h", "in_w", "in_channels", "out_channels", "kernel_h", "stride"],
-}
-RAW_COLUMNS["depthwise"] = RAW_COLUMNS["conv2d"]
 POOL_COLUMNS = ["in_h", "in_w", "in_channels", "kernel_h", "stride"]
 
 
@@ -33,8 +29,7 @@ def shape_columns(table: pd.DataFrame) -> pd.DataFrame:
     Linear: MACs, outputs, reduction. Convolution: MACs, input height, width, channels, outputs, kernel (its height), stride.
     Pooling and add have no MACs; their number of outputs stands in.
     """
-    kind = table["kind"].iloc[0]
-    if kind in RAW_COLUMNS:
-        return table[RAW_COLUMNS[kind]]
+    if columns := FAMILIES[table["kind"].iloc[0]].features:
+        return table[list(columns)]
     outputs = table["batch"] * table["out_channels"] * table["out_h"] * table["out_w"]
     return table[POOL_COLUMNS].assign(outputs=outputs)

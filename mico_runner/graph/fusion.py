@@ -1,0 +1,41 @@
+"""Which operators become part of the operator in front of them when a network is quantised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mico_runner.graph.ir import Graph, Node
+from mico_runner.ops import operator
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node to be quantised; with a fused ReLU `output` is the ReLU's tensor. `top` is the limit of a ReLU6."""
+
+    node: Node
+    output: str
+    top: float | None = None
+
+
+def fused(graph: Graph) -> list[Step]:
+    """The nodes, with every ReLU that alone reads the output of an operator that takes it folded into that operator."""
+    steps: dict[str, Step] = {}
+    for node in graph.nodes:
+        step = Step(node, node.output, node.attrs.get("max"))
+        before = steps.get(node.inputs[0])
+        if (
+            operator(node.op).MERGES
+            and before is not None
+            and alone(graph, before.output)
+            and operator(before.node.op).TAKES_RELU
+        ):
+            del steps[before.output]
+            tops = [t for t in (before.top, step.top) if t is not None]
+            step = Step(before.node, node.output, min(tops, default=None))
+        steps[step.output] = step
+    return list(steps.values())
+
+
+def alone(graph: Graph, tensor: str) -> bool:
+    """Whether one node reads the tensor and it is not the network's output."""
+    return len(graph.consumers(tensor)) == 1 and tensor != graph.output

@@ -1,0 +1,156 @@
+"""affine: factors and terms that are constants, of the whole tensor, of each channel or of each element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.ops import c, operator, register
+from mico_runner.ops.arithmetic import MAX_SHIFT, clamp, shifted
+from mico_runner.ops.base import Operator, Quantiser, Shapes, Weighted, sample
+from mico_runner.ops.broadcast import period
+from mico_runner.ops.capture import Call, Refused, as_doubles
+from mico_runner.ops.draft import Draft
+from mico_runner.ops.fast import Kernel, clamper
+from mico_runner.ops.folding import fold
+from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+
+TERM_BITS = 30
+
+
+@register("affine")
+class Affine(Operator):
+    """y = factor * x + term; below zero factor * `below` * x + term where `below` is given: r = (q * factor + term + 2^(shift-1)) >> shift.
+
+    Attributes: float64 arrays that are repeated over the shape without batch; `below` may be None. Constants: `factor`, `below`, `term`,
+    int32 in the shape of these, `shift` (1,). One that alone reads a layer whose output channels it scales becomes part of its weights.
+    """
+
+    ATEN = ("rsub.Scalar", "neg.default", "prelu.default", "_prelu_kernel.default")
+    ATTRS = ("factor", "term", "below")
+    TAKES_RELU = True
+    NO_KERNEL = "its kernel is not profiled"
+
+    def capture(self, call: Call) -> str:
+        if call.target == "neg":
+            return emit_affine(call, call.input(), factor=-1.0)
+        if call.target == "rsub":
+            return emit_affine(call, call.input(), factor=-float(call["alpha"]), term=float(call["other"]))
+        slope = is_constant(call["weight"])
+        if slope is None:
+            raise Refused("the slopes must be parameters, not computed from the input")
+        tensor = call.input()
+        slope = np.reshape(slope, -1)
+        return emit_affine(call, tensor, below=slope.reshape(-1, *[1] * (call.rank(tensor) - 1)))
+
+    def rewrite(self, draft: Draft) -> bool:
+        readers = draft.readers()
+        makers = {n.output: n for n in draft.nodes}
+        for node in draft.nodes:
+            layer = makers.get(node.inputs[0]) if node.op == self.name and node.attrs["below"] is None else None
+            if layer is None or layer.weight is None or readers[layer.output] > 1:
+                continue
+            shape, of = draft.shapes[layer.output], operator(layer.op)
+            per_channel = np.stack([np.broadcast_to(node.attrs[key], shape) for key in ("factor", "term")])
+            channels = per_channel.reshape(2, shape[0], -1)
+            if isinstance(of, Weighted) and of.outputs_first(shape) and (channels == channels[:, :, :1]).all():
+                fold(draft, layer, node, np.zeros(shape[0]), *channels[:, :, 0])
+                return True
+        return False
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        factor, term = (torch.as_tensor(node.attrs[key], dtype=x[0].dtype) for key in ("factor", "term"))
+        if node.attrs["below"] is None:
+            return x[0] * factor + term
+        below = torch.as_tensor(node.attrs["below"], dtype=x[0].dtype)
+        return torch.where(x[0] < 0, x[0] * below, x[0]) * factor + term
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        tensor = q.read(step.node.inputs[0], INPUT_BITS)
+        ratio, made = q.type_of(tensor).scale, q.made(step)
+        a = step.node.attrs
+        below = np.float64(1.0) if a["below"] is None else a["below"]
+        factor, term = a["factor"] * ratio / made.scale, a["term"] / made.scale
+        slopes = max(np.abs(factor).max(), np.abs(factor * below).max())
+        room = [bits - np.frexp(v)[1] for bits, v in ((MULTIPLIER_BITS, slopes), (TERM_BITS, np.abs(term).max())) if v]
+        shift = int(np.clip(min(room, default=1), 1, MAX_SHIFT))
+        raw = {"factor": factor, "term": term} | ({} if a["below"] is None else {"below": factor * below})
+        limit = 2**31 - 1
+        constants = {
+            key: np.clip(np.rint(np.ldexp(value, shift)), -limit, limit)
+            .astype(np.int32)
+            .reshape(np.shape(value) or (1,))
+            for key, value in raw.items()
+        }
+        q.add(step, (tensor,), attrs={}, constants=constants | {"offset_shift": np.array([shift], np.int32)})
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        k = {key: value.astype(np.int64) for key, value in node.constants.items()}
+        factor = np.where(x[0] < 0, k.get("below", k["factor"]), k["factor"])
+        acc = x[0] * factor + k["term"]
+        return clamp(shifted(acc, k["offset_shift"]), acc, made, node.relu_max)
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        scale = 2.0 ** -int(node.constants["offset_shift"][0])
+        k = {key: torch.from_numpy(v.astype(np.float64) * scale) for key, v in node.constants.items()}
+        clamped, below = clamper(made, node.relu_max), k.get("below")
+
+        def kernel(x: list[torch.Tensor]) -> torch.Tensor:
+            q = x[0].double()
+            factor = k["factor"] if below is None else torch.where(q < 0, below, k["factor"])
+            return clamped(q * factor + k["term"])
+
+        return kernel
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        source, output = to.buffer_of(node.inputs[0]), to.target(node)
+        k = node.constants
+        values = np.stack(
+            [np.broadcast_to(k.get(key, k["factor"]), source.shape) for key in ("factor", "below", "term")]
+        )
+        short, run = period(values, source.shape)
+        fields = {
+            **{"size": output.size, "input": source.tag, "shift": int(k["offset_shift"][0])},
+            **{"run": run, "count": short.shape[1], "output": c.output_range(node, output)},
+        }
+        tables = dict(zip(("factor", "below", "term"), np.ascontiguousarray(short), strict=True))
+        if "below" not in k:
+            fields["below"] = 0
+            del tables["below"]
+        to.emit(node, "affine", [source], output, fields, tables=tables)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for shape, over in (((3, 4, 5), ()), ((3, 4, 5), (3, 1, 1)), ((6, 4), (6, 4)), ((6, 4), (4,))):
+            for below in (None, rng.normal(size=over)):
+                attrs = {"factor": rng.normal(size=over), "term": rng.normal(size=over), "below": below}
+                yield sample(self.name, [shape], shape, attrs)
+
+
+def is_constant(value: Any) -> np.ndarray | None:
+    """A number or parameter as float64; None for a tensor that is computed from the input."""
+    if isinstance(value, torch.Tensor):
+        return as_doubles(value)
+    return None if isinstance(value, str) else np.asarray(value, np.float64)
+
+
+def emit_affine(call: Call, tensor: str, factor: Any = 1.0, term: Any = 0.0, below: Any = None) -> str:
+    """A node for the call, whose constants are repeated over the tensor's shape. Raises Refused: they make it larger."""
+    shape = call.builder.shapes[tensor]
+    values = [None if v is None else np.asarray(v, np.float64) for v in (factor, term, below)]
+    for i, value in enumerate(values):
+        if value is None:
+            continue
+        if not np.isfinite(value).all():
+            raise Refused("its constants are not finite")
+        if value.ndim == len(shape) + 1 and len(value) == 1:
+            values[i] = value = value[0]
+        if value.ndim > len(shape) or np.broadcast_shapes(value.shape, shape) != shape:
+            raise Refused(f"a constant of shape {value.shape} does not fit a tensor of shape {shape}")
+    attrs = dict(zip(Affine.ATTRS, values, strict=True))
+    whole = all(value is None or value.ndim == 0 for value in values)
+    if whole:
+        return call.builder.elementwise(call.name, "affine", [tensor], call.source, attrs=attrs)
+    return call.emit("affine", [tensor], shape, attrs=attrs)

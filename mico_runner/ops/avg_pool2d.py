@@ -1,0 +1,105 @@
+"""avg_pool2d; global, adaptive and one-dimensional averages are windows of it."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mico_runner.ops import c, register
+from mico_runner.ops.arithmetic import multiplier_and_shift, requantise, windows
+from mico_runner.ops.base import Example, Pool, Rescaled, Row, same_scale, window_of, window_shapes
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.fast import Kernel, requantiser
+from mico_runner.ops.node import Node, QNode, QType
+
+
+@register("avg_pool2d")
+class AvgPool2d(Pool, Rescaled):
+    """acc = sum over the taps inside the input, requantised: the multiplier holds 1 / (kh * kw)."""
+
+    ATEN = (
+        *("avg_pool2d.default", "avg_pool1d.default", "adaptive_avg_pool2d.default", "adaptive_avg_pool1d.default"),
+        "mean.dim",
+    )
+    FAMILIES = ("avg_pool2d",)
+
+    def capture(self, call: Call) -> str:
+        if call.target == "mean":
+            return self._mean(call)
+        if call.target.startswith("adaptive"):
+            return self._adaptive(call)
+        if any(_values(call["padding"])) and not call["count_include_pad"]:
+            raise Refused("count_include_pad=False with padding is not supported")
+        kernel = _values(call["kernel_size"])
+        if call.args.get("divisor_override") not in (None, kernel[0] * kernel[-1]):
+            raise Refused("divisor_override is not supported")
+        return self.emit_windows(call)
+
+    def _adaptive(self, call: Call) -> str:
+        tensor, shape = call.input(), call.shape
+        size = call.builder.shapes[tensor]
+        if any(n % m for n, m in zip(size[1:], shape[1:], strict=True)):
+            raise Refused(
+                f"adaptive pooling from {size[1:]} to {shape[1:]}: the input size must be a multiple of the output"
+            )
+        return self._average(call, tensor, tuple(n // m for n, m in zip(size[1:], shape[1:], strict=True)))
+
+    def _mean(self, call: Call) -> str:
+        """Over any dimensions but the batch: they are put last, where they are the columns of one window."""
+        tensor = call.input()
+        rank = call.rank(tensor)
+        dims = sorted({d % (rank + 1) - 1 for d in call["dim"] or [-rank - 1]})
+        if dims[0] < 0:
+            raise Refused("a mean over the batch is not supported")
+        shape = call.builder.shapes[tensor]
+        if (rank, dims) in [(3, [1, 2]), (2, [1])]:
+            return self._average(call, tensor, shape[1:])
+        order = (*(d for d in range(rank) if d not in dims), *dims)
+        if order != tuple(range(rank)):
+            sizes = tuple(shape[d] for d in order)
+            name = f"{call.name}.permute"
+            tensor = call.builder.emit(name, "permute", [tensor], sizes, call.source, attrs={"order": order})
+        count = prod(shape[d] for d in dims)
+        return self._average(call, call.reshape(tensor, (prod(shape) // count, count)), (count,))
+
+    def _average(self, call: Call, tensor: str, window: tuple[int, ...]) -> str:
+        """Windows side by side on (C, H, W) or (C, L)."""
+        size = call.builder.shapes[tensor]
+        if len(size) == 2:
+            size, window = (size[0], 1, size[1]), (1, *window)
+        tensor = call.reshape(tensor, size)
+        shape = (size[0], size[1] // window[0], size[2] // window[1])
+        attrs = {"kernel": window, "stride": window, "padding": (0, 0)}
+        return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return F.avg_pool2d(x[0], *window_of(node))
+
+    def scaling(self, node: Node, factors: np.ndarray) -> dict[str, np.ndarray]:
+        return multiplier_and_shift(factors / (node.attrs["kernel"][0] * node.attrs["kernel"][1]))
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        found = windows(x[0], *window_of(node), fill=0)
+        return requantise(found.sum((4, 5)), node, made)
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        requant, window = requantiser(node, made), window_of(node)
+        return lambda x: requant(F.avg_pool2d(x[0].double(), *window, divisor_override=1))
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        source, output = to.buffer_of(node.inputs[0]), to.target(node)
+        fields = {
+            **{"window": c.window(node, source, output), "input": source.tag},
+            **{"scale": c.scale(node), "output": c.output_range(node, output)},
+        }
+        to.emit(node, "avg_pool2d", [source], output, fields)
+
+    def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
+        return Example(*window_shapes(row), constants=same_scale(1))
+
+
+def _values(found: int | list[int]) -> list[int]:
+    return [found] if isinstance(found, int) else list(found)

@@ -1,0 +1,313 @@
+"""What an operator is, and the bases that operators of one kind share.
+
+The methods stand in the order in which a network meets them: captured from torch, computed in floats, quantised, computed in
+integers (obviously right in numpy, fast in torch), timed as a kernel, lowered to C, tried by the conformance suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from mico_runner.errors import UsageError
+from mico_runner.ops.arithmetic import multiplier_and_shift
+from mico_runner.ops.c import Lowerer
+from mico_runner.ops.capture import Call, Refused, pair
+from mico_runner.ops.draft import Draft
+from mico_runner.ops.fast import Kernel, exact_dtype, requantiser
+from mico_runner.ops.node import INPUT_BITS, TERNARY, LayerBits, Node, QNode, QType
+
+Shapes = Mapping[str, tuple[int, ...]]
+Row = dict[str, Any]  # columns of the kernel table
+
+SCALE = {"multiplier": 1 << 20, "shift": 30}  # of examples: the arithmetic takes the same time whatever they are
+
+
+@dataclass(frozen=True)
+class Example:
+    """One integer node with the shapes of what it reads and makes.
+
+    Attributes:
+        reads: how often it reads its one input tensor.
+    """
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    reads: int = 1
+
+
+ONE = dict.fromkeys(("in_h", "in_w", "kernel_h", "kernel_w", "stride", "groups"), 1)
+
+
+class Quantiser(Protocol):
+    """An integer graph in the making (`quant.assembly.Assembly`), as operators see it. `step` is the node with what it takes in."""
+
+    def read(self, tensor: str, bits: int) -> str:
+        """The tensor at no more than these bits; a `requant` node makes it where it is stored at more."""
+
+    def type_of(self, tensor: str) -> QType:
+        """Of the integers of a tensor that is read."""
+
+    def made(self, step: Any) -> QType:
+        """Declare the output of a step that requantises, and return its type."""
+
+    def pass_on(self, step: Any, tensor: str) -> None:
+        """Declare the output of a step that keeps the type of its input."""
+
+    def weights(self, step: Any, bits: LayerBits, read: QType, made: QType) -> dict[str, Any]:
+        """Fields of the integer node of a weighted step: constants, weight_bits, weight_scale. Raises StepError: overflow."""
+
+    def bits(self, node: Node) -> LayerBits:
+        """What the assignment says of a weighted node."""
+
+    def add(self, step: Any, inputs: tuple[str, ...], op: str = "", **fields: Any) -> None:
+        """Append the integer node of a step; `op` where it becomes another operator."""
+
+
+class Operator:
+    """One operator: its file is all that the project knows of it.
+
+    Attributes:
+        name: under which it is registered.
+        ATEN: the calls of torch.export that it takes, with their overloads ("relu.default").
+        ATTRS: names of a node's attributes.
+        KEEPS_TYPE: the integers of its output are integers of its input.
+        VIEW: besides, they are the same in the same order: nothing is computed.
+        TAKES_RELU: it clamps to the type of its output anyway, so that a ReLU behind it costs nothing.
+        MERGES: it becomes part of an operator in front that `TAKES_RELU`.
+        ANY_ORDER: it can read the elements of a flattened image in any order, as its weights can be sorted likewise.
+        SELECTS: every output is an input chosen by its rank, so that requantisation may as well come after it.
+        BETWEEN: quantisation puts it between others, where the bits ask for it.
+        NO_KERNEL: why profiles have no row of it; "" where `row` gives one.
+        FAMILIES: the kernel families that it makes examples of (`example`).
+        BOUND: most that an integer output may be from the exact result on the same integer inputs, in steps of the output.
+    """
+
+    name = ""
+    ATEN: tuple[str, ...] = ()
+    ATTRS: tuple[str, ...] = ()
+    KEEPS_TYPE = False
+    VIEW = False
+    TAKES_RELU = False
+    MERGES = False
+    ANY_ORDER = False
+    SELECTS = False
+    BETWEEN = False
+    NO_KERNEL = ""
+    FAMILIES: tuple[str, ...] = ()
+    BOUND = 0.5
+
+    def capture(self, call: Call) -> Any:
+        """Emit nodes for a call; the name of its output tensor, or a list of them. Raises Refused: it cannot be expressed."""
+        raise NotImplementedError
+
+    def untrained(self, constants: Mapping[str, torch.Tensor]) -> dict[str, tuple[float, float]]:
+        """Limits of random values for the constants of a call that say nothing yet, by argument: the check of a capture draws them.
+
+        Without, statistics of mean 0 and variance 1 would hide where a batch norm is misplaced.
+        """
+        return {}
+
+    def rewrite(self, draft: Draft) -> bool:
+        """Change a captured network to one that computes the same; whether anything changed."""
+        return False
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        """What the node computes, on tensors (N, ...) of float32 or float64."""
+        raise NotImplementedError
+
+    def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
+        """Columns of the kernel table, `kind` included, for this many samples; of an operator without NO_KERNEL."""
+        raise NotImplementedError
+
+    def wanted_bits(self, node: Node, wanted: int) -> int:
+        """Bits at which it wants its inputs, where `wanted` are those that the readers of its output want."""
+        return wanted if self.KEEPS_TYPE else INPUT_BITS
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        """Add the integer node."""
+        raise NotImplementedError
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        """The definition: int64 integers (N, ...) of the type `made`, for int64 integers of the types `read`."""
+        raise NotImplementedError
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        """The same integers by torch, whole numbers as float32; by default those of `integer`."""
+
+        def kernel(x: list[torch.Tensor]) -> torch.Tensor:
+            integers = self.integer(node, [t.numpy().astype(np.int64) for t in x], read, made)
+            return torch.from_numpy(integers.astype(np.float32))
+
+        return kernel
+
+    def lower(self, to: Lowerer, node: QNode) -> None:
+        """Emit the C calls."""
+        raise NotImplementedError
+
+    def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
+        """A kernel of one of its FAMILIES whose shape is a row of the kernel table, to be timed."""
+        raise NotImplementedError
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        """Random nodes with the shapes of their inputs and output: what the conformance suite tries."""
+        raise NotImplementedError
+
+
+class Weighted(Operator):
+    """A sum of products with weights, requantised; its bits can be chosen."""
+
+    TAKES_RELU = True
+    CHANNELS = 1  # axis of the output channels in (N, ...)
+
+    def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        """(positions, groups, K): what each output position reads, K as in a row of the weights."""
+        raise NotImplementedError
+
+    def outputs_first(self, shape: tuple[int, ...]) -> bool:
+        """Whether row i of the weights makes element i of the first dimension of an output of this shape."""
+        raise NotImplementedError
+
+    def products(self, node: QNode, dtype: torch.dtype) -> Kernel:
+        """Accumulators, bias included, in a float type in which they are exact."""
+        raise NotImplementedError
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        bits = q.bits(step.node)
+        tensor = q.read(step.node.inputs[0], bits.activation)
+        made = q.made(step)
+        q.add(step, (tensor,), **q.weights(step, bits, q.type_of(tensor), made))
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        products, requant = self.products(node, exact_dtype(node, read[0])), requantiser(node, made, self.CHANNELS)
+        return lambda x: requant(products(x))
+
+    def fast_selected(self, node: QNode, read: list[QType], made: QType, select: Kernel) -> Kernel:
+        """The node with an operator that `SELECTS` behind it: fewer elements are requantised."""
+        products, requant = self.products(node, exact_dtype(node, read[0])), requantiser(node, made, self.CHANNELS)
+        return lambda x: requant(select([products(x)]))
+
+
+class Rescaled(Operator):
+    """Operators without weights whose inputs each have a multiplier and a shift to the output's scale."""
+
+    def scaling(self, node: Node, factors: np.ndarray) -> dict[str, np.ndarray]:
+        """Constants for `factors`: scale of each input / scale of the output."""
+        return multiplier_and_shift(factors)
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        inputs = tuple(q.read(tensor, INPUT_BITS) for tensor in step.node.inputs)
+        made = q.made(step)
+        factors = np.array([q.type_of(tensor).scale for tensor in inputs]) / made.scale
+        q.add(step, inputs, constants=self.scaling(step.node, factors))
+
+
+class Pool(Operator):
+    """Windows over an image, a channel at a time."""
+
+    ATTRS = ("kernel", "stride", "padding")  # pairs (height, width); padding counts as zeros
+
+    def emit_windows(self, call: Call) -> str:
+        """A pooling call as a node; raises Refused where windows overhang the input."""
+        one_d = call.target.endswith("1d")
+        kernel = pair(call["kernel_size"])
+        stride = pair(call["stride"]) if call["stride"] else kernel
+        padding = pair(call["padding"])
+        tensor, shape = call.input(), call.shape
+        if call.rank(tensor) != (2 if one_d else 3):
+            raise Refused(f"it needs inputs of shape {'(N, C, L)' if one_d else '(N, C, H, W)'}")
+        if one_d:
+            kernel, stride, padding = (1, kernel[1]), (1, stride[1]), (0, padding[1])
+            tensor = call.reshape(tensor, (shape[0], 1, call.builder.shapes[tensor][1]))
+            shape = (shape[0], 1, shape[1])
+        size = call.builder.shapes[tensor][1:]
+        whole = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+        if whole != shape[1:]:
+            raise Refused(f"ceil_mode makes windows that overhang an input of {size}; only whole windows are supported")
+        attrs = {"kernel": kernel, "stride": stride, "padding": padding}
+        return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
+
+    def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
+        return window_row(node, shapes, node.attrs["kernel"]) | {
+            "kind": self.name,
+            "out_channels": shapes[node.output][0],
+        }
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for _ in range(4):
+            channels, *size = (int(v) for v in rng.integers(4, 9, 3))
+            kernel, stride = (tuple(int(v) for v in rng.integers(1, 4, 2)) for _ in range(2))
+            padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+            out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+            attrs = {"kernel": kernel, "stride": stride, "padding": padding}
+            yield sample(self.name, [(channels, *size)], (channels, *out), attrs)
+
+
+def elements_row(shape: tuple[int, ...]) -> Row:
+    """Shape columns of a kernel that goes over a tensor once."""
+    channels, height, width = (*shape, 1, 1)[:3]
+    return ONE | {"in_channels": channels, "out_channels": channels, "in_h": height, "in_w": width}
+
+
+Pair = tuple[int, int]
+
+
+def window_of(node: Node | QNode) -> tuple[Pair, Pair, Pair]:
+    """Kernel, stride and padding of a pool."""
+    return node.attrs["kernel"], node.attrs["stride"], node.attrs["padding"]
+
+
+def window_row(node: Node, shapes: Shapes, extent: tuple[int, int]) -> Row:
+    """Shape columns of a kernel that moves a window over an image, `out_channels` left out.
+
+    Raises UsageError: different strides in height and width where both matter; the kernel table has one stride.
+    """
+    channels, *size = shapes[node.inputs[0]]
+    height, width = (n + 2 * p for n, p in zip(size, node.attrs["padding"], strict=True))
+    sizes = list(zip((height, width), extent, shapes[node.output][1:], strict=True))
+    stride = next((s for s in node.attrs["stride"] if all((n - k) // s + 1 == out for n, k, out in sizes)), None)
+    if stride is None:
+        where = f"{node.source}: " if node.source else ""
+        raise UsageError(
+            f"{where}node {node.name!r}: stride {node.attrs['stride']}: latency profiles know one stride for both axes"
+        )
+    row = {"in_channels": channels, "in_h": height, "in_w": width, "kernel_h": extent[0], "kernel_w": extent[1]}
+    return row | {"stride": stride, "groups": 1}
+
+
+def window_shapes(row: Row) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]:
+    """Shapes of input and output, and the attributes of a pool, of a kernel whose input has its padding in it already."""
+    source = (row["in_channels"], row["in_h"], row["in_w"])
+    kernel, stride = (row["kernel_h"], row["kernel_w"]), row["stride"]
+    target = (row["out_channels"], *((n - k) // stride + 1 for n, k in zip(source[1:], kernel, strict=True)))
+    return source, target, {"kernel": kernel, "stride": (stride, stride), "padding": (0, 0)}
+
+
+def random_weights(shape: tuple[int, ...], weight_bits: float, rng: np.random.Generator) -> np.ndarray:
+    """int8 weights over the whole range of `weight_bits`."""
+    if weight_bits == 1:
+        return rng.choice(np.array([-1, 1], np.int8), shape)
+    if weight_bits == TERNARY:
+        return rng.integers(-1, 2, shape, dtype=np.int8)
+    kind = QType(int(weight_bits), True, 1.0)
+    return rng.integers(kind.qmin, kind.qmax + 1, shape, dtype=np.int8)
+
+
+def same_scale(count: int) -> dict[str, np.ndarray]:
+    """Constants `multiplier` and `shift` of an example."""
+    return {name: np.full(count, value, np.int32) for name, value in SCALE.items()}
+
+
+def sample(
+    op: str, sources: list[tuple[int, ...]], target: tuple[int, ...], attrs: dict[str, Any] | None = None, **more: Any
+) -> tuple[Node, Shapes]:
+    """A node with tensors of these shapes."""
+    inputs = tuple(f"x{i}" for i in range(len(sources)))
+    node = Node("node", op, inputs, "y", attrs or {}, **more)
+    return node, dict(zip(inputs, sources, strict=True)) | {"y": target}

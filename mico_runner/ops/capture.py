@@ -1,0 +1,156 @@
+"""What operators work with while a network is captured: the call that torch traced, and the graph under construction."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.ops.node import Node
+
+BATCH = 2  # of the captured sample; not 1, so that an operator that mixes samples shows in the shapes
+
+
+class Refused(Exception):
+    """Why a call cannot be expressed; `frontend` adds the node and the source line."""
+
+
+@dataclass
+class Call:
+    """One ATen call: its arguments by schema name; tensors are names (`str`), weights are torch tensors."""
+
+    node: torch.fx.Node
+    builder: Builder
+    path: str  # of the module that made the call, "" for one in the user's own forward
+    source: str
+    args: dict[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        return self.args[key]
+
+    @property
+    def target(self) -> str:
+        """Name of the ATen operator, without its overload: "conv2d"."""
+        return str(self.node.target).split(".")[1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Output shape without batch; refuses an output that does not keep the batch in front."""
+        value = self.node.meta["val"]
+        shape = (value[0] if isinstance(value, list | tuple) else value).shape
+        if not all(type(s) is int for s in shape):
+            raise Refused(f"dynamic shape {tuple(shape)}; shapes must be fixed")
+        if len(shape) < 2 or shape[0] != BATCH:
+            raise Refused(f"the batch must stay the first dimension and leave another: shape {tuple(shape)}")
+        return tuple(shape[1:])
+
+    def tensor(self, value: Any) -> str:
+        """The name of an input tensor; refuses constants."""
+        if not isinstance(value, str):
+            raise Refused("both operands must be tensors computed from the input, not constants")
+        return value
+
+    def input(self, key: str = "self") -> str:
+        return self.tensor(self.args[key])
+
+    def rank(self, tensor: str) -> int:
+        return len(self.builder.shapes[tensor])
+
+    def emit(self, op: str, inputs: list[str], shape: tuple[int, ...], **fields: Any) -> str:
+        return self.builder.emit(self.name, op, inputs, shape, self.source, **fields)
+
+    def reshape(self, tensor: str, shape: tuple[int, ...]) -> str:
+        return self.builder.reshape(tensor, shape, self.source)
+
+    @property
+    def name(self) -> str:
+        """The module's path, else torch's name for the call, kept clear of module paths."""
+        return self.path or self.builder.free(self.node.name)
+
+
+def unique(name: str, taken: Container[str]) -> str:
+    """`name`, with "@2", "@3", ... behind it where it is taken."""
+    first, count = name, 1
+    while name in taken:
+        count += 1
+        name = f"{first}@{count}"
+    return name
+
+
+class Builder:
+    """Collects nodes; tensors are called after the node that makes them."""
+
+    def __init__(self, input_shape: tuple[int, ...], reserved: set[str]) -> None:
+        self.reserved = reserved  # paths of modules, kept for the nodes they make
+        self.nodes: list[Node] = []
+        self.producer: dict[str, Node] = {}
+        self.input = "input"
+        self.shapes: dict[str, tuple[int, ...]] = {self.input: tuple(input_shape)}
+
+    def emit(
+        self, node_name: str, op: str, inputs: list[str], shape: tuple[int, ...], source: str, **fields: Any
+    ) -> str:
+        """Append a node and return the name of its output tensor."""
+        name = unique(node_name, self.shapes)
+        node = Node(name, op, tuple(inputs), name, source=source, **fields)
+        self.nodes.append(node)
+        self.producer[name] = node
+        self.shapes[name] = shape
+        return name
+
+    def elementwise(self, node_name: str, op: str, inputs: list[str], source: str, **fields: Any) -> str:
+        """Emit before the reshapes that made the inputs, so that it stands next to the operator it can be fused with."""
+        roots = [self.root(t) for t in inputs]
+        shape = self.shapes[inputs[0]]
+        if len({self.shapes[t] for t in roots}) > 1:
+            return self.emit(node_name, op, inputs, shape, source, **fields)
+        output = self.emit(node_name, op, roots, self.shapes[roots[0]], source, **fields)
+        return self.reshape(output, shape, source)
+
+    def reshape(self, tensor: str, shape: tuple[int, ...], source: str, node_name: str = "reshape") -> str:
+        """`tensor` in another shape of as many elements; reshapes of reshapes and to the same shape leave no node."""
+        if prod(shape) != prod(self.shapes[tensor]):
+            raise ValueError(f"{self.shapes[tensor]} does not reshape to {shape}")
+        root = self.root(tensor)
+        if self.shapes[root] == tuple(shape):
+            return root
+        return self.emit(node_name, "reshape", [root], tuple(shape), source, attrs={"shape": tuple(shape)})
+
+    def root(self, tensor: str) -> str:
+        """The tensor before the reshape that made this one; its elements stand in the same order."""
+        node = self.producer.get(tensor)
+        return node.inputs[0] if node is not None and node.op == "reshape" else tensor
+
+    def free(self, name: str) -> str:
+        """`name`, changed when a module is called so."""
+        return f"{name}_" if name in self.reserved else name
+
+
+def bind(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """All arguments by name, defaults filled in from the operator's schema."""
+    schema = target._schema.arguments
+    bound = {a.name: a.default_value for a in schema if a.has_default_value()}
+    bound.update({a.name: value for a, value in zip(schema, args, strict=False)})
+    return {**bound, **kwargs}
+
+
+def as_array(value: torch.Tensor | None) -> np.ndarray | None:
+    """A weight or bias as float32."""
+    if value is None:
+        return None
+    if not isinstance(value, torch.Tensor):
+        raise Refused("weights and bias must be parameters, not computed from the input")
+    return np.array(value.detach().numpy(), dtype=np.float32, order="C")
+
+
+def as_doubles(value: torch.Tensor) -> np.ndarray:
+    return value.detach().double().numpy()
+
+
+def pair(values: Any) -> tuple[int, int]:
+    values = [values] if isinstance(values, int) else list(values)
+    return (int(values[0]), int(values[-1]))

@@ -1,0 +1,45 @@
+"""A captured network while operators rewrite it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from mico_runner.ops.node import Node
+
+
+@dataclass
+class Draft:
+    """A node list that passes rewrite, in topological order.
+
+    Attributes:
+        origin: tensor -> the call of the traced module (its name in the fx graph) that computes the same values in the same
+            order of elements. Not every tensor has one. A pass that changes what a tensor holds changes this, too.
+    """
+
+    nodes: list[Node]
+    shapes: dict[str, tuple[int, ...]]
+    output: str
+    origin: dict[str, str]
+
+    def readers(self) -> Counter[str]:
+        """How many inputs of nodes each tensor is; the network's output is read once more."""
+        return Counter([self.output, *(tensor for node in self.nodes for tensor in node.inputs)])
+
+    def read_instead(self, old: str, new: str) -> None:
+        """Let all readers of one tensor read another."""
+        self.nodes = [
+            replace(n, inputs=tuple(new if t == old else t for t in n.inputs)) if old in n.inputs else n
+            for n in self.nodes
+        ]
+        self.output = new if self.output == old else self.output
+
+
+def drop_unused(draft: Draft) -> None:
+    """Leave the nodes that the output depends on."""
+    needed, kept = {draft.output}, []
+    for node in reversed(draft.nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    draft.nodes = kept[::-1]

@@ -1,0 +1,98 @@
+"""linear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mico_runner.ops import c, register
+from mico_runner.ops.arithmetic import requantise
+from mico_runner.ops.base import ONE, Example, Row, Shapes, Weighted, random_weights, same_scale, sample
+from mico_runner.ops.capture import Call, Refused, as_array
+from mico_runner.ops.fast import Kernel
+from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
+
+
+@register("linear")
+class Linear(Weighted):
+    """Fully connected layer over the last dimension: acc = bias + sum of w * q, requantised. `weight` (out, in), `bias` (out,)."""
+
+    ATEN = ("linear.default",)
+    CHANNELS = -1
+    ANY_ORDER = True
+    FAMILIES = ("linear",)
+
+    def capture(self, call: Call) -> str:
+        weight = call["weight"]
+        if not isinstance(weight, torch.Tensor):
+            raise Refused("the weights of a linear layer must be parameters, not computed from the input")
+        if weight.ndim != 2:
+            raise Refused(f"the weights of a linear layer must be a matrix; found shape {tuple(weight.shape)}")
+        tensor = call.input("input")
+        return call.emit(self.name, [tensor], call.shape, weight=as_array(weight), bias=as_array(call["bias"]))
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        bias = None if node.bias is None else torch.as_tensor(node.bias, dtype=x[0].dtype)
+        return F.linear(x[0], torch.as_tensor(weight_of(node), dtype=x[0].dtype), bias)
+
+    def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
+        """A layer over tokens has batch * tokens samples."""
+        weight = weight_of(node)
+        count = batch * prod(shapes[node.output][:-1])
+        return ONE | {"kind": self.name, "batch": count, "in_channels": weight.shape[1], "out_channels": len(weight)}
+
+    def outputs_first(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == 1
+
+    def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(-1, 1, x.shape[-1])
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        weight, bias = weights_of(node)
+        acc: np.ndarray = x[0].astype(np.float64) @ weight.astype(np.float64).T  # exact: below 2^31
+        return requantise(acc.astype(np.int64) + bias, node, made, channel_axis=-1)
+
+    def products(self, node: QNode, dtype: torch.dtype) -> Kernel:
+        weight, bias = (torch.as_tensor(array).to(dtype) for array in weights_of(node))
+        return lambda x: F.linear(x[0].to(dtype), weight, bias)
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        """Columns follow the order of a flattened HWC input."""
+        source, output = to.buffer_of(node.inputs[0]), to.target(node)
+        weight, _ = weights_of(node)
+        outputs, inputs = weight.shape
+        weight = weight if source.order is None else weight[:, source.order]
+        written = output
+        if len(source.shape) == 3:  # acts on W, which HWC does not keep together
+            source = to.row_major(node, source)
+            written = to.temporary(f"{node.name}_rows", output, (output.size,))
+        rows = source.size // inputs
+        image = {
+            **{"in_h": rows, "in_w": 1, "in_c": inputs, "out_h": rows, "out_w": 1, "out_c": outputs},
+            **{"kernel_h": 1, "kernel_w": 1, "stride_h": 1, "stride_w": 1, "pad_h": 0, "pad_w": 0},
+            **{"dilation_h": 1, "dilation_w": 1, "output": c.output_range(node, written)},
+        }
+        fields = {
+            **{"rows": rows, "inputs": inputs, "outputs": outputs},
+            **{"input": source.tag, "output": c.output_range(node, written)},
+        }
+        if not to.emit_tiled(node, source, written, image, weight):
+            to.emit(node, "linear", [source], written, fields, rows=weight)
+        if written is not output:
+            to.from_row_major(node, written, output)
+
+    def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
+        ins, outs = row["in_channels"], row["out_channels"]
+        constants = {"weight": random_weights((outs, ins), weight_bits, rng), "bias": np.zeros(outs, np.int32)}
+        return Example((row["batch"], ins), (row["batch"], outs), {}, constants | same_scale(outs))
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for shape in ((11,), (4, 9), (3, 4, 5)):
+            outs = int(rng.integers(1, 9))
+            weight = rng.normal(size=(outs, shape[-1])).astype(np.float32)
+            bias = rng.normal(size=outs).astype(np.float32)
+            yield sample(self.name, [shape], (*shape[:-1], outs), weight=weight, bias=bias)

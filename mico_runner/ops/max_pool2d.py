@@ -1,0 +1,69 @@
+"""max_pool2d, and max_pool1d as one of height 1."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mico_runner.ops import c, register
+from mico_runner.ops.arithmetic import windows
+from mico_runner.ops.base import Example, Pool, Quantiser, Row, window_of, window_shapes
+from mico_runner.ops.capture import Call, Refused, pair
+from mico_runner.ops.fast import Kernel
+from mico_runner.ops.node import Node, QNode, QType
+
+
+@register("max_pool2d")
+class MaxPool2d(Pool):
+    """Maximum over the taps inside the input; the type does not change."""
+
+    ATEN = ("max_pool2d.default", "max_pool1d.default")
+    KEEPS_TYPE = True
+    SELECTS = True
+    FAMILIES = ("max_pool2d",)
+
+    def capture(self, call: Call) -> str:
+        if pair(call["dilation"]) != (1, 1):
+            raise Refused(f"dilation {call['dilation']} in pooling is not supported")
+        return self.emit_windows(call)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        largest: torch.Tensor = F.max_pool2d(x[0], *window_of(node))
+        return largest
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        q.pass_on(step, step.node.inputs[0])
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        found = windows(x[0], *window_of(node), fill=made.qmin)
+        largest: np.ndarray = found.max((4, 5))
+        return largest
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        return lambda x: _largest(x[0], node)
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        source, output = to.buffer_of(node.inputs[0]), to.target(node)
+        fields: c.Fields = {"window": c.window(node, source, output)}
+        if to.dot_unit and source.tag == output.tag != "MICO_S32":
+            fields["is_signed"] = int(source.tag == "MICO_S8")
+            to.emit(node, "max_pool2d_dot", [source], output, fields)
+        else:
+            to.emit(node, "max_pool2d", [source], output, {**fields, "input": source.tag, "output": output.tag})
+
+    def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
+        return Example(*window_shapes(row))
+
+
+def _largest(x: torch.Tensor, node: QNode) -> torch.Tensor:
+    """Maximum over rows, then over columns: on a CPU several times as fast as torch's max_pool2d, which also finds the indices."""
+    (kh, kw), (sh, sw), (ph, pw) = window_of(node)
+    if ph or pw:
+        x = F.pad(x, (pw, pw, ph, ph), value=-torch.inf)
+    rows, columns = ((n - k) // s * s + 1 for n, k, s in zip(x.shape[2:], (kh, kw), (sh, sw), strict=True))
+    x = functools.reduce(torch.maximum, [x[:, :, i : i + rows : sh] for i in range(kh)])
+    return functools.reduce(torch.maximum, [x[..., j : j + columns : sw] for j in range(kw)])

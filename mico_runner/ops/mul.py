@@ -1,0 +1,87 @@
+"""mul: a product of two tensors, as gates and squeeze-and-excitation have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.errors import StepError
+from mico_runner.ops import c, register
+from mico_runner.ops.affine import emit_affine, is_constant
+from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
+from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.broadcast import spread
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.expand import same_shape
+from mico_runner.ops.fast import Kernel, requantiser
+from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+
+
+@register("mul")
+class Mul(Operator):
+    """acc = q0 * q1, requantised; the second may be smaller and is repeated over dimensions of size 1, as a factor of each channel."""
+
+    ATEN = ("mul.Tensor", "div.Tensor")
+    TAKES_RELU = True
+    NO_KERNEL = "products of tensors are not profiled"
+
+    def capture(self, call: Call) -> str:
+        a, b = call["self"], call["other"]
+        if call.target == "div":
+            if (divisor := is_constant(b)) is None:
+                raise Refused("a division by what is computed from the input is not supported")
+            with np.errstate(divide="ignore"):
+                return emit_affine(call, call.tensor(a), factor=1 / divisor)
+        if is_constant(a) is not None or is_constant(b) is not None:
+            tensor, factor = (a, b) if is_constant(a) is None else (b, a)
+            return emit_affine(call, call.tensor(tensor), factor=is_constant(factor))
+        operands = [call.tensor(a), call.tensor(b)]
+        shapes = [call.builder.shapes[t] for t in operands]
+        if np.prod(shapes[0]) < np.prod(shapes[1]):
+            operands, shapes = operands[::-1], shapes[::-1]
+        if shapes[0] != call.shape or spread(shapes[1], shapes[0]) is None:
+            operands = same_shape(call, operands)
+        return call.builder.elementwise(call.name, self.name, operands, call.source)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return x[0] * _aligned(x[1], x[0])
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        inputs = tuple(q.read(tensor, INPUT_BITS) for tensor in step.node.inputs)
+        made = q.made(step)
+        factor = q.type_of(inputs[0]).scale * q.type_of(inputs[1]).scale / made.scale
+        q.add(step, inputs, constants=multiplier_and_shift(np.array([factor])))
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        small = x[1].reshape(len(x[1]), *[1] * (x[0].ndim - x[1].ndim), *x[1].shape[1:])
+        return requantise(x[0] * small, node, made)
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        requant = requantiser(node, made)
+        return lambda x: requant(x[0] * _aligned(x[1], x[0]))  # below 2^16: exact
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        a, b = (to.buffer_of(tensor) for tensor in node.inputs)
+        output = to.target(node)
+        found = spread(b.shape, a.shape)
+        if found is None:
+            raise StepError(f"codegen: node {node.name!r} (mul): {b.shape} is not repeated simply over {a.shape}")
+        fields = {
+            **{"size": output.size, "input_a": a.tag, "input_b": b.tag, "run": found[0], "count": found[1]},
+            **{"scale": c.scale(node), "output": c.output_range(node, output)},
+        }
+        to.emit(node, "mul", [a, b], output, fields)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for small in ((3, 4, 5), (3, 1, 1), (1, 4, 5), (1, 1, 1)):
+            yield sample(self.name, [(3, 4, 5), small], (3, 4, 5))
+        yield sample(self.name, [(6, 4), (4,)], (6, 4))
+        yield sample(self.name, [(6, 4), (6, 1)], (6, 4))
+
+
+def _aligned(small: torch.Tensor, large: torch.Tensor) -> torch.Tensor:
+    """With as many dimensions, the batch still in front."""
+    return small.reshape(len(small), *[1] * (large.ndim - small.ndim), *small.shape[1:])

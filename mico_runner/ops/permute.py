@@ -1,0 +1,65 @@
+"""permute: dimensions in another order, elements moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mico_runner.ops import register
+from mico_runner.ops.base import Shapes, sample
+from mico_runner.ops.capture import BATCH, Call, Refused
+from mico_runner.ops.movement import Movement
+from mico_runner.ops.node import Node, QNode
+
+
+@register("permute")
+class Permute(Movement):
+    """Dimension i of the output is dimension `order`[i] of the input, both without batch."""
+
+    ATEN = ("permute.default", "transpose.int", "t.default", "pixel_shuffle.default", "pixel_unshuffle.default")
+    ATTRS = ("order",)
+
+    def capture(self, call: Call) -> str:
+        """A reshape where the dimensions larger than 1 keep their order: no element moves then."""
+        tensor = call.input()
+        if call.target.startswith("pixel"):
+            return self._pixels(call, tensor)
+        shape = (BATCH, *call.builder.shapes[tensor])
+        order = list(range(len(shape)))
+        if "dims" in call.args:
+            order = [d % len(shape) for d in call["dims"]]
+        else:
+            i, j = (call.args.get(k, default) for k, default in (("dim0", 0), ("dim1", 1)))
+            order[i], order[j] = order[j], order[i]
+        moved = [d for d in order if shape[d] > 1]
+        if moved == sorted(moved):
+            return call.reshape(tensor, call.shape)
+        if order[0] != 0:
+            raise Refused(f"the batch must stay the first dimension: the order is {order}")
+        return call.emit(self.name, [tensor], call.shape, attrs={"order": tuple(d - 1 for d in order[1:])})
+
+    def _pixels(self, call: Call, tensor: str) -> str:
+        """Channels as blocks of pixels, or the other way round."""
+        channels, height, width = call.builder.shapes[tensor]
+        if call.target == "pixel_shuffle":
+            r = int(call["upscale_factor"])
+            parts, order = (channels // r**2, r, r, height, width), (0, 3, 1, 4, 2)
+        else:
+            r = int(call["downscale_factor"])
+            parts, order = (channels, height // r, r, width // r, r), (0, 2, 4, 1, 3)
+        moved = tuple(parts[d] for d in order)
+        found = call.emit(self.name, [call.reshape(tensor, parts)], moved, attrs={"order": order})
+        return call.reshape(found, call.shape)
+
+    def sources(self, node: Node | QNode, shape: tuple[int, ...]) -> np.ndarray:
+        return np.ascontiguousarray(np.arange(int(np.prod(shape))).reshape(shape).transpose(node.attrs["order"]))
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for shape, order in (
+            ((3, 4, 5), (1, 2, 0)),
+            ((3, 4, 5), (2, 1, 0)),
+            ((4, 5), (1, 0)),
+            ((2, 3, 4, 2), (1, 3, 0, 2)),
+        ):
+            yield sample(self.name, [shape], tuple(shape[d] for d in order), {"order": order})

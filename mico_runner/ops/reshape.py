@@ -1,0 +1,68 @@
+"""reshape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.ops import c, register
+from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.capture import Call
+from mico_runner.ops.fast import Kernel
+from mico_runner.ops.node import Node, QNode, QType
+
+
+@register("reshape")
+class Reshape(Operator):
+    """The same integers in another `shape`, batch left out; the order of elements is that of NCHW."""
+
+    ATEN = (
+        *("view.default", "_unsafe_view.default", "reshape.default", "flatten.using_ints", "unflatten.int"),
+        *("squeeze.default", "squeeze.dim", "squeeze.dims", "unsqueeze.default"),
+    )
+    ATTRS = ("shape",)
+    KEEPS_TYPE = True
+    VIEW = True
+    NO_KERNEL = "it costs nothing but where the order of elements in memory changes"
+
+    def capture(self, call: Call) -> str:
+        return call.reshape(call.input(), call.shape)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return x[0].reshape(len(x[0]), *node.attrs["shape"])
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        q.pass_on(step, step.node.inputs[0])
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        return x[0].reshape(len(x[0]), *node.attrs["shape"])
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        return lambda x: x[0].reshape(len(x[0]), *node.attrs["shape"])
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        """No code, or a copy where HWC puts the elements in another order.
+
+        A flattened image that is read in any order only stays in HWC order: the weights of its readers are permuted instead.
+        """
+        source, shape = to.buffer_of(node.inputs[0]), tuple(node.attrs["shape"])
+        if c.same_order(source.shape, shape):
+            to.where[node.output] = replace(source, shape=shape)
+            return
+        flat = shape[-1] == source.size and len(shape) < 3
+        if flat and to.any_order(node.output):
+            to.where[node.output] = replace(source, shape=shape, order=c.memory_order(source.shape))
+            return
+        vector = to.row_major(node, source)
+        if c.same_order(vector.shape, shape):
+            to.where[node.output] = replace(vector, shape=shape)
+            return
+        to.from_row_major(node, vector, to.target(node))
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for source, target in (((3, 4, 5), (60,)), ((60,), (3, 4, 5)), ((3, 4, 5), (5, 12)), ((2, 3, 4), (4, 3, 2))):
+            yield sample(self.name, [source], target, {"shape": target})

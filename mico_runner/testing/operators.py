@@ -1,0 +1,168 @@
+"""Operators: what is deployed is what is meant, on every way from torch to C."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mico_runner import codegen, quant
+from mico_runner.codegen import emit
+from mico_runner.codegen.lowering import lower
+from mico_runner.errors import UsageError
+from mico_runner.graph.ir import Graph, Node
+from mico_runner.kernel_table import kernel_table
+from mico_runner.ops import OPERATORS, operator
+from mico_runner.ops.base import Operator, Shapes
+from mico_runner.ops.families import FAMILIES
+from mico_runner.ops.node import INPUT_BITS, QNode, QType
+from mico_runner.quant import reference
+from mico_runner.quant.qgraph import LayerBits, QGraph
+from mico_runner.simulate import qemu
+from mico_runner.simulate.host_kernels import build_networks, run_networks
+
+IMAGES = 8
+BITS = ((8, 8), (1, 1), (1.5, 3), (2, 2), (4, 8), (5, 6))  # weight, activation: of weighted operators
+_ARRAY = re.compile(r"^(?:MICO_CONSTANT\(\w+\) )?const u?int(\d+)_t \w+\[(\d+)\]", re.MULTILINE)
+ROUNDING = 0.02  # steps of the output: multipliers have 21 significant bits
+
+
+def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ...] = ()) -> None:
+    """Try an operator on its own `samples`, quantised by the project's quantiser.
+
+    - It has a summary, attributes as it says, and a row of the kernel table or a reason for having none.
+    - Float: the shape is as stated and samples of a batch do not mix.
+    - Integer: within `BOUND` steps of the float result on the same inputs, and in the range of its type.
+    - Fast = integer, element for element; C = integer on the host under sanitizers, with and without tiled kernels, and on `boards`.
+    - Flash: the bytes counted are those of the arrays in the generated C.
+
+    Args:
+        folder: for the programs.
+        boards: machines of `simulate.qemu` ("rv32", "cortex-m3"), whose tools must be there.
+
+    Raises:
+        AssertionError: what does not hold, and for which sample.
+        StepSkipped: a compiler or QEMU is missing.
+    """
+    entry, of = OPERATORS.info(name), operator(name)
+    assert entry.summary, f"operator {name!r}: its docstring says nothing"
+    rng = np.random.default_rng(seed)
+    cases = [case for node, shapes in of.samples(rng) for case in _cases(of, node, shapes, rng)]
+    assert cases, f"operator {name!r}: no samples"
+    _check_c(cases, folder, boards)
+
+
+def _cases(of: Operator, node: Node, shapes: Shapes, rng: np.random.Generator) -> list[tuple[QGraph, np.ndarray]]:
+    """Integer networks of one sample, at several bits where it has weights, with integer inputs; checked as far as Python goes."""
+    where = f"operator {of.name!r}, sample {dict(shapes)}, {node.attrs}"
+    assert set(node.attrs) == set(of.ATTRS), f"{where}: attributes {set(node.attrs)}, stated {of.ATTRS}"
+    _check_row(of, node, shapes, where)
+    graph = _network(node, shapes)
+    images = rng.normal(size=(IMAGES, *graph.shapes[graph.input])).astype(np.float32)
+    _check_real(of, node, shapes, rng, where)
+    ptq = quant.PTQ(graph, images)
+    cases = []
+    for bits in BITS if node.weight is not None else BITS[:1]:
+        qgraph = ptq.quantize({n.name: LayerBits(*bits) for n in graph.weighted})
+        start = qgraph.tensors[qgraph.input]
+        inputs = np.concatenate(
+            [
+                quant.quantize_input(qgraph, images),
+                rng.integers(start.type.qmin, start.type.qmax + 1, (IMAGES, *start.shape)),
+                *(np.full((1, *start.shape), v) for v in (start.type.qmin, start.type.qmax)),
+            ]
+        )
+        values = reference.trace(qgraph, inputs)
+        fast = quant.Executor(qgraph).run(inputs)
+        assert np.array_equal(fast, values[qgraph.output]), f"{where}, bits {bits}: fast() differs from integer()"
+        _check_integers(of, node, qgraph, values, f"{where}, bits {bits}")
+        cases.append((qgraph, inputs))
+    return cases
+
+
+def _network(node: Node, shapes: Shapes) -> Graph:
+    """The node alone, its inputs parts of the network's one input."""
+    sizes = [prod(shapes[tensor]) for tensor in node.inputs]
+    if len(sizes) == 1:
+        return Graph("sample", node.inputs[0], node.output, (node,), dict(shapes))
+    nodes, known, start = [], {"all": (sum(sizes),), **shapes}, 0
+    for tensor, size in zip(node.inputs, sizes, strict=True):
+        attrs = {"axis": 0, "start": start, "stop": start + size, "step": 1}
+        known[f"{tensor}.flat"] = (size,)
+        nodes.append(Node(f"{tensor}.flat", "slice", ("all",), f"{tensor}.flat", attrs))
+        nodes.append(Node(tensor, "reshape", (f"{tensor}.flat",), tensor, {"shape": shapes[tensor]}))
+        start += size
+    return Graph("sample", "all", node.output, (*nodes, node), known)
+
+
+def _check_row(of: Operator, node: Node, shapes: Shapes, where: str) -> None:
+    if of.NO_KERNEL:
+        return
+    try:
+        row = of.row(node, shapes, batch=1)
+    except UsageError:  # a reason, too: the kernel table has no column for it
+        return
+    assert row["kind"] in FAMILIES, f"{where}: kind {row['kind']!r} is no kernel family"
+    weighted = FAMILIES[row["kind"]].weighted
+    kernel_table([row | {"act_bits": INPUT_BITS, "weight_bits": INPUT_BITS if weighted else 0}])
+
+
+def _check_real(of: Operator, node: Node, shapes: Shapes, rng: np.random.Generator, where: str) -> None:
+    x = [torch.from_numpy(rng.normal(size=(3, *shapes[tensor]))) for tensor in node.inputs]
+    found = of.real(node, x)
+    assert tuple(found.shape) == (3, *shapes[node.output]), f"{where}: real() gives {tuple(found.shape)}"
+    assert found.dtype == torch.float64, f"{where}: real() of float64 gives {found.dtype}"
+    alone = torch.cat([of.real(node, [t[i : i + 1] for t in x]) for i in range(3)])
+    assert torch.allclose(found, alone), f"{where}: real() mixes the samples of a batch"
+
+
+def _check_integers(of: Operator, node: Node, qgraph: QGraph, values: dict[str, np.ndarray], where: str) -> None:
+    last = next(n for n in qgraph.nodes if n.output == qgraph.output)
+    made = qgraph.tensors[last.output].type
+    found = values[last.output]
+    assert found.min() >= made.qmin and found.max() <= made.qmax, f"{where}: integers outside {made}"
+    read = [qgraph.tensors[tensor].type for tensor in last.inputs]
+    x = [torch.from_numpy(values[tensor] * t.scale) for tensor, t in zip(last.inputs, read, strict=True)]
+    exact = of.real(_dequantised(node, last, read[0]), x).numpy() / made.scale
+    error = np.abs(found - exact.clip(made.qmin, made.qmax)).max()
+    assert error <= of.BOUND + ROUNDING, f"{where}: {error:.3g} steps off, its bound is {of.BOUND}"
+
+
+def _dequantised(node: Node, integer: QNode, read: QType) -> Node:
+    """The node with the weights that are deployed."""
+    if integer.weight is None or integer.bias is None or integer.weight_scale is None:
+        return node
+    scale = integer.weight_scale.reshape(-1, *[1] * (integer.weight.ndim - 1))
+    return replace(node, weight=integer.weight * scale, bias=integer.bias * integer.weight_scale * read.scale)
+
+
+def _check_c(cases: list[tuple[QGraph, np.ndarray]], folder: Path, boards: tuple[str, ...]) -> None:
+    graphs, inputs = [case[0] for case in cases], [case[1] for case in cases]
+    expected = [reference.run(graph, x) for graph, x in cases]
+    for graph in graphs:
+        program = lower(graph)
+        counted = sum(emit.sections(program).values())
+        text = emit.network_files(program, "sample")[f"{program.name}_weights.c"]
+        emitted = sum(int(bits) // 8 * int(size) for bits, size in _ARRAY.findall(text))
+        assert counted == emitted, f"{graph.name}: flash counted {counted} bytes, emitted {emitted}"
+    for tiles in (False, True):
+        binary = build_networks(graphs, folder / f"tiles{int(tiles)}", sanitize=True, tiles=tiles)
+        _compare(run_networks(binary, graphs, inputs), expected, graphs, f"host, tiles={tiles}")
+    for board in boards:
+        sources = folder / board
+        codegen.generate_networks(_numbered(graphs), sources, runtime="baremetal")
+        found = qemu.run(qemu.build(sources, board), inputs, board)
+        _compare([run.outputs for run in found.networks], expected, graphs, board)
+
+
+def _numbered(graphs: list[QGraph]) -> list[QGraph]:
+    return [replace(graph, name=f"network{i}") for i, graph in enumerate(graphs)]
+
+
+def _compare(found: list[np.ndarray], expected: list[np.ndarray], graphs: list[QGraph], where: str) -> None:
+    for graph, a, b in zip(graphs, found, expected, strict=True):
+        assert np.array_equal(a, b), f"{where}: C differs from integer() for {[n.op for n in graph.nodes]}"
