@@ -43,7 +43,7 @@ ELSEWHERE = {  # what takes minutes, and the tests that use it
     "zoo": "profiling/test_profiling_samplers.py",  # captures every model
     "host": "profiling/test_profiling_profile.py",  # compiles
     "rtl": "profiling/test_profiling_rtl.py",
-    "qemu": "simulate/test_simulate_qemu.py",
+    "qemu": "targets/test_targets_qemu.py",
 }
 
 
@@ -163,7 +163,7 @@ def use_strategy(name, tmp_path):
         kept.to_csv(source, index=False)
         estimator.set_params(source=str(source))
     if name == "analytical":  # knows a device, not a table
-        from mico_runner.simulate import bitfusion
+        from mico_runner.accelerators import bitfusion
 
         rows["latency"] = bitfusion.cycles(rows, hardware.load("bitfusion"))
     predicted = estimator.fit(rows, rows["latency"].to_numpy()).predict(rows)

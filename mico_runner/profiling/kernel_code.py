@@ -20,8 +20,8 @@ from pathlib import Path
 from mico_runner.codegen import emit
 from mico_runner.codegen.program import Call, Program
 from mico_runner.data.catalog import cache_folder
-from mico_runner.simulate import program as tools
-from mico_runner.simulate.object_code import FLAGS, Objects
+from mico_runner.targets import program as tools
+from mico_runner.targets.object_code import FLAGS, Objects
 
 COMPILE_TIMEOUT_S = 600.0
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)

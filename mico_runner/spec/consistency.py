@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from mico_runner import accelerators
 from mico_runner.data import catalog
 from mico_runner.errors import did_you_mean
 from mico_runner.outputs import store
-from mico_runner.simulate import accelerators
-from mico_runner.simulate.cores import CORES
 from mico_runner.steps import STEPS
+from mico_runner.targets.cores import CORES
 from mico_runner.yaml_schema import show
 
 if TYPE_CHECKING:

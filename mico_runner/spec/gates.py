@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mico_runner.simulate.cores import CORES
+from mico_runner.targets.cores import CORES
 
 if TYPE_CHECKING:
     from mico_runner.spec.complete import Draft

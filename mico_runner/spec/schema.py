@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from mico_runner import hardware, plugins
+from mico_runner import accelerators, hardware, plugins
 from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS
 from mico_runner.data import catalog
 from mico_runner.models import MODELS
@@ -17,7 +17,6 @@ from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.profiling.targets import TARGETS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.search import ALGORITHMS
-from mico_runner.simulate import accelerators
 from mico_runner.spec.rules import Rules, bits, choice, flag, free, items, number, optional, section, text, width
 from mico_runner.steps import STEPS
 from mico_runner.validation import PROTOCOLS

@@ -62,7 +62,7 @@ def chosen(spec: dict[str, Any]) -> dict[str, list[str]]:
         STRATEGIES.package: [of["strategy"] for of in predictors],
         TARGETS.package: named("profile", "target"),
         SAMPLERS.package: named("profile", "sampler"),
-        "mico_runner.simulate": [hardware.load(spec["hardware"]).kind] if spec.get("hardware") else [],
+        "mico_runner.accelerators": [hardware.load(spec["hardware"]).kind] if spec.get("hardware") else [],
     }
 
 
@@ -78,7 +78,7 @@ def deployment_inputs(spec: dict[str, Any]) -> dict[str, Any]:
     It is that of the board on which the spec's `simulate` runs it, else that of the `codegen` section, else the host's.
     """
     from mico_runner import hardware
-    from mico_runner.simulate.cores import BOARDS
+    from mico_runner.targets.cores import BOARDS
 
     device = hardware.load(spec["hardware"])
     section = spec["codegen"] or {}

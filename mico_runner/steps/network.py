@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mico_runner import data, graph, hardware, proxy, quant
+from mico_runner import accelerators, data, graph, hardware, proxy, quant
 from mico_runner.data.tasks import Split, Task
 from mico_runner.errors import StepError
 from mico_runner.graph.ir import Graph
@@ -19,7 +19,6 @@ from mico_runner.models import MODELS
 from mico_runner.models.training import accuracy
 from mico_runner.quant.assembly import lone_relus, read_whole
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
-from mico_runner.simulate import accelerators
 from mico_runner.steps.base import StepContext
 
 if TYPE_CHECKING:

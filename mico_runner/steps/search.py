@@ -195,9 +195,9 @@ def _costs(
     """Tables over layers and choices of every cost that adds up over the layers; `code`: flash of what is in every program."""
     import numpy as np
 
+    from mico_runner import accelerators
     from mico_runner.graph import costs
     from mico_runner.search import Cost
-    from mico_runner.simulate import accelerators
     from mico_runner.steps.network import simulated
 
     nodes = network.weighted

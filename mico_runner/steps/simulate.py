@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mico_runner.simulate import accelerators
+from mico_runner import accelerators
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
@@ -39,10 +39,10 @@ class Simulate(Step):
         from mico_runner.models.training import accuracy, accuracy_tolerance
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
-        from mico_runner.simulate import host
         from mico_runner.steps import qemu
         from mico_runner.steps.network import load_task, trained_graph
         from mico_runner.steps.rtl import RtlBench
+        from mico_runner.targets import host
 
         section = ctx.spec["simulate"]
         targets = _targets(section)
@@ -131,8 +131,8 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
 
     from mico_runner import quant
     from mico_runner.quant import reference
-    from mico_runner.simulate import host
     from mico_runner.steps.rtl import program_for
+    from mico_runner.targets import host
 
     sources = program_for(ctx, deployed, "host")
     integers = quant.quantize_input(deployed, images.floats())

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from math import ceil
 
+from mico_runner.accelerators import spatial
+from mico_runner.accelerators.dataflow import DATAFLOWS, unrollings
+from mico_runner.accelerators.spatial import Layer
 from mico_runner.hardware import Architecture
 from mico_runner.hardware.architecture_schema import OPERANDS
-from mico_runner.simulate import spatial
-from mico_runner.simulate.dataflow import DATAFLOWS, unrollings
-from mico_runner.simulate.spatial import Layer
 
 
 def least_cycles(layer: Layer, array: Architecture) -> int:

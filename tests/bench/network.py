@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from mico_runner import graph, quant, search
+from mico_runner.accelerators import bitfusion
 from mico_runner.hardware import load
 from mico_runner.models import MODELS
 from mico_runner.quant.qgraph import LayerBits
-from mico_runner.simulate import bitfusion
 from mico_runner.steps.network import kernels
 from tests.bench.timing import medians
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pandas as pd
 
 from mico_runner import data, graph, hardware
+from mico_runner.accelerators import bitfusion, spatial
 from mico_runner.hardware import Architecture, load
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
-from mico_runner.simulate import bitfusion, spatial
 from tests.bench.bounds import least_cycles, least_energy
 from tests.bench.timing import medians
 

@@ -341,7 +341,7 @@ QUANTISED = NETWORK - {"train"}
         ("quant/ptq.py", "class PTQ", "class PTQ(object)", QUANTISED),
         ("search/nsga2.py", "def ask(", "def ask_(", {"search"}),
         ("search/milp.py", "import", "import os, ", set()),
-        ("simulate/bitfusion.py", "def cycles(", "def cycles_(", {"search", "simulate"}),
+        ("accelerators/bitfusion.py", "def cycles(", "def cycles_(", {"search", "simulate"}),
         ("codegen/kernels/mico_conv2d.c", "{", "{;", {"codegen", "simulate"}),
         ("codegen/kernels/mico_conv2d.c", "\n", " // why\n\n", set()),
         ("codegen/templates/main.c.j2", "main", "main ", {"codegen", "simulate"}),

@@ -14,8 +14,8 @@ from mico_runner.codegen import emit, lowering
 from mico_runner.codegen.program import Call
 from mico_runner.profiling.kernel_code import Compiler
 from mico_runner.profiling.targets import TARGETS
-from mico_runner.simulate import qemu, rtl
-from mico_runner.simulate.host_kernels import single_layer
+from mico_runner.targets import qemu, rtl
+from mico_runner.targets.host_kernels import single_layer
 
 SECTION = {
     "sampler": "lhs",

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from mico_runner import data, hardware, machine, profiling
+from mico_runner.accelerators import bitfusion
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import BITS, COLUMNS, SHAPE
 from mico_runner.paths import shipped
 from mico_runner.profiling.sources import simulator_conditions
-from mico_runner.simulate import bitfusion
 from mico_runner.steps import STEPS
 
 SECTION = {

@@ -18,7 +18,7 @@ from mico_runner.paths import shipped
 from mico_runner.profiling.kernel_code import version_of
 from mico_runner.profiling.targets import TARGETS, Target
 from mico_runner.profiling.targets.rtl import networks
-from mico_runner.simulate import host, rtl
+from mico_runner.targets import host, rtl
 
 HOME = shipped("datasets")
 PROFILES = sorted(str(path.relative_to(HOME)) for path in HOME.glob("*/*.json"))

@@ -5,9 +5,9 @@ import pytest
 from sklearn.base import clone
 
 from mico_runner import hardware
+from mico_runner.accelerators import bitfusion
 from mico_runner.kernel_table import kernel_table
 from mico_runner.proxy import STRATEGIES, fit, load
-from mico_runner.simulate import bitfusion
 
 KINDS = ("linear", "conv2d")
 

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mico_runner import cli, hardware
-from mico_runner.simulate import accelerators
+from mico_runner import accelerators, cli, hardware
 
 pytest.importorskip("torch")
 DEVICES = [name for name in hardware.names() if hardware.load(name).kind in accelerators.KINDS]

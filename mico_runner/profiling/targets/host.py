@@ -17,8 +17,8 @@ from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.profiling.kernel_code import Compiler, Row, describe, version_of
 from mico_runner.profiling.targets import Measurement, Target, register
 from mico_runner.quant.qgraph import QGraph
-from mico_runner.simulate.host import CFLAGS, GCC, NATIVE, native_options
-from mico_runner.simulate.host_kernels import single_layer, time_kernels
+from mico_runner.targets.host import CFLAGS, GCC, NATIVE, native_options
+from mico_runner.targets.host_kernels import single_layer, time_kernels
 
 QUIET = 0.1  # a kernel whose samples spread more than this was disturbed, and is timed again
 ROUNDS = 4

@@ -14,7 +14,7 @@ from mico_runner.hardware import Hardware
 from mico_runner.profiling.kernel_code import version_of
 from mico_runner.profiling.targets import Measurement, Target, register
 from mico_runner.profiling.targets.rtl import compiled, in_programs
-from mico_runner.simulate import cores, qemu
+from mico_runner.targets import cores, qemu
 
 CFLAGS = {"rv32": f"{RV32_TARGET} {RV32_CFLAGS}", "cortex-m3": f"{ARM_TARGET} {ARM_CFLAGS}"}
 

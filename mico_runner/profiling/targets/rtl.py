@@ -22,8 +22,8 @@ from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.profiling.kernel_code import Compiler, Row, describe, parsed_text_sha256, version_of
 from mico_runner.profiling.targets import Measurement, Target, register
 from mico_runner.quant.qgraph import QGraph, QNode
-from mico_runner.simulate import rtl
-from mico_runner.simulate.host_kernels import single_layer
+from mico_runner.targets import rtl
+from mico_runner.targets.host_kernels import single_layer
 
 KERNELS_PER_PROGRAM = 128  # keeps one compilation within seconds and a program within the memory of the test bench
 DOT_UNIT = "-DMICO_DOT_UNIT"  # as the generated Makefile defines it where kernels use the unit

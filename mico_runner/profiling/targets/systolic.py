@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from mico_runner.accelerators import systolic
 from mico_runner.hardware import Hardware
 from mico_runner.profiling.sources import simulator_conditions
 from mico_runner.profiling.targets import Measurement, Target, register
-from mico_runner.simulate import systolic
 
 
 @register("systolic")

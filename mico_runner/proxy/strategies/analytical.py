@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mico_runner import hardware
+from mico_runner import accelerators, hardware
 from mico_runner.proxy.strategies import Strategy, register
-from mico_runner.simulate import accelerators
 
 
 @register("analytical", params={"hardware": {"type": "string"}})

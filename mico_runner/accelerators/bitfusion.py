@@ -1,0 +1,183 @@
+"""BitFusion: cycles of convolutions and matrix products at mixed precision, with the trace that explains them.
+
+The model is the one behind the published MiCo profiles (docs/design/bitfusion.md has the formulas); the mapping search is in
+`bitfusion_search`. The array cannot share its rows among the groups of a convolution: groups run one after another, or some together as
+one dense product with zero weights between them, whichever is faster.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mico_runner.accelerators import bitfusion_search as mapping
+from mico_runner.accelerators.bitfusion_search import Accelerator
+from mico_runner.errors import UsageError
+from mico_runner.hardware import Hardware
+from mico_runner.kernel_table import BITS, SHAPE
+
+KINDS = ("conv2d", "linear")
+
+
+def accelerator(hardware: Hardware) -> Accelerator:
+    """BitFusion's parameters from a device profile. Raises UsageError: the device is of another kind."""
+    if hardware.kind != "bitfusion":
+        raise UsageError(f"hardware {hardware.name!r} is of kind {hardware.kind!r}; BitFusion needs kind 'bitfusion'")
+    value = hardware.value
+    return Accelerator(
+        rows=int(value("input_rows")),
+        columns=int(value("output_columns")),
+        unit_bits=int(value("unit_bits")),
+        brick_bits=int(value("brick_bits")),
+        sram={tensor: 8 * value("usable_fraction") * value(f"{tensor}_sram_bytes") for tensor in mapping.INDEXED_BY},
+        bandwidth=value("dram_bits_per_cycle"),
+        output_bits=int(value("output_bits")),
+        **{name: value(name) for name in ("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit")},
+    )
+
+
+def cycles(table: pd.DataFrame, hardware: Hardware | Accelerator) -> np.ndarray:
+    """Latency of each row of a kernel table (`mico_runner.kernel_table`), int64 (rows,), in cycles; see `simulate`."""
+    return simulate(table, hardware)["cycles"].to_numpy()
+
+
+def simulate(table: pd.DataFrame, hardware: Hardware | Accelerator) -> pd.DataFrame:
+    """The fastest mapping of each row of a kernel table, with what its cycles are made of.
+
+    Args:
+        table: kernel table of conv2d and linear rows. The batch is the table's own.
+        hardware: a device profile with BitFusion's parameters, e.g. `hardware.load("bitfusion")`, or the parameters.
+
+    Returns:
+        One row per row of `table`, same index, whole numbers but for energies and `utilisation`:
+        cycles = compute_cycles + stall_cycles + fill_cycles + drain_cycles;
+        dram_bits = weight_read_bits + act_read_bits + output_read_bits + output_write_bits;
+        sram_bits = weight_sram_bits + act_sram_bits + output_sram_bits + dram_bits: the array's accesses, and each bit of
+        DRAM traffic once more;
+        energy_pj = mac_pj + sram_pj + dram_pj;
+        tile_<loop> and `loop_order` (outermost first): the chosen mapping;
+        groups_together: groups of a convolution that run as one dense product, zero weights between them;
+        utilisation: MACs done per MAC that the array could have done in `cycles` at these bit-widths.
+
+    Raises:
+        UsageError: a kind of kernel or a bit-width that BitFusion does not run, or no tile that fits its memories.
+    """
+    machine = hardware if isinstance(hardware, Accelerator) else accelerator(hardware)
+    merged, row_of = _merged(table)
+    layers, groups = _layers(merged, machine)
+    tiling, orders = mapping.search(layers, machine)
+    without = ~np.isin(np.arange(len(table)), row_of[orders >= 0])
+    if without.any():
+        raise UsageError(_no_mapping(table.iloc[int(np.argmax(without))], machine))
+    parts = [_explain(tiling.take(slice(0)), mapping.LOOPS, groups[:0], machine)]  # the columns, when there are no rows
+    for order in np.unique(orders[orders >= 0]):
+        rows = np.flatnonzero(orders == order)
+        parts.append(_explain(tiling.take(rows), mapping.ORDERS[order], groups[rows], machine).set_index(rows))
+    trace = pd.concat(parts).sort_index()
+    # Of each row the fastest way, then the one of least traffic, then of fewest groups together; lexsort's last key counts first.
+    ranked = trace.index.to_numpy()[np.lexsort((trace["dram_bits"], trace["cycles"], row_of[trace.index]))]
+    best = ranked[np.unique(row_of[ranked], return_index=True)[1]]
+    trace, layers = trace.loc[best].set_axis(table.index), layers.take(best)
+    trace["groups_together"] = table["groups"].to_numpy() // groups[best]
+    lanes = machine.products(layers.act_bits, layers.weight_bits)
+    # Each cycle of computing takes new weights into all units, and new activations into all rows.
+    trace["weight_sram_bits"] = trace["compute_cycles"] * machine.rows * machine.columns * lanes * layers.weight_bits
+    trace["act_sram_bits"] = trace["compute_cycles"] * machine.rows * lanes * layers.act_bits
+    trace["sram_bits"] = (
+        trace[[f"{tensor}_sram_bits" for tensor in mapping.INDEXED_BY]].sum(axis=1) + trace["dram_bits"]
+    )
+    macs = table["macs"].to_numpy()
+    trace["mac_pj"] = macs * machine.mac_pj / lanes
+    trace["sram_pj"] = trace["sram_bits"] * machine.sram_pj_per_bit
+    trace["dram_pj"] = trace["dram_bits"] * machine.dram_pj_per_bit
+    trace["energy_pj"] = trace["mac_pj"] + trace["sram_pj"] + trace["dram_pj"]
+    return trace.assign(utilisation=macs / (trace["cycles"].to_numpy() * machine.rows * machine.columns * lanes))
+
+
+def _explain(
+    tiling: mapping.Candidates, order: tuple[str, ...], groups: np.ndarray, machine: Accelerator
+) -> pd.DataFrame:
+    """The trace of layers that share a loop order."""
+    moved = mapping.traffic(tiling, order, machine)
+    time = mapping.cycles(tiling, moved, machine)
+    counts = {
+        "cycles": time.total,
+        **{f"{part}_cycles": getattr(time, part) for part in ("compute", "stall", "fill", "drain")},
+        "dram_bits": mapping.dram_bits(moved),
+        "weight_read_bits": moved["weight"].moved,
+        "act_read_bits": moved["act"].moved,
+        "output_read_bits": moved["output"].moved,
+        "output_write_bits": moved["output"].moved,
+        # A column keeps its sums while a tile is computed: each tile reads and writes them once.
+        "output_sram_bits": 2 * tiling.bits["output"] * np.prod(list(tiling.trips.values()), axis=0),
+    }
+    tiles = {f"tile_{loop}": tiling.tile[loop] for loop in mapping.LOOPS}
+    trace = pd.DataFrame({name: (values * groups).astype("int64") for name, values in counts.items()} | tiles)
+    return trace.assign(loop_order=" ".join(reversed(order)))
+
+
+def non_monotone(table: pd.DataFrame, latency: str = "latency") -> pd.DataFrame:
+    """Pairs of rows of one shape where *more* bits are *faster*.
+
+    Args:
+        table: kernel table with a latency column, of any target.
+        latency: its name; any other cost will do ("dram_bits").
+
+    Returns:
+        One row per case: the shape, `act_bits`, `weight_bits`, the latency there; `faster_act_bits`, `faster_weight_bits`
+        (both at least as wide, one wider) with the least latency, `faster_latency`. Largest saving first.
+    """
+    keys = ["kind", *SHAPE]
+    narrow = table[[*keys, *BITS, latency]]
+    wide = narrow.rename(columns=lambda c: c if c in keys else f"faster_{c}")
+    pairs = narrow.merge(wide, on=keys)
+    more_bits = (pairs["faster_act_bits"] >= pairs["act_bits"]) & (pairs["faster_weight_bits"] >= pairs["weight_bits"])
+    pairs = pairs[more_bits & (pairs[f"faster_{latency}"] < pairs[latency])]
+    pairs = pairs.sort_values([f"faster_{latency}", "faster_act_bits", "faster_weight_bits"], kind="stable")
+    pairs = pairs.drop_duplicates([*keys, *BITS])
+    saved = 1 - pairs[f"faster_{latency}"] / pairs[latency]
+    return pairs.loc[saved.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
+
+
+def _layers(table: pd.DataFrame, machine: Accelerator) -> tuple[mapping.Layers, np.ndarray]:
+    """The table's rows as the search wants them: one group of each convolution, and the number of groups."""
+    _refuse(table, ~table["kind"].isin(KINDS), "kind", f"one of {', '.join(KINDS)}")
+    for column in ("act_bits", "weight_bits"):
+        allowed = table[column].between(1, machine.unit_bits)
+        _refuse(table, ~allowed, column, f"1 to {machine.unit_bits}")
+    column = {name: table[name].to_numpy("int64") for name in table.columns if table[name].dtype.kind == "i"}
+    groups = column["groups"]
+    extent = {loop: column[loop] for loop in mapping.LOOPS}
+    extent |= {loop: column[loop] // groups for loop in ("in_channels", "out_channels")}
+    step = np.where(table["kind"] == "linear", machine.columns, 1)
+    taps = column["kernel_h"] * column["kernel_w"]
+    return mapping.Layers(extent, taps, column["act_bits"], column["weight_bits"], step), groups
+
+
+def _merged(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The ways to run each row's groups: 1, 2, 4, ... of them together -> (rows with that many fewer groups, row that each stands for)."""
+    groups = table["groups"].to_numpy("int64")
+    ways = [[g // 2**k for k in range(int(g).bit_length()) if g % 2**k == 0] for g in groups]
+    row_of = np.repeat(np.arange(len(table)), [len(w) for w in ways])
+    return table.iloc[row_of].assign(groups=np.array([g for w in ways for g in w], dtype="int64")), row_of
+
+
+def _refuse(table: pd.DataFrame, bad: pd.Series, column: str, allowed: str) -> None:
+    if bad.any():
+        row = table[bad].iloc[0]
+        raise UsageError(f"BitFusion: {_name(row)}: {column} is {str(row[column])!r}; allowed: {allowed}")
+
+
+def _name(row: pd.Series) -> str:
+    return f"layer {row['layer']!r}" if "layer" in row else f"row {row.name}"
+
+
+def _no_mapping(row: pd.Series, machine: Accelerator) -> str:
+    """Names the memory that not even the smallest tile fits."""
+    layer, _ = _layers(row.to_frame().T.infer_objects(), machine)
+    smallest = mapping.tilings(layer, machine)[0].bits
+    for tensor, bits in smallest.items():
+        if bits.min() > machine.sram[tensor]:
+            need = f"{bits.min() / 8:g} of {machine.sram[tensor] / 8:g} usable bytes"
+            return f"BitFusion: {_name(row)}: no mapping: the smallest {tensor} tile needs {need}"
+    return f"BitFusion: {_name(row)}: no mapping: no tile fits the three memories at once"

@@ -1,0 +1,176 @@
+"""Time of single kernels on the host: many one-layer networks in one C program."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mico_runner import codegen
+from mico_runner.quant.qgraph import TERNARY, QGraph, QNode, QTensor, QType
+from mico_runner.targets import host, program, protocol
+
+SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thousand times the clock's resolution
+KINDS = ("conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add", "requant")
+GRAPHS_PER_PROGRAM = 250  # keeps one compilation within seconds
+_MULTIPLIER, _SHIFT = 1 << 20, 30  # the arithmetic takes the same time whatever they are
+
+
+class KernelTime(NamedTuple):
+    """Nanoseconds of one forward pass: median and interquartile range over the repeats."""
+
+    median_ns: float
+    spread_ns: float
+
+
+def single_layer(
+    kind: str,
+    *,
+    in_channels: int,
+    out_channels: int | None = None,
+    in_h: int = 1,
+    in_w: int = 1,
+    kernel_h: int = 1,
+    kernel_w: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    batch: int = 1,
+    weight_bits: float = 8,
+    act_bits: int = 8,
+    rng: np.random.Generator,
+) -> QGraph:
+    """A network of one kernel with random weights; the arguments are the columns of a kernel table.
+
+    Args:
+        kind: "conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add" or "requant".
+        in_h, in_w: size with the padding already in it; the kernel itself runs unpadded, a depthwise one with half its size as
+            padding, as in networks.
+        batch: rows of a linear layer; 1 for all others.
+        act_bits: bits of the unsigned input activations.
+
+    Raises:
+        ValueError: for a kind, or a batch, that has no kernel.
+    """
+    if batch != 1 and kind != "linear":
+        raise ValueError(f"{kind} kernels take one image at a time, not a batch of {batch}")
+    out_channels = in_channels if out_channels is None else out_channels
+    groups = in_channels if kind == "depthwise" else groups
+    source = (in_channels, in_h, in_w)
+    target = (out_channels, (in_h - kernel_h) // stride + 1, (in_w - kernel_w) // stride + 1)
+    window = {"kernel": (kernel_h, kernel_w), "stride": (stride, stride), "padding": (0, 0)}
+    inputs: tuple[str, ...] = ("x",)
+    weight, attrs, scales = None, {}, 1
+    if kind in ("conv2d", "depthwise"):
+        weight = random_weights((out_channels, in_channels // groups, kernel_h, kernel_w), weight_bits, rng)
+        attrs = {**window, "dilation": (1, 1), "groups": groups}
+        del attrs["kernel"]
+        if kind == "depthwise":
+            attrs["padding"] = (kernel_h // 2, kernel_w // 2)
+            source = (in_channels, in_h - 2 * (kernel_h // 2), in_w - 2 * (kernel_w // 2))
+    elif kind == "linear":
+        source, target = (batch, in_channels), (batch, out_channels)
+        weight = random_weights((out_channels, in_channels), weight_bits, rng)
+    elif kind in ("max_pool2d", "avg_pool2d"):
+        attrs = window
+    elif kind == "add":
+        inputs, target, scales = ("x", "x"), source, 2
+    elif kind == "requant":
+        target = source
+    else:
+        raise ValueError(f"no kernel of kind {kind!r}; there are {', '.join(KINDS)}")
+    scales = out_channels if weight is not None else scales
+    activation = QType(act_bits, False, 1.0)
+    node = QNode(
+        name=kind,
+        op="conv2d" if kind == "depthwise" else kind,
+        inputs=inputs,
+        output="y",
+        attrs=attrs,
+        weight=weight,
+        weight_bits=weight_bits if weight is not None else None,
+        bias=np.zeros(out_channels, np.int32) if weight is not None else None,
+        multiplier=None if kind == "max_pool2d" else np.full(scales, _MULTIPLIER, np.int32),
+        shift=None if kind == "max_pool2d" else np.full(scales, _SHIFT, np.int32),
+    )
+    tensors = {"x": QTensor(source, activation), "y": QTensor(target, activation)}
+    return QGraph(kind, "x", "y", (node,), tensors)
+
+
+def random_weights(shape: tuple[int, ...], weight_bits: float, rng: np.random.Generator) -> np.ndarray:
+    """int8 weights over the whole range of `weight_bits`."""
+    if weight_bits == 1:
+        return rng.choice(np.array([-1, 1], np.int8), shape)
+    if weight_bits == TERNARY:
+        return rng.integers(-1, 2, shape, dtype=np.int8)
+    kind = QType(int(weight_bits), True, 1.0)
+    return rng.integers(kind.qmin, kind.qmax + 1, shape, dtype=np.int8)
+
+
+def build_networks(
+    graphs: Sequence[QGraph],
+    folder: Path | str,
+    sanitize: bool = False,
+    tiles: bool | None = None,
+    core: str | None = None,
+    scratch: str = "two_rows",
+) -> Path:
+    """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
+
+    Args:
+        tiles: use the tiled kernels, which other targets have; by default the host's own.
+        core: use the kernels for that core's function unit, on a model of it.
+        scratch: as `codegen.generate`.
+    """
+    networks = [replace(g, name=f"network{i}") for i, g in enumerate(graphs)]
+    codegen.generate_networks(networks, folder, tiles=tiles, core=core, scratch=scratch)
+    return host.build(folder, sanitize=sanitize)
+
+
+def run_networks(binary: Path, graphs: Sequence[QGraph], images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Outputs of each network on its images (N, *input shape): int32 (N, *output shape). Raises as `host.run`."""
+    networks = program.describe(binary.parent)["networks"]
+    with tempfile.TemporaryDirectory(prefix="mico-host-") as scratch:
+        source, target = Path(scratch) / "inputs.bin", Path(scratch) / "outputs.bin"
+        source.write_bytes(protocol.encode(networks, images))
+        host.run_program([str(binary), "check", str(source), str(target)])
+        counts = [len(x) * int(np.prod(g.tensors[g.output].shape)) for g, x in zip(graphs, images, strict=True)]
+        values = host.read_exactly(target, np.int32, sum(counts), binary.name)
+    parts = np.split(values, np.cumsum(counts)[:-1])
+    return [host.from_memory(part, g.tensors[g.output].shape) for part, g in zip(parts, graphs, strict=True)]
+
+
+def time_kernels(
+    graphs: Sequence[QGraph], repeats: int = 15, into: Path | str | None = None, sample_ns: int = SAMPLE_NS
+) -> list[KernelTime]:
+    """Measure the forward pass of each graph on this machine, on one core, caches warm.
+
+    Rounds go through all graphs, so that a disturbance of the machine hits one sample of many kernels, not all samples of one.
+
+    Args:
+        graphs: as `single_layer` makes them.
+        repeats: samples per graph.
+        into: folder for the programs; a temporary one by default.
+        sample_ns: a sample repeats the kernel until it takes at least this long.
+
+    Raises:
+        StepSkipped: gcc or make is missing.
+        StepError: a program does not compile, crashes or hangs.
+    """
+    times: list[KernelTime] = []
+    with tempfile.TemporaryDirectory(prefix="mico-kernels-") as scratch:
+        root = Path(into) if into else Path(scratch)
+        for start in range(0, len(graphs), GRAPHS_PER_PROGRAM):
+            part = graphs[start : start + GRAPHS_PER_PROGRAM]
+            binary = build_networks(part, root / f"kernels{start}")
+            record = root / f"kernels{start}" / "times.bin"
+            host.run_program([str(binary), "time", str(repeats), str(sample_ns), str(record)])
+            raw = host.read_exactly(record, np.uint64, 2 * repeats * len(part), binary.name).reshape(
+                repeats, len(part), 2
+            )
+            low, middle, high = np.percentile(raw[..., 0] / raw[..., 1], [25, 50, 75], axis=0)
+            times += [KernelTime(float(m), float(h - w)) for w, m, h in zip(low, middle, high, strict=True)]
+    return times
