@@ -1,29 +1,31 @@
-"""Which simulator runs a device: one module per kind of hardware, each with `cycles(table, device)` and `simulate(table, device)`.
+"""Cost models of accelerators: one file per kind, an entry is an `Accelerator`.
 
-A new kind is one line here. Modules are imported when they are asked for, so that naming the kinds, as specs do, costs nothing.
+    trace = accelerators.of(device).simulate(table)     # cycles, energy and what they are made of, a row per kernel
+
+A kind is the `kind` of a device profile, and a target of the steps `simulate` and `profile`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from mico_runner.errors import UsageError
+from mico_runner.errors import UnknownName, UsageError
+from mico_runner.registry import Registry
 
 if TYPE_CHECKING:
+    from mico_runner.accelerators.base import Accelerator
     from mico_runner.hardware import Hardware
 
-KINDS = (
-    "bitfusion",
-    "spatial",
-    "systolic",
-)  # kind of hardware = name of its module = name of the simulate and profile targets
+ACCELERATORS = Registry("accelerator", __name__)
+register = ACCELERATORS.register
 
 
-def simulator(device: Hardware) -> ModuleType:
-    """The simulator of a device's kind. Raises UsageError: there is none."""
-    if device.kind not in KINDS:
-        allowed = f"a simulated kind: {', '.join(KINDS)}"
-        raise UsageError(f"hardware {device.name!r} is of kind {device.kind!r}; allowed: {allowed}")
-    return import_module(f"mico_runner.accelerators.{device.kind}")
+def of(device: Hardware) -> Accelerator:
+    """The cost model of a device. Raises UsageError: its kind has none."""
+    try:
+        kind = ACCELERATORS.get(device.kind)
+    except UnknownName as error:
+        allowed = f"a simulated kind: {', '.join(error.known)}"
+        raise UsageError(f"hardware {device.name!r} is of kind {device.kind!r}; allowed: {allowed}") from None
+    model: Accelerator = kind(device)
+    return model

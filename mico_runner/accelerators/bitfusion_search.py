@@ -27,7 +27,7 @@ CHUNK = 200_000  # candidates per pass: bounds the memory
 
 
 @dataclass(frozen=True)
-class Accelerator:
+class Array:
     """The array and its memories, in bits and cycles.
 
     Attributes:
@@ -101,9 +101,9 @@ class Candidates:
 
         return Candidates(part(self.tile), part(self.trips), self.compute[rows], part(self.bits))
 
-    def fits(self, machine: Accelerator) -> np.ndarray:
+    def fits(self, array: Array) -> np.ndarray:
         """Which tilings keep each tensor's tile within its usable SRAM."""
-        return np.logical_and.reduce([self.bits[tensor] <= machine.sram[tensor] for tensor in INDEXED_BY])
+        return np.logical_and.reduce([self.bits[tensor] <= array.sram[tensor] for tensor in INDEXED_BY])
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Cycles:
         return self.compute + self.stall + self.fill + self.drain
 
 
-def tilings(layers: Layers, machine: Accelerator) -> tuple[Candidates, np.ndarray]:
+def tilings(layers: Layers, array: Array) -> tuple[Candidates, np.ndarray]:
     """All power-of-two tilings of all layers -> (candidates, the layer that each belongs to, ascending).
 
     Output height and width are tiled alike (square tiles, cut at the extent), as in the original search.
@@ -155,40 +155,40 @@ def tilings(layers: Layers, machine: Accelerator) -> tuple[Candidates, np.ndarra
     power |= {"out_h": power["side"], "out_w": power["side"]}
     smallest = {"out_channels": of.channel_step}
     tile = {loop: np.minimum(smallest.get(loop, 1) << power[loop], of.extent[loop]) for loop in LOOPS}
-    return _candidates(of, tile, machine), owner
+    return _candidates(of, tile, array), owner
 
 
-def _candidates(layers: Layers, tile: dict[str, np.ndarray], machine: Accelerator) -> Candidates:
+def _candidates(layers: Layers, tile: dict[str, np.ndarray], array: Array) -> Candidates:
     """Costs of one tile per entry of `layers`."""
-    products = machine.rows * machine.products(layers.act_bits, layers.weight_bits)
+    products = array.rows * array.products(layers.act_bits, layers.weight_bits)
     depth = _ceil(tile["in_channels"] * layers.taps, products)  # passes over the rows
-    columns = _ceil(tile["out_channels"], machine.columns)
+    columns = _ceil(tile["out_channels"], array.columns)
     pixels = tile["batch"] * tile["out_h"] * tile["out_w"]
     trips = {loop: _ceil(layers.extent[loop], tile[loop]).astype(float) for loop in LOOPS}
     bits = {
         "weight": depth * products * tile["out_channels"] * layers.weight_bits,
         "act": pixels * layers.taps * tile["in_channels"] * layers.act_bits,
-        "output": pixels * columns * machine.columns * machine.output_bits,
+        "output": pixels * columns * array.columns * array.output_bits,
     }
     compute = pixels * columns * depth * np.prod(list(trips.values()), axis=0)
     return Candidates(tile, trips, compute, {tensor: b.astype(float) for tensor, b in bits.items()})
 
 
-def traffic(candidates: Candidates, order: tuple[str, ...], machine: Accelerator) -> dict[str, Traffic]:
+def traffic(candidates: Candidates, order: tuple[str, ...], array: Array) -> dict[str, Traffic]:
     """Traffic by tensor under one loop order (from the innermost loop outwards)."""
     result = {tensor: Traffic(bits, bits) for tensor, bits in candidates.bits.items()}
     for loop in order:
-        result = _wrap(result, loop, candidates, machine)
+        result = _wrap(result, loop, candidates, array)
     return result
 
 
-def cycles(candidates: Candidates, moved: dict[str, Traffic], machine: Accelerator) -> Cycles:
+def cycles(candidates: Candidates, moved: dict[str, Traffic], array: Array) -> Cycles:
     """Latency by cause: DRAM works beside the array, but for the first fill and the last drain."""
     fill = sum(t.resident for t in moved.values())
     drain = moved["output"].resident
-    steady = np.ceil((dram_bits(moved) - fill - drain) / machine.bandwidth)
+    steady = np.ceil((dram_bits(moved) - fill - drain) / array.bandwidth)
     stall = np.maximum(0.0, steady - candidates.compute)
-    return Cycles(candidates.compute, stall, np.ceil(fill / machine.bandwidth), np.ceil(drain / machine.bandwidth))
+    return Cycles(candidates.compute, stall, np.ceil(fill / array.bandwidth), np.ceil(drain / array.bandwidth))
 
 
 def dram_bits(moved: dict[str, Traffic]) -> np.ndarray:
@@ -196,13 +196,13 @@ def dram_bits(moved: dict[str, Traffic]) -> np.ndarray:
     return moved["weight"].moved + moved["act"].moved + 2 * moved["output"].moved
 
 
-def search(layers: Layers, machine: Accelerator) -> tuple[Candidates, np.ndarray]:
+def search(layers: Layers, array: Array) -> tuple[Candidates, np.ndarray]:
     """The fastest mapping of each layer -> (its tiling, the index of its loop order in `ORDERS`).
 
     Of equally fast mappings the one with the least DRAM traffic is taken, then the first. A layer without any tiling that
     fits the SRAM has order -1.
     """
-    parts = [_search_chunk(layers.take(slice(*span)), machine) for span in _spans(layers)]
+    parts = [_search_chunk(layers.take(slice(*span)), array) for span in _spans(layers)]
     tiles = [p[0] for p in parts]
     joined = {
         name: {key: np.concatenate([getattr(t, name)[key] for t in tiles]) for key in getattr(tiles[0], name)}
@@ -212,10 +212,10 @@ def search(layers: Layers, machine: Accelerator) -> tuple[Candidates, np.ndarray
     return Candidates(compute=compute, **joined), np.concatenate([p[1] for p in parts])
 
 
-def _search_chunk(layers: Layers, machine: Accelerator) -> tuple[Candidates, np.ndarray]:
-    everything, owner = tilings(layers, machine)
-    fitting = np.flatnonzero(everything.fits(machine))
-    fitting = fitting[_promising(everything.take(fitting), owner[fitting], machine)]
+def _search_chunk(layers: Layers, array: Array) -> tuple[Candidates, np.ndarray]:
+    everything, owner = tilings(layers, array)
+    fitting = np.flatnonzero(everything.fits(array))
+    fitting = fitting[_promising(everything.take(fitting), owner[fitting], array)]
     candidates = everything.take(fitting)
     best = np.full(len(fitting), np.inf)
     best_bits = np.full(len(fitting), np.inf)
@@ -226,9 +226,9 @@ def _search_chunk(layers: Layers, machine: Accelerator) -> tuple[Candidates, np.
         if len(order) < len(LOOPS):
             for loop in LOOPS:
                 if loop not in order:
-                    visit(_wrap(moved, loop, candidates, machine), (*order, loop))
+                    visit(_wrap(moved, loop, candidates, array), (*order, loop))
             return
-        total, bits = cycles(candidates, moved, machine).total, dram_bits(moved)
+        total, bits = cycles(candidates, moved, array).total, dram_bits(moved)
         better = (total < best) | ((total == best) & (bits < best_bits))
         best[better], best_bits[better], best_order[better] = total[better], bits[better], ORDERS.index(order)
 
@@ -242,23 +242,23 @@ def _search_chunk(layers: Layers, machine: Accelerator) -> tuple[Candidates, np.
     return everything.take(chosen), order
 
 
-def _promising(candidates: Candidates, owner: np.ndarray, machine: Accelerator) -> np.ndarray:
+def _promising(candidates: Candidates, owner: np.ndarray, array: Array) -> np.ndarray:
     """Which candidates may be the best of their layer: their lower bound is not above a mapping of the layer."""
     compulsory = {
         tensor: Traffic(bits * np.prod([candidates.trips[loop] for loop in sorted(INDEXED_BY[tensor])], axis=0), bits)
         for tensor, bits in candidates.bits.items()
     }
-    ends = cycles(candidates, {tensor: Traffic(bits, bits) for tensor, bits in candidates.bits.items()}, machine)
-    bound = np.maximum(ends.compute + ends.fill + ends.drain, np.ceil(dram_bits(compulsory) / machine.bandwidth))
-    reached = cycles(candidates, traffic(candidates, LOOPS, machine), machine).total
+    ends = cycles(candidates, {tensor: Traffic(bits, bits) for tensor, bits in candidates.bits.items()}, array)
+    bound = np.maximum(ends.compute + ends.fill + ends.drain, np.ceil(dram_bits(compulsory) / array.bandwidth))
+    reached = cycles(candidates, traffic(candidates, LOOPS, array), array).total
     best = np.full(owner.max(initial=-1) + 1, np.inf)
     np.minimum.at(best, owner, reached)
     return bound <= best[owner]
 
 
-def _wrap(moved: dict[str, Traffic], loop: str, candidates: Candidates, machine: Accelerator) -> dict[str, Traffic]:
+def _wrap(moved: dict[str, Traffic], loop: str, candidates: Candidates, array: Array) -> dict[str, Traffic]:
     return {
-        tensor: t.wrap(candidates.trips[loop], loop in INDEXED_BY[tensor], machine.sram[tensor])
+        tensor: t.wrap(candidates.trips[loop], loop in INDEXED_BY[tensor], array.sram[tensor])
         for tensor, t in moved.items()
     }
 

@@ -10,17 +10,15 @@ from functools import lru_cache
 from math import ceil, prod
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from mico_runner.accelerators import hierarchy, mapper, sparsity
+from mico_runner.accelerators import hierarchy, mapper, register, sparsity
+from mico_runner.accelerators.base import Accelerator, refuse_others, row_name
 from mico_runner.accelerators.dataflow import DATAFLOWS, DIMENSIONS, unrollings
 from mico_runner.accelerators.machine import Loop, Machine, Memory, Network, Operand
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
 from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS
-
-KINDS = ("conv2d", "linear")
 
 
 class Layer(NamedTuple):
@@ -55,50 +53,48 @@ class Layer(NamedTuple):
         )
 
 
-def architecture(hardware: Hardware) -> Architecture:
-    """A device's array and memories. Raises UsageError: it is of another kind."""
+@register("spatial")
+class Spatial(Accelerator):
+    """Arrays of elements behind a hierarchy of memories; the best mapping of each layer that the mapper finds."""
+
+    def __init__(self, hardware: Hardware | Architecture) -> None:
+        self.array = hardware if isinstance(hardware, Architecture) else _architecture(hardware)
+
+    def simulate(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The best mapping of each row of a kernel table, with what its cycles and energy are made of.
+
+        Args:
+            table: kernel table of conv2d and linear rows, grouped ones included (depthwise, attention). The batch is the table's own.
+
+        Returns:
+            As `Accelerator.simulate`:
+            cycles = compute_cycles + load_cycles + stall_cycles: multiplying, waiting for what does not load beside it, and for the
+            slowest memory or network;
+            energy_pj = mac_pj + network_pj + <memory>_pj, one column per memory;
+            <memory>_<operand>_read_bits and _write_bits: traffic of all its instances;
+            <memory>_busy, <memory>_network_busy: cycles that it needs for its traffic, float; the longest, if it is longer than
+            computing, makes the stall;
+            limit: what sets the cycles; mapping: its loops; mappings_seen, mappings: of the search.
+
+        Raises:
+            UsageError: a kind of kernel or a bit-width that the array does not run, or no valid mapping, with what forbids it.
+        """
+        array = self.array
+        refuse_others(table, array.mac_bits)
+        rows = []
+        for _, row in table.iterrows():
+            try:
+                rows.append(_trace(layer_of(row), array))
+            except UsageError as error:
+                raise UsageError(f"{row_name(row)}: {error}") from None
+        empty = _trace(Layer(*[1] * len(DIMENSIONS), 1, 1, 1), array)
+        return pd.DataFrame(rows, index=table.index, columns=list(empty))
+
+
+def _architecture(hardware: Hardware) -> Architecture:
     if hardware.architecture is None:
         raise UsageError(f"hardware {hardware.name!r} is of kind {hardware.kind!r}; an array needs kind 'spatial'")
     return hardware.architecture
-
-
-def cycles(table: pd.DataFrame, hardware: Hardware | Architecture) -> np.ndarray:
-    """Latency of each row of a kernel table (`mico_runner.kernel_table`), int64 (rows,), in cycles; see `simulate`."""
-    return simulate(table, hardware)["cycles"].to_numpy()
-
-
-def simulate(table: pd.DataFrame, hardware: Hardware | Architecture) -> pd.DataFrame:
-    """The best mapping of each row of a kernel table, with what its cycles and energy are made of.
-
-    Args:
-        table: kernel table of conv2d and linear rows, grouped ones included (depthwise, attention). The batch is the table's own.
-        hardware: a device profile of kind spatial, e.g. `hardware.load("eyeriss")`, or its architecture.
-
-    Returns:
-        One row per row of `table`, same index:
-        cycles = compute_cycles + load_cycles + stall_cycles: multiplying, waiting for what does not load beside it, and for the
-        slowest memory or network;
-        dram_bits = weight_read_bits + act_read_bits + output_read_bits + output_write_bits, of the outermost memory;
-        energy_pj = mac_pj + network_pj + <memory>_pj, one column per memory;
-        <memory>_<operand>_read_bits and _write_bits: traffic of all its instances;
-        <memory>_busy, <memory>_network_busy: cycles that it needs for its traffic, float; the longest, if it is longer than computing,
-        makes the stall; limit: what sets the cycles; mapping: its loops; utilisation; mappings_seen, mappings: of the search.
-
-    Raises:
-        UsageError: a kind of kernel or a bit-width that the array does not run, or no valid mapping, with what forbids it.
-    """
-    array = hardware if isinstance(hardware, Architecture) else architecture(hardware)
-    _refuse(table, ~table["kind"].isin(KINDS), "kind", f"one of {', '.join(KINDS)}")
-    for column in ("act_bits", "weight_bits"):
-        _refuse(table, ~table[column].between(1, array.mac_bits), column, f"1 to {array.mac_bits}")
-    rows = []
-    for row in table.itertuples():
-        try:
-            rows.append(_trace(layer_of(row), array))
-        except UsageError as error:
-            raise UsageError(f"{_name(row)}: {error}") from None
-    empty = _trace(Layer(*[1] * len(DIMENSIONS), 1, 1, 1), array)
-    return pd.DataFrame(rows, index=table.index, columns=list(empty))
 
 
 def layer_of(row) -> Layer:
@@ -244,13 +240,3 @@ def describe(nest: list[list[Loop]], on: Machine) -> str:
         shown = [f"[{x.dimension}{int(x.bound[0])}]" if x.spatial else f"{x.dimension}{int(x.bound[0])}" for x in loops]
         parts.append(f"{memory.name}: {' '.join(shown) or '-'}")
     return "; ".join(parts)
-
-
-def _refuse(table: pd.DataFrame, bad: pd.Series, column: str, allowed: str) -> None:
-    if bad.any():
-        row = next(table[bad].itertuples())
-        raise UsageError(f"{_name(row)}: {column} is {getattr(row, column)!r}; allowed: {allowed}")
-
-
-def _name(row) -> str:
-    return f"layer {row.layer!r}" if hasattr(row, "layer") else f"row {row.Index}"

@@ -98,7 +98,7 @@ def kernels(network: Graph, assignment: Assignment, batch: int) -> pd.DataFrame:
 def simulated(network: Graph, device: Hardware, choices: list[LayerBits]) -> dict[str, np.ndarray]:
     """Cycles and energy (pJ) of every weighted layer at every choice of bits, float64 (layers, choices) each, by the device's simulator."""
     tables = [kernels(network, uniform(network, *bits), device.batch) for bits in choices]
-    trace = accelerators.simulator(device).simulate(pd.concat(tables, ignore_index=True), device)
+    trace = accelerators.of(device).simulate(pd.concat(tables, ignore_index=True))
     shape = (len(choices), len(network.weighted))
     return {name: trace[name].to_numpy(float).reshape(shape).T for name in ("cycles", "energy_pj")}
 

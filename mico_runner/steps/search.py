@@ -195,7 +195,6 @@ def _costs(
     """Tables over layers and choices of every cost that adds up over the layers; `code`: flash of what is in every program."""
     import numpy as np
 
-    from mico_runner import accelerators
     from mico_runner.graph import costs
     from mico_runner.search import Cost
     from mico_runner.steps.network import simulated
@@ -208,7 +207,7 @@ def _costs(
     for name, predictor in (("latency", latency), (AT_RISK, at_risk)):
         if predictor:
             tables[name] = Cost(predictor.table(list(space.choices)), predictor.fixed, predictor.unit)
-    if device.kind in accelerators.KINDS:
+    if device.simulated:
         tables["energy"] = Cost(simulated(network, device, list(space.choices))["energy_pj"], unit="pJ")
     return tables
 

@@ -36,6 +36,7 @@ class Simulate(Step):
         import numpy as np
         import pandas as pd
 
+        from mico_runner import hardware
         from mico_runner.models.training import accuracy, accuracy_tolerance
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
@@ -72,7 +73,7 @@ class Simulate(Step):
             )
 
         network = trained_graph(ctx, task)
-        for target in [name for name in targets if name in accelerators.KINDS]:
+        for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
         if "rtl" in targets:
             bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
@@ -92,7 +93,7 @@ class Simulate(Step):
         from mico_runner.steps.network import Latency
 
         device = hardware.load(ctx.spec["hardware"])
-        target = "host" if device.name == "host" else device.kind if device.kind in accelerators.KINDS else None
+        target = "host" if device.name == "host" else device.kind if device.simulated else None
         if device.core:
             target = "qemu" if device.latency_unit == "instructions" else "rtl"
         latency = Latency(ctx, network)
@@ -151,11 +152,11 @@ def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str)
 
     device = hardware.load(ctx.spec["hardware"])
     table = kernels(network, assignment, device.batch)
-    simulator = accelerators.simulator(device)
-    trace = simulator.simulate(table, device)
+    accelerator = accelerators.of(device)
+    trace = accelerator.simulate(table)
     trace.insert(0, "layer", table["layer"])
     trace.to_csv(ctx.dir / f"{target}.csv", index=False)
-    int8 = simulator.cycles(kernels(network, uniform(network, 8, 8), device.batch), device).sum()
+    int8 = accelerator.cycles(kernels(network, uniform(network, 8, 8), device.batch)).sum()
     ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
     if "energy_pj" in trace:
         ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")

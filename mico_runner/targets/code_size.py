@@ -70,7 +70,7 @@ def measure(board: str, work: Path) -> dict[str, Any]:
 
 def version(board: str) -> str:
     """The first line that the board's compiler says of itself. Raises StepSkipped when it is missing."""
-    return rtl.compiler_version() if board == "rtl" else qemu.compiler_version(_machine(board))
+    return rtl.compiler_version() if board == "rtl" else qemu.compiler_version(qemu.machine_for(board))
 
 
 def text(board: str, found: dict[str, Any]) -> str:
@@ -142,7 +142,7 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
             sizes.append(flash_bytes(elf, board) - known)
             left.append((sizes[-1], length))
             deepest = max(found["functions"][c.function]["stack"] for c in lowered.calls)
-            whole = rtl.stack_bound(elf) if board == "rtl" else qemu.stack_bound(elf, _machine(board))
+            whole = rtl.stack_bound(elf) if board == "rtl" else qemu.stack_bound(elf, qemu.machine_for(board))
             frames.append(whole.bytes - deepest)
         slopes.append(-(-(sizes[1] - sizes[0]) // (CHAINS[1] - CHAINS[0])))
     slope = max(slopes)
@@ -167,11 +167,7 @@ def _chain(kind: str, length: int) -> QGraph:
 def _built(board: str, sources: Path) -> Path:
     if board == "rtl":
         return rtl.build(sources).with_suffix(".elf")
-    return qemu.build(sources, _machine(board))
-
-
-def _machine(board: str) -> str:
-    return next(name for name, machine in qemu.MACHINES.items() if machine.folder == board)
+    return qemu.build(sources, qemu.machine_for(board))
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
-"""Which processor cores the targets that execute C have. Light: specs are checked with it."""
+"""The processor cores whose Verilog runs on RTL, and where it is."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -46,10 +45,4 @@ RTL = {  # `core` of a device -> its Verilog
     "fullcfu": Core(_FULLCFU, defines=("CFU",)),
     "fullcfu-dot": Core(_FULLCFU, "VexRiscvDot", ("dot_unit/vexriscv_dot.v", *DOT_UNIT)),
     "ibex": _ibex(),
-}
-QEMU = {**dict.fromkeys(RTL, "rv32"), "cortex-m3": "cortex-m3"}  # -> machine of targets/qemu.py
-CORES: dict[str, Mapping[str, object]] = {"rtl": RTL, "qemu": QEMU}
-BOARDS = {  # target -> core -> folder of codegen/boards that its programs are linked for
-    "rtl": dict.fromkeys(RTL, "rtl"),
-    "qemu": {**dict.fromkeys(RTL, "rv32"), "cortex-m3": "cortex-m"},
 }

@@ -1,4 +1,4 @@
-"""Time of single kernels on the host: many one-layer networks in one C program."""
+"""Single kernels on the host: many one-layer networks in one C program, their outputs and their time."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from mico_runner import codegen
+from mico_runner import codegen, durable, machine
+from mico_runner.codegen import families
+from mico_runner.codegen.lowering import lower
+from mico_runner.errors import UsageError
+from mico_runner.hardware import Hardware
+from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.quant.qgraph import TERNARY, QGraph, QNode, QTensor, QType
-from mico_runner.targets import host, program, protocol
+from mico_runner.targets import host, program, protocol, register
+from mico_runner.targets.base import Measurement, Target
+from mico_runner.targets.kernel_code import Compiler, Row, describe, version_of
 
 SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thousand times the clock's resolution
 KINDS = ("conv2d", "depthwise", "linear", "max_pool2d", "avg_pool2d", "add", "requant")
 GRAPHS_PER_PROGRAM = 250  # keeps one compilation within seconds
+QUIET = 0.1  # a kernel whose samples spread more than this was disturbed, and is timed again
+ROUNDS = 4
 _MULTIPLIER, _SHIFT = 1 << 20, 30  # the arithmetic takes the same time whatever they are
 
 
@@ -174,3 +184,65 @@ def time_kernels(
             low, middle, high = np.percentile(raw[..., 0] / raw[..., 1], [25, 50, 75], axis=0)
             times += [KernelTime(float(m), float(h - w)) for w, m, h in zip(low, middle, high, strict=True)]
     return times
+
+
+@register("host")
+class Host(Target):
+    """Nanoseconds of one call of a C kernel on this machine: one core, caches warm, the median over the repeats.
+
+    Disturbed kernels are timed again, a few times at most; of each kernel the calmest measurement counts. The kernels take the
+    same time whatever their weights and activations are, so these are random.
+    """
+
+    unit = "ns"
+
+    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
+        _check(hardware)
+        about = {
+            **machine.describe(),  # without a compiler, too: planning needs none, measuring says so
+            "cflags": host.CFLAGS,
+            "native": host.native_options() if version_of(host.GCC) else None,
+        }
+        return {**about, "kernels": self.kernels(tables, hardware, about)}
+
+    def kernels(
+        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
+    ) -> dict[str, dict[str, str]] | None:
+        if (version := version_of(host.GCC)) is None:
+            return None
+        compiler = Compiler(host.GCC, version, tuple(host.CFLAGS.replace(host.NATIVE, conditions["native"]).split()))
+        found = {}
+        for kind, table in tables.items():
+            programs = [lower(graph, **families("host")) for graph in _graphs(table)]
+            found[kind] = describe([Row(program.calls, program) for program in programs], compiler)
+        return found
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        _check(hardware)
+        graphs = _graphs(table)
+        median, spread = np.zeros(len(graphs)), np.full(len(graphs), np.inf)
+        for number in range(ROUNDS):
+            disturbed = np.flatnonzero(spread > QUIET)
+            if not len(disturbed):
+                break
+            folder = work / f"{table['kind'].iloc[0]}-{number}"
+            durable.remove(folder)  # of an interrupted run: it may be damaged
+            times = time_kernels([graphs[i] for i in disturbed], repeats, into=folder)
+            for i, time in zip(disturbed, times, strict=True):
+                if time.spread_ns / time.median_ns < spread[i]:
+                    median[i], spread[i] = time.median_ns, time.spread_ns / time.median_ns
+        return Measurement(np.maximum(1, np.round(median)).astype("int64"), spread)
+
+
+def _graphs(table: pd.DataFrame) -> list[QGraph]:
+    """A network of each row alone."""
+    rng = np.random.default_rng(0)
+    return [single_layer(rng=rng, **call) for call in table[["kind", *SHAPE, *BITS]].to_dict("records")]
+
+
+def _check(hardware: Hardware) -> None:
+    if hardware.batch != 1:
+        raise UsageError(
+            f"profile.target is host, whose kernels take one sample per call; hardware {hardware.name!r} has a "
+            f"batch of {hardware.batch}"
+        )

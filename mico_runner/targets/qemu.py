@@ -10,12 +10,18 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from mico_runner.errors import StepError, StepSkipped, UnknownName
-from mico_runner.targets import program, protocol, stack
+from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGET, RV32_CFLAGS, RV32_TARGET
+from mico_runner.errors import StepError, StepSkipped, UnknownName, UsageError
+from mico_runner.hardware import Hardware
+from mico_runner.targets import boards, program, protocol, register, stack
+from mico_runner.targets.base import Measurement, Target
+from mico_runner.targets.board_kernels import compiled, in_programs
+from mico_runner.targets.kernel_code import version_of
 
 INSTALL = "make setup-qemu"
 RUN_TIMEOUT_S = 1800.0
@@ -28,6 +34,7 @@ class Machine(NamedTuple):
     Attributes:
         folder: in codegen/boards.
         gcc, qemu: the tools that it needs.
+        cflags: the compiler's options, as a generated Makefile has them.
         options: of qemu; -icount's shift makes the virtual nanoseconds 2^shift per instruction.
         input_at, input_bytes: where the input is loaded, and the room there.
         ticks: of the board's clock per instruction.
@@ -36,6 +43,7 @@ class Machine(NamedTuple):
 
     folder: str
     gcc: str
+    cflags: str
     qemu: str
     options: tuple[str, ...]
     input_at: int
@@ -60,6 +68,7 @@ MACHINES = {
     "rv32": Machine(
         folder="rv32",
         gcc="riscv64-unknown-elf-gcc",
+        cflags=f"{RV32_TARGET} {RV32_CFLAGS}",
         qemu="qemu-system-riscv32",
         options=(
             *("-machine", "virt", "-m", "128M", "-bios", "none", "-icount", "shift=0"),
@@ -73,6 +82,7 @@ MACHINES = {
     "cortex-m3": Machine(
         folder="cortex-m",
         gcc="arm-none-eabi-gcc",
+        cflags=f"{ARM_TARGET} {ARM_CFLAGS}",
         qemu="qemu-system-arm",
         options=("-machine", "mps2-an385", "-semihosting", "-icount", "shift=10"),
         input_at=0x21000000,
@@ -159,6 +169,16 @@ def machine(name: str) -> Machine:
     return MACHINES[name]
 
 
+def machine_of(core: str) -> str:
+    """The machine that runs programs for a core, one of those that the target's `boards` have."""
+    return machine_for(boards("qemu")[core])
+
+
+def machine_for(board: str) -> str:
+    """The machine of a folder of codegen/boards."""
+    return next(name for name, about in MACHINES.items() if about.folder == board)
+
+
 def compiler_version(on: str) -> str:
     """First line of the `--version` of the machine's gcc. Raises StepSkipped when it is missing."""
     gcc = machine(on).gcc
@@ -230,3 +250,51 @@ def _ending(words: np.ndarray) -> str:
 def _needs(tool: str) -> None:
     if shutil.which(tool) is None:
         raise StepSkipped(f"running on QEMU needs {tool}, which is not installed: {INSTALL}")
+
+
+@register(
+    "qemu",
+    boards={
+        "cortex-m3": "cortex-m",
+        "full": "rv32",
+        "fullcfu": "rv32",
+        "fullcfu-dot": "rv32",
+        "ibex": "rv32",
+        "lite": "rv32",
+    },
+)
+class Qemu(Target):
+    """Instructions of one call of a C kernel on QEMU: no cycles, for there is no pipeline; deterministic."""
+
+    unit = "instructions"
+
+    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
+        on = self._machine(hardware)
+        about = {
+            "machine": on,
+            "compiler": version_of(MACHINES[on].gcc),
+            "cflags": MACHINES[on].cflags,
+            "scratch": self.scratch,
+        }
+        return {**about, "kernels": self.kernels(tables, hardware, about)}
+
+    def kernels(
+        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
+    ) -> dict[str, dict[str, str]] | None:
+        gcc = MACHINES[self._machine(hardware)].gcc
+        return compiled(tables, gcc, conditions["cflags"], self.scratch)
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        on = self._machine(hardware)
+
+        def instructions(folder: Path, images: list[np.ndarray]) -> list[np.ndarray]:
+            result = run(build(folder, on), images, on)
+            return [network.instructions for network in result.networks]
+
+        return Measurement(in_programs(table, work, instructions, self.scratch))
+
+    def _machine(self, hardware: Hardware) -> str:
+        if hardware.core not in boards("qemu") or hardware.latency_unit != self.unit:
+            allowed = "a device with a core, whose latency_unit is instructions"
+            raise UsageError(f"profile.target is qemu, but hardware is {hardware.name!r}; allowed: {allowed}")
+        return machine_of(hardware.core)

@@ -13,12 +13,20 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mico_runner.codegen import emit
+from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
 from mico_runner.data.catalog import cache_folder
-from mico_runner.errors import StepSkipped, UnknownName
-from mico_runner.targets import cores, program, protocol, stack
+from mico_runner.errors import StepSkipped, UnknownName, UsageError
+from mico_runner.hardware import Hardware
+from mico_runner.targets import cores, program, protocol, register, stack
+from mico_runner.targets.base import Measurement, Target
+from mico_runner.targets.board_kernels import compiled, in_programs
+from mico_runner.targets.kernel_code import parsed_text_sha256, version_of
 from mico_runner.targets.protocol import NetworkRun
 
 CORES = cores.RTL
@@ -163,3 +171,57 @@ def _package(chosen: cores.Core) -> Path:
 def _needs(tool: str) -> None:
     if shutil.which(tool) is None:
         raise StepSkipped(f"RTL simulation needs {tool}, which is not installed: {INSTALL}")
+
+
+@register(
+    "rtl",
+    boards={"full": "rtl", "fullcfu": "rtl", "fullcfu-dot": "rtl", "ibex": "rtl", "lite": "rtl"},
+)
+class Rtl(Target):
+    """Cycles of one call of a C kernel on RTL, its code and weights not in the caches, as in a network; deterministic."""
+
+    unit = "cycles"
+
+    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
+        about = {
+            "compiler": version_of(GCC),
+            "cflags": f"{RV32_TARGET} {RV32_CFLAGS}",
+            "scratch": self.scratch,
+            "core_sha256": core_sha256(_core_of(hardware)),
+            "board_sha256": board_sha256("rtl"),
+        }
+        return {**about, "kernels": self.kernels(tables, hardware, about)}
+
+    def kernels(
+        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
+    ) -> dict[str, dict[str, str]] | None:
+        return compiled(tables, GCC, conditions["cflags"], self.scratch, _core_of(hardware))
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        core = _core_of(hardware)
+        wait_states = int(hardware.value("wait_states"))
+
+        def cycles(folder: Path, images: list[np.ndarray]) -> list[np.ndarray]:
+            runs = run(build(folder), images, on=core, wait_states=wait_states)
+            return [network.cycles for network in runs]
+
+        return Measurement(in_programs(table, work, cycles, self.scratch, core))
+
+
+def _core_of(hardware: Hardware) -> str:
+    if hardware.core not in CORES:
+        raise UsageError(f"profile.target is rtl, but hardware {hardware.name!r} names no core")
+    return hardware.core
+
+
+def core_sha256(core: str) -> str | None:
+    """Of the core's Verilog and its test bench; None when its Python package is missing."""
+    try:
+        return parsed_text_sha256(verilog(core))
+    except StepSkipped:
+        return None
+
+
+def board_sha256(board: str) -> str:
+    """Of what is linked around the kernels: how long they take depends a little on where they lie."""
+    return parsed_text_sha256([*sorted((emit.BOARDS / board).iterdir()), emit.TEMPLATES / "bare.c.j2"])

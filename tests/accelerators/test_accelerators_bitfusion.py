@@ -80,12 +80,12 @@ kernels = st.builds(
 def test_all_published_rows_exactly(device, name):
     table = published(name)
     assert len(table) == PUBLISHED[name]
-    np.testing.assert_array_equal(bitfusion.cycles(table, device), table["latency"])
+    np.testing.assert_array_equal(bitfusion.BitFusion(device).cycles(table), table["latency"])
 
 
 def test_a_small_layer_by_hand(device):
     """10 -> 32 at batch 16, 2 x 2 bits: 16 products per unit, so that one pass takes 256 inputs, padded from 10."""
-    trace = bitfusion.simulate(kernel_table([linear()]), device).iloc[0]
+    trace = bitfusion.BitFusion(device).simulate(kernel_table([linear()])).iloc[0]
     weight, act, output = 256 * 32 * 2, 16 * 10 * 2, 16 * 32 * 32
     assert (trace["weight_read_bits"], trace["act_read_bits"]) == (weight, act)
     assert trace["output_read_bits"] == trace["output_write_bits"] == output
@@ -100,7 +100,7 @@ def test_a_small_layer_by_hand(device):
 def test_more_bits_can_be_faster_and_are_listed(device):
     pairs = list(product([2, 3, 4], [2, 3]))
     table = kernel_table([linear(a=a, w=w) for a, w in pairs])
-    table["latency"] = bitfusion.cycles(table, device)
+    table["latency"] = bitfusion.BitFusion(device).cycles(table)
     cases = bitfusion.non_monotone(table).set_index(["act_bits", "weight_bits"])
     assert cases.loc[(2, 2), "latency"] == 403
     assert (cases.loc[(2, 2), "faster_act_bits"], cases.loc[(2, 2), "faster_weight_bits"]) == (3, 3)
@@ -126,9 +126,9 @@ def test_non_monotone_cases_of_the_published_profiles(name, cases, saved):
 @settings(max_examples=40, deadline=None)
 def test_trace_adds_up_and_respects_the_bounds(rows):
     device = hardware.load("bitfusion")
-    machine = bitfusion.accelerator(device)
+    machine = bitfusion.BitFusion(device).array
     table = kernel_table(rows)
-    trace = bitfusion.simulate(table, device)
+    trace = bitfusion.BitFusion(device).simulate(table)
     parts = trace[["compute_cycles", "stall_cycles", "fill_cycles", "drain_cycles"]].sum(axis=1)
     assert (trace["cycles"] == parts).all()
     tensors = ["weight_read_bits", "act_read_bits", "output_read_bits", "output_write_bits"]
@@ -143,7 +143,7 @@ def test_trace_adds_up_and_respects_the_bounds(rows):
     assert (trace["output_write_bits"] >= outputs * machine.output_bits).all()
     for loop in mapping.LOOPS:
         assert trace[f"tile_{loop}"].between(1, table[loop]).all()
-    pd.testing.assert_frame_equal(trace, bitfusion.simulate(table, device))
+    pd.testing.assert_frame_equal(trace, bitfusion.BitFusion(device).simulate(table))
 
 
 @given(rows=st.lists(kernels, min_size=1, max_size=4), seed=st.integers(0, 999))
@@ -153,11 +153,12 @@ def test_rows_do_not_influence_each_other(rows, seed):
     table = kernel_table(rows)
     shuffled = table.sample(frac=1, random_state=seed)
     np.testing.assert_array_equal(
-        bitfusion.cycles(shuffled, device), bitfusion.cycles(table, device)[shuffled.index.to_numpy()]
+        bitfusion.BitFusion(device).cycles(shuffled),
+        bitfusion.BitFusion(device).cycles(table)[shuffled.index.to_numpy()],
     )
 
 
-def plain_search(row: pd.Series, machine: mapping.Accelerator) -> int:
+def plain_search(row: pd.Series, machine: mapping.Array) -> int:
     """The definition, one mapping at a time: every tile, every loop order, traffic grown loop by loop."""
 
     def halvings(extent, step=1):
@@ -212,7 +213,7 @@ def plain_search(row: pd.Series, machine: mapping.Accelerator) -> int:
 )
 @settings(max_examples=15, deadline=None)
 def test_vectorised_and_pruned_search_finds_what_the_plain_one_finds(row, shrink):
-    machine = bitfusion.accelerator(hardware.load("bitfusion"))
+    machine = bitfusion.BitFusion(hardware.load("bitfusion")).array
     machine = replace(machine, sram={tensor: bits // shrink for tensor, bits in machine.sram.items()})
     table = kernel_table([row])
     layers, _ = bitfusion._layers(table, machine)
@@ -224,17 +225,17 @@ def test_vectorised_and_pruned_search_finds_what_the_plain_one_finds(row, shrink
 @given(rows=st.lists(kernels, min_size=1, max_size=4), factor=st.floats(1.0, 40.0))
 @settings(max_examples=30, deadline=None)
 def test_more_bandwidth_is_never_slower(rows, factor):
-    machine = bitfusion.accelerator(hardware.load("bitfusion"))
+    machine = bitfusion.BitFusion(hardware.load("bitfusion")).array
     faster = replace(machine, bandwidth=machine.bandwidth * factor)
     table = kernel_table(rows)
-    assert (bitfusion.cycles(table, faster) <= bitfusion.cycles(table, machine)).all()
+    assert (bitfusion.BitFusion(faster).cycles(table) <= bitfusion.BitFusion(machine).cycles(table)).all()
 
 
 @given(row=kernels, tensor=st.sampled_from(list(mapping.INDEXED_BY)), factor=st.integers(2, 16))
 @settings(max_examples=20, deadline=None)
 def test_more_sram_never_moves_more_nor_stalls_more(row, tensor, factor):
     """For every mapping. The fill before the first product can grow with it, see the next test."""
-    machine = bitfusion.accelerator(hardware.load("bitfusion"))
+    machine = bitfusion.BitFusion(hardware.load("bitfusion")).array
     larger = replace(machine, sram=machine.sram | {tensor: machine.sram[tensor] * factor})
     layers, _ = bitfusion._layers(kernel_table([row]), machine)
     tilings, _ = mapping.tilings(layers, machine)
@@ -250,20 +251,24 @@ def test_more_sram_never_moves_more_nor_stalls_more(row, tensor, factor):
 
 def test_more_sram_can_be_slower_because_all_that_is_resident_is_filled_first(device):
     """The published rule, documented in docs/design/bitfusion.md: a lasting surprise of the model, not of this implementation."""
-    machine = bitfusion.accelerator(device)
+    machine = bitfusion.BitFusion(device).array
     table = kernel_table([conv(size=5, channels=56, filters=46, kernel=5, a=5, w=8)])
     doubled = replace(machine, sram={tensor: 2 * bits for tensor, bits in machine.sram.items()})
     quadrupled = replace(machine, sram={tensor: 4 * bits for tensor, bits in machine.sram.items()})
-    assert bitfusion.cycles(table, quadrupled)[0] > bitfusion.cycles(table, doubled)[0]
+    assert bitfusion.BitFusion(quadrupled).cycles(table)[0] > bitfusion.BitFusion(doubled).cycles(table)[0]
 
 
 @pytest.mark.parametrize(("channels", "filters", "groups"), [(32, 48, 4), (16, 16, 16), (10, 20, 5), (24, 24, 24)])
 def test_as_many_groups_run_together_as_is_fastest(device, channels, filters, groups):
-    whole = bitfusion.simulate(kernel_table([conv(channels=channels, filters=filters, groups=groups)]), device).iloc[0]
+    whole = (
+        bitfusion.BitFusion(device)
+        .simulate(kernel_table([conv(channels=channels, filters=filters, groups=groups)]))
+        .iloc[0]
+    )
     ways = {}
     for together in [2**k for k in range(6) if groups % 2**k == 0]:
         part = conv(channels=channels * together // groups, filters=filters * together // groups)
-        trace = bitfusion.simulate(kernel_table([part]), device).iloc[0]
+        trace = bitfusion.BitFusion(device).simulate(kernel_table([part])).iloc[0]
         ways[together] = (trace["cycles"] * groups // together, trace["dram_bits"] * groups // together)
     assert (whole["cycles"], whole["dram_bits"]) == min(ways.values())
     assert ways[whole["groups_together"]] == min(ways.values())
@@ -272,8 +277,8 @@ def test_as_many_groups_run_together_as_is_fastest(device, channels, filters, gr
 def test_energy_is_that_of_products_memories_and_dram(device):
     rows = [conv(a=a, w=w, groups=g) for a in (2, 4, 8) for w in (2, 3, 8) for g in (1, 2)]
     table = kernel_table([*rows, linear(), linear(a=2, w=2)])
-    trace = bitfusion.simulate(table, device)
-    lanes = bitfusion.accelerator(device).products(table["act_bits"].to_numpy(), table["weight_bits"].to_numpy())
+    trace = bitfusion.BitFusion(device).simulate(table)
+    lanes = bitfusion.BitFusion(device).array.products(table["act_bits"].to_numpy(), table["weight_bits"].to_numpy())
     np.testing.assert_allclose(trace["energy_pj"], trace[["mac_pj", "sram_pj", "dram_pj"]].sum(axis=1))
     np.testing.assert_allclose(trace["mac_pj"], table["macs"] * device.value("mac_pj") / lanes)
     np.testing.assert_allclose(trace["dram_pj"], trace["dram_bits"] * device.value("dram_pj_per_bit"))
@@ -288,7 +293,7 @@ def test_energy_is_that_of_products_memories_and_dram(device):
 def test_a_map_that_is_not_square(device):
     """A convolution over time: height 1."""
     row = conv(size=40, kernel=3) | {"in_h": 1, "kernel_h": 1}
-    trace = bitfusion.simulate(kernel_table([row]), device).iloc[0]
+    trace = bitfusion.BitFusion(device).simulate(kernel_table([row])).iloc[0]
     assert trace["tile_out_h"] == 1
     assert trace["compute_cycles"] >= 16 * 38
 
@@ -296,13 +301,15 @@ def test_a_map_that_is_not_square(device):
 def test_what_it_cannot_run_is_an_error(device):
     pool = {"kind": "max_pool2d", "in_h": 4, "in_w": 4, "kernel_h": 2, "kernel_w": 2, "layer": "pool1", "act_bits": 8}
     with pytest.raises(UsageError, match=r"layer 'pool1': kind is 'max_pool2d'; allowed: one of conv2d, linear"):
-        bitfusion.cycles(kernel_table([pool]), device)
-    with pytest.raises(UsageError, match="weight_bits is '16'; allowed: 1 to 8"):
-        bitfusion.cycles(kernel_table([linear(w=16)]), device)
-    machine = bitfusion.accelerator(device)
+        bitfusion.BitFusion(device).cycles(kernel_table([pool]))
+    with pytest.raises(UsageError, match="weight_bits is 16; allowed: 1 to 8"):
+        bitfusion.BitFusion(device).cycles(kernel_table([linear(w=16)]))
+    machine = bitfusion.BitFusion(device).array
     tiny = replace(machine, sram=machine.sram | {"weight": 100})
     with pytest.raises(UsageError, match=r"row 1: no mapping: the smallest weight tile needs .* of 12\.5 usable bytes"):
-        bitfusion.cycles(kernel_table([linear(a=8, w=8, k=1, m=1) | {"weight_bits": 1}, linear(a=8, w=8)]), tiny)
+        bitfusion.BitFusion(tiny).cycles(
+            kernel_table([linear(a=8, w=8, k=1, m=1) | {"weight_bits": 1}, linear(a=8, w=8)])
+        )
 
 
 def changed(**figures):
@@ -316,13 +323,13 @@ def changed(**figures):
 
 def test_hardware_without_bitfusion_is_refused(device):
     with pytest.raises(UsageError, match="'host' is of kind 'cpu'"):
-        bitfusion.accelerator(hardware.load("host"))
+        bitfusion.BitFusion(hardware.load("host"))
 
 
 def test_parameters_come_from_the_device(device):
-    assert bitfusion.cycles(kernel_table([linear()]), changed(dram_bits_per_cycle=256))[0] == 16 + 130 + 64
-    assert bitfusion.accelerator(device).sram == {"weight": 262144, "act": 131072, "output": 65536}
+    assert bitfusion.BitFusion(changed(dram_bits_per_cycle=256)).cycles(kernel_table([linear()]))[0] == 16 + 130 + 64
+    assert bitfusion.BitFusion(device).array.sram == {"weight": 262144, "act": 131072, "output": 65536}
 
 
 def test_an_empty_table_costs_nothing(device):
-    assert len(bitfusion.cycles(kernel_table([linear()]).iloc[:0], device)) == 0
+    assert len(bitfusion.BitFusion(device).cycles(kernel_table([linear()]).iloc[:0])) == 0

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from mico_runner import accelerators, hardware, profiling, proxy
+from mico_runner.accelerators import ACCELERATORS
 from mico_runner.errors import UsageError
 from mico_runner.kernel_table import kernel_table
-from mico_runner.profiling.targets import TARGETS
 
-DEVICES = [name for name in hardware.names() if hardware.load(name).kind in accelerators.KINDS]
+DEVICES = [name for name in hardware.names() if hardware.load(name).simulated]
 SECTION = {
     "sampler": "lhs+corner",
     "shapes": 6,
@@ -26,9 +26,9 @@ def table():
 @pytest.mark.parametrize("name", DEVICES)
 def test_every_simulated_device_runs_and_explains_itself(name):
     device = hardware.load(name)
-    simulator = accelerators.simulator(device)
-    trace = simulator.simulate(table(), device)
-    np.testing.assert_array_equal(simulator.cycles(table(), device), trace["cycles"])
+    simulator = accelerators.of(device)
+    trace = simulator.simulate(table())
+    np.testing.assert_array_equal(simulator.cycles(table()), trace["cycles"])
     causes = [c for c in trace if c.endswith("_cycles")]
     assert (trace["cycles"] == trace[causes].sum(axis=1)).all()
     traffic = ["weight_read_bits", "act_read_bits", "output_read_bits", "output_write_bits"]
@@ -38,7 +38,7 @@ def test_every_simulated_device_runs_and_explains_itself(name):
 @pytest.mark.parametrize("name", DEVICES)
 def test_the_analytical_predictor_is_the_simulator_of_its_device(name):
     device = hardware.load(name)
-    truth = accelerators.simulator(device).cycles(table(), device)
+    truth = accelerators.of(device).cycles(table())
     measured = table().assign(latency=3.0 * truth)
     model = proxy.STRATEGIES.get("analytical")(hardware=name).fit(measured, measured["latency"].to_numpy())
     np.testing.assert_allclose(model.predict(table()), 3.0 * truth, rtol=1e-12)
@@ -47,13 +47,13 @@ def test_the_analytical_predictor_is_the_simulator_of_its_device(name):
 @pytest.mark.parametrize("name", DEVICES)
 def test_a_profile_of_a_simulated_device_holds_its_cycles(name, tmp_path):
     device = hardware.load(name)
-    assert device.kind in TARGETS.names()
+    assert device.kind in ACCELERATORS.names()
     rows = profiling.make({**SECTION, "target": device.kind}, device, 0, tmp_path).tables["linear"]
-    np.testing.assert_array_equal(accelerators.simulator(device).cycles(rows, device), rows["latency_cycles"])
+    np.testing.assert_array_equal(accelerators.of(device).cycles(rows), rows["latency_cycles"])
 
 
 def test_a_device_without_a_simulator_is_refused():
     with pytest.raises(
         UsageError, match="'host' is of kind 'cpu'; allowed: a simulated kind: bitfusion, spatial, systolic"
     ):
-        accelerators.simulator(hardware.load("host"))
+        accelerators.of(hardware.load("host"))

@@ -151,6 +151,6 @@ def test_mappings_of_the_mapper_are_not_slower_than_the_chips():
     array = hardware.load("eyeriss").architecture
     free = replace(array, objective="cycles", stores=(replace(array.stores[0], shared=inf), *array.stores[1:]))
     for network in NETWORKS:
-        trace = spatial.simulate(table(network), free)
+        trace = spatial.Spatial(free).simulate(table(network))
         ours = trace["cycles"].to_numpy() / 2e5
         assert (ours <= predicted(network)["processing_ms"].astype(float).to_numpy()).all()

@@ -103,7 +103,7 @@ def test_the_trace_adds_up_or_the_error_is_ours(first):
         described = draw_device(draw)
         layers = draw_layers(draw, described["weight_bits"][0])
         try:
-            trace = spatial.simulate(layers, hardware.load(described))
+            trace = spatial.Spatial(hardware.load(described)).simulate(layers)
         except UsageError:
             continue
         ran += 1

@@ -54,7 +54,7 @@ def outer(one, **changes):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_trace_adds_up_and_nothing_beats_a_bound(name):
     one = array(name, mappings=5000)
-    rows, trace = table(), spatial.simulate(table(), one)
+    rows, trace = table(), spatial.Spatial(one).simulate(table())
     assert (trace["cycles"] == trace["compute_cycles"] + trace["load_cycles"] + trace["stall_cycles"]).all()
     busy = trace[[column for column in trace if column.endswith("_busy")]].max(axis=1)
     longest = np.maximum(trace["compute_cycles"], np.ceil(busy - 1e-9))
@@ -85,7 +85,7 @@ def test_the_trace_adds_up_and_nothing_beats_a_bound(name):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_energy_of_a_memory_is_its_traffic_times_its_price(kind):
     one = array()
-    row = spatial.simulate(table(kind), one).iloc[0]
+    row = spatial.Spatial(one).simulate(table(kind)).iloc[0]
     for store in one.stores[1:]:
         read, write = (sum(row[f"{store.name}_{kept}_{way}_bits"] for kept in store.keeps) for way in ("read", "write"))
         assert row[f"{store.name}_pj"] == pytest.approx(read * store.read_pj + write * store.write_pj, rel=1e-3)
@@ -170,9 +170,9 @@ def test_fewer_bits_never_move_more_nor_cost_more(name, kind, layer, objective, 
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_are_independent_and_results_repeat(name):
     one = array(name)
-    together = spatial.simulate(table(), one)
+    together = spatial.Spatial(one).simulate(table())
     spatial.best.cache_clear()
-    alone = [spatial.simulate(table(kind), one) for kind in LAYERS]
+    alone = [spatial.Spatial(one).simulate(table(kind)) for kind in LAYERS]
     assert together["energy_pj"].tolist() == [trace["energy_pj"].iloc[0] for trace in alone]
     assert together["mapping"].tolist() == [trace["mapping"].iloc[0] for trace in alone]
     assert together["energy_pj"].sum() == pytest.approx(sum(trace["energy_pj"].sum() for trace in alone), rel=1e-12)
@@ -183,7 +183,7 @@ def test_multipliers_scale_with_bits():
     free = outer(array("nvdla-like", objective="cycles", mappings=20_000), shared=inf)
     compute = {}
     for kind in MAC_KINDS:
-        compute[kind] = [spatial.simulate(t, replace(free, mac_kind=kind)).iloc[0] for t in (wide, narrow)]
+        compute[kind] = [spatial.Spatial(replace(free, mac_kind=kind)).simulate(t).iloc[0] for t in (wide, narrow)]
     assert compute["bit_parallel"][0].compute_cycles == compute["bit_parallel"][1].compute_cycles
     assert compute["bit_parallel"][0].mac_pj == compute["bit_parallel"][1].mac_pj
     assert compute["bit_serial"][0].mac_pj == 4 * compute["bit_serial"][1].mac_pj
@@ -210,8 +210,8 @@ def test_dataflows_keep_what_they_promise(flow):
 
 
 def test_an_empty_table_has_the_columns():
-    full = spatial.simulate(table("linear"), array())
-    empty = spatial.simulate(table("linear").iloc[:0], array())
+    full = spatial.Spatial(array()).simulate(table("linear"))
+    empty = spatial.Spatial(array()).simulate(table("linear").iloc[:0])
     assert list(empty) == list(full) and len(empty) == 0
 
 
@@ -222,19 +222,19 @@ def test_what_cannot_run_is_named():
         UsageError,
         match=r"layer 'tall': row_stationary: .* R lies along the array.s rows whole; found 13, allowed: at most 12",
     ):
-        spatial.simulate(tall, one)
+        spatial.Spatial(one).simulate(tall)
     wide = kernel_table([CONV | {"layer": "wide", "kernel_w": 13, "act_bits": 16, "weight_bits": 16}])
     with pytest.raises(
         UsageError,
         match=r"layer 'wide': row_stationary: no valid mapping among .*: input_spad has 192 bits, the smallest tiles take 208",
     ):
-        spatial.simulate(wide, one)
+        spatial.Spatial(one).simulate(wide)
     with pytest.raises(UsageError, match="row 0: kind is 'add'; allowed: one of conv2d, linear"):
-        spatial.simulate(kernel_table([{"kind": "add"}]), one)
+        spatial.Spatial(one).simulate(kernel_table([{"kind": "add"}]))
     with pytest.raises(UsageError, match="row 0: act_bits is 17; allowed: 1 to 16"):
-        spatial.simulate(kernel_table([CONV | {"act_bits": 17, "weight_bits": 8}]), one)
+        spatial.Spatial(one).simulate(kernel_table([CONV | {"act_bits": 17, "weight_bits": 8}]))
     with pytest.raises(UsageError, match="'bitfusion' is of kind 'bitfusion'; an array needs kind 'spatial'"):
-        spatial.simulate(table(), hardware.load("bitfusion"))
+        spatial.Spatial(hardware.load("bitfusion")).simulate(table())
 
 
 @settings(max_examples=50, deadline=None)

@@ -21,7 +21,7 @@ SHORT = {"ws": "weight_stationary", "os": "output_stationary"}
 
 
 def array(**changes) -> systolic.Array:
-    return replace(systolic.array(hardware.load("scalesim-32x32")), **changes)
+    return replace(systolic.Systolic(hardware.load("scalesim-32x32")).array, **changes)
 
 
 def conv(size=9, channels=8, filters=12, kernel=3, stride=1, a=8, w=8, batch=1, groups=1):
@@ -70,7 +70,7 @@ machines = st.builds(
     rows=st.sampled_from([4, 16, 32]),
     columns=st.sampled_from([4, 16, 32]),
     mac=st.sampled_from([{}, {"serial_bits": 1}, {"brick_bits": 2}]),
-    dataflow=st.sampled_from(systolic.DATAFLOWS),
+    dataflow=st.sampled_from(list(systolic.SCHEDULES)),
     bandwidth=st.floats(1, 500),
     shrink=st.sampled_from([1, 8, 64]),
 )
@@ -86,7 +86,7 @@ def test_every_stall_free_reference_run_to_the_cycle():
         side = int(run.hw_config.split("x")[0])
         machine = array(rows=side, columns=side, dataflows=(SHORT[run.dataflow_mapping],), bandwidth=np.inf)
         row = conv(channels=run.C_in, filters=run.K_out, kernel=run.FY, stride=run.stride)
-        trace = systolic.simulate(kernel_table([row | {"in_h": run.IY, "in_w": run.IX}]), machine).iloc[0]
+        trace = systolic.Systolic(machine).simulate(kernel_table([row | {"in_h": run.IY, "in_w": run.IX}])).iloc[0]
         assert trace["cycles"] == run.cycles_total, run.layer
         assert trace["stall_cycles"] == 0
         read = run.sram_note.split()[3].split("/")
@@ -99,17 +99,21 @@ def test_closed_forms_by_hand():
 
     def compute(dataflow):
         machine = array(rows=2, columns=2, dataflows=(dataflow,), bandwidth=np.inf)
-        return systolic.cycles(table, machine)[0]
+        return systolic.Systolic(machine).cycles(table)[0]
 
     assert compute("weight_stationary") == 3 * 2 * (3 + 4) - 1
     assert compute("output_stationary") == 2 * 2 * (5 + 2) - 1
     assert compute("input_stationary") == 3 * 2 * (4 + 4) - 1
-    assert systolic.cycles(table, array(rows=2, columns=2, bandwidth=np.inf))[0] == 27  # the fastest of the three
+    assert (
+        systolic.Systolic(array(rows=2, columns=2, bandwidth=np.inf)).cycles(table)[0] == 27
+    )  # the fastest of the three
 
 
 def test_input_stationary_is_weight_stationary_of_the_transposed_product():
-    ours = systolic.simulate(kernel_table([linear(n=70, k=200, m=90)]), array(dataflows=("input_stationary",)))
-    other = systolic.simulate(kernel_table([linear(n=90, k=200, m=70)]), array(dataflows=("weight_stationary",)))
+    ours = systolic.Systolic(array(dataflows=("input_stationary",))).simulate(kernel_table([linear(n=70, k=200, m=90)]))
+    other = systolic.Systolic(array(dataflows=("weight_stationary",))).simulate(
+        kernel_table([linear(n=90, k=200, m=70)])
+    )
     for column in ("cycles", "compute_cycles", "dram_bits", "sram_bits", "energy_pj"):
         assert ours[column][0] == other[column][0]
 
@@ -119,22 +123,22 @@ def test_kinds_of_units_scale_compute_and_energy():
     wide, narrow = kernel_table([linear(n=1000, k=32, m=2)]), kernel_table([linear(n=1000, k=32, m=2, a=4, w=4)])
     small = {"rows": 2, "columns": 2, "dataflows": ("weight_stationary",), "bandwidth": np.inf}
     parallel, serial, fused = (array(**small, **mac) for mac in ({}, {"serial_bits": 1}, {"brick_bits": 2}))
-    assert systolic.cycles(wide, parallel)[0] == systolic.cycles(narrow, parallel)[0] == 16 * 1004 - 1
-    assert systolic.cycles(wide, serial)[0] == 16 * 8004 - 1
-    assert systolic.cycles(narrow, serial)[0] == 16 * 4004 - 1
-    assert systolic.cycles(wide, fused)[0] == 16 * 1004 - 1
-    assert systolic.cycles(narrow, fused)[0] == 4 * 1004 - 1
-    energy = [systolic.simulate(narrow, machine)["mac_pj"][0] for machine in (parallel, serial, fused)]
+    assert systolic.Systolic(parallel).cycles(wide)[0] == systolic.Systolic(parallel).cycles(narrow)[0] == 16 * 1004 - 1
+    assert systolic.Systolic(serial).cycles(wide)[0] == 16 * 8004 - 1
+    assert systolic.Systolic(serial).cycles(narrow)[0] == 16 * 4004 - 1
+    assert systolic.Systolic(fused).cycles(wide)[0] == 16 * 1004 - 1
+    assert systolic.Systolic(fused).cycles(narrow)[0] == 4 * 1004 - 1
+    energy = [systolic.Systolic(machine).simulate(narrow)["mac_pj"][0] for machine in (parallel, serial, fused)]
     assert energy == pytest.approx([64000 * 0.3, 64000 * 0.3 / 2, 64000 * 0.3 / 4])
     for machine in (parallel, serial, fused):
-        moved = [systolic.simulate(table, machine)["weight_read_bits"][0] for table in (wide, narrow)]
+        moved = [systolic.Systolic(machine).simulate(table)["weight_read_bits"][0] for table in (wide, narrow)]
         assert moved == [512, 256]
 
 
 def test_stalls_are_what_memory_takes_longer_than_the_array():
     table = kernel_table([linear(n=1, k=512, m=1000)])
     machine = array(dataflows=("output_stationary",), bandwidth=80.0)
-    trace = systolic.simulate(table, machine).iloc[0]
+    trace = systolic.Systolic(machine).simulate(table).iloc[0]
     assert trace["dram_bits"] == 8 * (512 + 512 * 1000 + 1000)
     assert trace["compute_cycles"] == 18367
     assert trace["cycles"] == int(np.ceil(trace["dram_bits"] / 80)) == 18367 + trace["stall_cycles"]
@@ -144,7 +148,7 @@ def test_stalls_are_what_memory_takes_longer_than_the_array():
 @settings(max_examples=60, deadline=None)
 def test_trace_adds_up_and_respects_the_bounds(rows, machine):
     table = kernel_table(rows)
-    trace = systolic.simulate(table, machine)
+    trace = systolic.Systolic(machine).simulate(table)
     assert (trace["cycles"] == trace["compute_cycles"] + trace["stall_cycles"]).all()
     moved = ["weight_read_bits", "act_read_bits", "output_read_bits", "output_write_bits"]
     assert (trace["dram_bits"] == trace[moved].sum(axis=1)).all()
@@ -160,8 +164,8 @@ def test_trace_adds_up_and_respects_the_bounds(rows, machine):
     assert (trace["weight_read_bits"] >= weights * table["weight_bits"]).all()
     outputs = table["batch"] * table["out_h"] * table["out_w"] * table["out_channels"]
     assert (trace["output_write_bits"] >= outputs * machine.output_bits).all()
-    pd.testing.assert_frame_equal(trace, systolic.simulate(table, machine))
-    alone = pd.concat([systolic.simulate(table.iloc[[i]], machine) for i in range(len(table))])
+    pd.testing.assert_frame_equal(trace, systolic.Systolic(machine).simulate(table))
+    alone = pd.concat([systolic.Systolic(machine).simulate(table.iloc[[i]]) for i in range(len(table))])
     pd.testing.assert_frame_equal(trace, alone)  # layers do not influence each other: totals are sums over layers
 
 
@@ -169,11 +173,11 @@ def test_trace_adds_up_and_respects_the_bounds(rows, machine):
 @settings(max_examples=40, deadline=None)
 def test_more_bandwidth_or_memory_is_never_slower(rows, machine, factor):
     table = kernel_table(rows)
-    before = systolic.cycles(table, machine)
-    assert (systolic.cycles(table, replace(machine, bandwidth=machine.bandwidth * factor)) <= before).all()
+    before = systolic.Systolic(machine).cycles(table)
+    assert (systolic.Systolic(replace(machine, bandwidth=machine.bandwidth * factor)).cycles(table) <= before).all()
     for tensor in systolic.TENSORS:
         sram = machine.sram | {tensor: machine.sram[tensor] * factor}
-        assert (systolic.cycles(table, replace(machine, sram=sram)) <= before).all(), tensor
+        assert (systolic.Systolic(replace(machine, sram=sram)).cycles(table) <= before).all(), tensor
 
 
 @given(rows=st.lists(kernels, min_size=1, max_size=5), machine=machines, operand=st.sampled_from(["act", "weight"]))
@@ -181,7 +185,7 @@ def test_more_bandwidth_or_memory_is_never_slower(rows, machine, factor):
 def test_fewer_bits_never_cost_cycles(rows, machine, operand):
     table = kernel_table(rows)
     fewer = table.assign(**{f"{operand}_bits": np.maximum(table[f"{operand}_bits"] - 1, 1)})
-    assert (systolic.cycles(fewer, machine) <= systolic.cycles(table, machine)).all()
+    assert (systolic.Systolic(machine).cycles(fewer) <= systolic.Systolic(machine).cycles(table)).all()
 
 
 @given(rows=st.lists(kernels, min_size=1, max_size=5), machine=machines, operand=st.sampled_from(["act", "weight"]))
@@ -189,7 +193,7 @@ def test_fewer_bits_never_cost_cycles(rows, machine, operand):
 def test_fewer_bits_never_move_more_under_any_schedule(rows, machine, operand):
     table = kernel_table(rows)
     fewer = table.assign(**{f"{operand}_bits": np.maximum(table[f"{operand}_bits"] - 1, 1)})
-    schedules = systolic._SCHEDULES[machine.dataflows[0]]
+    schedules = systolic.SCHEDULES[machine.dataflows[0]]
     for wide, narrow in zip(
         *(schedules(systolic._products(t, machine)[0], machine) for t in (table, fewer)), strict=True
     ):
@@ -200,24 +204,24 @@ def test_fewer_bits_never_move_more_under_any_schedule(rows, machine, operand):
 def test_groups_run_one_after_another():
     whole = kernel_table([conv(channels=32, filters=48, groups=4), conv(channels=16, filters=16, groups=16)])
     single = kernel_table([conv(channels=8, filters=12), conv(channels=1, filters=1)])
-    a, b = (systolic.simulate(t, array()) for t in (whole, single))
+    a, b = (systolic.Systolic(array()).simulate(t) for t in (whole, single))
     np.testing.assert_array_equal(a["compute_cycles"], b["compute_cycles"] * [4, 16])
     np.testing.assert_array_equal(a["dram_bits"], b["dram_bits"] * [4, 16])
     np.testing.assert_allclose(a["energy_pj"], b["energy_pj"] * [4, 16])
 
 
 def test_an_empty_table_costs_nothing():
-    assert len(systolic.cycles(kernel_table([linear()]).iloc[:0], array())) == 0
+    assert len(systolic.Systolic(array()).cycles(kernel_table([linear()]).iloc[:0])) == 0
 
 
 def test_what_it_cannot_run_is_an_error():
     pool = {"kind": "max_pool2d", "in_h": 4, "in_w": 4, "kernel_h": 2, "kernel_w": 2, "layer": "pool1", "act_bits": 8}
     with pytest.raises(UsageError, match=r"layer 'pool1': kind is 'max_pool2d'; allowed: one of conv2d, linear"):
-        systolic.cycles(kernel_table([pool]), array())
-    with pytest.raises(UsageError, match="weight_bits is '16'; allowed: 1 to 8"):
-        systolic.cycles(kernel_table([linear(w=16)]), array())
+        systolic.Systolic(array()).cycles(kernel_table([pool]))
+    with pytest.raises(UsageError, match="weight_bits is 16; allowed: 1 to 8"):
+        systolic.Systolic(array()).cycles(kernel_table([linear(w=16)]))
 
 
 def test_hardware_of_another_kind_is_refused():
     with pytest.raises(UsageError, match="'host' is of kind 'cpu'"):
-        systolic.array(hardware.load("host"))
+        systolic.Systolic(hardware.load("host"))

@@ -30,7 +30,7 @@ def device(objective="cycles", **zeros):
 
 
 def trace(objective="cycles", **zeros):
-    return spatial.simulate(TABLE, device(objective, **zeros)).iloc[0]
+    return spatial.Spatial(device(objective, **zeros)).simulate(TABLE).iloc[0]
 
 
 def test_nothing_sparse_is_the_dense_result():
@@ -82,7 +82,7 @@ def test_hardly_anything_left_still_takes_a_cycle_and_no_negative_energy(sums_in
         for memory in data["architecture"]["memories"][1:]:
             memory["keeps"] = ["weights", "inputs"]
     tiny = {"kind": "linear", "in_channels": 3, "out_channels": 2, "act_bits": 8, "weight_bits": 8}
-    row = spatial.simulate(kernel_table([tiny]), hardware.load(data)).iloc[0]
+    row = spatial.Spatial(hardware.load(data)).simulate(kernel_table([tiny])).iloc[0]
     assert row.cycles >= 1 and 0 < row.utilisation <= 1
     assert all(row[name] >= 0 for name in row.index if name.endswith("_pj"))
 

@@ -30,7 +30,7 @@ def _latency(network, rng: np.random.Generator) -> list[object]:
     space = search.Space.grid([node.name for node in network.weighted], range(2, 9), range(2, 9))
     table = np.stack(
         [
-            bitfusion.cycles(kernels(network, dict.fromkeys(space.layers, bits), 16), load("bitfusion"))
+            bitfusion.BitFusion(load("bitfusion")).cycles(kernels(network, dict.fromkeys(space.layers, bits), 16))
             for bits in space.choices
         ],
         axis=1,

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from mico_runner import accelerators, cli, hardware
+from mico_runner import cli, hardware
 
 pytest.importorskip("torch")
-DEVICES = [name for name in hardware.names() if hardware.load(name).kind in accelerators.KINDS]
+DEVICES = [name for name in hardware.names() if hardware.load(name).simulated]
 KERNELS = {"linear": {"in_channels": [8, 256], "out_channels": [4, 64]}}
 PROFILE = {"shapes": 3, "bits": {"weight": [2, 8], "activation": [8]}, "kernels": KERNELS}
 

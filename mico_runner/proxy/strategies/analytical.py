@@ -31,4 +31,4 @@ class Analytical(Strategy):
 
     def _simulated(self, table: pd.DataFrame) -> np.ndarray:
         device = hardware.load(self.hardware)
-        return accelerators.simulator(device).cycles(table, device).astype(np.float64)
+        return accelerators.of(device).cycles(table).astype(np.float64)

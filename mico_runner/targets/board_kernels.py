@@ -1,4 +1,4 @@
-"""This project's C kernels on the RTL of a RISC-V core."""
+"""Kernels of a table in programs for boards, one after another as in a network: what RTL and QEMU share."""
 
 from __future__ import annotations
 
@@ -6,78 +6,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mico_runner import codegen, durable
-from mico_runner.codegen import emit
-from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.placement import places
-from mico_runner.errors import StepSkipped, UsageError
-from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import BITS, SHAPE
-from mico_runner.profiling.kernel_code import Compiler, Row, describe, parsed_text_sha256, version_of
-from mico_runner.profiling.targets import Measurement, Target, register
 from mico_runner.quant.qgraph import QGraph, QNode
-from mico_runner.targets import rtl
 from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.kernel_code import Compiler, Row, describe, version_of
 
 KERNELS_PER_PROGRAM = 128  # keeps one compilation within seconds and a program within the memory of the test bench
 DOT_UNIT = "-DMICO_DOT_UNIT"  # as the generated Makefile defines it where kernels use the unit
-
-
-@register("rtl")
-class Rtl(Target):
-    """Cycles of one call of a C kernel on RTL, its code and weights not in the caches, as in a network; deterministic."""
-
-    unit = "cycles"
-
-    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
-        about = {
-            "compiler": version_of(rtl.GCC),
-            "cflags": f"{RV32_TARGET} {RV32_CFLAGS}",
-            "scratch": self.scratch,
-            "core_sha256": core_sha256(_core(hardware)),
-            "board_sha256": board_sha256("rtl"),
-        }
-        return {**about, "kernels": self.kernels(tables, hardware, about)}
-
-    def kernels(
-        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
-    ) -> dict[str, dict[str, str]] | None:
-        return compiled(tables, rtl.GCC, conditions["cflags"], self.scratch, _core(hardware))
-
-    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
-        core = _core(hardware)
-        wait_states = int(hardware.value("wait_states"))
-
-        def run(folder: Path, images: list[np.ndarray]) -> list[np.ndarray]:
-            runs = rtl.run(rtl.build(folder), images, on=core, wait_states=wait_states)
-            return [run.cycles for run in runs]
-
-        return Measurement(in_programs(table, work, run, self.scratch, core))
-
-
-def _core(hardware: Hardware) -> str:
-    if hardware.core not in rtl.CORES:
-        raise UsageError(f"profile.target is rtl, but hardware {hardware.name!r} names no core")
-    return hardware.core
-
-
-def core_sha256(core: str) -> str | None:
-    """Of the core's Verilog and its test bench; None when its Python package is missing."""
-    try:
-        return parsed_text_sha256(rtl.verilog(core))
-    except StepSkipped:
-        return None
-
-
-def board_sha256(board: str) -> str:
-    """Of what is linked around the kernels: how long they take depends a little on where they lie."""
-    return parsed_text_sha256([*sorted((emit.BOARDS / board).iterdir()), emit.TEMPLATES / "bare.c.j2"])
 
 
 def in_programs(

@@ -1,4 +1,9 @@
-"""Where kernels are timed: one file per target, an entry is a `Target`."""
+"""What a target is: the contract of the entries of this package.
+
+`@register("rtl", boards={"ibex": "rtl"})` on a class says which cores, as device profiles name them, it runs programs on, and for which
+folder of codegen/boards these are linked. A target without boards is the machine itself. The keyword is a literal: device profiles and
+specs are checked with it, and for that no file of this package is imported.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mico_runner.registry import Registry
-
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from mico_runner.hardware import Hardware
-
-TARGETS = Registry("profile target", __name__)
-register = TARGETS.register
 
 
 @dataclass(frozen=True)

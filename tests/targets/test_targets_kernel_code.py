@@ -12,10 +12,9 @@ import pytest
 from mico_runner import codegen, hardware, profiling
 from mico_runner.codegen import emit, lowering
 from mico_runner.codegen.program import Call
-from mico_runner.profiling.kernel_code import Compiler
-from mico_runner.profiling.targets import TARGETS
-from mico_runner.targets import qemu, rtl
+from mico_runner.targets import TARGETS, qemu, rtl
 from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.kernel_code import Compiler
 
 SECTION = {
     "sampler": "lhs",
@@ -156,11 +155,9 @@ def test_the_generated_makefile_has_the_same_options(target, device, product, tm
     layout = {"-DMICO_TIMING", "-DMICO_PLACED"}  # of the networks' own C, not of kernels
     seen: list[Compiler] = []
     conditions = TARGETS.get(target)().conditions({}, device) | {"native": "-march=native"}
-    for module in ("host", "rtl"):
-        monkeypatch.setattr(f"mico_runner.profiling.targets.{module}.version_of", lambda gcc: "any")
-        monkeypatch.setattr(
-            f"mico_runner.profiling.targets.{module}.describe", lambda rows, gcc: seen.append(gcc) or {}
-        )
+    for module in ("host_kernels", "board_kernels"):
+        monkeypatch.setattr(f"mico_runner.targets.{module}.version_of", lambda gcc: "any")
+        monkeypatch.setattr(f"mico_runner.targets.{module}.describe", lambda rows, gcc: seen.append(gcc) or {})
     tables = {"linear": profiling.sample("linear", SECTION, 1, 0)}
     TARGETS.get(target)().kernels(tables, device, conditions)
     assert {*seen[0].language, *seen[0].options} == theirs - layout
