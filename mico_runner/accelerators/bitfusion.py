@@ -114,7 +114,9 @@ def _array(hardware: Hardware) -> Array:
         sram={tensor: 8 * value("usable_fraction") * value(f"{tensor}_sram_bytes") for tensor in mapping.INDEXED_BY},
         bandwidth=value("dram_bits_per_cycle"),
         output_bits=int(value("output_bits")),
-        **{name: value(name) for name in ("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit")},
+        mac_pj=value("mac_pj"),
+        sram_pj_per_bit=value("sram_pj_per_bit"),
+        dram_pj_per_bit=value("dram_pj_per_bit"),
     )
 
 

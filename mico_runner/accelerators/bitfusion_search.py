@@ -54,8 +54,9 @@ class Array:
 
     def products(self, act_bits: np.ndarray, weight_bits: np.ndarray) -> np.ndarray:
         """Multiplications per cycle of one fusion unit at these operand widths."""
-        lanes = [self.unit_bits // np.maximum(bits, self.brick_bits) for bits in (act_bits, weight_bits)]
-        return lanes[0] * lanes[1]
+        split = [self.unit_bits // np.maximum(bits, self.brick_bits) for bits in (act_bits, weight_bits)]
+        lanes: np.ndarray = split[0] * split[1]
+        return lanes
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Candidates:
     compute: np.ndarray
     bits: dict[str, np.ndarray]
 
-    def take(self, rows: np.ndarray) -> Candidates:
+    def take(self, rows: np.ndarray | slice) -> Candidates:
         def part(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {name: values[rows] for name, values in arrays.items()}
 
@@ -103,7 +104,8 @@ class Candidates:
 
     def fits(self, array: Array) -> np.ndarray:
         """Which tilings keep each tensor's tile within its usable SRAM."""
-        return np.logical_and.reduce([self.bits[tensor] <= array.sram[tensor] for tensor in INDEXED_BY])
+        kept: np.ndarray = np.logical_and.reduce([self.bits[tensor] <= array.sram[tensor] for tensor in INDEXED_BY])
+        return kept
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class Cycles:
 
     @property
     def total(self) -> np.ndarray:
-        return self.compute + self.stall + self.fill + self.drain
+        latency: np.ndarray = self.compute + self.stall + self.fill + self.drain
+        return latency
 
 
 def tilings(layers: Layers, array: Array) -> tuple[Candidates, np.ndarray]:
@@ -193,7 +196,8 @@ def cycles(candidates: Candidates, moved: dict[str, Traffic], array: Array) -> C
 
 def dram_bits(moved: dict[str, Traffic]) -> np.ndarray:
     """All DRAM traffic: outputs are read (partial sums) and written."""
-    return moved["weight"].moved + moved["act"].moved + 2 * moved["output"].moved
+    bits: np.ndarray = moved["weight"].moved + moved["act"].moved + 2 * moved["output"].moved
+    return bits
 
 
 def search(layers: Layers, array: Array) -> tuple[Candidates, np.ndarray]:
@@ -253,7 +257,8 @@ def _promising(candidates: Candidates, owner: np.ndarray, array: Array) -> np.nd
     reached = cycles(candidates, traffic(candidates, LOOPS, array), array).total
     best = np.full(owner.max(initial=-1) + 1, np.inf)
     np.minimum.at(best, owner, reached)
-    return bound <= best[owner]
+    within: np.ndarray = bound <= best[owner]
+    return within
 
 
 def _wrap(moved: dict[str, Traffic], loop: str, candidates: Candidates, array: Array) -> dict[str, Traffic]:
@@ -284,7 +289,8 @@ def _steps(layers: Layers) -> dict[str, np.ndarray]:
 
 def _doublings(size: np.ndarray, smallest: np.ndarray | int) -> np.ndarray:
     """How often `smallest` is doubled until it covers `size`."""
-    return np.ceil(np.log2(np.maximum(_ceil(size, smallest), 1))).astype(int)
+    doublings: np.ndarray = np.ceil(np.log2(np.maximum(_ceil(size, smallest), 1))).astype(int)
+    return doublings
 
 
 def _ceil(a: np.ndarray, b: np.ndarray | int) -> np.ndarray:

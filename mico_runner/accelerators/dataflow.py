@@ -60,11 +60,11 @@ class Unrollings:
 
     Attributes:
         best: the first ones as {dimension: factor}, fewest steps first, padding included, then fewest elements.
-        turns: of each dimension that remain, for all ways, (ways, dimensions), in the same order.
+        temporal: what remains of each dimension for temporal loops, for all ways, (ways, dimensions), in the same order.
     """
 
     best: list[dict[str, int]]
-    turns: np.ndarray
+    temporal: np.ndarray
 
 
 def unrollings(
@@ -93,10 +93,10 @@ def unrollings(
         # a whole row or column of the array would see padding only
         sides.append(side[(side - extents < np.minimum(down, along_columns)).all(axis=1)])
     side = np.unique(np.concatenate(sides), axis=0)
-    turns = -(-extents // side)
-    order = np.lexsort((*side.T[::-1], side.prod(axis=1), turns.prod(axis=1)))
+    temporal = -(-extents // side)
+    order = np.lexsort((*side.T[::-1], side.prod(axis=1), temporal.prod(axis=1)))
     best = [{d: int(n) for d, n in zip(dimensions, way, strict=True) if n > 1} for way in side[order[:most]]]
-    return Unrollings(best, turns[order])
+    return Unrollings(best, temporal[order])
 
 
 def _along(dimensions: Mapping[str, int], allowed: tuple[str, ...], limit: int, whole: tuple[str, ...]) -> np.ndarray:

@@ -12,8 +12,8 @@ from math import prod
 
 import numpy as np
 
-from mico_runner.accelerators.machine import Loop, Machine, Operand
-from mico_runner.accelerators.traffic import Accesses, Moved, add_operand, tile_words
+from mico_runner.accelerators.machine import Loop, Machine, Nest, Operand
+from mico_runner.accelerators.traffic import Accesses, Moved, add_operand, fit, tile_words
 from mico_runner.errors import UsageError
 
 
@@ -48,12 +48,10 @@ class Cost:
 
     @property
     def total_pj(self) -> np.ndarray:
-        return sum(self.energy_pj.values())
+        return np.asarray(sum(self.energy_pj.values()))
 
 
-def evaluate(
-    nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine, products: int | None = None
-) -> Cost:
+def evaluate(nest: Nest, operands: tuple[Operand, ...], machine: Machine, products: int | None = None) -> Cost:
     """Counts mappings of one loop order.
 
     Args:
@@ -117,12 +115,7 @@ def evaluate(
         words=words,
         energy_pj=energy,
         slowest=slowest,
-        fits=np.logical_and.reduce(
-            [
-                sum(tiles.values(), 0.0 * one) <= memory.size_words
-                for tiles, memory in zip(tile_words(nest, operands, machine), machine.memories, strict=True)
-            ]
-        ),
+        fits=fit(tile_words(nest, operands, machine), machine),
     )
 
 
@@ -144,7 +137,7 @@ def _compute(steps: np.ndarray, innermost: list[Loop], operands: tuple[Operand, 
     return steps // taps * -(-taps // machine.lanes) * machine.serial
 
 
-def _check(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> None:
+def _check(nest: Nest, operands: tuple[Operand, ...], machine: Machine) -> None:
     if len(nest) != len(machine.memories):
         raise UsageError(f"the mapping has {len(nest)} levels; allowed: {len(machine.memories)}, one per memory")
     if sum(operand.written for operand in operands) != 1:

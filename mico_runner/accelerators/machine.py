@@ -91,6 +91,9 @@ class Loop:
     spatial: bool = False
 
 
+Nest = list[list[Loop]]  # for each memory the loops that walk over its tiles, outermost first
+
+
 @dataclass(frozen=True)
 class Machine:
     """Memories, outermost first, around `macs` multipliers of `mac_pj` a product.

@@ -1,30 +1,96 @@
-"""Searches mappings of a convolution or a matrix product on a hierarchy: tilings x spatial unrolling x loop orders.
+"""Searches the mappings of a convolution or a matrix product on a hierarchy: tilings x spatial unrollings x loop orders.
 
-A mapping splits every dimension over the slots of the machine (each memory's temporal loops, and one spatial slot) so that the
-factors multiply to the dimension. Spaces that fit the budget are seen whole, others by a seeded sample without replacement of
-tilings; the result says which.
+A mapping splits every dimension over the slots of the machine (the temporal loops of each memory, and one spatial slot) so that the
+factors multiply to the dimension. A space that fits the budget is seen whole. Of a larger one, a seeded sample of tilings is seen,
+without repetition. The result says which of the two it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import product
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from time import monotonic
 
 import numpy as np
 
-from mico_runner.accelerators import sparsity
-from mico_runner.accelerators.hierarchy import evaluate
-from mico_runner.accelerators.machine import Loop, Machine, Operand
+from mico_runner.accelerators import hierarchy, sparsity, tilings
+from mico_runner.accelerators.hierarchy import Cost
+from mico_runner.accelerators.machine import Loop, Machine, Nest, Operand
 from mico_runner.accelerators.sparsity import Sparsity
-from mico_runner.accelerators.traffic import tile_words
+from mico_runner.accelerators.tilings import LoopOrder
+from mico_runner.accelerators.traffic import fit, tile_words
 from mico_runner.errors import UsageError
 
 OBJECTIVES = ("cycles", "energy", "edp")
-_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is mapped.
+
+    Attributes:
+        dimensions: the extent of each dimension.
+        operands: its tensors.
+        products: the products to compute; those of `dimensions` unless these contain padding.
+        sparsity: of its operands, where they have zeros.
+    """
+
+    dimensions: Mapping[str, int]
+    operands: tuple[Operand, ...]
+    products: int | None = None
+    sparsity: Sparsity | None = None
+
+    def cost(self, nest: Nest, machine: Machine) -> Cost:
+        """What mappings cost, see `hierarchy.evaluate`."""
+        products = prod(self.dimensions.values()) if self.products is None else self.products
+        if self.sparsity is None:
+            return hierarchy.evaluate(nest, self.operands, machine, products)
+        return sparsity.evaluate(nest, self.operands, machine, self.sparsity, products)
+
+    def tile_words(self, nest: Nest, machine: Machine) -> list[dict[str, np.ndarray]]:
+        """The words that tiles take, see `traffic.tile_words`."""
+        if self.sparsity is None:
+            return tile_words(nest, self.operands, machine)
+        return sparsity.held_words(nest, self.operands, machine, self.sparsity)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The mappings among which the search chooses.
+
+    Attributes:
+        spatial: the dimensions that may run side by side and the widest extent of each, e.g. {"K": 32, "C": 32}; each is unrolled by
+            its largest divisor within that extent. Or the unrollings to try, as `dataflow.unrollings` finds them; a dimension that
+            one of their factors does not divide is padded.
+        array_at: the memory under which the array lies, as an index into `machine.memories`.
+        restricted: dimensions that have temporal loops in some memories only, and these as indices into `machine.memories`.
+        stationary: the operand that stays inside the array while the memory around it walks over the others' tiles; "": any.
+        temporal: what remains of each dimension beside the unrolling, (unrollings, dimensions). It holds every unrolling that counts
+            as part of the space; by default these are the unrollings that are tried.
+    """
+
+    spatial: Mapping[str, int] | Sequence[Mapping[str, int]]
+    array_at: int = -2
+    restricted: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    stationary: str = ""
+    temporal: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of the space is seen.
+
+    Attributes:
+        mappings: the most to evaluate. Which ones these are depends on this number and on the seed, never on the memories' sizes or
+            speeds.
+        seconds: no batch starts after this time. Results depend on the speed of the computer only where this limit ends the search.
+        seed: of the sample.
+    """
+
+    mappings: int = 20_000
+    seconds: float = 60.0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,14 +100,14 @@ class Best:
     Attributes:
         cycles, energy_pj: its cost.
         nest: as `hierarchy.evaluate` takes it.
-        seen, space: mappings evaluated, and how many there are; `seen == space` is the optimum of this space.
-        valid: of those seen, how many fit the memories.
-        seconds: spent.
+        seen, space: how many mappings were evaluated, and how many there are; where they are equal, this is the optimum of the space.
+        valid: how many of those seen fit the memories.
+        seconds: the time that the search took.
     """
 
     cycles: int
     energy_pj: float
-    nest: list[list[Loop]]
+    nest: Nest
     seen: int
     space: int
     valid: int
@@ -49,82 +115,61 @@ class Best:
 
 
 def search(
-    dimensions: Mapping[str, int],
-    operands: tuple[Operand, ...],
-    machine: Machine,
-    spatial: Mapping[str, int] | Sequence[Mapping[str, int]],
-    spatial_at: int = -2,
-    objective: str = "edp",
-    budget: int = 20_000,
-    seconds: float = 60.0,
-    seed: int = 0,
-    held: Mapping[str, Sequence[int]] | None = None,
-    stationary: str = "",
-    products: int | None = None,
-    turns: np.ndarray | None = None,
-    zeros: Sparsity | None = None,
+    workload: Workload, machine: Machine, space: Space, objective: str = "edp", budget: Budget | None = None
 ) -> Best:
     """The best mapping seen within a budget.
 
     Args:
-        dimensions: extent of each dimension of the workload.
-        operands: its tensors.
-        machine: where it runs.
-        spatial: the dimensions that may run side by side and each one's widest extent, e.g. {"K": 32, "C": 32}: each is unrolled
-            by its largest divisor within that extent. Or the unrollings to see, as `dataflow.unrollings` finds them: a
-            dimension that one of their factors does not divide is padded.
-        spatial_at: the memory under which the array lies, as an index into `machine.memories`.
         objective: "cycles" (least energy among equals), "energy" (least cycles among equals) or "edp", cycles times energy.
-        budget: mappings to see at most. Which ones are seen depends on it and on the seed, never on the memories' sizes or speeds.
-        seconds: no batch starts after this time; results depend on the machine's speed only when this limit is what ends the search.
-        seed: of the sample.
-        held: dimensions that turn in some memories only, as indices into `machine.memories`.
-        stationary: operand that stays inside the array while the memory around it walks over the others' tiles; "": any.
-        products: of the workload; those of `dimensions` unless padding is among them.
-        zeros: of sparse operands; a mapping is then counted by `sparsity.evaluate`.
-        turns: that remain of each dimension, (unrollings, dimensions), of all unrollings that count as the space; those seen by default.
 
     Raises:
-        UsageError: unknown objective or dimension, or no mapping seen fits: names the memories that were too small.
+        UsageError: the objective or a dimension is unknown, or no mapping seen fits; the message names the memories that are too small.
     """
     if objective not in OBJECTIVES:
         raise UsageError(f"objective is {objective!r}; allowed: {', '.join(OBJECTIVES)}")
-    sides = _sides(dimensions, spatial, machine)
+    budget = budget or Budget()
+    dimensions, operands = workload.dimensions, workload.operands
+    unrollings = _unrollings(dimensions, space.spatial, machine)
     start = monotonic()
-    slots = [i for i, _ in enumerate(machine.memories) if not _follows(machine, i)]
-    array = slots.index(spatial_at % len(machine.memories))
-    held = {d: tuple(slots.index(at % len(machine.memories)) for at in places) for d, places in (held or {}).items()}
-    remaining = np.array([[-(-extent // side.get(d, 1)) for d, extent in dimensions.items()] for side in sides])
+    slots = [i for i, _ in enumerate(machine.memories) if not _shares_loops(machine, i)]
+
+    def slot_of(memory: int) -> int:
+        return slots.index(memory % len(machine.memories))
+
+    array = slot_of(space.array_at)
+    restricted = {dimension: tuple(map(slot_of, places)) for dimension, places in space.restricted.items()}
+    remaining = np.array([[-(-extent // way.get(d, 1)) for d, extent in dimensions.items()] for way in unrollings])
     names = [d for d, most in zip(dimensions, remaining.max(axis=0), strict=True) if most > 1] or list(dimensions)[:1]
-    orders = _orders(names, operands, len(slots), array, stationary)
+    orders = tilings.loop_orders(names, operands, len(slots), array, space.stationary)
     splits = [
-        [_splits(int(n), len(slots), held.get(d)) for d, n in zip(dimensions, each, strict=True) if d in names]
+        [
+            tilings.splits(int(n), len(slots), restricted.get(d))
+            for d, n in zip(dimensions, each, strict=True)
+            if d in names
+        ]
         for each in remaining
     ]
-    tilings = [prod(map(len, split)) for split in splits]
-    space = _tilings(remaining if turns is None else turns, list(dimensions), len(slots), held) * len(orders)
-    total = prod(dimensions.values()) if products is None else products
-    count, held_by = evaluate, tile_words
-    if zeros is not None:
-        count, held_by = (partial(rule, sparsity=zeros) for rule in (sparsity.evaluate, sparsity.held_words))
-    best, seen, valid, least = None, 0, 0, None
-    for factors, unrolled in _batches(splits, sides, _shares(tilings, max(1, budget // len(orders))), seed):
-        if seen and monotonic() - start > seconds:
+    temporal = remaining if space.temporal is None else space.temporal
+    total = tilings.count(temporal, list(dimensions), len(slots), restricted) * len(orders)
+    best: tuple[tuple[float, float], int, float, Nest] | None = None
+    seen, valid, least = 0, 0, None
+    tried = max(1, budget.mappings // len(orders))
+    for factors, unrolled in tilings.batches(splits, unrollings, tried, budget.seed):
+        if seen and monotonic() - start > budget.seconds:
             break
         nest = _nest(names, factors, orders[0], unrolled, array, slots, machine)
-        words = [sum(tiles.values()) for tiles in held_by(nest, operands, machine)]
-        fits = np.logical_and.reduce([w <= m.size_words for w, m in zip(words, machine.memories, strict=True)])
-        fits = np.broadcast_to(fits, (len(factors[0]),))
+        tiles = workload.tile_words(nest, machine)
+        fits = np.broadcast_to(fit(tiles, machine), (len(factors[0]),))
         seen += len(fits) * len(orders)
         valid += int(fits.sum()) * len(orders)
         if not fits.any():
-            smallest = [float(np.min(w)) for w in words]
+            smallest = [float(np.min(sum(words.values()))) for words in tiles]
             least = smallest if least is None else [min(pair) for pair in zip(least, smallest, strict=True)]
             continue
         kept, beside = [f[fits] for f in factors], {d: n[fits] for d, n in unrolled.items()}
         for order in orders:
             nest = _nest(names, kept, order, beside, array, slots, machine)
-            cost = count(nest, operands, machine, products=total)
+            cost = workload.cost(nest, machine)
             energy = cost.total_pj
             second, first = {
                 "cycles": (energy, cost.cycles),
@@ -136,29 +181,35 @@ def search(
             if best is None or score < best[0]:
                 best = (score, int(cost.cycles[at]), float(energy[at]), _single(nest, at))
     if best is None:
-        raise UsageError(f"no valid mapping among the {seen} of {space} seen: {_too_small(machine, least)}")
-    return Best(*best[1:], seen=seen, space=space, valid=valid, seconds=monotonic() - start)
+        raise UsageError(f"no valid mapping among the {seen} of {total} seen: {_too_small(machine, least)}")
+    return Best(*best[1:], seen=seen, space=total, valid=valid, seconds=monotonic() - start)
 
 
-def _sides(dimensions, spatial, machine: Machine) -> list[dict[str, int]]:
+def _unrollings(
+    dimensions: Mapping[str, int], spatial: Mapping[str, int] | Sequence[Mapping[str, int]], machine: Machine
+) -> list[dict[str, int]]:
     """The unrollings to try. Raises UsageError."""
     given = [spatial] if isinstance(spatial, Mapping) else list(spatial)
-    for side in given:
-        unknown = sorted(set(side) - set(dimensions))
+    for way in given:
+        unknown = sorted(set(way) - set(dimensions))
         if unknown:
             raise UsageError(f"spatial dimension {unknown[0]!r}; allowed: {', '.join(dimensions)}")
     if isinstance(spatial, Mapping):
-        given = [{d: _widest(dimensions[d], extent) for d, extent in spatial.items()}]
-    for side in given:
-        if prod(side.values()) > machine.macs:
+        given = [{d: _largest_divisor(dimensions[d], extent) for d, extent in spatial.items()}]
+    for way in given:
+        if prod(way.values()) > machine.macs:
             raise UsageError(
-                f"{prod(side.values())} multipliers side by side; allowed: {machine.macs}, those of the machine"
+                f"{prod(way.values())} multipliers side by side; allowed: {machine.macs}, those of the machine"
             )
-    return [dict(side) for side in given]
+    return [dict(way) for way in given]
 
 
-def _follows(machine: Machine, at: int) -> bool:
-    """Whether the memory after this one lies beside it."""
+def _largest_divisor(extent: int, limit: int) -> int:
+    return max(n for n in range(1, min(extent, limit) + 1) if extent % n == 0)
+
+
+def _shares_loops(machine: Machine, at: int) -> bool:
+    """Whether the next memory lies beside this one, so that both have the same loops."""
     return at + 1 < len(machine.memories) and machine.memories[at + 1].beside
 
 
@@ -174,111 +225,17 @@ def _too_small(machine: Machine, least: list[float] | None) -> str:
     return "; ".join(small) or f"their tiles do not fit {whole}"
 
 
-def _widest(extent: int, limit: int) -> int:
-    return max(n for n in range(1, min(extent, limit) + 1) if extent % n == 0)
-
-
-@lru_cache(maxsize=4096)
-def _splits(extent: int, slots: int, held: tuple[int, ...] | None = None) -> np.ndarray:
-    """Every way to write `extent` as an ordered product of `slots` factors, (ways, slots), of which only those at `held` may turn.
-
-    The last way has all of it in the outermost slot that may.
-    """
-    if held is not None:
-        ways = _splits(extent, len(held))
-        spread = np.ones((len(ways), slots), dtype=ways.dtype)
-        spread[:, sorted(held)] = ways
-        return spread
-    if slots == 1:
-        return np.array([[extent]])
-    parts = []
-    for first in range(1, extent + 1):
-        if extent % first == 0:
-            rest = _splits(extent // first, slots - 1)
-            parts.append(np.hstack([np.full((len(rest), 1), first), rest]))
-    return np.vstack(parts)
-
-
-def _tilings(turns: np.ndarray, dimensions: list[str], slots: int, held: Mapping[str, tuple[int, ...]]) -> int:
-    """How many tilings there are over all unrollings."""
-    total = np.ones(len(turns))
-    for d, column in zip(dimensions, turns.T, strict=True):
-        values, inverse = np.unique(column, return_inverse=True)
-        total *= np.array([len(_splits(int(n), slots, held.get(d))) for n in values])[inverse]
-    return int(total.sum())
-
-
-def _orders(
-    names: list[str], operands: tuple[Operand, ...], levels: int, array: int, stationary: str
-) -> list[tuple[tuple[str, ...], ...]]:
-    """Loop orders: at each level, one operand is stationary (the loops that do not index it run innermost).
-
-    Inside a level only what turns between an operand's own loops matters to traffic, so that one order per operand stands for many.
-    The innermost level keeps its first order: its loops touch the multipliers' operands at every step.
-    """
-
-    def order(operand: Operand) -> tuple[str, ...]:
-        return tuple(sorted(names, key=lambda d: (not operand.indexed_by(d), names.index(d))))
-
-    each = list(dict.fromkeys(order(operand) for operand in operands))
-    levels_orders = [each] * (levels - 1) + [each[:1]]
-    if stationary and array < levels - 1:
-        levels_orders[array] = [order(operand) for operand in operands if operand.name == stationary]
-    return list(product(*levels_orders))
-
-
-def _shares(tilings: list[int], wanted: int) -> list[int]:
-    """Tilings to see of each unrolling: `wanted` in all, shared alike; what a small space leaves goes to the larger ones."""
-    shares = [0] * len(tilings)
-    for left, at in enumerate(sorted(range(len(tilings)), key=lambda i: tilings[i])):
-        shares[at] = min(tilings[at], max(1, wanted // (len(tilings) - left)))
-        wanted = max(0, wanted - shares[at])
-    return shares
-
-
-def _batches(
-    splits: list[list[np.ndarray]], sides: list[dict[str, int]], shares: list[int], seed: int
-) -> Iterator[tuple[list[np.ndarray], dict[str, np.ndarray]]]:
-    """Factors of each dimension, (tilings, slots), and of each unrolled one, (tilings,), for tilings of all unrollings."""
-    unrolled = list(dict.fromkeys(d for side in sides for d in side))
-    waiting: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
-    for split, side, share in zip(splits, sides, shares, strict=True):
-        chosen = _sample(prod(map(len, split)), share, seed)
-        for at in range(0, len(chosen), _BATCH):
-            part = chosen[at : at + _BATCH]
-            waiting.append((_factors(split, part), [np.full(len(part), side.get(d, 1)) for d in unrolled]))
-            if sum(len(factors[0]) for factors, _ in waiting) >= _BATCH:
-                yield _joined(waiting, unrolled)
-                waiting = []
-    if waiting:
-        yield _joined(waiting, unrolled)
-
-
-def _joined(parts, unrolled: list[str]) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    factors = [np.concatenate(each) for each in zip(*(part[0] for part in parts), strict=True)]
-    sides = [np.concatenate(each) for each in zip(*(part[1] for part in parts), strict=True)]
-    return factors, dict(zip(unrolled, sides, strict=True))
-
-
-def _sample(space: int, wanted: int, seed: int) -> np.ndarray:
-    """All tilings, or `wanted` different ones, by number; always the last, whose tiles are the smallest."""
-    if space <= wanted:
-        return np.arange(space)
-    chosen = np.unique(np.random.default_rng(seed).integers(0, space - 1, size=2 * wanted))
-    return np.sort(np.append(np.random.default_rng(seed + 1).permutation(chosen)[: wanted - 1], space - 1))
-
-
-def _factors(splits: list[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
-    """Factors of each dimension at each level, (tilings, levels) per dimension: `chosen` in the mixed base of the splits."""
-    factors = []
-    for split in splits:
-        chosen, digit = np.divmod(chosen, len(split))
-        factors.append(split[digit])
-    return factors
-
-
-def _nest(names, factors, order, unrolled, array: int, slots: list[int], machine: Machine) -> list[list[Loop]]:
-    nest: list[list[Loop]] = [[] for _ in machine.memories]
+def _nest(
+    names: list[str],
+    factors: list[np.ndarray],
+    order: LoopOrder,
+    unrolled: Mapping[str, np.ndarray],
+    array: int,
+    slots: Iterable[int],
+    machine: Machine,
+) -> Nest:
+    """The loops of many mappings of one loop order; the unrolled ones follow those of the slot around the array."""
+    nest: Nest = [[] for _ in machine.memories]
     for slot, (memory, loops) in enumerate(zip(slots, order, strict=True)):
         nest[memory] = [Loop(d, factors[names.index(d)][:, slot]) for d in loops]
         if slot == array:
@@ -286,7 +243,7 @@ def _nest(names, factors, order, unrolled, array: int, slots: list[int], machine
     return nest
 
 
-def _single(nest: list[list[Loop]], at: int) -> list[list[Loop]]:
+def _single(nest: Nest, at: int) -> Nest:
     """One mapping of a batch, without loops of one turn."""
     picked = [[Loop(x.dimension, x.bound[[at if len(x.bound) > 1 else 0]], x.spatial) for x in level] for level in nest]
     return [[x for x in level if x.bound[0] > 1] for level in picked]

@@ -13,8 +13,8 @@ import numpy as np
 
 from mico_runner.accelerators import hierarchy
 from mico_runner.accelerators.hierarchy import Cost
-from mico_runner.accelerators.machine import Loop, Machine, Operand
-from mico_runner.accelerators.traffic import Accesses, tile_words
+from mico_runner.accelerators.machine import Machine, Nest, Operand
+from mico_runner.accelerators.traffic import Accesses, fit, tile_words
 from mico_runner.errors import UsageError
 from mico_runner.hardware.zeros import Zeros
 
@@ -56,7 +56,7 @@ def of_array(zeros: Zeros, machine: Machine) -> Sparsity:
 
 
 def evaluate(
-    nest: list[list[Loop]],
+    nest: Nest,
     operands: tuple[Operand, ...],
     machine: Machine,
     sparsity: Sparsity,
@@ -117,12 +117,12 @@ def evaluate(
         words=words,
         energy_pj=energy,
         slowest=slowest,
-        fits=fits(nest, operands, machine, sparsity),
+        fits=fit(held_words(nest, operands, machine, sparsity), machine),
     )
 
 
 def held_words(
-    nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine, sparsity: Sparsity
+    nest: Nest, operands: tuple[Operand, ...], machine: Machine, sparsity: Sparsity
 ) -> list[dict[str, np.ndarray]]:
     """As `traffic.tile_words`, of what is held without zeros the share that is not zero."""
     return [
@@ -134,14 +134,6 @@ def held_words(
         }
         for memory, tiles in zip(machine.memories, tile_words(nest, operands, machine), strict=True)
     ]
-
-
-def fits(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine, sparsity: Sparsity) -> np.ndarray:
-    """Whether every memory holds its tiles."""
-    held = held_words(nest, operands, machine, sparsity)
-    return np.logical_and.reduce(
-        [sum(tiles.values()) <= memory.size_words for tiles, memory in zip(held, machine.memories, strict=True)]
-    )
 
 
 def _whole(count: np.ndarray, share: float) -> np.ndarray:

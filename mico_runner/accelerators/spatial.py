@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import ceil, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mico_runner.accelerators import hierarchy, mapper, register, sparsity
+from mico_runner.accelerators import mapper, register, sparsity
 from mico_runner.accelerators.base import Accelerator, refuse_others, row_name
 from mico_runner.accelerators.dataflow import DATAFLOWS, DIMENSIONS, unrollings
-from mico_runner.accelerators.machine import Loop, Machine, Memory, Network, Operand
+from mico_runner.accelerators.machine import Machine, Memory, Nest, Network, Operand
+from mico_runner.accelerators.mapper import Budget, Space, Workload
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
 from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS
@@ -87,7 +88,7 @@ class Spatial(Accelerator):
                 rows.append(_trace(layer_of(row), array))
             except UsageError as error:
                 raise UsageError(f"{row_name(row)}: {error}") from None
-        empty = _trace(Layer(*[1] * len(DIMENSIONS), 1, 1, 1), array)
+        empty = _trace(Layer(*[1] * len(Layer._fields)), array)
         return pd.DataFrame(rows, index=table.index, columns=list(empty))
 
 
@@ -97,8 +98,8 @@ def _architecture(hardware: Hardware) -> Architecture:
     return hardware.architecture
 
 
-def layer_of(row) -> Layer:
-    """A row of a kernel table as loops."""
+def layer_of(row: Any) -> Layer:
+    """A row of a kernel table, of `itertuples` or a Series, as loops."""
     groups = row.groups
     sizes = (row.out_h, row.out_w, row.kernel_h, row.kernel_w)
     return Layer(
@@ -160,41 +161,26 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
     flow = DATAFLOWS[array.dataflow]
     outside = sum(not store.per_element for store in array.stores) - 1
     inside = len(array.stores) - 1
-    held = dict.fromkeys(flow.outside, (outside,)) | dict.fromkeys(flow.inside, (inside,))
-    held |= dict.fromkeys(flow.near, (outside, inside))
+    restricted: dict[str, tuple[int, ...]] = dict.fromkeys(flow.outside, (outside,))
+    restricted |= dict.fromkeys(flow.inside, (inside,)) | dict.fromkeys(flow.near, (outside, inside))
     on = machine(array, layer)
     try:
         ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
-        return mapper.search(
-            layer.dimensions,
-            layer.operands,
-            on,
-            ways.best,
-            outside,
-            array.objective,
-            array.mappings,
-            held=held,
-            stationary=flow.stationary,
-            products=_macs(layer),
-            turns=ways.turns,
-            zeros=sparsity.of_array(array.zeros, on) if array.zeros else None,
-        )
+        space = Space(ways.best, outside, restricted, flow.stationary, ways.temporal)
+        return mapper.search(_workload(layer, array, on), on, space, array.objective, Budget(array.mappings))
     except UsageError as error:
         raise UsageError(f"{array.dataflow}: {error}") from None
 
 
-def _macs(layer: Layer) -> int:
-    return prod(layer.dimensions.values())
+def _workload(layer: Layer, array: Architecture, on: Machine) -> Workload:
+    zeros = sparsity.of_array(array.zeros, on) if array.zeros else None
+    return Workload(layer.dimensions, layer.operands, prod(layer.dimensions.values()), zeros)
 
 
 def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
     found = best(layer, array)
     built = machine(array, layer)
-    if array.zeros:
-        zeros = sparsity.of_array(array.zeros, built)
-        cost = sparsity.evaluate(found.nest, layer.operands, built, zeros, _macs(layer))
-    else:
-        cost = hierarchy.evaluate(found.nest, layer.operands, built, _macs(layer))
+    cost = _workload(layer, array, built).cost(found.nest, built)
     compute, load = int(cost.compute_cycles[0]), int(cost.load_cycles[0])
     moved = {key: (float(read[0]), float(write[0])) for key, (read, write) in cost.words.items()}
     outer = array.stores[0].name
@@ -233,7 +219,7 @@ def _trace(layer: Layer, array: Architecture) -> dict[str, object]:
     }
 
 
-def describe(nest: list[list[Loop]], on: Machine) -> str:
+def describe(nest: Nest, on: Machine) -> str:
     """A mapping in one line: per memory, outermost first, its loops; those side by side in brackets."""
     parts = []
     for memory, loops in zip(on.memories, nest, strict=True):

@@ -19,8 +19,6 @@ from mico_runner.accelerators.systolic_schedules import SCHEDULES, TENSORS, Arra
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 
-_WHOLE = ("rows", "columns", "mac_bits", "brick_bits", "serial_bits", "output_bits", "accumulator_bits")
-
 
 @register(
     "systolic",
@@ -110,7 +108,8 @@ class Systolic(Accelerator):
         )[0]
 
         def chosen(values: np.ndarray) -> np.ndarray:
-            return np.take_along_axis(values, best[None], axis=0)[0]
+            taken: np.ndarray = np.take_along_axis(values, best[None], axis=0)[0]
+            return taken
 
         counts = {"cycles": chosen(compute + stall), "compute_cycles": chosen(compute), "stall_cycles": chosen(stall)}
         counts["dram_bits"] = chosen(dram)
@@ -139,11 +138,19 @@ def _array(hardware: Hardware) -> Array:
         )
     value = hardware.value
     return Array(
-        **{name: int(value(name)) for name in _WHOLE},
+        rows=int(value("rows")),
+        columns=int(value("columns")),
+        mac_bits=int(value("mac_bits")),
+        brick_bits=int(value("brick_bits")),
+        serial_bits=int(value("serial_bits")),
+        output_bits=int(value("output_bits")),
+        accumulator_bits=int(value("accumulator_bits")),
         dataflows=tuple(name for name in SCHEDULES if value(name)),
         sram={tensor: 8 * value("usable_fraction") * value(f"{tensor}_sram_bytes") for tensor in TENSORS},
         bandwidth=value("dram_bits_per_cycle"),
-        **{name: value(name) for name in ("mac_pj", "sram_pj_per_bit", "dram_pj_per_bit")},
+        mac_pj=value("mac_pj"),
+        sram_pj_per_bit=value("sram_pj_per_bit"),
+        dram_pj_per_bit=value("dram_pj_per_bit"),
     )
 
 

@@ -48,7 +48,8 @@ class Array:
     def lanes(self, act_bits: np.ndarray, weight_bits: np.ndarray) -> np.ndarray:
         """Products that one unit does side by side at these operand widths."""
         split = [self.mac_bits // np.maximum(bits, self.brick_bits) for bits in (act_bits, weight_bits)]
-        return split[0] * split[1]
+        lanes: np.ndarray = split[0] * split[1]
+        return lanes
 
     def serial_cycles(self, act_bits: np.ndarray) -> np.ndarray:
         """Cycles that a unit takes for one activation."""
@@ -179,7 +180,8 @@ SCHEDULES = {
 
 def _tile(bits: np.ndarray, extent: np.ndarray, size: int) -> np.ndarray:
     """Bits of a tile of `size` of a dimension's `extent`."""
-    return bits * np.minimum(extent, size) / extent
+    tile: np.ndarray = bits * np.minimum(extent, size) / extent
+    return tile
 
 
 def ceil(a: np.ndarray, b: np.ndarray | int) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mico_runner.accelerators.machine import Loop, Machine, Memory, Operand
+from mico_runner.accelerators.machine import Loop, Machine, Memory, Nest, Operand
 from mico_runner.errors import UsageError
 
 _LOOP = re.compile(r"^[| ]*for (\w+) in \[0:(\d+)(?:,(\d+))?\)( \(Spatial-\w\))?$")
@@ -29,7 +29,7 @@ class Design:
         accesses: printed words of one instance, by (memory, operand), then "reads", "fills", "updates".
     """
 
-    nest: list[list[Loop]]
+    nest: Nest
     operands: tuple[Operand, ...]
     machine: Machine
     cycles: int
@@ -58,7 +58,10 @@ def read(folder: Path, problem: Map[str, int]) -> Design:
         if (found := re.search(r"=== (\S+) ===", block))
     }
     cycles, utilisation = int(_number(text, "Cycles", summary=True)), _number(text, "Utilization", summary=True) / 100
-    memories, nest, accesses, outside = [], [], {}, []
+    memories: list[Memory] = []
+    nest: Nest = []
+    outside: list[Loop] = []
+    accesses: dict[tuple[str, str], dict[str, int]] = {}
     for name, keeps, loops in levels:
         if (
             not keeps
@@ -118,10 +121,10 @@ def _memory(name: str, keeps: tuple[str, ...], block: str, cycles: int) -> tuple
         words = {key: int(_number(part, label)) for key, label in labels.items()}
         counted[operand] = words
         cost[operand] = _number(part, "Energy (per-instance)") / max(1, sum(words.values()))
-    speed = {f"{way.lower()}_words": _number(block, f"{way} bandwidth", absent=inf) for way in ("Read", "Write")}
+    read, write = (_number(block, f"{way} bandwidth", absent=inf) for way in ("Read", "Write"))
     size = _number(block, "Data storage size" if "Data storage size" in block else "Size", absent=inf)
     leak = _number(block, "Leakage energy (total)") / cycles
-    return Memory(name, keeps, cost, size_words=size, leak_pj=leak, **speed), counted
+    return Memory(name, keeps, cost, size_words=size, leak_pj=leak, read_words=read, write_words=write), counted
 
 
 def _number(text: str, label: str, absent: float | None = None, summary: bool = False) -> float:
@@ -132,4 +135,4 @@ def _number(text: str, label: str, absent: float | None = None, summary: bool = 
         found = re.search(rf"^{re.escape(label)}: (\S+?)%?$", text, re.MULTILINE)
     if found is None or (found[1] == "-" and absent is None):
         raise UsageError(f"Timeloop's statistics lack {label!r}")
-    return absent if found[1] == "-" else float(found[1])
+    return float(found[1]) if found[1] != "-" or absent is None else absent

@@ -5,12 +5,15 @@ Timeloop's rules of reuse (A. Parashar et al., ISPASS 2019) for dense work; docs
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from mico_runner.accelerators.machine import Loop, Machine, Operand
+from mico_runner.accelerators.machine import Loop, Machine, Nest, Operand
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Accesses:
 
     @property
     def total(self) -> np.ndarray:
-        return self.reads + self.fills + self.updates
+        moved: np.ndarray = self.reads + self.fills + self.updates
+        return moved
 
 
 @dataclass
@@ -50,7 +54,15 @@ class Moved:
     first: dict[int, np.ndarray] = field(default_factory=dict)
 
 
-def add_operand(operand, loops, starts, machine: Machine, steps: np.ndarray, instances, moved: Moved) -> None:
+def add_operand(
+    operand: Operand,
+    loops: list[Loop],
+    starts: list[int],
+    machine: Machine,
+    steps: np.ndarray,
+    instances: Mapping[str, np.ndarray],
+    moved: Moved,
+) -> None:
     """Adds one operand: from each memory that keeps it to the next one inside, and to the multipliers."""
     one = np.ones_like(steps)
     homes = [(m, at) for m, at in zip(machine.memories, starts, strict=False) if operand.name in m.keeps]
@@ -69,7 +81,7 @@ def add_operand(operand, loops, starts, machine: Machine, steps: np.ndarray, ins
         here = _accesses(operand, asked, own, distinct, outermost=memory is homes[0][0])
         moved.accesses[memory.name, operand.name] = here
         own, distinct = elements, _distinct(loops, inner_at, operand, one) if child else 0 * one
-        if not network:
+        if child is None or network is None:
             continue
         pace = child.words(operand.name) / network.words
         busy = np.maximum(here.reads, here.updates) * pace
@@ -85,7 +97,7 @@ def add_operand(operand, loops, starts, machine: Machine, steps: np.ndarray, ins
         moved.network_pj = moved.network_pj + network.element_pj * instances[child.name] * (elements + back)
 
 
-def tile_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: Machine) -> list[dict[str, np.ndarray]]:
+def tile_words(nest: Nest, operands: tuple[Operand, ...], machine: Machine) -> list[dict[str, np.ndarray]]:
     """Words that each operand's tile takes in one instance of each memory that keeps it; arrays over the mappings."""
     loops = [loop for level in nest for loop in level]
     starts = np.cumsum([0, *map(len, nest)]).tolist()
@@ -100,6 +112,15 @@ def tile_words(nest: list[list[Loop]], operands: tuple[Operand, ...], machine: M
     ]
 
 
+def fit(tiles: Sequence[Mapping[str, np.ndarray]], machine: Machine) -> np.ndarray:
+    """Whether every memory holds its tiles, whose words are given as `tile_words` gives them; over the mappings."""
+    held: list[np.ndarray] = [
+        np.asarray(sum(words.values()) <= memory.size_words)
+        for words, memory in zip(tiles, machine.memories, strict=True)
+    ]
+    return reduce(np.logical_and, held)
+
+
 def _accesses(operand: Operand, asked: np.ndarray, own: np.ndarray, distinct: np.ndarray, outermost: bool) -> Accesses:
     """`asked`: elements to and from further in; `own`: elements that this memory exchanges with further out."""
     nothing = 0 * asked
@@ -111,7 +132,7 @@ def _accesses(operand: Operand, asked: np.ndarray, own: np.ndarray, distinct: np
 
 def _extents(loops: list[Loop], operand: Operand) -> list[np.ndarray]:
     """Tile size along each axis that these loops walk over."""
-    size: dict[str, np.ndarray] = {}
+    size: dict[str, Any] = {}  # a whole number where there is no loop, else an array over the mappings
     for loop in loops:
         size[loop.dimension] = size.get(loop.dimension, 1) * loop.bound
     return [1 + sum(step * (size.get(d, 1) - 1) for d, step in axis.items()) for axis in operand.axes]

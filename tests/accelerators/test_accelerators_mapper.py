@@ -8,6 +8,7 @@ import pytest
 
 from mico_runner.accelerators import hierarchy, mapper, timeloop
 from mico_runner.accelerators.machine import Loop, Machine, Memory
+from mico_runner.accelerators.mapper import Budget, Space, Workload
 from mico_runner.errors import UsageError
 
 NAMES = ("Weights", "Inputs", "Outputs")
@@ -23,9 +24,12 @@ def small_machine(rf_words=16, dram_words=2.0):
     return Machine(memories, macs=2, mac_pj=0.3)
 
 
-def run(objective="edp", rf_words=16, dram_words=2.0, **options):
-    operands = timeloop.operands(SMALL, NAMES)
-    return mapper.search(SMALL, operands, small_machine(rf_words, dram_words), {"K": 2}, -2, objective, **options)
+def work(layer=SMALL):
+    return Workload(layer, timeloop.operands(layer, NAMES))
+
+
+def run(objective="edp", rf_words=16, dram_words=2.0):
+    return mapper.search(work(), small_machine(rf_words, dram_words), Space({"K": 2}), objective)
 
 
 def test_a_space_seen_whole_gives_its_optimum():
@@ -65,10 +69,10 @@ def test_more_memory_or_bandwidth_never_hurts_and_nothing_beats_the_bound():
 
 @pytest.mark.parametrize("objective", mapper.OBJECTIVES)
 def test_the_best_of_several_unrollings_is_the_best_of_each(objective):
-    operands, machine = timeloop.operands(SMALL, NAMES), small_machine()
+    machine = small_machine()
     ways = [{}, {"K": 2}, {"C": 2}, {"P": 2}, {"R": 2}]  # R is 3: two turns, one of six steps is padding
-    together = mapper.search(SMALL, operands, machine, ways, -2, objective)
-    each = [mapper.search(SMALL, operands, machine, [way], -2, objective) for way in ways]
+    together = mapper.search(work(), machine, Space(ways), objective)
+    each = [mapper.search(work(), machine, Space([way]), objective) for way in ways]
     assert together.seen == together.space == sum(one.space for one in each)
     scores = {
         "cycles": [(one.cycles, one.energy_pj) for one in (together, *each)],
@@ -80,7 +84,7 @@ def test_the_best_of_several_unrollings_is_the_best_of_each(objective):
 
 def test_padding_takes_steps_and_no_product_energy():
     operands, machine = timeloop.operands(SMALL, NAMES), small_machine(rf_words=512)
-    padded = mapper.search(SMALL, operands, machine, [{"R": 2}], -2, "cycles")
+    padded = mapper.search(work(), machine, Space([{"R": 2}]), "cycles")
     cost = hierarchy.evaluate(padded.nest, operands, machine, products=4 * 6 * 4 * 3)
     assert cost.compute_cycles[0] == 4 * 6 * 4 * 2
     assert cost.energy_pj["mac"][0] == pytest.approx(4 * 6 * 4 * 3 * 0.3)
@@ -88,8 +92,8 @@ def test_padding_takes_steps_and_no_product_energy():
 
 def test_a_budget_ends_the_search_and_the_result_repeats():
     layer = {"K": 64, "C": 64, "P": 56, "Q": 56, "R": 3, "S": 3}
-    machine, operands = tpu_like(), timeloop.operands(layer, NAMES)
-    first, again = (mapper.search(layer, operands, machine, {"K": 32, "C": 32}, budget=900) for _ in range(2))
+    space, budget = Space({"K": 32, "C": 32}), Budget(mappings=900)
+    first, again = (mapper.search(work(layer), tpu_like(), space, budget=budget) for _ in range(2))
     assert first.seen <= 900 < first.space
     assert (first.cycles, first.energy_pj) == (again.cycles, again.energy_pj)
 
@@ -101,11 +105,10 @@ def test_what_it_cannot_do_is_named():
         run(rf_words=2)
     with pytest.raises(UsageError, match="objective is 'speed'; allowed: cycles, energy, edp"):
         run("speed")
-    operands = timeloop.operands(SMALL, NAMES)
     with pytest.raises(UsageError, match="spatial dimension 'Q'; allowed: K, C, P, R"):
-        mapper.search(SMALL, operands, small_machine(), {"Q": 2})
+        mapper.search(work(), small_machine(), Space({"Q": 2}))
     with pytest.raises(UsageError, match="8 multipliers side by side; allowed: 2"):
-        mapper.search(SMALL, operands, small_machine(), {"K": 4, "C": 2})
+        mapper.search(work(), small_machine(), Space({"K": 4, "C": 2}))
 
 
 def tpu_like(dram_words=8.0):

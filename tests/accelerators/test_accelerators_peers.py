@@ -9,6 +9,7 @@ import pytest
 
 from mico_runner.accelerators import dataflow, mapper, timeloop
 from mico_runner.accelerators.machine import Machine, Memory, Network
+from mico_runner.accelerators.mapper import Budget, Space, Workload
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 pytestmark = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
@@ -44,8 +45,8 @@ def least_cycles(layer, machine, ways, at=1, stride=1, budget=20_000):
     # Of a strided 1x1 window only the inputs that it uses are there, as ZigZag counts.
     step = stride if layer["R"] > 1 else 1
     operands = timeloop.operands(layer | {"Wstride": step, "Hstride": step}, NAMES)
-    products = prod(layer.values())
-    return mapper.search(layer, operands, machine, ways, at, "cycles", budget, products=products).cycles
+    workload = Workload(layer, operands, products=prod(layer.values()))
+    return mapper.search(workload, machine, Space(ways, at), "cycles", Budget(budget)).cycles
 
 
 def side_by_side(row, filters, channels):

@@ -250,7 +250,7 @@ def test_unrollings_fit_the_array_and_come_best_first(name, sizes, rows, columns
     ways = unrollings(dimensions, DATAFLOWS[name], rows, columns)
     steps = [np.prod([ceil(n / side.get(d, 1)) for d, n in dimensions.items()]) for side in ways.best]
     assert ways.best and steps == sorted(steps)
-    assert ways.turns.prod(axis=1).tolist()[: len(steps)] == steps
+    assert ways.temporal.prod(axis=1).tolist()[: len(steps)] == steps
     for side in ways.best:
         assert np.prod(list(side.values()), dtype=int) <= rows * columns
         assert set(side) <= {*DATAFLOWS[name].rows, *DATAFLOWS[name].columns}

@@ -19,7 +19,7 @@ def least_cycles(layer: Layer, array: Architecture) -> int:
     """Cycles that every mapping takes at least."""
     machine, sizes = spatial.machine(array, layer), _elements(layer)
     ways = unrollings(layer.dimensions, DATAFLOWS[array.dataflow], array.rows, array.columns)
-    compute = ceil(int(ways.turns.prod(axis=1).min()) / machine.lanes) * machine.serial
+    compute = ceil(int(ways.temporal.prod(axis=1).min()) / machine.lanes) * machine.serial
     outer = machine.memories[0]
     read = sum(sizes[name] * outer.words(name) for name in ("weights", "inputs"))
     written = sizes["outputs"] * (outer.final_words or outer.words("outputs"))
