@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def networks(table: pd.DataFrame) -> Iterator[tuple[list[QGraph], list[np.ndarra
     Each kernel is timed in front of another, as in a network: at a network's end it would write wide integers, not bytes.
     """
     rng = np.random.default_rng(0)
-    calls = table[["kind", *SHAPE, *BITS]].to_dict("records")
+    calls: list[dict[Any, Any]] = table[["kind", *SHAPE, *BITS]].to_dict("records")
     for start in range(0, len(calls), KERNELS_PER_PROGRAM):
         graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
         graphs = [_followed(replace(graph, name=f"kernel{i}")) for i, graph in enumerate(graphs)]
@@ -91,6 +92,6 @@ def _followed(graph: QGraph) -> QGraph:
         end = QNode("end", "max_pool2d", (graph.output,), "end", attrs=window)
         made = replace(made, shape=(made.shape[0], 1, 1))
     else:
-        scale = {"multiplier": np.array([1 << 20], np.int32), "shift": np.array([30], np.int32)}
-        end = QNode("end", "requant", (graph.output,), "end", **scale)
+        multiplier, shift = np.array([1 << 20], np.int32), np.array([30], np.int32)
+        end = QNode("end", "requant", (graph.output,), "end", multiplier=multiplier, shift=shift)
     return replace(graph, nodes=(node, end), output="end", tensors={**graph.tensors, "end": made})

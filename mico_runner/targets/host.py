@@ -145,7 +145,7 @@ def from_memory(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def read_exactly(path: Path, dtype: type, count: int, writer: str) -> np.ndarray:
     """`count` numbers from a file that holds nothing else; raises StepError."""
-    values = np.fromfile(path, dtype=dtype) if path.is_file() else np.zeros(0, dtype)
+    values: np.ndarray = np.fromfile(path, dtype=dtype) if path.is_file() else np.zeros(0, dtype)
     expected = count * np.dtype(dtype).itemsize
     if path.is_file() and path.stat().st_size == expected:
         return values

@@ -237,7 +237,8 @@ class Host(Target):
 def _graphs(table: pd.DataFrame) -> list[QGraph]:
     """A network of each row alone."""
     rng = np.random.default_rng(0)
-    return [single_layer(rng=rng, **call) for call in table[["kind", *SHAPE, *BITS]].to_dict("records")]
+    calls: list[dict[Any, Any]] = table[["kind", *SHAPE, *BITS]].to_dict("records")
+    return [single_layer(rng=rng, **call) for call in calls]
 
 
 def _check(hardware: Hardware) -> None:

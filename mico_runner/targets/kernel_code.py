@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mico_runner.codegen import emit
 from mico_runner.codegen.program import Call, Program
-from mico_runner.data.catalog import cache_folder
+from mico_runner.paths import cache_folder
 from mico_runner.targets import program as tools
 from mico_runner.targets.object_code import FLAGS, Objects
 

@@ -86,7 +86,8 @@ def describe(folder: Path) -> dict[str, Any]:
     path = folder / "network.json"
     if not path.is_file():
         raise StepError(f"{folder} holds no generated network (no network.json); run codegen first")
-    return json.loads(path.read_text(encoding="utf-8"))
+    about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return about
 
 
 def checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> str:

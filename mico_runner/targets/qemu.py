@@ -186,7 +186,7 @@ def compiler_version(on: str) -> str:
     return program.first_line([gcc, "--version"])
 
 
-def _parts(networks: list[dict], images: Sequence[np.ndarray], room: int) -> list[list[slice]]:
+def _parts(networks: list[dict[str, Any]], images: Sequence[np.ndarray], room: int) -> list[list[slice]]:
     """Slices of each network's images, in as few parts as fit into `room` bytes."""
     sizes = [int(np.prod(network["input"]["shape"])) for network in networks]
     most = max(len(batch) for batch in images)
@@ -198,7 +198,9 @@ def _parts(networks: list[dict], images: Sequence[np.ndarray], room: int) -> lis
     return [[slice(len(b) * i // count, len(b) * (i + 1) // count) for b in images] for i in range(count)]
 
 
-def _run_part(board: Machine, elf: Path, networks: list[dict], images: list[np.ndarray], timeout_s: float) -> Result:
+def _run_part(
+    board: Machine, elf: Path, networks: list[dict[str, Any]], images: list[np.ndarray], timeout_s: float
+) -> Result:
     content = protocol.encode(networks, images)
     words = execute(board, elf, np.uint32(len(content)).tobytes() + content, timeout_s)
     runs, stack_bytes = protocol.parse(words, networks, [len(batch) for batch in images], elf.name, stack=True)

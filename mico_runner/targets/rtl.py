@@ -20,9 +20,9 @@ import pandas as pd
 
 from mico_runner.codegen import emit
 from mico_runner.codegen.emit import RV32_CFLAGS, RV32_TARGET
-from mico_runner.data.catalog import cache_folder
 from mico_runner.errors import StepSkipped, UnknownName, UsageError
 from mico_runner.hardware import Hardware
+from mico_runner.paths import cache_folder
 from mico_runner.targets import cores, program, protocol, register, stack
 from mico_runner.targets.base import Measurement, Target
 from mico_runner.targets.board_kernels import compiled, in_programs
