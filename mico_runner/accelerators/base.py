@@ -1,4 +1,4 @@
-"""What a kind of accelerator is: the contract of the entries of this package.
+"""The contract of a kind of accelerator, an entry of this package.
 
 `mico_runner/accelerators/<kind>.py`:
 
@@ -76,5 +76,5 @@ def refuse_others(table: pd.DataFrame, widest: int) -> None:
 
 
 def row_name(row: pd.Series) -> str:
-    """What messages call a row of a kernel table."""
+    """The name of a row of a kernel table in messages."""
     return f"layer {row['layer']!r}" if "layer" in row else f"row {row.name}"

@@ -19,7 +19,7 @@ DIMENSIONS = ("N", "G", "M", "C", "P", "Q", "R", "S")
 
 @dataclass(frozen=True)
 class Dataflow:
-    """What a mapping may do.
+    """The freedom of a mapping.
 
     Attributes:
         rows, columns: dimensions that may run side by side along each axis of the array.

@@ -19,7 +19,7 @@ from mico_runner.errors import UsageError
 
 @dataclass(frozen=True)
 class Cost:
-    """What mappings cost; arrays over the mappings.
+    """The cost of mappings; every value is an array over them.
 
     Attributes:
         cycles: the compute cycles, stretched to the slowest memory or network, and what computing waits for to be loaded.

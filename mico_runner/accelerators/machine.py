@@ -1,4 +1,4 @@
-"""What a mapping is described with: operands of a workload, memories and networks around an array, and loops."""
+"""The parts of a mapping: operands of a workload, memories and networks around an array, and loops."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class Network:
-    """What carries one operand between a memory and the instances of the next one inside.
+    """A network that carries one operand between a memory and the instances of the next one inside.
 
     Attributes:
         words: per cycle and instance of the outer memory, each way; what many instances receive alike is sent once.

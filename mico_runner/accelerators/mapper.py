@@ -27,7 +27,7 @@ OBJECTIVES = ("cycles", "energy", "edp")
 
 @dataclass(frozen=True)
 class Workload:
-    """What is mapped.
+    """A layer to map.
 
     Attributes:
         dimensions: the extent of each dimension.
@@ -42,7 +42,7 @@ class Workload:
     sparsity: Sparsity | None = None
 
     def cost(self, nest: Nest, machine: Machine) -> Cost:
-        """What mappings cost, see `hierarchy.evaluate`."""
+        """The cost of mappings, see `hierarchy.evaluate`."""
         products = prod(self.dimensions.values()) if self.products is None else self.products
         if self.sparsity is None:
             return hierarchy.evaluate(nest, self.operands, machine, products)
@@ -79,7 +79,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much of the space is seen.
+    """Limits on how much of the space the search sees.
 
     Attributes:
         mappings: the most to evaluate. Which ones these are depends on this number and on the seed, never on the memories' sizes or
@@ -209,7 +209,7 @@ def _largest_divisor(extent: int, limit: int) -> int:
 
 
 def _shares_loops(machine: Machine, at: int) -> bool:
-    """Whether the next memory lies beside this one, so that both have the same loops."""
+    """Says whether the next memory lies beside this one, so that both have the same loops."""
     return at + 1 < len(machine.memories) and machine.memories[at + 1].beside
 
 

@@ -26,12 +26,12 @@ class Sparsity:
     """Where zeros are, and where the hardware makes use of them.
 
     Attributes:
-        density: share of elements that are not zero, by operand; 1 where nothing is said.
-        compressed: tensors held without their zeros: these take no room, and are neither read nor written.
-        skipped: accesses of an operand's innermost memory, by the operands of which none may be zero for them to happen.
-        gated: likewise, but those that do not happen still take their time.
-        leaders: operands of which none may be zero for a product to be computed; by default none is left out.
-        idle: likewise, but the products that are not computed still take their time.
+        density: the share of elements that are not zero, by operand; 1 where nothing is said.
+        compressed: tensors held without their zeros, which take no room and are neither read nor written.
+        skipped: for each operand's innermost memory, the operands that skip its accesses: one happens only where none of them is zero.
+        gated: the same, but an access that does not happen still takes its time.
+        leaders: the operands that skip products: one is computed only where none of them is zero. By default every product is.
+        idle: the same, but a product that is not computed still takes its time.
     """
 
     density: Mapping[str, float]
@@ -42,12 +42,12 @@ class Sparsity:
     idle: tuple[str, ...] = ()
 
     def share(self, operands: tuple[str, ...]) -> float:
-        """Of combinations of these operands' elements, those without a zero."""
+        """The share of combinations of these operands' elements that hold no zero."""
         return float(np.prod([self.density.get(name, 1.0) for name in dict.fromkeys(operands)]))
 
 
 def of_array(zeros: Zeros, machine: Machine) -> Sparsity:
-    """What a device profile says, for the innermost memories of a machine with its operands."""
+    """The sparsity that a device profile states, for the innermost memories of a machine with its operands."""
     inner = {name: memory.name for memory in machine.memories for name in memory.keeps}  # the last one stays
     skipped = {(memory, name): zeros.skips for name, memory in inner.items()}
     # What decides has to be read.
@@ -62,7 +62,7 @@ def evaluate(
     sparsity: Sparsity,
     products: int | None = None,
 ) -> Cost:
-    """As `hierarchy.evaluate`, for sparse operands: expected counts, rounded to whole accesses.
+    """Counts as `hierarchy.evaluate` does, for sparse operands; counts are expected values, rounded to whole accesses.
 
     Raises:
         UsageError: a density outside 0 to 1, a memory that does not keep what it is said to compress or skip, or a machine with
@@ -124,7 +124,7 @@ def evaluate(
 def held_words(
     nest: Nest, operands: tuple[Operand, ...], machine: Machine, sparsity: Sparsity
 ) -> list[dict[str, np.ndarray]]:
-    """As `traffic.tile_words`, of what is held without zeros the share that is not zero."""
+    """The words of `traffic.tile_words`; a tensor held without zeros takes room only for its other elements."""
     return [
         {
             name: np.ceil(

@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 
     @property
     def operands(self) -> tuple[Operand, ...]:
-        """What indexes each tensor. A window of one tap reads the pixels that it uses, whatever the stride."""
+        """The operands with what indexes them. A window of one tap reads the pixels that it uses, whatever the stride."""
         rows, columns = (
             {out: self.stride if taps > 1 else 1, tap: 1} for out, tap, taps in (("P", "R", self.r), ("Q", "S", self.s))
         )

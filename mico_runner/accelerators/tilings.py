@@ -40,7 +40,7 @@ def splits(extent: int, slots: int, allowed: tuple[int, ...] | None = None) -> n
 
 
 def count(temporal: np.ndarray, dimensions: list[str], slots: int, restricted: Mapping[str, tuple[int, ...]]) -> int:
-    """How many tilings there are over all unrollings; `temporal` (unrollings, dimensions) is what is left to split."""
+    """The number of tilings over all unrollings; `temporal` (unrollings, dimensions) is left to split."""
     total = np.ones(len(temporal))
     for d, column in zip(dimensions, temporal.T, strict=True):
         values, inverse = np.unique(column, return_inverse=True)
@@ -99,7 +99,7 @@ def batches(
 
 
 def _shares(sizes: list[int], wanted: int) -> list[int]:
-    """How many tilings to see of each unrolling: an equal share of `wanted`; what a small space leaves goes to the larger ones."""
+    """The number of tilings to see of each unrolling: an equal share of `wanted`, and what small spaces leave of theirs."""
     shares = [0] * len(sizes)
     for left, at in enumerate(sorted(range(len(sizes)), key=lambda i: sizes[i])):
         shares[at] = min(sizes[at], max(1, wanted // (len(sizes) - left)))

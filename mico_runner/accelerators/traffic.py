@@ -1,4 +1,4 @@
-"""What given mappings move: elements of each operand between the memories that keep it, and over the networks between them.
+"""The traffic of given mappings: elements of each operand between the memories that keep it, and over the networks between them.
 
 Timeloop's rules of reuse (A. Parashar et al., ISPASS 2019) for dense work; docs/design/hierarchy.md has them. Arrays are over mappings.
 """
@@ -36,7 +36,7 @@ class Accesses:
 
 @dataclass
 class Moved:
-    """What the operands counted so far move.
+    """The traffic of the operands counted so far.
 
     Attributes:
         accesses: by (memory, operand), of one instance.
@@ -113,7 +113,7 @@ def tile_words(nest: Nest, operands: tuple[Operand, ...], machine: Machine) -> l
 
 
 def fit(tiles: Sequence[Mapping[str, np.ndarray]], machine: Machine) -> np.ndarray:
-    """Whether every memory holds its tiles, whose words are given as `tile_words` gives them; over the mappings."""
+    """Says for each mapping whether every memory holds its tiles, whose words are those of `tile_words`."""
     held: list[np.ndarray] = [
         np.asarray(sum(words.values()) <= memory.size_words)
         for words, memory in zip(tiles, machine.memories, strict=True)

@@ -9,6 +9,8 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 
+from mico_runner.errors import UsageError
+
 _OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -26,11 +28,11 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {"max": max, "min": min}
 
 
 def evaluate(formula: str, figures: Mapping[str, float]) -> float:
-    """The formula's value; a comparison is True or False. Raises ValueError: it names another figure, or is no arithmetic."""
+    """The formula's value; a comparison is True or False. Raises UsageError: it has no value."""
     try:
         return _value(ast.parse(formula, mode="eval").body, figures)
-    except (SyntaxError, KeyError, TypeError) as error:
-        raise ValueError(f"formula {formula!r}: {error}") from None
+    except (SyntaxError, KeyError, TypeError, ArithmeticError) as error:
+        raise UsageError(f"formula {formula!r} of an accelerator has no value: {error}") from None
 
 
 def _value(node: ast.expr, figures: Mapping[str, float]) -> float:

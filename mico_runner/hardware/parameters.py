@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mico_runner.errors import did_you_mean
+from mico_runner.errors import UnknownName, did_you_mean
 from mico_runner.hardware import kinds
 from mico_runner.hardware.formulas import evaluate
 from mico_runner.registry import Entry
@@ -66,6 +66,8 @@ def problems(source: Source, kind: str, figures: Mapping[str, Any], path: Keys) 
         if units and figures[name]["unit"] not in units:
             text = f"found {show(figures[name]['unit'])}; allowed: {' or '.join(units)}"
             yield fail(text, name, "unit")
+        if rule not in _RULES:
+            raise UnknownName(f"rule of kind {kind!r}", rule, _RULES)
         allowed, keeps = _RULES[rule]
         if not keeps(figures[name]["value"]):
             yield fail(f"found {show(figures[name]['value'])}; allowed: {allowed}", name, "value")

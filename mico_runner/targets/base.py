@@ -1,4 +1,4 @@
-"""What a target is: the contract of the entries of this package.
+"""The contract of a target, an entry of this package.
 
 `@register("rtl", boards={"ibex": "rtl"})` on a class says which cores, as device profiles name them, it runs programs on, and for which
 folder of codegen/boards these are linked. A target without boards is the machine itself. The keyword is a literal: device profiles and

@@ -64,7 +64,7 @@ def networks(table: pd.DataFrame) -> Iterator[tuple[list[QGraph], list[np.ndarra
 def compiled(
     tables: dict[str, pd.DataFrame], gcc: str, cflags: str, scratch: str, core: str | None = None
 ) -> dict[str, dict[str, str]] | None:
-    """What the rows of each kind run in these programs, as `kernel_code.describe`; None without the compiler.
+    """The kernels that the rows of each kind run in these programs, as `kernel_code.describe`; None without the compiler.
 
     Args:
         cflags: the compiler's options: processor and optimisation.

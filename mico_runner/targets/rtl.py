@@ -94,7 +94,7 @@ def verilog(name: str) -> list[Path]:
 
 
 def _sources(chosen: cores.Core, package: Path) -> list[Path]:
-    """What verilator is given, in order."""
+    """The files that verilator is given, in order."""
     return [*(package / file for file in chosen.files), *(HERE / file for file in chosen.ours), _BENCH]
 
 
@@ -215,7 +215,7 @@ def _core_of(hardware: Hardware) -> str:
 
 
 def core_sha256(core: str) -> str | None:
-    """Of the core's Verilog and its test bench; None when its Python package is missing."""
+    """Hash of the core's Verilog and its test bench; None when its Python package is missing."""
     try:
         return parsed_text_sha256(verilog(core))
     except StepSkipped:
@@ -223,5 +223,5 @@ def core_sha256(core: str) -> str | None:
 
 
 def board_sha256(board: str) -> str:
-    """Of what is linked around the kernels: how long they take depends a little on where they lie."""
+    """Hash of all that is linked around the kernels, because how long these take depends a little on where they lie."""
     return parsed_text_sha256([*sorted((emit.BOARDS / board).iterdir()), emit.TEMPLATES / "bare.c.j2"])

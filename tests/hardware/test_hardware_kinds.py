@@ -7,6 +7,7 @@ import pytest
 
 from mico_runner import hardware
 from mico_runner.codegen import emit
+from mico_runner.errors import UsageError
 from mico_runner.hardware import kinds
 from mico_runner.hardware.formulas import evaluate
 from mico_runner.targets import TARGETS, boards
@@ -28,10 +29,10 @@ def test_formulas(formula, value):
 
 
 @pytest.mark.parametrize(
-    "formula", ["rows.real", "__import__('os')", "rows @ 2", "height > 1", "'a' * 3", "1 <", "max"]
+    "formula", ["rows.real", "__import__('os')", "rows @ 2", "height > 1", "'a' * 3", "1 <", "max", "rows // 0"]
 )
 def test_what_is_no_arithmetic_is_refused(formula):
-    with pytest.raises(ValueError, match="formula"):
+    with pytest.raises(UsageError, match="formula"):
         evaluate(formula, {"rows": 4.0})
 
 
