@@ -28,7 +28,7 @@ setup(
         "mico_runner": ["py.typed"],
         "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],
-        "mico_runner.simulate": ["rtl_bench/*", "dot_unit/*", "ibex/*"],
+        "mico_runner.targets": ["rtl_bench/*", "dot_unit/*", "ibex/*"],
     },
     install_requires=[
         "cerberus>=1.3.5",

@@ -31,6 +31,7 @@ BITS = ["act_bits", "weight_bits"]
 COLUMNS = ["kind", *SHAPE, *DERIVED, *BITS]
 KINDS = list(FAMILIES)
 WEIGHTED = [kind for kind, family in FAMILIES.items() if family.weighted]
+TOKENS = [kind for kind, family in FAMILIES.items() if family.tokens]
 DENSE = [kind for kind, family in FAMILIES.items() if family.dense]
 WIDEST_BITS = (
     8  # of a weight or an activation that a kernel with weights multiplies; ternary weights are stored as 2 bits

@@ -14,7 +14,7 @@ import pytest
 import mico_runner
 from mico_runner import processes
 from mico_runner.errors import StepError
-from mico_runner.simulate import program
+from mico_runner.targets import program
 
 PACKAGE = Path(mico_runner.__file__).parent
 PATIENCE_S = 20.0  # for what takes milliseconds
@@ -24,7 +24,7 @@ RUN = """
 import sys
 from pathlib import Path
 from mico_runner import cli, pipeline
-from mico_runner.simulate import program
+from mico_runner.targets import program
 
 def run(data, options):
     program.make(Path(sys.argv[1]), None, "x", compiler="cc", key="")

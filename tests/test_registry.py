@@ -45,7 +45,7 @@ ELSEWHERE = {  # what takes minutes, and the tests that use it
     "zoo": "profiling/test_profiling_samplers.py",  # captures every model
     "host": "profiling/test_profiling_profile.py",  # compiles
     "rtl": "profiling/test_profiling_rtl.py",
-    "qemu": "simulate/test_simulate_qemu.py",
+    "qemu": "targets/test_targets_qemu.py",
 }
 
 
@@ -133,15 +133,23 @@ def use_sampler(name, tmp_path):
 
 def use_target(name, tmp_path):
     from mico_runner.data.profile_csv import UNITS
-    from mico_runner.profiling.targets import TARGETS
+    from mico_runner.targets import TARGETS
 
     target = TARGETS.get(name)()
     assert target.unit in UNITS
     if name in ELSEWHERE:
         return
+    raise AssertionError("say in ELSEWHERE where it is used: a target compiles")
+
+
+def use_accelerator(name, tmp_path):
+    """Its device is simulated, and a target of profiles; tests/accelerators has more."""
+    from mico_runner.profiling.places import target_of
+
     device = next(d for d in map(hardware.load, hardware.names()) if d.kind == name)
     rows = table().drop(columns=["latency", "network", "dataset", "device"])[:3].assign(act_bits=8, weight_bits=8)
     rows = kernel_table(rows.to_dict("records"))
+    target = target_of(name)
     canonical(target.conditions({"linear": rows}, device))
     measured = target.measure(rows, device, 1, tmp_path)
     assert (measured.latency > 0).all() and len(measured.latency) == 3
@@ -165,9 +173,9 @@ def use_strategy(name, tmp_path):
         kept.to_csv(source, index=False)
         estimator.set_params(source=str(source))
     if name == "analytical":  # knows a device, not a table
-        from mico_runner.simulate import bitfusion
+        from mico_runner.accelerators import bitfusion
 
-        rows["latency"] = bitfusion.cycles(rows, hardware.load("bitfusion"))
+        rows["latency"] = bitfusion.BitFusion(hardware.load("bitfusion")).cycles(rows)
     predicted = estimator.fit(rows, rows["latency"].to_numpy()).predict(rows)
     assert (predicted > 0).all() and np.abs(predicted / rows["latency"] - 1).mean() < 0.2
 
@@ -209,7 +217,8 @@ USES = {
     "mico_runner.steps": use_step,
     "mico_runner.data": use_loader,
     "mico_runner.profiling.samplers": use_sampler,
-    "mico_runner.profiling.targets": use_target,
+    "mico_runner.targets": use_target,
+    "mico_runner.accelerators": use_accelerator,
     "mico_runner.search": use_algorithm,
     "mico_runner.proxy.strategies": use_strategy,
     "mico_runner.proxy.features": use_features,

@@ -2,7 +2,7 @@
 
 Flash = constant tables + the structs of the calls + the kernels that are called, with all that these call + the rest: start, main, the
 network's own function. Tables and structs are exact. The size of each kernel is measured (hardware/programs/, by
-`simulate.code_size`) with the compiler that stands there; another compiler makes other code, which the linked program shows.
+`targets.code_size`) with the compiler that stands there; another compiler makes other code, which the linked program shows.
 """
 
 from __future__ import annotations

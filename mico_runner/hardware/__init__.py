@@ -6,11 +6,11 @@ device.batch, device.value("input_rows")
 
 from mico_runner.hardware.architecture import Architecture
 from mico_runner.hardware.area import Area, area_of
+from mico_runner.hardware.kinds import simulated_kinds
 from mico_runner.hardware.profile import Hardware, Parameter, is_path, load, names, problems, read
-from mico_runner.hardware.schema import SCHEMA
+from mico_runner.hardware.schema import rules
 
 __all__ = [
-    "SCHEMA",
     "Architecture",
     "Area",
     "Hardware",
@@ -21,4 +21,6 @@ __all__ = [
     "names",
     "problems",
     "read",
+    "rules",
+    "simulated_kinds",
 ]

@@ -19,7 +19,7 @@ from mico_runner.yaml_source import Keys, Source
 
 @dataclass(frozen=True)
 class Feed:
-    """How one operand reaches a memory; energy is per bit and instance. See `simulate.machine.Network`."""
+    """How one operand reaches a memory; energy is per bit and instance. See `accelerators.machine.Network`."""
 
     bandwidth: float = inf
     overlapped: bool = True

@@ -7,10 +7,11 @@ of the parts unless the profile's `rest_um2` has them. The outermost memory lies
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, prod
 from typing import Any
 
-from mico_runner.hardware.parameters import SIDES, SRAMS
+from mico_runner.hardware import kinds
+from mico_runner.hardware.parameters import SRAMS
 from mico_runner.hardware.profile import Hardware
 
 
@@ -59,16 +60,17 @@ def area_of(device: Hardware) -> Area:
         elements = array.rows * array.columns
         inner = [Part(s.name, elements if s.per_element else 1, s.area_um2) for s in array.stores[1:]]
         return Area((Part("mac", elements, array.mac_area_um2), *inner))
-    if device.kind not in SIDES:
+    sides = kinds.accelerators()[device.kind].meta.get("units") if device.simulated else None
+    if sides is None:
         return Area(())
 
     def stated(name: str) -> float | None:
         return device.value(name) if name in device.parameters else None
 
-    rows, columns = (int(device.value(side)) for side in SIDES[device.kind])
+    units = prod(int(device.value(side)) for side in sides)
     rest = stated("rest_um2")
-    parts = [Part("mac", rows * columns, stated("mac_um2"))]
-    for memory in SRAMS:
+    parts = [Part("mac", units, stated("mac_um2"))]
+    for memory in (name for name in SRAMS if f"{name}_bytes" in device.parameters):
         per_bit = stated(f"{memory}_um2_per_bit")
         if per_bit is not None or rest is None:  # otherwise it is part of the rest
             parts.append(Part(memory, 1, per_bit and 8 * device.value(f"{memory}_bytes") * per_bit))

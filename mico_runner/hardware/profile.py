@@ -11,10 +11,10 @@ from typing import Any
 
 from mico_runner import paths, yaml_schema, yaml_source
 from mico_runner.errors import UnknownName
-from mico_runner.hardware import architecture, parameters
+from mico_runner.hardware import architecture, kinds, parameters
 from mico_runner.hardware.architecture import Architecture
 from mico_runner.hardware.architecture_schema import SCHEMA as ARCHITECTURE
-from mico_runner.hardware.schema import SCHEMA
+from mico_runner.hardware.schema import rules
 from mico_runner.yaml_schema import Problem, SchemaErrors
 from mico_runner.yaml_source import Keys, Place, Source
 
@@ -33,15 +33,15 @@ class Hardware:
     """A device profile.
 
     Attributes:
-        kind: "bitfusion", "spatial", "systolic" or "cpu": which simulators and checks apply.
-        core: processor that the targets `rtl` (VexRiscv variants) and `qemu` run; None for devices without.
+        kind: of accelerator, the name of its entry in `mico_runner.accelerators`; "cpu" for what no cost model simulates.
+        core: processor that the targets `rtl` and `qemu` run; None for devices without.
         clock_hz: None where the device has no single or no published clock.
         batch: samples per kernel call, which latencies are counted for.
         flash_bytes, ram_bytes: memory for weights and code, and for activations; None where there is no such limit.
         latency_unit: "cycles", "ns", or "instructions" for devices known by an emulator alone.
         weight_bits, activation_bits: what the device computes with; 1.5 is ternary.
         parameters: the figures that its simulator reads, by name.
-        architecture: array and memories of a device of kind "spatial"; None for others.
+        architecture: array and memories of a device whose kind is described so; None for others.
         sources: where the figures outside `parameters` and `architecture` come from, by field.
     """
 
@@ -60,6 +60,11 @@ class Hardware:
     architecture: Architecture | None
     sources: Mapping[str, str]
     sha256: str
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a cost model simulates the device."""
+        return self.kind in kinds.accelerators()
 
     def value(self, parameter: str) -> float:
         """Value of a parameter. Raises UnknownName."""
@@ -101,7 +106,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[Problem]:
     """What is wrong with a profile whose form is right; `path` leads to it in its document."""
-    if data["kind"] != "spatial":
+    if not kinds.has_architecture(data["kind"]):
         found = list(parameters.problems(source, data["kind"], data["parameters"], (*path, "parameters")))
         if data["architecture"] is None:
             return found
@@ -109,7 +114,7 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[P
         return [*found, Problem(source.place((*path, "architecture"), of_key=True), (*path, "architecture"), text)]
     if data["architecture"] is None:
         where = (*path, "architecture")
-        text = f"missing, needed by kind spatial; allowed: a mapping of {', '.join(ARCHITECTURE)}"
+        text = f"missing, needed by kind {data['kind']}; allowed: a mapping of {', '.join(ARCHITECTURE)}"
         return [Problem(source.place(where), where, text)]
     found = list(architecture.problems(source, data["architecture"], (*path, "architecture")))
     widest = data["architecture"]["mac"]["bits"]["value"]
@@ -122,7 +127,7 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[P
 
 
 def _checked(source: Source) -> dict[str, Any]:
-    data = yaml_schema.check(source, SCHEMA)
+    data = yaml_schema.check(source, rules())
     if found := problems(source, data):
         raise SchemaErrors(found)
     return data

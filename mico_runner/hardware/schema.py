@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from mico_runner.hardware import kinds
 from mico_runner.hardware.architecture_schema import SCHEMA as ARCHITECTURE
 
 _TEXT = {"type": "string", "minlength": 1, "meta": {"text": "text, not empty"}}
 
-SCHEMA: dict[str, dict[str, Any]] = {
+_RULES: dict[str, dict[str, Any]] = {
     "name": {
         "type": "string",
         "regex": "[a-z0-9][a-z0-9._-]*",
@@ -14,13 +15,8 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "meta": {"text": "lower-case letters, digits, '.', '_', '-'"},
     },
     "description": {"type": "string", "default": ""},
-    "kind": {"type": "string", "allowed": ["bitfusion", "cpu", "spatial", "systolic"], "required": True},
-    "core": {
-        "type": "string",
-        "allowed": ["lite", "full", "fullcfu", "fullcfu-dot", "ibex", "cortex-m3"],
-        "nullable": True,
-        "default": None,
-    },
+    "kind": {"type": "string", "required": True},
+    "core": {"type": "string", "nullable": True, "default": None},
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
     "flash_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},
@@ -66,3 +62,9 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "meta": {"text": "a mapping of field: where its figure comes from"},
     },
 }
+
+
+def rules() -> dict[str, dict[str, Any]]:
+    """The rules, with the kinds and the cores that there are now: files of a user's own may add to them."""
+    allowed = {"kind": sorted(["cpu", *kinds.accelerators()]), "core": kinds.cores()}
+    return {key: {**rule, "allowed": allowed[key]} if key in allowed else rule for key, rule in _RULES.items()}

@@ -14,8 +14,9 @@ from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import COLUMNS, STORED_BITS, WEIGHTED, kernel_table
 from mico_runner.ops.families import FAMILIES
+from mico_runner.profiling.places import target_of
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
-from mico_runner.profiling.targets import TARGETS, Measurement
+from mico_runner.targets.base import Measurement
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scr
     Raises:
         UsageError: a range is empty or upside down, bits have no kernel, or the target cannot run a kernel.
     """
-    target = TARGETS.get(section["target"])(scratch)
+    target = target_of(section["target"], scratch)
     profile = Profile(target.unit, {}, {})
     for kind in section["kernels"]:
         table = sample(kind, section, hardware.batch, seed)
@@ -54,7 +55,7 @@ def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scr
 def conditions(section: dict[str, Any], hardware: Hardware, seed: int, scratch: str = "two_rows") -> dict[str, Any]:
     """What the latencies of `make` with the same arguments depend on besides these (`Target.conditions`). Raises as `make`."""
     tables = {kind: sample(kind, section, hardware.batch, seed) for kind in section["kernels"]}
-    return TARGETS.get(section["target"])(scratch).conditions(tables, hardware)
+    return target_of(section["target"], scratch).conditions(tables, hardware)
 
 
 def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.DataFrame:

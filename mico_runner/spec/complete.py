@@ -91,7 +91,7 @@ def _hardware(draft: Draft) -> Hardware | None:
         return None
     try:
         if isinstance(wanted, dict):
-            completed, problems = check_part(draft.source, ("hardware",), wanted, hardware.SCHEMA)
+            completed, problems = check_part(draft.source, ("hardware",), wanted, hardware.rules())
             problems = problems or hardware.problems(draft.source, completed, ("hardware",))
             draft.problems += problems
             if problems:

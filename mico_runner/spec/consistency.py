@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from mico_runner import hardware
 from mico_runner.data import catalog
 from mico_runner.errors import did_you_mean
 from mico_runner.outputs import store
-from mico_runner.simulate import accelerators
-from mico_runner.simulate.cores import CORES
 from mico_runner.steps import STEPS
+from mico_runner.targets import TARGETS, boards
 from mico_runner.yaml_schema import show
 
 if TYPE_CHECKING:
@@ -91,16 +91,16 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
         if draft.data["profile"]["target"] == "qemu" and device.latency_unit != "instructions":
             text = f"found 'qemu', which counts instructions; allowed: a target that counts {device.latency_unit}, as {device.name} does"
             draft.fail(("profile", "target"), text)
-    if draft.data["allocate"] is not None and device.kind not in accelerators.KINDS:
-        simulated = ", ".join(accelerators.KINDS)
+    if draft.data["allocate"] is not None and not device.simulated:
+        simulated = ", ".join(hardware.simulated_kinds())
         why = f"allocate needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
         draft.fail(("allocate",), why, of_key=True)
     for path, target in places:
-        if target in accelerators.KINDS and device.kind != target:
-            own = f"host, {device.kind}" if device.kind in accelerators.KINDS else "host"
+        if target in hardware.simulated_kinds() and device.kind != target:
+            own = f"host, {device.kind}" if device.simulated else "host"
             draft.fail(path, f"found {show(target)}; allowed: {own}, because {device.name} is of kind {device.kind}")
-        if target in CORES and device.core not in CORES[target]:
-            others = "".join(f", {t}" for t, cores in CORES.items() if device.core in cores)
+        if target in TARGETS.names() and boards(target) and device.core not in boards(target):
+            others = "".join(f", {t}" for t in TARGETS.names() if device.core in boards(t))
             why = "names no core to simulate" if device.core is None else f"has the core {device.core}"
             draft.fail(path, f"found {target!r}; allowed: host{others}, because hardware {device.name} {why}")
 
@@ -135,8 +135,8 @@ def _check_energy(draft: Draft, device: Hardware) -> None:
     wanted += [(("search", "constraints", name), name) for name in search["constraints"] if name in ("energy", "edp")]
     for path, name in wanted:
         of_key = path[1] == "constraints"
-        if device.kind not in accelerators.KINDS:
-            simulated = ", ".join(accelerators.KINDS)
+        if not device.simulated:
+            simulated = ", ".join(hardware.simulated_kinds())
             why = f"{name} needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
             draft.fail(path, why, of_key=of_key)
         elif name == "edp" and "search" in draft.data["steps"] and "fit" not in draft.data["steps"]:

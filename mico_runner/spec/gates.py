@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mico_runner.simulate.cores import CORES
+from mico_runner.targets import TARGETS, boards
 
 if TYPE_CHECKING:
     from mico_runner.spec.complete import Draft
@@ -40,7 +40,8 @@ def _of_memory(draft: Draft) -> dict[str, dict[str, float]]:
     if data["search"] is None or "codegen" not in data["steps"]:
         return {}
     targets = data["simulate"]["target"] if "simulate" in data["steps"] else []
-    step = "simulate" if set(CORES).intersection([targets] if isinstance(targets, str) else targets) else "codegen"
+    linked = {name for name in TARGETS.names() if boards(name)}
+    step = "simulate" if linked.intersection([targets] if isinstance(targets, str) else targets) else "codegen"
     limited = [cost for cost in ("flash", "ram") if f"{cost}_bytes" in data["search"]["constraints"]]
     return {f"{step}.{cost}_over_limit": {"max": 0} for cost in limited}
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from mico_runner import hardware, paths, yaml_source
+from mico_runner.accelerators import ACCELERATORS
 from mico_runner.data import catalog
 from mico_runner.errors import UnknownName
 from mico_runner.models import MODELS
 from mico_runner.profiling.samplers import SAMPLERS
-from mico_runner.profiling.targets import TARGETS
 from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
 from mico_runner.steps import STEPS
+from mico_runner.targets import TARGETS
 from mico_runner.validation import PROTOCOLS
 from mico_runner.yaml_schema import describe
 
@@ -29,6 +30,7 @@ REGISTRIES = {
     "protocols": PROTOCOLS,
     "samplers": SAMPLERS,
     "targets": TARGETS,
+    "accelerators": ACCELERATORS,
 }
 KINDS = ["hardware", "tasks", "profiles", "templates", *REGISTRIES]
 GROUPS = {"datasets": ["tasks", "profiles"]}

@@ -7,20 +7,22 @@ from pathlib import Path
 from cerberus import SchemaError
 
 from mico_runner import plugins
+from mico_runner.accelerators import ACCELERATORS
 from mico_runner.errors import UsageError
 from mico_runner.models import MODELS
 from mico_runner.profiling.samplers import SAMPLERS
-from mico_runner.profiling.targets import TARGETS
 from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.errors import SpecErrors
 from mico_runner.spec.files import escapes
+from mico_runner.targets import TARGETS
 from mico_runner.validation import PROTOCOLS
 from mico_runner.yaml_schema import Problem, Validator, show
 from mico_runner.yaml_source import Keys, Source
 
 EXTENDED = {
-    of.package: of for of in (MODELS, ALGORITHMS, STRATEGIES, REGRESSORS, FEATURES, SAMPLERS, TARGETS, PROTOCOLS)
+    of.package: of
+    for of in (MODELS, ALGORITHMS, STRATEGIES, REGRESSORS, FEATURES, SAMPLERS, TARGETS, ACCELERATORS, PROTOCOLS)
 }
 
 

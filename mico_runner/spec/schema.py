@@ -15,12 +15,11 @@ from mico_runner.data import catalog
 from mico_runner.models import MODELS
 from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
-from mico_runner.profiling.targets import TARGETS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.search import ALGORITHMS
-from mico_runner.simulate import accelerators
 from mico_runner.spec.rules import Rules, bits, choice, flag, free, items, number, optional, section, text, width
 from mico_runner.steps import STEPS
+from mico_runner.targets import TARGETS
 from mico_runner.validation import PROTOCOLS
 
 SPEC_VERSION = 1
@@ -84,7 +83,7 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
         ),
         "seed": _seed("of the held-out images, the training and the search"),
         "hardware": {
-            "anyof": [{"type": "string", "minlength": 1}, {"type": "dict", "meta": {"schema": hardware.SCHEMA}}],
+            "anyof": [{"type": "string", "minlength": 1}, {"type": "dict", "meta": {"schema": hardware.rules()}}],
             "nullable": True,
             "default": None,
             "meta": {"help": "device", "text": "a name (see mico-run list hardware), a path to a YAML file, a mapping"},
@@ -309,7 +308,7 @@ def _search() -> dict[str, Rules]:
 
 
 def _simulate() -> dict[str, Rules]:
-    target = {"type": "string", "allowed": ["host", *accelerators.KINDS, "rtl", "qemu"]}
+    target = {"type": "string", "allowed": ["host", *hardware.simulated_kinds(), "rtl", "qemu"]}
     images = {"anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}]}
     return {
         "target": {
@@ -317,7 +316,7 @@ def _simulate() -> dict[str, Rules]:
             "default": "host",
             "meta": {
                 "help": "where the network runs",
-                "text": f"host, {', '.join(accelerators.KINDS)}, rtl, qemu, or a list of them",
+                "text": f"host, {', '.join(hardware.simulated_kinds())}, rtl, qemu, or a list of them",
             },
         },
         "images": {
@@ -349,7 +348,9 @@ def _profile() -> dict[str, Rules]:
         "activation": bits("", ACTIVATION_BITS, required=True),
     }
     return {
-        "target": choice("where kernels are timed", TARGETS.names(), required=True),
+        "target": choice(
+            "where kernels are timed", sorted([*TARGETS.names(), *hardware.simulated_kinds()]), required=True
+        ),
         "sampler": choice("which shapes", SAMPLERS.names(), default="lhs+corner"),
         "shapes": number("shapes per kind of kernel", "integer", min=1, max=10**5, default=60),
         "bits": section("every pair is timed", pairs, required=True),

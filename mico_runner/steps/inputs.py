@@ -43,12 +43,13 @@ def chosen(spec: dict[str, Any]) -> dict[str, list[str]]:
     Of features, regressors and validation protocols all take part: strategies name some in their own code.
     """
     from mico_runner import hardware
+    from mico_runner.accelerators import ACCELERATORS
     from mico_runner.data import LOADERS, catalog
     from mico_runner.models import MODELS
     from mico_runner.profiling.samplers import SAMPLERS
-    from mico_runner.profiling.targets import TARGETS
     from mico_runner.proxy import STRATEGIES
     from mico_runner.search import ALGORITHMS
+    from mico_runner.targets import TARGETS
 
     def named(section: str, *keys: str) -> list[str]:
         return [spec[section][key] for key in keys] if spec.get(section) else []
@@ -62,7 +63,7 @@ def chosen(spec: dict[str, Any]) -> dict[str, list[str]]:
         STRATEGIES.package: [of["strategy"] for of in predictors],
         TARGETS.package: named("profile", "target"),
         SAMPLERS.package: named("profile", "sampler"),
-        "mico_runner.simulate": [hardware.load(spec["hardware"]).kind] if spec.get("hardware") else [],
+        ACCELERATORS.package: [hardware.load(spec["hardware"]).kind] if spec.get("hardware") else [],
     }
 
 
@@ -78,7 +79,7 @@ def deployment_inputs(spec: dict[str, Any]) -> dict[str, Any]:
     It is that of the board on which the spec's `simulate` runs it, else that of the `codegen` section, else the host's.
     """
     from mico_runner import hardware
-    from mico_runner.simulate.cores import BOARDS
+    from mico_runner.targets import boards
 
     device = hardware.load(spec["hardware"])
     section = spec["codegen"] or {}
@@ -86,5 +87,5 @@ def deployment_inputs(spec: dict[str, Any]) -> dict[str, Any]:
     runtime = "baremetal" if linked else section.get("runtime", "host")
     core = None if runtime == "host" else device.core
     runs_on = linked[0] if linked else "rtl" if device.latency_unit == "cycles" else "qemu"
-    board = BOARDS[runs_on].get(core) if core else None
+    board = boards(runs_on).get(core) if core else None
     return {"runtime": runtime, "core": core, "scratch": section.get("scratch", "two_rows"), "board": board}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mico_runner import data, graph, hardware, proxy, quant
+from mico_runner import accelerators, data, graph, hardware, proxy, quant
 from mico_runner.data.tasks import Split, Task
 from mico_runner.errors import StepError
 from mico_runner.graph.ir import Graph
@@ -20,7 +20,6 @@ from mico_runner.models.training import accuracy
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import read_whole
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
-from mico_runner.simulate import accelerators
 from mico_runner.steps.base import StepContext
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def kernels(network: Graph, assignment: Assignment, batch: int) -> pd.DataFrame:
 def simulated(network: Graph, device: Hardware, choices: list[LayerBits]) -> dict[str, np.ndarray]:
     """Cycles and energy (pJ) of every weighted layer at every choice of bits, float64 (layers, choices) each, by the device's simulator."""
     tables = [kernels(network, uniform(network, *bits), device.batch) for bits in choices]
-    trace = accelerators.simulator(device).simulate(pd.concat(tables, ignore_index=True), device)
+    trace = accelerators.of(device).simulate(pd.concat(tables, ignore_index=True))
     shape = (len(choices), len(network.weighted))
     return {name: trace[name].to_numpy(float).reshape(shape).T for name in ("cycles", "energy_pj")}
 

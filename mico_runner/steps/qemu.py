@@ -11,10 +11,10 @@ from mico_runner import hardware, quant
 from mico_runner.errors import StepError
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph
-from mico_runner.simulate import code_size, cores, program, qemu
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.inputs import device_targets
 from mico_runner.steps.rtl import program_for, report_memory
+from mico_runner.targets import code_size, program, qemu
 
 if TYPE_CHECKING:
     from mico_runner.data.tasks import Split
@@ -31,7 +31,7 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
             bound.
         StepSkipped: QEMU or the compiler is missing.
     """
-    machine = cores.QEMU[hardware.load(ctx.spec["hardware"]).core]
+    machine = qemu.machine_of(hardware.load(ctx.spec["hardware"]).core)
     elf = qemu.build(program_for(ctx, deployed, "baremetal"), machine, ctx.work / "qemu-builds")
     integers = quant.quantize_input(deployed, images.floats())
     result = qemu.run(elf, [integers], machine)

@@ -14,10 +14,10 @@ from mico_runner.graph.ir import Graph
 from mico_runner.models.training import accuracy, accuracy_tolerance
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
-from mico_runner.simulate import program, rtl
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.codegen import target_core
 from mico_runner.steps.network import Latency, memory_direction, quantiser, report_limits, uniform
+from mico_runner.targets import program, rtl
 
 if TYPE_CHECKING:
     from mico_runner.data.tasks import Split, Task

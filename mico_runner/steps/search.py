@@ -197,7 +197,6 @@ def _costs(
 
     from mico_runner.graph import costs
     from mico_runner.search import Cost
-    from mico_runner.simulate import accelerators
     from mico_runner.steps.network import simulated
 
     nodes = network.weighted
@@ -208,7 +207,7 @@ def _costs(
     for name, predictor in (("latency", latency), (AT_RISK, at_risk)):
         if predictor:
             tables[name] = Cost(predictor.table(list(space.choices)), predictor.fixed, predictor.unit)
-    if device.kind in accelerators.KINDS:
+    if device.simulated:
         tables["energy"] = Cost(simulated(network, device, list(space.choices))["energy_pj"], unit="pJ")
     return tables
 

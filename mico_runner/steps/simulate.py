@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mico_runner.simulate import accelerators
+from mico_runner import accelerators
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
@@ -36,13 +36,14 @@ class Simulate(Step):
         import numpy as np
         import pandas as pd
 
+        from mico_runner import hardware
         from mico_runner.models.training import accuracy, accuracy_tolerance
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
-        from mico_runner.simulate import host
         from mico_runner.steps import qemu
         from mico_runner.steps.network import load_task, trained_graph
         from mico_runner.steps.rtl import RtlBench
+        from mico_runner.targets import host
 
         section = ctx.spec["simulate"]
         targets = _targets(section)
@@ -72,7 +73,7 @@ class Simulate(Step):
             )
 
         network = trained_graph(ctx, task)
-        for target in [name for name in targets if name in accelerators.KINDS]:
+        for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
         if "rtl" in targets:
             bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
@@ -92,7 +93,7 @@ class Simulate(Step):
         from mico_runner.steps.network import Latency
 
         device = hardware.load(ctx.spec["hardware"])
-        target = "host" if device.name == "host" else device.kind if device.kind in accelerators.KINDS else None
+        target = "host" if device.name == "host" else device.kind if device.simulated else None
         if device.core:
             target = "qemu" if device.latency_unit == "instructions" else "rtl"
         latency = Latency(ctx, network)
@@ -131,8 +132,8 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
 
     from mico_runner import quant
     from mico_runner.quant import reference
-    from mico_runner.simulate import host
     from mico_runner.steps.rtl import program_for
+    from mico_runner.targets import host
 
     sources = program_for(ctx, deployed, "host")
     integers = quant.quantize_input(deployed, images.floats())
@@ -151,11 +152,11 @@ def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str)
 
     device = hardware.load(ctx.spec["hardware"])
     table = kernels(network, assignment, device.batch)
-    simulator = accelerators.simulator(device)
-    trace = simulator.simulate(table, device)
+    accelerator = accelerators.of(device)
+    trace = accelerator.simulate(table)
     trace.insert(0, "layer", table["layer"])
     trace.to_csv(ctx.dir / f"{target}.csv", index=False)
-    int8 = simulator.cycles(kernels(network, uniform(network, 8, 8), device.batch), device).sum()
+    int8 = accelerator.cycles(kernels(network, uniform(network, 8, 8), device.batch)).sum()
     ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
     if "energy_pj" in trace:
         ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")

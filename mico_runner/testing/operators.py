@@ -22,8 +22,8 @@ from mico_runner.ops.families import FAMILIES
 from mico_runner.ops.node import INPUT_BITS, QNode, QType
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import LayerBits, QGraph
-from mico_runner.simulate import qemu
-from mico_runner.simulate.host_kernels import build_networks, run_networks
+from mico_runner.targets import qemu
+from mico_runner.targets.host_kernels import build_networks, run_networks
 
 IMAGES = 8
 BITS = ((8, 8), (1, 1), (1.5, 3), (2, 2), (4, 8), (5, 6))  # weight, activation: of weighted operators

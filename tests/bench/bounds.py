@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from math import ceil
 
+from mico_runner.accelerators import spatial
+from mico_runner.accelerators.dataflow import DATAFLOWS, unrollings
+from mico_runner.accelerators.spatial import Layer
 from mico_runner.hardware import Architecture
 from mico_runner.hardware.architecture_schema import OPERANDS
-from mico_runner.simulate import spatial
-from mico_runner.simulate.dataflow import DATAFLOWS, unrollings
-from mico_runner.simulate.spatial import Layer
 
 
 def least_cycles(layer: Layer, array: Architecture) -> int:
     """Cycles that every mapping takes at least."""
     machine, sizes = spatial.machine(array, layer), _elements(layer)
     ways = unrollings(layer.dimensions, DATAFLOWS[array.dataflow], array.rows, array.columns)
-    compute = ceil(int(ways.turns.prod(axis=1).min()) / machine.lanes) * machine.serial
+    compute = ceil(int(ways.temporal.prod(axis=1).min()) / machine.lanes) * machine.serial
     outer = machine.memories[0]
     read = sum(sizes[name] * outer.words(name) for name in ("weights", "inputs"))
     written = sizes["outputs"] * (outer.final_words or outer.words("outputs"))

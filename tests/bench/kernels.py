@@ -17,8 +17,8 @@ from mico_runner.codegen import emit
 from mico_runner.codegen.tiling import Tiled, tiled
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
-from mico_runner.simulate import program, rtl
-from mico_runner.simulate.host_kernels import single_layer
+from mico_runner.targets import program, rtl
+from mico_runner.targets.host_kernels import single_layer
 
 ROWS, INPUTS, OUTPUTS = 16, 64, 32
 MACS = ROWS * INPUTS * OUTPUTS

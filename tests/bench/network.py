@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from mico_runner import graph, quant, search
+from mico_runner.accelerators import bitfusion
 from mico_runner.hardware import load
 from mico_runner.models import MODELS
 from mico_runner.quant.qgraph import LayerBits
-from mico_runner.simulate import bitfusion
 from mico_runner.steps.network import kernels
 from tests.bench.timing import medians
 
@@ -30,7 +30,7 @@ def _latency(network, rng: np.random.Generator) -> list[object]:
     space = search.Space.grid([node.name for node in network.weighted], range(2, 9), range(2, 9))
     table = np.stack(
         [
-            bitfusion.cycles(kernels(network, dict.fromkeys(space.layers, bits), 16), load("bitfusion"))
+            bitfusion.BitFusion(load("bitfusion")).cycles(kernels(network, dict.fromkeys(space.layers, bits), 16))
             for bits in space.choices
         ],
         axis=1,

@@ -13,7 +13,7 @@ from mico_runner import graph, quant
 from mico_runner.graph.ir import Graph
 from mico_runner.models import MODELS
 from mico_runner.quant.qgraph import LayerBits
-from mico_runner.simulate.host_kernels import time_kernels
+from mico_runner.targets.host_kernels import time_kernels
 from tests.bench.timing import medians
 
 CALIBRATION = 32  # images

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pandas as pd
 
 from mico_runner import data, graph, hardware
+from mico_runner.accelerators import bitfusion, spatial
+from mico_runner.accelerators.base import KINDS
 from mico_runner.hardware import Architecture, load
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
-from mico_runner.simulate import bitfusion, spatial
 from tests.bench.bounds import least_cycles, least_energy
 from tests.bench.timing import medians
 
@@ -27,7 +28,7 @@ def bench() -> list[list[object]]:
 def _bitfusion() -> list[object]:
     profile = data.load_profile(["bitfusion/conv2d", "bitfusion/linear"])
     table = profile.sample(ZOO_ROWS, random_state=0).reset_index(drop=True)
-    (seconds,) = medians([lambda: bitfusion.cycles(table, load("bitfusion"))], repeats=2)
+    (seconds,) = medians([lambda: bitfusion.BitFusion(load("bitfusion")).cycles(table)], repeats=2)
     label = f"BitFusion, {ZOO_ROWS:,} layers"
     return [label, seconds, "s", "promised for the published zoo", PROMISED_SECONDS, seconds / PROMISED_SECONDS]
 
@@ -44,7 +45,7 @@ def _arrays() -> list[list[object]]:
 
         def run(device=device, traces=traces) -> None:
             spatial.best.cache_clear()
-            traces[:] = [spatial.simulate(network, device)]
+            traces[:] = [spatial.Spatial(device).simulate(network)]
 
         (seconds,) = medians([run], repeats=2)
         (trace,) = traces
@@ -76,7 +77,7 @@ def mobilenet_v2() -> pd.DataFrame:
     """The weighted layers of MobileNet-V2 on 224 x 224 images, 8 bits, as a kernel table."""
     shape = (3, 224, 224)
     network = graph.capture(MODELS.get("mobilenet-v2")(shape, 1000), shape, "mobilenet-v2")
-    rows = [row for row in graph.kernel_rows(network, 1) if row["kind"] in spatial.KINDS]
+    rows = [row for row in graph.kernel_rows(network, 1) if row["kind"] in KINDS]
     return kernel_table([row | {"act_bits": 8, "weight_bits": 8} for row in rows])
 
 

@@ -14,8 +14,8 @@ from mico_runner import codegen
 from mico_runner.codegen.packing import WORD
 from mico_runner.codegen.schemes import CODES, Scheme, schemes
 from mico_runner.quant.qgraph import QType
-from mico_runner.simulate import rtl
-from mico_runner.simulate.host_kernels import single_layer
+from mico_runner.targets import rtl
+from mico_runner.targets.host_kernels import single_layer
 
 CONVOLUTIONS, PRODUCTS, VECTORS = 24, 16, 32  # layers of many positions, of eight, of one
 BITS = range(1, 9)

@@ -15,7 +15,7 @@ from test_codegen_tiling import PAIRS, layers
 
 from mico_runner import codegen
 from mico_runner.quant import reference
-from mico_runner.simulate.host_kernels import run_networks
+from mico_runner.targets.host_kernels import run_networks
 
 BARE = {
     "rv32": ("riscv64-unknown-elf-gcc", ["--target=riscv32", "-march=rv32im", "-mabi=ilp32"], "RISC-V"),

@@ -13,7 +13,7 @@ from codegen_graphs import OUTPUT, Network, images, pair_network, random_network
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.quant import PTQ, reference
 from mico_runner.quant.qgraph import ACTIVATION_BITS, TERNARY, WEIGHT_BITS, LayerBits, QGraph, QType
-from mico_runner.simulate.host_kernels import build_networks, run_networks
+from mico_runner.targets.host_kernels import build_networks, run_networks
 
 pytestmark = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 

@@ -19,8 +19,8 @@ from mico_runner.codegen.emit import KERNELS
 from mico_runner.codegen.lowering import lower
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
-from mico_runner.simulate import qemu, rtl
-from mico_runner.simulate.host_kernels import build_networks, run_networks, single_layer
+from mico_runner.targets import qemu, rtl
+from mico_runner.targets.host_kernels import build_networks, run_networks, single_layer
 
 CORE = "fullcfu-dot"
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")

@@ -15,7 +15,7 @@ from mico_runner.errors import UnknownName
 from mico_runner.graph import costs
 from mico_runner.models import MODELS
 from mico_runner.quant import PTQ, LayerBits
-from mico_runner.simulate import code_size, qemu, rtl
+from mico_runner.targets import code_size, qemu, rtl
 
 TARGETS = [("host", None, "two_rows"), ("baremetal", "cortex-m3", "two_rows")]
 TARGETS += [("baremetal", core, scratch) for core, scratch in (("full", "tables"), ("fullcfu-dot", "two_rows"))]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mico_runner.errors import StepError
-from mico_runner.simulate import qemu, rtl
+from mico_runner.targets import qemu, rtl
 from tests.fuzz import driver
 from tests.fuzz.__main__ import fuzz, main, survey
 from tests.fuzz.cases import Setting, random_case

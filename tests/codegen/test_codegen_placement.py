@@ -15,8 +15,8 @@ from mico_runner.codegen import placement
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.program import Program
 from mico_runner.quant.qgraph import QGraph
-from mico_runner.simulate import rtl
-from mico_runner.simulate.host_kernels import single_layer
+from mico_runner.targets import rtl
+from mico_runner.targets.host_kernels import single_layer
 
 NM = "riscv64-unknown-elf-nm"
 needs_gcc = pytest.mark.skipif(

@@ -1,17 +1,19 @@
-"""What CONTRIBUTING.md promises: its model, search algorithm, predictor and device work from a folder outside the package."""
+"""What CONTRIBUTING.md promises: its model, search algorithm, predictor, device and accelerator work from outside the package."""
 
 import json
 import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from mico_runner import cli, plugins
+from mico_runner import accelerators, cli, hardware, plugins
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "CONTRIBUTING.md"
 BLOCK = re.compile(r"^```(?:python|yaml)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FIRST = {"own/tiny.py", "own/climb.py", "own/power.py", "own/chip.yaml", "own.yaml"}
 NAME = re.compile(r"`(own[\w/]*\.(?:py|yaml))`")
 
 
@@ -21,7 +23,7 @@ def page(tmp_path):
     text = PAGE.read_text(encoding="utf-8")
     blocks = [(NAME.findall(text[: block.start()].rpartition("\n\n")[2]), block[1]) for block in BLOCK.finditer(text)]
     found = {names[0]: content for names, content in blocks}
-    assert set(found) == {"own/tiny.py", "own/climb.py", "own/power.py", "own/chip.yaml", "own.yaml"}
+    assert set(found) == {*FIRST, "own/vector.py", "own/lanes.yaml"}
     for name, content in found.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -59,3 +61,39 @@ def test_all_that_it_shows_works_together(page, capsys):
 @pytest.mark.parametrize("setting, code", [("model.params.width=3", 0), ("search.params.children=0", 2)])
 def test_parameters_are_checked_as_those_of_the_package_are(setting, code, page):
     assert cli.main(["validate", str(page / "own.yaml"), "--set", setting]) == code
+
+
+ACCELERATOR = """
+spec_version: 1
+name: lanes
+plugins: [own]
+hardware: own/lanes.yaml
+profile:
+  target: vector
+  sampler: lhs
+  shapes: 6
+  bits: {weight: [2, 8], activation: [8]}
+  kernels: {linear: {in_channels: [8, 64], out_channels: [4, 32]}}
+"""
+
+
+def test_an_accelerator_is_one_file_and_its_device(page):
+    path = page / "lanes.yaml"
+    path.write_text(ACCELERATOR, encoding="utf-8")
+    assert cli.main(["run", str(path), "--outputs", str(page / "out"), "--quiet"]) == 0
+    found = pd.read_csv(page / "out/lanes/latest/steps/profile/linear.csv")
+    device = hardware.load(page / "own/lanes.yaml")
+    trace = accelerators.of(device).simulate(found)
+    assert (found["latency_cycles"] == trace["cycles"]).all() and len(found) == 12
+    assert (trace["cycles"] == trace["compute_cycles"] + trace["stall_cycles"]).all()
+    assert hardware.area_of(device).missing == ("mac",)
+    assert cli.main(["validate", str(path), "--set", "simulate.target=vector"]) == 2  # there is nothing to simulate
+
+
+def test_its_device_file_is_checked_by_what_the_accelerator_states(page, capsys):
+    path = page / "lanes.yaml"
+    path.write_text(ACCELERATOR, encoding="utf-8")
+    device = page / "own/lanes.yaml"
+    device.write_text(device.read_text(encoding="utf-8").replace("value: 16,", "value: 18,"), encoding="utf-8")
+    assert cli.main(["validate", str(path)]) == 2
+    assert "parameters.lanes.value: found 18; allowed: a multiple of 4" in capsys.readouterr().err

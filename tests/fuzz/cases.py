@@ -16,7 +16,7 @@ from mico_runner.codegen.schemes import Scheme, schemes
 from mico_runner.ops.c import Buffer
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import TERNARY, QType, storage_bits
-from mico_runner.simulate import host
+from mico_runner.targets import host
 from tests.codegen.codegen_graphs import OUTPUT, Network
 
 WEIGHTS = (1, TERNARY, 2, 3, 4, 5, 6, 7, 8)

@@ -23,7 +23,7 @@ from mico_runner.codegen.emit import (
 )
 from mico_runner.codegen.program import Call
 from mico_runner.errors import StepSkipped
-from mico_runner.simulate import host, program, qemu, rtl
+from mico_runner.targets import host, program, qemu, rtl
 from tests.fuzz.cases import Case
 
 HERE = Path(__file__).parent

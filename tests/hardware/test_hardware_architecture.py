@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mico_runner import hardware, yaml_schema, yaml_source
+from mico_runner.accelerators.dataflow import DATAFLOWS
 from mico_runner.errors import UsageError
 from mico_runner.hardware.architecture_schema import DATAFLOW_NAMES
-from mico_runner.simulate.dataflow import DATAFLOWS
 
 CHIP = """\
 name: chip

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mico_runner import hardware
 from mico_runner.errors import UsageError
-from mico_runner.hardware.parameters import SIDES, SRAMS
+from mico_runner.hardware import kinds
+from mico_runner.hardware.parameters import SRAMS
 
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 FILES = {path.stem: path for path in (Path(__file__).parents[2] / "hardware").glob("*.yaml")}
@@ -64,7 +65,7 @@ def test_more_units_or_memory_is_never_smaller(name, more, bigger, at):
         stores = array["memories"][1:]
         stores[at % len(stores)]["size"]["value"] *= bigger
     else:
-        large["parameters"][SIDES[data["kind"]][0]]["value"] *= more
+        large["parameters"][kinds.accelerators()[data["kind"]].meta["units"][0]]["value"] *= more
         memory = SRAMS[at % 3]
         large["parameters"][f"{memory}_bytes"]["value"] *= bigger
         # BitFusion's published figure does not tell its memories from the rest of the chip: only a figure of their own grows.

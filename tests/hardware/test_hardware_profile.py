@@ -4,7 +4,7 @@ import pytest
 
 from mico_runner import hardware, paths
 from mico_runner.errors import UnknownName, UsageError
-from mico_runner.hardware import SCHEMA
+from mico_runner.hardware import rules
 
 CHIP = {"name": "chip", "kind": "cpu", "latency_unit": "ns", "weight_bits": [4, 8], "activation_bits": [8]}
 
@@ -77,5 +77,5 @@ def test_errors_have_places(line, said, tmp_path):
 def test_all_problems_at_once():
     with pytest.raises(UsageError) as caught:
         hardware.load({"name": "Chip", "kind": "gpu", "batch": 0})
-    missing = [key for key, rules in SCHEMA.items() if rules.get("required") and key not in ("name", "kind")]
+    missing = [key for key, rule in rules().items() if rule.get("required") and key not in ("name", "kind")]
     assert len(str(caught.value).split("\n")) == 3 + len(missing)

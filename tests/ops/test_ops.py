@@ -13,7 +13,7 @@ import mico_runner
 from mico_runner import ops
 from mico_runner.graph import capture, run_float
 from mico_runner.ops.families import FAMILIES
-from mico_runner.simulate import qemu
+from mico_runner.targets import qemu
 from mico_runner.testing import check_operator
 
 # Nothing is left of these in an integer network, or they come from quantisation: they have no samples of their own.

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from mico_runner import data, hardware, machine, profiling
+from mico_runner.accelerators import bitfusion
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import BITS, COLUMNS, SHAPE
 from mico_runner.paths import shipped
 from mico_runner.profiling.sources import simulator_conditions
-from mico_runner.simulate import bitfusion
 from mico_runner.steps import STEPS
 
 SECTION = {
@@ -66,7 +66,9 @@ def test_every_shape_at_every_pair_of_bits(tmp_path):
         assert len(table) == 5 * 4 == len(table.drop_duplicates([*SHAPE, *BITS]))
         pairs = table.groupby(SHAPE)[BITS].apply(lambda g: set(map(tuple, g.to_numpy())))
         assert all(p == {(4, 2), (4, 8), (8, 2), (8, 8)} for p in pairs)
-        np.testing.assert_array_equal(bitfusion.cycles(table, hardware.load("bitfusion")), table["latency_cycles"])
+        np.testing.assert_array_equal(
+            bitfusion.BitFusion(hardware.load("bitfusion")).cycles(table), table["latency_cycles"]
+        )
 
 
 def test_shapes_follow_the_seed_and_not_the_other_kinds():

@@ -13,7 +13,7 @@ from mico_runner import data, hardware, profiling
 from mico_runner.errors import UsageError
 from mico_runner.kernel_table import SHAPE
 from mico_runner.profiling.samplers import SAMPLERS
-from mico_runner.simulate import cores
+from mico_runner.targets import cores
 
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
 PACKAGES = sorted({core.package for core in cores.RTL.values()})

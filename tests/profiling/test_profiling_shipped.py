@@ -15,10 +15,11 @@ from test_profiling_rtl import needs_rtl
 from mico_runner import codegen, hardware, profiling
 from mico_runner.kernel_table import COLUMNS
 from mico_runner.paths import shipped
-from mico_runner.profiling.kernel_code import version_of
-from mico_runner.profiling.targets import TARGETS, Target
-from mico_runner.profiling.targets.rtl import networks
-from mico_runner.simulate import host, rtl
+from mico_runner.profiling.places import target_of
+from mico_runner.targets import host, rtl
+from mico_runner.targets.base import Target
+from mico_runner.targets.board_kernels import networks
+from mico_runner.targets.kernel_code import version_of
 
 HOME = shipped("datasets")
 PROFILES = sorted(str(path.relative_to(HOME)) for path in HOME.glob("*/*.json"))
@@ -41,7 +42,7 @@ def read(profile: str) -> tuple[dict[str, Any], dict[str, pd.DataFrame], hardwar
         about,
         tables,
         device,
-        TARGETS.get(about["profile"]["target"])(about["conditions"].get("scratch", "two_rows")),
+        target_of(about["profile"]["target"], about["conditions"].get("scratch", "two_rows")),
     )
 
 

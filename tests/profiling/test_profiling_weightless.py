@@ -10,8 +10,8 @@ from test_profiling_rtl import needs_rtl
 from mico_runner import codegen, data, hardware, profiling
 from mico_runner.kernel_table import SHAPE, STORED_BITS
 from mico_runner.profiling.samplers import SAMPLERS
-from mico_runner.simulate import rtl
-from mico_runner.simulate.host_kernels import single_layer
+from mico_runner.targets import rtl
+from mico_runner.targets.host_kernels import single_layer
 
 KINDS = ("max_pool2d", "avg_pool2d", "add", "requant")
 IMAGE = {"in_channels": [3, 12], "in_h": [6, 10]}

@@ -5,9 +5,9 @@ import pytest
 from sklearn.base import clone
 
 from mico_runner import hardware
+from mico_runner.accelerators import bitfusion
 from mico_runner.kernel_table import kernel_table
 from mico_runner.proxy import STRATEGIES, fit, load
-from mico_runner.simulate import bitfusion
 
 KINDS = ("linear", "conv2d")
 
@@ -37,7 +37,7 @@ def case(request, tmp_path_factory):
     table = profile(kind)
     estimator = STRATEGIES.get(name)()
     if name == "analytical":  # knows one device, in its own cycles
-        table["latency"] = bitfusion.cycles(table, hardware.load("bitfusion"))
+        table["latency"] = bitfusion.BitFusion(hardware.load("bitfusion")).cycles(table)
     if name == "transfer":  # needs a source device: another made-up one
         path = tmp_path_factory.mktemp("source") / "source.csv"
         profile(kind, seed=1).rename(columns={"latency": "latency_cycles"}).to_csv(path, index=False)

@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from mico_runner import cli, hardware
-from mico_runner.simulate import accelerators
 
 pytest.importorskip("torch")
-DEVICES = [name for name in hardware.names() if hardware.load(name).kind in accelerators.KINDS]
+DEVICES = [name for name in hardware.names() if hardware.load(name).simulated]
 KERNELS = {"linear": {"in_channels": [8, 256], "out_channels": [4, 64]}}
 PROFILE = {"shapes": 3, "bits": {"weight": [2, 8], "activation": [8]}, "kernels": KERNELS}
 

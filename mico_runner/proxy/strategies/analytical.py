@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mico_runner import hardware
+from mico_runner import accelerators, hardware
 from mico_runner.proxy.strategies import Strategy, register
-from mico_runner.simulate import accelerators
 
 
 @register("analytical", params={"hardware": {"type": "string"}})
@@ -32,4 +31,4 @@ class Analytical(Strategy):
 
     def _simulated(self, table: pd.DataFrame) -> np.ndarray:
         device = hardware.load(self.hardware)
-        return accelerators.simulator(device).cycles(table, device).astype(np.float64)
+        return accelerators.of(device).cycles(table).astype(np.float64)
