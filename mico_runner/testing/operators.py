@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mico_runner import codegen, quant
+from mico_runner import codegen
 from mico_runner.codegen import emit
 from mico_runner.codegen.lowering import lower
 from mico_runner.errors import UsageError
@@ -21,6 +21,8 @@ from mico_runner.ops.base import Operator, Shapes
 from mico_runner.ops.families import FAMILIES
 from mico_runner.ops.node import INPUT_BITS, QNode, QType
 from mico_runner.quant import reference
+from mico_runner.quant.executor import Executor
+from mico_runner.quant.ptq import PTQ
 from mico_runner.quant.qgraph import LayerBits, QGraph
 from mico_runner.targets import qemu
 from mico_runner.targets.host_kernels import build_networks, run_networks
@@ -64,20 +66,20 @@ def _cases(of: Operator, node: Node, shapes: Shapes, rng: np.random.Generator) -
     graph = _network(node, shapes)
     images = rng.normal(size=(IMAGES, *graph.shapes[graph.input])).astype(np.float32)
     _check_real(of, node, shapes, rng, where)
-    ptq = quant.PTQ(graph, images)
+    ptq = PTQ(graph, images)
     cases = []
     for bits in BITS if node.weight is not None else BITS[:1]:
         qgraph = ptq.quantize({n.name: LayerBits(*bits) for n in graph.weighted})
         start = qgraph.tensors[qgraph.input]
         inputs = np.concatenate(
             [
-                quant.quantize_input(qgraph, images),
+                reference.quantize_input(qgraph, images),
                 rng.integers(start.type.qmin, start.type.qmax + 1, (IMAGES, *start.shape)),
                 *(np.full((1, *start.shape), v) for v in (start.type.qmin, start.type.qmax)),
             ]
         )
         values = reference.trace(qgraph, inputs)
-        fast = quant.Executor(qgraph).run(inputs)
+        fast = Executor(qgraph).run(inputs)
         assert np.array_equal(fast, values[qgraph.output]), f"{where}, bits {bits}: fast() differs from integer()"
         _check_integers(of, node, qgraph, values, f"{where}, bits {bits}")
         cases.append((qgraph, inputs))
