@@ -164,6 +164,7 @@ def _render(template: str, program: Program, title: str) -> str:
         constant=[c for c in program.calls if c.constants],
         buffers=[(b, places[name]) for name, b in reversed(arena.items())],
         scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
+        reads_input=any(buffer.place == "input" for c in program.calls for buffer in c.inputs),
         members=lambda call: list(members(call, program.name)),
         pointer=_pointer,
         shape_text=shape_text,

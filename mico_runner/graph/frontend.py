@@ -15,7 +15,7 @@ from mico_runner.graph.ir import Graph
 from mico_runner.graph.trace import Trace, trace
 from mico_runner.graph.verify import drawn_statistics, verify
 from mico_runner.ops import by_aten, operators
-from mico_runner.ops.capture import BATCH, Builder, Call, Refused, bind
+from mico_runner.ops.capture import BATCH, BATCH_DIMENSION, Builder, Call, Refused, bind
 from mico_runner.ops.draft import Draft, drop_unused
 
 
@@ -60,11 +60,15 @@ def _lower(
             values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else builder.input
         elif node.op == "call_function":
             values[node.name] = _call(node, values, builder, traced.held)
-            if isinstance(values[node.name], str):
+            if isinstance(values[node.name], str) and not node.meta[BATCH_DIMENSION]:
                 origin.setdefault(values[node.name], node.name)
         else:  # the output, or a part of a control-flow operator, which no lowering takes
             values[node.name] = None
     tensor = values.get(output)
+    if last := _moved_batch(traced, output):
+        raise _error(
+            last, traced.held, "the network's output must have the batch as its first dimension, and nothing else in it"
+        )
     if not isinstance(tensor, str) or tensor == builder.input:
         raise UsageError(f"network {traced.name!r}: its output does not depend on its input through any operator")
     draft = Draft(builder.nodes, builder.shapes, tensor, origin)
@@ -80,13 +84,27 @@ def _lower(
     return Graph(traced.name, builder.input, draft.output, tuple(draft.nodes), shapes), draft.origin
 
 
+def _moved_batch(traced: Trace, output: str) -> torch.fx.Node | None:
+    """The call that makes the output, where its first dimension is not the batch alone."""
+    for node in traced.program.graph.nodes:
+        if (
+            node.name == output
+            and node.op == "call_function"
+            and isinstance(value := node.meta.get("val"), torch.Tensor)
+        ):
+            return node if node.meta.get(BATCH_DIMENSION) or value.shape[:1] != (BATCH,) else None
+    return None
+
+
 def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: dict[str, str]) -> Any:
     """The value of one call: a tensor's name, a constant tensor, or a list of these."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: values[n.name])
     if node.target is operator.getitem:
+        node.meta[BATCH_DIMENSION] = node.all_input_nodes[0].meta[BATCH_DIMENSION]
         return operator.getitem(*args)
     taken = by_aten()
     known = str(node.target) in taken
+    node.meta[BATCH_DIMENSION] = 0
     try:
         if not known and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise Refused("it draws random numbers; a network must compute the same whenever it is called")
@@ -95,8 +113,11 @@ def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: d
         if not known:
             names = ", ".join(sorted({t.split(".")[1] for t in taken if not t.startswith("aten._")}))
             raise Refused(f"the operator is not supported; supported: {names}")
-        call = Call(node, builder, _path(node, held), _source(node), bind(node.target, args, kwargs))
-        return taken[str(node.target)].capture(call)
+        reads = [n for n in node.all_input_nodes if isinstance(values[n.name], str)]
+        call = Call(node, builder, _path(node, held), _source(node), bind(node.target, args, kwargs), reads)
+        found = taken[str(node.target)].capture(call)
+        node.meta[BATCH_DIMENSION] = call.batch
+        return found
     except Refused as error:
         raise _error(node, held, str(error)) from None
 

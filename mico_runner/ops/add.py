@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mico_runner.ops import c, register
-from mico_runner.ops.affine import emit_affine, is_constant
+from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import clamp, shared_shift, shifted
 from mico_runner.ops.base import Example, Rescaled, Row, Shapes, elements_row, same_scale, sample
 from mico_runner.ops.capture import Call, Refused
@@ -31,7 +31,7 @@ class Add(Rescaled):
 
     def capture(self, call: Call) -> str:
         a, b = call["self"], call["other"]
-        constants = [is_constant(a), is_constant(b)]
+        constants = [call.constant(a), call.constant(b)]
         sign = self.SIGN * float(call["alpha"])
         if constants[1] is not None:
             return emit_affine(call, call.tensor(a), term=sign * constants[1])

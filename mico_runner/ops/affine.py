@@ -29,7 +29,7 @@ class Affine(Operator):
     int32 in the shape of these, `shift` (1,). One that alone reads a layer whose output channels it scales becomes part of its weights.
     """
 
-    ATEN = ("rsub.Scalar", "neg.default", "prelu.default", "_prelu_kernel.default")
+    ATEN = ("rsub.Scalar", "neg.default", "prelu.default", "_prelu_kernel.default", "addcmul.default")
     ATTRS = ("factor", "term", "below")
     TAKES_RELU = True
     NO_KERNEL = "its kernel is not profiled"
@@ -39,12 +39,24 @@ class Affine(Operator):
             return emit_affine(call, call.input(), factor=-1.0)
         if call.target == "rsub":
             return emit_affine(call, call.input(), factor=-float(call["alpha"]), term=float(call["other"]))
-        slope = is_constant(call["weight"])
+        if call.target == "addcmul":
+            return self._addcmul(call)
+        slope = None if isinstance(call["weight"], str) else as_doubles(call["weight"])
         if slope is None:
             raise Refused("the slopes must be parameters, not computed from the input")
         tensor = call.input()
         slope = np.reshape(slope, -1)
         return emit_affine(call, tensor, below=slope.reshape(-1, *[1] * (call.rank(tensor) - 1)))
+
+    def _addcmul(self, call: Call) -> str:
+        """self + value * tensor1 * tensor2, where all but one tensor are constants."""
+        found = [call.constant(call[key]) for key in ("self", "tensor1", "tensor2")]
+        term, *factors = found
+        known = [factor for factor in factors if factor is not None]
+        if term is None or len(known) != 1:
+            raise Refused("only one of its three tensors may be computed from the input, and not the first")
+        tensor = call["tensor1"] if factors[0] is None else call["tensor2"]
+        return emit_affine(call, call.tensor(tensor), factor=known[0] * float(call["value"]), term=term)
 
     def rewrite(self, draft: Draft) -> bool:
         readers = draft.readers()
@@ -54,10 +66,12 @@ class Affine(Operator):
             if layer is None or layer.weight is None or readers[layer.output] > 1:
                 continue
             shape, of = draft.shapes[layer.output], operator(layer.op)
-            per_channel = np.stack([np.broadcast_to(node.attrs[key], shape) for key in ("factor", "term")])
-            channels = per_channel.reshape(2, shape[0], -1)
-            if isinstance(of, Weighted) and of.outputs_first(shape) and (channels == channels[:, :, :1]).all():
-                fold(draft, layer, node, np.zeros(shape[0]), *channels[:, :, 0])
+            if not isinstance(of, Weighted):
+                continue
+            each = np.stack([np.broadcast_to(node.attrs[key], shape) for key in ("factor", "term")])
+            channels = np.moveaxis(each, 1 + of.channel_axis(shape), 1).reshape(2, len(layer.weight), -1)
+            if (channels == channels[:, :, :1]).all():
+                fold(draft, layer, node, np.zeros(len(layer.weight)), *channels[:, :, 0])
                 return True
         return False
 
@@ -129,24 +143,13 @@ class Affine(Operator):
                 yield sample(self.name, [shape], shape, attrs)
 
 
-def is_constant(value: Any) -> np.ndarray | None:
-    """A number or parameter as float64; None for a tensor that is computed from the input."""
-    if isinstance(value, torch.Tensor):
-        return as_doubles(value)
-    return None if isinstance(value, str) else np.asarray(value, np.float64)
-
-
 def emit_affine(call: Call, tensor: str, factor: Any = 1.0, term: Any = 0.0, below: Any = None) -> str:
     """A node for the call, whose constants are repeated over the tensor's shape. Raises Refused: they make it larger."""
     shape = call.builder.shapes[tensor]
     values = [None if v is None else np.asarray(v, np.float64) for v in (factor, term, below)]
-    for i, value in enumerate(values):
-        if value is None:
-            continue
+    for value in (v for v in values if v is not None):
         if not np.isfinite(value).all():
             raise Refused("its constants are not finite")
-        if value.ndim == len(shape) + 1 and len(value) == 1:
-            values[i] = value = value[0]
         if value.ndim > len(shape) or np.broadcast_shapes(value.shape, shape) != shape:
             raise Refused(f"a constant of shape {value.shape} does not fit a tensor of shape {shape}")
     attrs = dict(zip(Affine.ATTRS, values, strict=True))

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mico_runner.ops import c, register
+from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise, windows
 from mico_runner.ops.base import Example, Pool, Rescaled, Row, same_scale, window_of, window_shapes
 from mico_runner.ops.capture import Call, Refused
@@ -22,21 +23,31 @@ class AvgPool2d(Pool, Rescaled):
 
     ATEN = (
         *("avg_pool2d.default", "avg_pool1d.default", "adaptive_avg_pool2d.default", "adaptive_avg_pool1d.default"),
-        "mean.dim",
+        *("mean.dim", "sum.dim_IntList"),
     )
     FAMILIES = ("avg_pool2d",)
 
     def capture(self, call: Call) -> str:
-        if call.target == "mean":
+        if call.target in ("mean", "sum"):
             return self._mean(call)
         if call.target.startswith("adaptive"):
             return self._adaptive(call)
-        if any(_values(call["padding"])) and not call["count_include_pad"]:
-            raise Refused("count_include_pad=False with padding is not supported")
         kernel = _values(call["kernel_size"])
         if call.args.get("divisor_override") not in (None, kernel[0] * kernel[-1]):
             raise Refused("divisor_override is not supported")
-        return self.emit_windows(call)
+        found = self.emit_windows(call)
+        if any(_values(call["padding"])) and not call["count_include_pad"]:
+            return self._without_padding(call, found)
+        return found
+
+    def _without_padding(self, call: Call, tensor: str) -> str:
+        """The averages times taps of a window / those of them that lie inside the input."""
+        shape = call.builder.shapes[call.input()]
+        counted = getattr(F, call.target)(
+            torch.ones(1, 1, *shape[1:], dtype=torch.float64),
+            *(call[key] for key in ("kernel_size", "stride", "padding", "ceil_mode")),
+        )
+        return emit_affine(call, tensor, factor=1 / counted[0].numpy())
 
     def _adaptive(self, call: Call) -> str:
         tensor, shape = call.input(), call.shape
@@ -51,10 +62,19 @@ class AvgPool2d(Pool, Rescaled):
         """Over any dimensions but the batch: they are put last, where they are the columns of one window."""
         tensor = call.input()
         rank = call.rank(tensor)
-        dims = sorted({d % (rank + 1) - 1 for d in call["dim"] or [-rank - 1]})
+        dims = sorted({call.axis(d) for d in call["dim"] or range(rank + 1)})
         if dims[0] < 0:
             raise Refused("a mean over the batch is not supported")
+        if not call["keepdim"]:
+            call.batch -= sum(d % len(call.sizes_read) < call.batch for d in call["dim"])
         shape = call.builder.shapes[tensor]
+        count = prod(shape[d] for d in dims)
+        if call.target == "sum":
+            return emit_affine(call, self._average_over(call, tensor, dims), factor=count)
+        return self._average_over(call, tensor, dims)
+
+    def _average_over(self, call: Call, tensor: str, dims: list[int]) -> str:
+        rank, shape = call.rank(tensor), call.builder.shapes[tensor]
         if (rank, dims) in [(3, [1, 2]), (2, [1])]:
             return self._average(call, tensor, shape[1:])
         order = (*(d for d in range(rank) if d not in dims), *dims)

@@ -54,6 +54,9 @@ class Quantiser(Protocol):
     def type_of(self, tensor: str) -> QType:
         """Of the integers of a tensor that is read."""
 
+    def shape_of(self, tensor: str) -> tuple[int, ...]:
+        """Without batch."""
+
     def made(self, step: Any) -> QType:
         """Declare the output of a step that requantises, and return its type."""
 
@@ -86,7 +89,8 @@ class Operator:
         BETWEEN: quantisation puts it between others, where the bits ask for it.
         NO_KERNEL: why profiles have no row of it; "" where `row` gives one.
         FAMILIES: the kernel families that it makes examples of (`example`).
-        BOUND: most that an integer output may be from the exact result on the same integer inputs, in steps of the output.
+        BOUND, BOUND_READ: most that an integer output may be from the exact result on the same integer inputs: in steps of the
+            output, and besides in steps of its coarsest input.
     """
 
     name = ""
@@ -102,6 +106,7 @@ class Operator:
     NO_KERNEL = ""
     FAMILIES: tuple[str, ...] = ()
     BOUND = 0.5
+    BOUND_READ = 0.0
 
     def capture(self, call: Call) -> Any:
         """Emit nodes for a call; the name of its output tensor, or a list of them. Raises Refused: it cannot be expressed."""
@@ -164,14 +169,14 @@ class Weighted(Operator):
     """A sum of products with weights, requantised; its bits can be chosen."""
 
     TAKES_RELU = True
-    CHANNELS = 1  # axis of the output channels in (N, ...)
+    CHANNELS = 1  # axis of the output channels in (N, ...), each made by a row of the weights; 1 or -1
+
+    def channel_axis(self, shape: tuple[int, ...]) -> int:
+        """Axis of the output channels in a batch-less output of this shape."""
+        return 0 if self.CHANNELS == 1 else len(shape) - 1
 
     def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         """(positions, groups, K): what each output position reads, K as in a row of the weights."""
-        raise NotImplementedError
-
-    def outputs_first(self, shape: tuple[int, ...]) -> bool:
-        """Whether row i of the weights makes element i of the first dimension of an output of this shape."""
         raise NotImplementedError
 
     def products(self, node: QNode, dtype: torch.dtype) -> Kernel:
@@ -211,7 +216,7 @@ class Rescaled(Operator):
 class Pool(Operator):
     """Windows over an image, a channel at a time."""
 
-    ATTRS = ("kernel", "stride", "padding")  # pairs (height, width); padding counts as zeros
+    ATTRS: tuple[str, ...] = ("kernel", "stride", "padding")  # pairs (height, width); padding counts as zeros
 
     def emit_windows(self, call: Call) -> str:
         """A pooling call as a node; raises Refused where windows overhang the input."""
@@ -228,9 +233,15 @@ class Pool(Operator):
             shape = (shape[0], 1, shape[1])
         size = call.builder.shapes[tensor][1:]
         whole = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+        attrs: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding}
         if whole != shape[1:]:
-            raise Refused(f"ceil_mode makes windows that overhang an input of {size}; only whole windows are supported")
-        attrs = {"kernel": kernel, "stride": stride, "padding": padding}
+            if "ceil" not in self.ATTRS:
+                raise Refused(
+                    f"ceil_mode makes windows that overhang an input of {size}: only whole ones are supported"
+                )
+            attrs["ceil"] = True
+        elif "ceil" in self.ATTRS:
+            attrs["ceil"] = False
         return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
 
     def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
@@ -245,7 +256,7 @@ class Pool(Operator):
             kernel, stride = (tuple(int(v) for v in rng.integers(1, 4, 2)) for _ in range(2))
             padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
             out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
-            attrs = {"kernel": kernel, "stride": stride, "padding": padding}
+            attrs = dict(zip(self.ATTRS, (kernel, stride, padding, False), strict=False))
             yield sample(self.name, [(channels, *size)], (channels, *out), attrs)
 
 
@@ -256,6 +267,18 @@ def elements_row(shape: tuple[int, ...]) -> Row:
 
 
 Pair = tuple[int, int]
+
+
+def overhang(node: Node | QNode, size: tuple[int, ...]) -> list[int]:
+    """How far the last window lies beyond an input (H, W) and its padding, 0 but for nodes with `ceil`: it begins within it."""
+    if not node.attrs.get("ceil"):
+        return [0, 0]
+    found = []
+    for n, k, s, p in zip(size, *window_of(node), strict=True):
+        count = -(-(n + 2 * p - k) // s) + 1
+        count -= (count - 1) * s >= n + p
+        found.append(max((count - 1) * s + k - n - 2 * p, 0))
+    return found
 
 
 def window_of(node: Node | QNode) -> tuple[Pair, Pair, Pair]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mico_runner.ops import operator, register
+from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.base import Operator, Weighted
 from mico_runner.ops.capture import Call, Refused, as_doubles, unique
 from mico_runner.ops.conv2d import pointwise
@@ -61,6 +62,9 @@ class BatchNorm(Operator):
             raise Refused(
                 f"the factor gamma / sqrt(variance + eps) of channel {at} is not finite: variance {var[at]:g}, eps {call['eps']:g}"
             )
+        if call.is_merged:  # the channels are the second dimension, behind what the batch is part of
+            each = (-1, *[1] * (call.rank(tensor) - 2))
+            return [emit_affine(call, tensor, factor.reshape(each), (beta - mean * factor).reshape(each))]
         values, shape = {"mean": mean, "factor": factor, "beta": beta}, call.builder.shapes[tensor]
         root = call.builder.root(tensor)
         before, channels = call.builder.producer.get(root), call.builder.shapes[root][0]
@@ -93,7 +97,7 @@ class BatchNorm(Operator):
 def _outputs_are_channels(layer: Node, draft: Draft) -> bool:
     """Whether row i of the layer's weights makes element i of its output's first dimension: not so for a linear layer over tokens."""
     made = operator(layer.op)
-    return isinstance(made, Weighted) and made.outputs_first(draft.shapes[layer.output])
+    return isinstance(made, Weighted) and made.channel_axis(draft.shapes[layer.output]) == 0
 
 
 def _convolution(draft: Draft, norm: Node) -> None:

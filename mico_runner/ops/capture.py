@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -15,19 +15,33 @@ from mico_runner.ops.node import Node
 BATCH = 2  # of the captured sample; not 1, so that an operator that mixes samples shows in the shapes
 
 
+BATCH_DIMENSION = "mico_batch"  # in the meta of a traced call: which dimension of its output is the batch
+
+
 class Refused(Exception):
     """Why a call cannot be expressed; `frontend` adds the node and the source line."""
 
 
 @dataclass
 class Call:
-    """One ATen call: its arguments by schema name; tensors are names (`str`), weights are torch tensors."""
+    """One ATen call: its arguments by schema name; tensors are names (`str`), weights are torch tensors.
+
+    Attributes:
+        reads: the arguments that are computed from the network's input.
+        batch: which dimension of the output is the batch; an operator that moves it says so. Where that dimension is batch * n, as
+            windows and heads are often put, the tensor has n in its place here.
+    """
 
     node: torch.fx.Node
     builder: Builder
     path: str  # of the module that made the call, "" for one in the user's own forward
     source: str
     args: dict[str, Any]
+    reads: list[torch.fx.Node]
+    batch: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.batch = self.batch_read
 
     def __getitem__(self, key: str) -> Any:
         return self.args[key]
@@ -38,21 +52,82 @@ class Call:
         return str(self.node.target).split(".")[1]
 
     @property
+    def batch_read(self) -> int:
+        """Which dimension of its first computed argument is the batch."""
+        return self.reads[0].meta.get(BATCH_DIMENSION, 0) if self.reads else 0
+
+    @property
+    def sizes_read(self) -> tuple[int, ...]:
+        """Torch's sizes of its first computed argument, batch included."""
+        return _sizes(self.reads[0])
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Output shape without batch; refuses an output that does not keep the batch in front."""
-        value = self.node.meta["val"]
-        shape = (value[0] if isinstance(value, list | tuple) else value).shape
+        """Output shape without batch; refuses an output in which the batch is not to be found."""
+        shape = _sizes(self.node)
         if not all(type(s) is int for s in shape):
             raise Refused(f"dynamic shape {tuple(shape)}; shapes must be fixed")
-        if len(shape) < 2 or shape[0] != BATCH:
-            raise Refused(f"the batch must stay the first dimension and leave another: shape {tuple(shape)}")
-        return tuple(shape[1:])
+        if len(shape) < 2 or shape[self.batch] % BATCH:
+            raise Refused(f"the batch must stay a dimension and leave another: shape {tuple(shape)}")
+        rest = (shape[self.batch] // BATCH,) if shape[self.batch] > BATCH else ()
+        return (*shape[: self.batch], *rest, *shape[self.batch + 1 :])
+
+    def axis(self, dim: int) -> int:
+        """A dimension of torch's as an axis of its first computed argument without batch; -1 for the batch."""
+        dim %= len(self.sizes_read)
+        if dim == self.batch_read:
+            return -1
+        return dim if self.is_merged else dim - (dim > self.batch_read)
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether the batch of its first computed argument is part of a dimension that holds more."""
+        return self.sizes_read[self.batch_read] != BATCH
 
     def tensor(self, value: Any) -> str:
-        """The name of an input tensor; refuses constants."""
+        """The name of an input tensor; a constant becomes a node."""
+        if isinstance(value, torch.Tensor):
+            return self._constant(value)
         if not isinstance(value, str):
-            raise Refused("both operands must be tensors computed from the input, not constants")
+            raise Refused("both operands must be tensors; numbers are not supported here")
         return value
+
+    def constant(self, value: Any) -> np.ndarray | None:
+        """A number or parameter as float64, aligned with the batch-less output; None for a tensor computed from the input.
+
+        Raises Refused: its values differ between samples.
+        """
+        if isinstance(value, str):
+            return None
+        if not isinstance(value, torch.Tensor):
+            return np.asarray(value, np.float64)
+        found, rank = as_doubles(value), len(_sizes(self.node))
+        if found.ndim <= rank - 1 - self.batch:
+            return found
+        found = found.reshape((1,) * (rank - found.ndim) + found.shape)
+        if found.shape[self.batch] > BATCH:  # batch * n
+            found = found.reshape(*found.shape[: self.batch], BATCH, -1, *found.shape[self.batch + 1 :])
+        elif len(self.shape) == rank:
+            return found
+        if not (found == found.take([0], axis=self.batch)).all():
+            raise Refused("a constant differs between the samples of a batch")
+        aligned: np.ndarray = found.take(0, axis=self.batch)
+        return aligned
+
+    def _constant(self, value: torch.Tensor) -> str:
+        if not value.is_floating_point():
+            raise Refused(f"a constant of {value.dtype} is not supported; tensors are float32")
+        found = as_doubles(value)
+        if self.batch != 0 or found.ndim < 2 or found.shape[0] not in (1, BATCH) or not (found == found[:1]).all():
+            raise Refused(f"a constant of shape {found.shape} is no tensor with a batch in front")
+        return self.builder.emit(
+            f"{self.name}.constant",
+            "constant",
+            [self.builder.input],
+            found.shape[1:],
+            self.source,
+            attrs={"value": found[0]},
+        )
 
     def input(self, key: str = "self") -> str:
         return self.tensor(self.args[key])
@@ -128,6 +203,11 @@ class Builder:
     def free(self, name: str) -> str:
         """`name`, changed when a module is called so."""
         return f"{name}_" if name in self.reserved else name
+
+
+def _sizes(node: torch.fx.Node) -> tuple[int, ...]:
+    value = node.meta["val"]
+    return tuple((value[0] if isinstance(value, list | tuple) else value).shape)
 
 
 def bind(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

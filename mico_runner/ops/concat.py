@@ -22,16 +22,28 @@ _AXIS_IN_HWC = (2, 0, 1)  # of C, H, W
 class Concat(Rescaled):
     """Tensors one after the other along `axis` of the batch-less shape, each requantised with its own multiplier and shift."""
 
-    ATEN = ("cat.default",)
+    ATEN = ("cat.default", "stack.default")
     ATTRS = ("axis",)
     NO_KERNEL = "its calls, one for each input, are not profiled"
 
     def capture(self, call: Call) -> str:
         tensors = [call.tensor(t) for t in call["tensors"]]
-        axis = call["dim"] % (call.rank(tensors[0]) + 1) - 1
+        if call.target == "stack":
+            return self._stack(call, tensors)
+        axis = call.axis(call["dim"])
         if axis < 0:
             raise Refused("concatenation over the batch is not supported")
         return call.emit(self.name, tensors, call.shape, attrs={"axis": axis})
+
+    def _stack(self, call: Call, tensors: list[str]) -> str:
+        """Along a new dimension."""
+        dim = call["dim"] % (len(call.sizes_read) + 1)
+        call.batch += dim <= call.batch
+        axis = dim - (dim > call.batch and not call.is_merged)
+        shape = list(call.builder.shapes[tensors[0]])
+        shape.insert(axis, 1)
+        parts = [call.reshape(tensor, tuple(shape)) for tensor in tensors]
+        return call.emit(self.name, parts, call.shape, attrs={"axis": axis})
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.cat(x, dim=node.attrs["axis"] + 1)

@@ -79,9 +79,6 @@ class Conv2d(Weighted):
         row = window_row(node, shapes, (extent[0], extent[1]))
         return row | {"kind": self.name, "out_channels": out_channels, "groups": node.attrs["groups"]}
 
-    def outputs_first(self, shape: tuple[int, ...]) -> bool:
-        return True
-
     def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         a = node.attrs
         columns = F.unfold(x, weight_of(node).shape[2:], a["dilation"], a["padding"], a["stride"])

@@ -45,9 +45,6 @@ class Linear(Weighted):
         count = batch * prod(shapes[node.output][:-1])
         return ONE | {"kind": self.name, "batch": count, "in_channels": weight.shape[1], "out_channels": len(weight)}
 
-    def outputs_first(self, shape: tuple[int, ...]) -> bool:
-        return len(shape) == 1
-
     def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         return x.reshape(-1, 1, x.shape[-1])
 

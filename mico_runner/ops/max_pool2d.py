@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import windows
-from mico_runner.ops.base import Example, Pool, Quantiser, Row, window_of, window_shapes
+from mico_runner.ops.base import Example, Pool, Quantiser, Row, Shapes, overhang, sample, window_of, window_shapes
 from mico_runner.ops.capture import Call, Refused, pair
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
@@ -19,9 +20,10 @@ from mico_runner.ops.node import Node, QNode, QType
 
 @register("max_pool2d")
 class MaxPool2d(Pool):
-    """Maximum over the taps inside the input; the type does not change."""
+    """Maximum over the taps inside the input; the type does not change. With `ceil` the last windows may overhang it."""
 
     ATEN = ("max_pool2d.default", "max_pool1d.default")
+    ATTRS = ("kernel", "stride", "padding", "ceil")
     KEEPS_TYPE = True
     SELECTS = True
     FAMILIES = ("max_pool2d",)
@@ -32,14 +34,16 @@ class MaxPool2d(Pool):
         return self.emit_windows(call)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
-        largest: torch.Tensor = F.max_pool2d(x[0], *window_of(node))
+        largest: torch.Tensor = F.max_pool2d(x[0], *window_of(node), ceil_mode=node.attrs["ceil"])
         return largest
 
     def quantise(self, q: Quantiser, step: Any) -> None:
         q.pass_on(step, step.node.inputs[0])
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
-        found = windows(x[0], *window_of(node), fill=made.qmin)
+        low, right = overhang(node, x[0].shape[2:])
+        wide = np.pad(x[0], ((0, 0), (0, 0), (0, low), (0, right)), constant_values=made.qmin)
+        found = windows(wide, *window_of(node), fill=made.qmin)
         largest: np.ndarray = found.max((4, 5))
         return largest
 
@@ -55,6 +59,12 @@ class MaxPool2d(Pool):
         else:
             to.emit(node, "max_pool2d", [source], output, {**fields, "input": source.tag, "output": output.tag})
 
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        yield from super().samples(rng)
+        for size, kernel, out in (((7, 8), (2, 2), (4, 4)), ((6, 9), (3, 3), (3, 4)), ((5, 5), (3, 2), (2, 3))):
+            attrs = {"kernel": kernel, "stride": (2, 2), "padding": (0, 0), "ceil": True}
+            yield sample(self.name, [(3, *size)], (3, *out), attrs)
+
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         return Example(*window_shapes(row))
 
@@ -62,8 +72,9 @@ class MaxPool2d(Pool):
 def _largest(x: torch.Tensor, node: QNode) -> torch.Tensor:
     """Maximum over rows, then over columns: on a CPU several times as fast as torch's max_pool2d, which also finds the indices."""
     (kh, kw), (sh, sw), (ph, pw) = window_of(node)
-    if ph or pw:
-        x = F.pad(x, (pw, pw, ph, ph), value=-torch.inf)
+    low, right = overhang(node, tuple(x.shape[2:]))
+    if ph or pw or low or right:
+        x = F.pad(x, (pw, pw + right, ph, ph + low), value=-torch.inf)
     rows, columns = ((n - k) // s * s + 1 for n, k, s in zip(x.shape[2:], (kh, kw), (sh, sw), strict=True))
     x = functools.reduce(torch.maximum, [x[:, :, i : i + rows : sh] for i in range(kh)])
     return functools.reduce(torch.maximum, [x[..., j : j + columns : sw] for j in range(kw)])

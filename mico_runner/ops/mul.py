@@ -10,7 +10,7 @@ import torch
 
 from mico_runner.errors import StepError
 from mico_runner.ops import c, register
-from mico_runner.ops.affine import emit_affine, is_constant
+from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.broadcast import spread
@@ -31,13 +31,13 @@ class Mul(Operator):
     def capture(self, call: Call) -> str:
         a, b = call["self"], call["other"]
         if call.target == "div":
-            if (divisor := is_constant(b)) is None:
+            if (divisor := call.constant(b)) is None:
                 raise Refused("a division by what is computed from the input is not supported")
             with np.errstate(divide="ignore"):
                 return emit_affine(call, call.tensor(a), factor=1 / divisor)
-        if is_constant(a) is not None or is_constant(b) is not None:
-            tensor, factor = (a, b) if is_constant(a) is None else (b, a)
-            return emit_affine(call, call.tensor(tensor), factor=is_constant(factor))
+        for tensor, factor in ((a, call.constant(b)), (b, call.constant(a))):
+            if factor is not None:
+                return emit_affine(call, call.tensor(tensor), factor=factor)
         operands = [call.tensor(a), call.tensor(b)]
         shapes = [call.builder.shapes[t] for t in operands]
         if np.prod(shapes[0]) < np.prod(shapes[1]):

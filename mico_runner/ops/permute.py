@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner.ops import register
 from mico_runner.ops.base import Shapes, sample
-from mico_runner.ops.capture import BATCH, Call, Refused
+from mico_runner.ops.capture import Call
 from mico_runner.ops.movement import Movement
 from mico_runner.ops.node import Node, QNode
 
@@ -21,23 +21,20 @@ class Permute(Movement):
     ATTRS = ("order",)
 
     def capture(self, call: Call) -> str:
-        """A reshape where the dimensions larger than 1 keep their order: no element moves then."""
+        """Dimensions in another order; where only the batch moves, nothing happens."""
         tensor = call.input()
         if call.target.startswith("pixel"):
             return self._pixels(call, tensor)
-        shape = (BATCH, *call.builder.shapes[tensor])
-        order = list(range(len(shape)))
+        rank = len(call.sizes_read)
+        dims = list(range(rank))
         if "dims" in call.args:
-            order = [d % len(shape) for d in call["dims"]]
+            dims = [d % rank for d in call["dims"]]
         else:
             i, j = (call.args.get(k, default) for k, default in (("dim0", 0), ("dim1", 1)))
-            order[i], order[j] = order[j], order[i]
-        moved = [d for d in order if shape[d] > 1]
-        if moved == sorted(moved):
-            return call.reshape(tensor, call.shape)
-        if order[0] != 0:
-            raise Refused(f"the batch must stay the first dimension: the order is {order}")
-        return call.emit(self.name, [tensor], call.shape, attrs={"order": tuple(d - 1 for d in order[1:])})
+            dims[i], dims[j] = dims[j], dims[i]
+        order = dims if call.is_merged else [call.axis(d) for d in dims if d != call.batch_read]
+        call.batch = dims.index(call.batch_read)
+        return permuted(call, tensor, tuple(order))
 
     def _pixels(self, call: Call, tensor: str) -> str:
         """Channels as blocks of pixels, or the other way round."""
@@ -63,3 +60,13 @@ class Permute(Movement):
             ((2, 3, 4, 2), (1, 3, 0, 2)),
         ):
             yield sample(self.name, [shape], tuple(shape[d] for d in order), {"order": order})
+
+
+def permuted(call: Call, tensor: str, order: tuple[int, ...]) -> str:
+    """The tensor with its dimensions in this order; a reshape where those larger than 1 keep theirs, for no element moves then."""
+    shape = call.builder.shapes[tensor]
+    target = tuple(shape[d] for d in order)
+    moved = [d for d in order if shape[d] > 1]
+    if moved == sorted(moved):
+        return call.reshape(tensor, target)
+    return call.builder.emit(f"{call.name}.permute", "permute", [tensor], target, call.source, attrs={"order": order})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
-from mico_runner.ops.capture import Call
+from mico_runner.ops.capture import BATCH, Call, Refused
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
 
@@ -30,6 +31,7 @@ class Reshape(Operator):
     NO_KERNEL = "it costs nothing but where the order of elements in memory changes"
 
     def capture(self, call: Call) -> str:
+        call.batch = _batch(call)
         return call.reshape(call.input(), call.shape)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
@@ -66,3 +68,13 @@ class Reshape(Operator):
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for source, target in (((3, 4, 5), (60,)), ((60,), (3, 4, 5)), ((3, 4, 5), (5, 12)), ((2, 3, 4), (4, 3, 2))):
             yield sample(self.name, [source], target, {"shape": target})
+
+
+def _batch(call: Call) -> int:
+    """Where the batch is in the output: as many elements stand before it as in the input."""
+    sizes = tuple(call.node.meta["val"].shape)
+    before = prod(call.sizes_read[: call.batch])
+    found = [d for d, n in enumerate(sizes) if n % BATCH == 0 and prod(sizes[:d]) == before]
+    if not found:
+        raise Refused(f"the batch must stay a dimension: shape {sizes}")
+    return found[0]

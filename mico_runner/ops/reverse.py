@@ -22,7 +22,7 @@ class Reverse(Movement):
 
     def capture(self, call: Call) -> str:
         tensor = call.input()
-        axes = tuple(d % (call.rank(tensor) + 1) - 1 for d in call["dims"])
+        axes = tuple(call.axis(d) for d in call["dims"])
         if min(axes) < 0:
             raise Refused("reversing the batch is not supported")
         return call.emit(self.name, [tensor], call.shape, attrs={"axes": axes})

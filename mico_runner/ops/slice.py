@@ -25,7 +25,7 @@ class Slice(Movement):
 
     def capture(self, call: Call) -> str | list[str]:
         tensor = call.input()
-        axis = call["dim"] % (call.rank(tensor) + 1) - 1
+        axis = call.axis(call["dim"])
         length = -1 if axis < 0 else call.builder.shapes[tensor][axis]
         if call.target == "slice":
             start, stop = (_within(call[key], length, default) for key, default in (("start", 0), ("end", length)))
@@ -37,6 +37,7 @@ class Slice(Movement):
             return self._part(call, tensor, axis, start, start + int(call["length"]))
         if call.target == "select":
             start = _within(call["index"], length, 0)
+            call.batch -= call["dim"] % len(call.sizes_read) < call.batch
             return call.reshape(self._part(call, tensor, axis, start, start + 1), call.shape)
         if axis < 0:
             raise Refused("splitting the batch is not supported")
@@ -45,6 +46,7 @@ class Slice(Movement):
         parts = [self._part(call, tensor, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
         if call.target != "unbind":
             return parts
+        call.batch -= call["dim"] % len(call.sizes_read) < call.batch
         rest = tuple(n for i, n in enumerate(call.builder.shapes[tensor]) if i != axis)
         return [call.reshape(part, rest) for part in parts]
 

@@ -95,6 +95,9 @@ class Assembly:
     def type_of(self, tensor: str) -> QType:
         return self.tensors[tensor].type
 
+    def shape_of(self, tensor: str) -> tuple[int, ...]:
+        return self.tensors[tensor].shape
+
     def weights(self, step: Step, bits: LayerBits, read: QType, made: QType) -> dict[str, Any]:
         name = step.node.name
         weight, scales, real_bias = self.quantised_weights(name, bits, read)

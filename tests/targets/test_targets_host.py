@@ -10,9 +10,10 @@ import pytest
 
 from mico_runner import codegen
 from mico_runner.errors import StepError, StepSkipped
+from mico_runner.kernel_table import KINDS
 from mico_runner.quant import reference
 from mico_runner.targets import host
-from mico_runner.targets.host_kernels import KINDS, build_networks, run_networks, single_layer, time_kernels
+from mico_runner.targets.host_kernels import build_networks, run_networks, single_layer, time_kernels
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 FAST = "-O1"
@@ -174,6 +175,7 @@ def test_single_layers_of_every_kind_run_and_are_timed(tmp_path):
         "add": {"in_channels": 4, "in_h": 6, "in_w": 5},
         "requant": {"in_channels": 4, "in_h": 6, "in_w": 5},
         "linear": {"in_channels": 30, "out_channels": 7, "batch": 3, "weight_bits": 1},
+        "table": {"in_channels": 4, "in_h": 6, "in_w": 5},
     }
     assert set(layers) == set(KINDS)
     graphs = [single_layer(kind, **sizes, rng=rng) for kind, sizes in layers.items()]

@@ -1,0 +1,136 @@
+"""layer_norm, and its kin: group norm, RMS norm and division by the L2 norm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.ops import c, register
+from mico_runner.ops.arithmetic import MAX_SHIFT, clamp, shifted
+from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+from mico_runner.ops.rows import lower_rows
+
+FRACTION = 16  # bits behind the point of a normalised value
+ROOT_BITS = 60  # of the sum of squares before its root is taken: the root has half as many
+TERM_BITS = 40
+MOST = 1 << 14  # elements of a row: its sums stay below 2^62
+
+
+@register("layer_norm")
+class LayerNorm(Operator):
+    """y = (x - mean) / sqrt(mean((x - mean)^2) + `eps`) * `factor` + `term` over rows of the last dimension; without mean if not `centred`.
+
+    In integers, for a row of n: c = n q - sum q (q * n if not centred), d = sum c^2 / n + eps n^2 / scale^2, scaled up by a power of
+    four to 60 bits; t = c / sqrt(d) with 16 bits behind the point, towards zero; r = (t * factor + term + 2^(shift-1)) >> shift, clamped.
+    Constants: `factor` int32 and `term` int64 (n,).
+    """
+
+    ATEN = ("layer_norm.default", "group_norm.default", "rms_norm.default")
+    ATTRS = ("eps", "factor", "term", "centred")
+    NO_KERNEL = "its kernel is not profiled"
+    BOUND = 0.6  # half a step, and what the 16 bits leave where the output has as many
+
+    def capture(self, call: Call) -> str:
+        if call.target == "group_norm":
+            return self._groups(call)
+        tensor = call.input("input")
+        shape, over = call.builder.shapes[tensor], tuple(call["normalized_shape"])
+        if shape[len(shape) - len(over) :] != over:
+            raise Refused(f"a norm over {over} of a tensor of shape {shape} is not supported")
+        eps = call["eps"] if call["eps"] is not None else torch.finfo(torch.float32).eps
+        factor, term = (
+            np.full(prod(over), fill)
+            if call.args.get(key) is None
+            else np.asarray(call.constant(call[key])).reshape(-1)
+            for key, fill in (("weight", 1.0), ("bias", 0.0))
+        )
+        rows = call.reshape(tensor, (*shape[: len(shape) - len(over)], prod(over)))
+        attrs = {"eps": float(eps), "factor": factor, "term": term, "centred": call.target != "rms_norm"}
+        found = call.emit(self.name, [rows], call.builder.shapes[rows], attrs=attrs)
+        return call.reshape(found, shape)
+
+    def _groups(self, call: Call) -> str:
+        """Each group is a row; the channels' own factors and terms come behind, as they differ within it."""
+        tensor, groups = call.input("input"), int(call["num_groups"])
+        shape = call.builder.shapes[tensor]
+        size = prod(shape) // groups
+        attrs = {"eps": float(call["eps"]), "factor": np.ones(size), "term": np.zeros(size), "centred": True}
+        rows = call.reshape(tensor, (groups, size))
+        found = call.reshape(call.emit(self.name, [rows], (groups, size), attrs=attrs), shape)
+        factor, term = (call.constant(call[key]) if call[key] is not None else None for key in ("weight", "bias"))
+        if factor is None and term is None:
+            return found
+        each = (-1, *[1] * (len(shape) - 1))
+        values = {
+            "factor": np.float64(1) if factor is None else factor.reshape(each),
+            "term": np.float64(0) if term is None else term.reshape(each),
+            "below": None,
+        }
+        return call.builder.emit(f"{call.name}.affine", "affine", [found], shape, call.source, attrs=values)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        factor, term = (torch.as_tensor(node.attrs[key], dtype=x[0].dtype) for key in ("factor", "term"))
+        centred = x[0] - x[0].mean(-1, keepdim=True) if node.attrs["centred"] else x[0]
+        return centred * torch.rsqrt((centred**2).mean(-1, keepdim=True) + node.attrs["eps"]) * factor + term
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        tensor = q.read(step.node.inputs[0], INPUT_BITS)
+        scale, made, a = q.type_of(tensor).scale, q.made(step), step.node.attrs
+        count = len(a["factor"])
+        factor, term = a["factor"] * 2.0**-FRACTION / made.scale, a["term"] / made.scale
+        tops = ((MULTIPLIER_BITS, np.abs(factor).max()), (TERM_BITS, np.abs(term).max()))
+        shift = int(np.clip(min((bits - np.frexp(top)[1] for bits, top in tops if top), default=1), 1, MAX_SHIFT))
+        attrs = {
+            "shift": shift,
+            "centred": a["centred"],
+            "eps": round(min(a["eps"] * count**2 / scale**2, 2.0**ROOT_BITS)),
+        }
+        constants = {
+            "factor": np.rint(np.ldexp(factor, shift)).astype(np.int32),
+            "term": np.rint(np.ldexp(term, shift)).astype(np.int64),
+        }
+        q.add(step, (tensor,), attrs=attrs, constants=constants)
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        q, a = x[0], node.attrs
+        count = q.shape[-1]
+        c = count * q - (q.sum(-1, keepdims=True) if a["centred"] else 0)
+        d = (c * c).sum(-1, keepdims=True) // count + a["eps"]
+        up = sum((d < (1 << bits)).astype(np.int64) for bits in range(ROOT_BITS - 2, 0, -2))
+        root = np.maximum(_root(d << (2 * up)), 1)
+        t = np.sign(c) * ((np.abs(c) << (up + FRACTION)) // root)
+        acc = t * node.constants["factor"] + node.constants["term"]
+        return clamp(shifted(acc, np.array(a["shift"])), acc, made, node.relu_max)
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        length, a = len(node.constants["factor"]), node.attrs
+
+        def emit(source: c.Buffer, output: c.Buffer) -> None:
+            fields = {
+                **{"rows": source.size // length, "length": length, "input": source.tag, "centred": int(a["centred"])},
+                **{"shift": a["shift"], "output": c.output_range(node, output)},
+            }
+            tables = {**node.constants, "eps": np.array([a["eps"]], np.int64)}
+            to.emit(node, "layer_norm", [source], output, fields, tables=tables)
+
+        lower_rows(to, node, emit)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for shape, centred in (((12,), True), ((6, 8), True), ((6, 8), False), ((3, 4, 16), True)):
+            factor, term = rng.normal(size=(2, shape[-1]))
+            attrs = {"eps": 1e-5, "factor": factor, "term": term, "centred": centred}
+            yield sample(self.name, [shape], shape, attrs)
+
+
+def _root(d: np.ndarray) -> np.ndarray:
+    """floor(sqrt(d)) of int64: the float's root, corrected by at most one."""
+    root = np.sqrt(d.astype(np.float64)).astype(np.int64)
+    root -= root * root > d
+    root += (root + 1) * (root + 1) <= d
+    return root

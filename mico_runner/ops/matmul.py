@@ -1,0 +1,114 @@
+"""matmul: a product of two computed matrices, as attention has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.ops import c, register
+from mico_runner.ops.affine import emit_affine
+from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
+from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.expand import expanded
+from mico_runner.ops.fast import Kernel, requantiser
+from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+
+_MOST_TERMS = 1 << 15  # of a sum of products of 8 bits that fits an int32
+
+
+@register("matmul")
+class Matmul(Operator):
+    """(..., M, K) times (..., K, N), or (..., N, K) where `transposed`: acc = sum of q0 * q1, requantised."""
+
+    ATEN = ("matmul.default", "bmm.default", "scaled_dot_product_attention.default")
+    ATTRS = ("transposed",)
+    TAKES_RELU = True
+    NO_KERNEL = "products of tensors are not profiled"
+
+    def capture(self, call: Call) -> str:
+        if call.target == "scaled_dot_product_attention":
+            return self._attention(call)
+        a, b = call["self"], call["other"] if "other" in call.args else call["mat2"]
+        return self._product(call, call.tensor(a), call.tensor(b), transposed=False)
+
+    def _product(self, call: Call, a: str, b: str, transposed: bool) -> str:
+        sizes = call.builder.shapes
+        if len(sizes[a]) < 2 or len(sizes[b]) < 2:
+            raise Refused(f"a product needs two matrices for each sample; found {sizes[a]} and {sizes[b]}")
+        if sizes[a][-1] > _MOST_TERMS:
+            raise Refused(f"sums of {sizes[a][-1]} products may overflow 32 bits; at most {_MOST_TERMS}")
+        front = np.broadcast_shapes(sizes[a][:-2], sizes[b][:-2])
+        a, b = (expanded(call, t, (*front, *sizes[t][-2:])) for t in (a, b))
+        shape = (*sizes[a][:-1], sizes[b][-2 if transposed else -1])
+        name = f"{call.name}.matmul" if call.target.startswith("scaled") else call.name
+        attrs = {"transposed": transposed}
+        return call.builder.emit(name, self.name, [a, b], shape, call.source, attrs=attrs)
+
+    def _attention(self, call: Call) -> str:
+        """softmax(query key^T * scale + mask) value."""
+        if call["dropout_p"] or call["is_causal"] or call.args.get("enable_gqa"):
+            raise Refused("attention with dropout, a causal mask or grouped queries is not supported")
+        query, key, value = (call.tensor(call[name]) for name in ("query", "key", "value"))
+        scale = call["scale"] or 1 / sqrt(call.builder.shapes[query][-1])
+        found = emit_affine(call, self._product(call, query, key, transposed=True), factor=scale)
+        if call["attn_mask"] is not None:
+            mask = call.constant(call["attn_mask"])
+            if mask is None or call["attn_mask"].dtype == torch.bool or not np.isfinite(mask).all():
+                raise Refused("a mask must be a constant of finite numbers")
+            found = emit_affine(call, found, term=mask)
+        found = call.builder.emit(f"{call.name}.softmax", "softmax", [found], call.builder.shapes[found], call.source)
+        return self._product(call, found, value, transposed=False)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return x[0] @ (x[1].transpose(-1, -2) if node.attrs["transposed"] else x[1])
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        inputs = tuple(q.read(tensor, INPUT_BITS) for tensor in step.node.inputs)
+        made = q.made(step)
+        factor = q.type_of(inputs[0]).scale * q.type_of(inputs[1]).scale / made.scale
+        q.add(step, inputs, constants=multiplier_and_shift(np.array([factor])))
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        second = x[1].swapaxes(-1, -2) if node.attrs["transposed"] else x[1]
+        acc = (x[0].astype(np.float64) @ second.astype(np.float64)).astype(np.int64)  # exact: below 2^31
+        return requantise(acc, node, made)
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        requant = requantiser(node, made)
+        return lambda x: requant(
+            x[0].double() @ (x[1].transpose(-1, -2) if node.attrs["transposed"] else x[1]).double()
+        )
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        a, b = (to.buffer_of(tensor) for tensor in node.inputs)
+        output = to.target(node)
+        transposed = node.attrs["transposed"]
+        fields = {
+            **{"batch": prod(a.shape[:-2]), "rows": a.shape[-2], "inner": a.shape[-1], "columns": output.shape[-1]},
+            **{f"a_{k}": v for k, v in zip(("batch", "row", "inner"), _steps(a), strict=True)},
+            **{f"b_{k}": v for k, v in zip(_B[transposed], _steps(b), strict=True)},
+            **{f"y_{k}": v for k, v in zip(("batch", "row", "column"), _steps(output), strict=True)},
+            **{"input_a": a.tag, "input_b": b.tag, "scale": c.scale(node), "output": c.output_range(node, output)},
+        }
+        to.emit(node, "matmul", [a, b], output, fields)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for front in ((), (3,), (2, 2)):
+            yield sample(self.name, [(*front, 4, 5), (*front, 5, 6)], (*front, 4, 6), {"transposed": False})
+            yield sample(self.name, [(*front, 4, 5), (*front, 6, 5)], (*front, 4, 6), {"transposed": True})
+
+
+_B = {False: ("batch", "inner", "column"), True: ("batch", "column", "inner")}
+
+
+def _steps(buffer: c.Buffer) -> tuple[int, int, int]:
+    """Elements in memory between matrices, between rows and between columns; more dimensions in front count as one."""
+    shape = buffer.shape
+    if len(shape) == 3:  # (b, r, c) is stored as (r, c, b)
+        return 1, shape[2] * shape[0], shape[0]
+    return shape[-1] * shape[-2], shape[-1], 1

@@ -1,0 +1,116 @@
+"""resize: bilinear and bicubic interpolation to another size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mico_runner.ops import c, register
+from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
+from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.capture import Call
+from mico_runner.ops.fast import Kernel, requantiser
+from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+
+WEIGHT_BITS = (
+    10  # of an axis: a product of both and 8 bits of activation fits 32 bits, overshoot of bicubic ones included
+)
+
+
+@register("resize")
+class Resize(Operator):
+    """acc = sum over rows and columns of w_row * w_column * q, requantised; the weights of an axis are whole and sum to 2^10.
+
+    Constants: `rows` (out_h, in_h) and `columns` (out_w, in_w), int32, what torch's interpolation makes of each row and column.
+    """
+
+    ATEN = (
+        "upsample_bilinear2d.vec",
+        "upsample_bilinear2d.default",
+        "upsample_bicubic2d.vec",
+        "upsample_bicubic2d.default",
+    )
+    ATTRS = ("size", "mode", "align_corners")
+    NO_KERNEL = "its kernel is not profiled"
+    BOUND_READ = 1.0  # the weights are rounded to 10 bits
+
+    def capture(self, call: Call) -> str:
+        tensor = call.tensor(call.args["input"] if "input" in call.args else call["self"])
+        size, mode = call.shape[1:], "bicubic" if "bicubic" in call.target else "bilinear"
+        attrs = {"size": size, "mode": mode, "align_corners": bool(call["align_corners"])}
+        if size == call.builder.shapes[tensor][1:]:
+            return tensor
+        return call.emit(self.name, [tensor], call.shape, attrs=attrs)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        a = node.attrs
+        rows, columns = (torch.from_numpy(m).to(x[0].dtype) for m in _matrices(a, tuple(x[0].shape[2:])))
+        return rows @ x[0] @ columns.T
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        tensor = q.read(step.node.inputs[0], INPUT_BITS)
+        made = q.made(step)
+        whole = [_whole(m) for m in _matrices(step.node.attrs, q.shape_of(tensor)[1:])]
+        factor = q.type_of(tensor).scale / made.scale / 4**WEIGHT_BITS
+        constants = {"rows": whole[0], "columns": whole[1], **multiplier_and_shift(np.array([factor]))}
+        q.add(step, (tensor,), attrs={}, constants=constants)
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        rows, columns = (node.constants[key].astype(np.int64) for key in ("rows", "columns"))
+        return requantise(rows @ x[0] @ columns.T, node, made)
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        rows, columns = (torch.from_numpy(node.constants[key].astype(np.float64)) for key in ("rows", "columns"))
+        requant = requantiser(node, made)
+        return lambda x: requant(rows @ x[0].double() @ columns.T)
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        source, output = to.buffer_of(node.inputs[0]), to.target(node)
+        channels, _, in_w = c.image(node, source)
+        tables: dict[str, np.ndarray] = {}
+        taps = {}
+        for key in ("rows", "columns"):
+            tables[f"{key}_at"], tables[f"{key}_weight"] = _taps(node.constants[key])
+            taps[f"{key}_taps"] = tables[f"{key}_at"].shape[1]
+        fields = {
+            **{"in_w": in_w, "channels": channels, "out_h": output.shape[1], "out_w": output.shape[2], **taps},
+            **{"input": source.tag, "scale": c.scale(node), "output": c.output_range(node, output)},
+        }
+        to.emit(node, "resize", [source], output, fields, tables=tables)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for mode, align in (("bilinear", False), ("bilinear", True), ("bicubic", False)):
+            for size in ((8, 10), (3, 9)):
+                attrs = {"size": size, "mode": mode, "align_corners": align}
+                yield sample(self.name, [(3, 4, 5)], (3, *size), attrs)
+
+
+def _matrices(attrs: dict[str, Any], size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """What each output row and column is made of: (out_h, in_h) and (out_w, in_w)."""
+    made = []
+    for axis in range(2):
+        one = torch.eye(size[axis], dtype=torch.float64)[None, None]  # rows are cases, columns the axis
+        target = (size[axis], attrs["size"][axis])
+        made.append(
+            F.interpolate(one, target, mode=attrs["mode"], align_corners=attrs["align_corners"])[0, 0].T.numpy()
+        )
+    return made[0], made[1]
+
+
+def _whole(weights: np.ndarray) -> np.ndarray:
+    """In steps of 2^-10, each row's sum kept at 1: the largest takes what rounding leaves."""
+    found: np.ndarray = np.rint(weights * 2**WEIGHT_BITS).astype(np.int32)
+    found[np.arange(len(found)), weights.argmax(1)] += 2**WEIGHT_BITS - found.sum(1)
+    return found
+
+
+def _taps(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The entries that are not zero, (out, taps): index and weight; shorter rows are filled up with weights of zero."""
+    taps = int((weights != 0).sum(1).max())
+    at: np.ndarray = np.argsort(weights == 0, axis=1, kind="stable")[:, :taps]
+    found: np.ndarray = np.take_along_axis(weights, at, axis=1)
+    return at.astype(np.int32), found.astype(np.int32)

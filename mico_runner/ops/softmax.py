@@ -1,0 +1,82 @@
+"""softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.ops import c, register
+from mico_runner.ops.arithmetic import clamp
+from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.permute import permuted
+from mico_runner.ops.rows import lower_rows
+
+EXP_BITS = 24  # of e^0 in the table
+FACTOR_BITS = 24
+
+
+@register("softmax")
+class Softmax(Operator):
+    """e_i = exp(-scale * (max - q_i)) from a table of 24 bits, r_i = (e_i * factor + sum * 2^(shift-1)) / (sum * 2^shift), clamped.
+
+    Over the last dimension. Constants: `exp`, int32 (256,), by the distance from the row's maximum; `factor`, 2^shift / output scale.
+    """
+
+    ATEN = ("softmax.int", "_softmax.default")
+    NO_KERNEL = "its kernel is not profiled"
+    BOUND = 0.55  # half a step, and what the table leaves
+
+    def capture(self, call: Call) -> str:
+        """Another dimension is put last, and back."""
+        tensor = call.input()
+        rank, axis = call.rank(tensor), call.axis(call["dim"])
+        if axis < 0:
+            raise Refused("softmax over the batch is not supported")
+        order = (*(d for d in range(rank) if d != axis), axis)
+        moved = permuted(call, tensor, order)
+        found = call.emit(self.name, [moved], call.builder.shapes[moved])
+        return permuted(call, found, tuple(np.argsort(order).tolist()))
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return x[0].softmax(-1)
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        tensor = q.read(step.node.inputs[0], INPUT_BITS)
+        read, made = q.type_of(tensor), q.made(step)
+        steps = np.arange(1 << INPUT_BITS)
+        exp = np.rint(np.exp(-read.scale * steps) * (1 << EXP_BITS)).astype(np.int32)
+        shift = FACTOR_BITS - int(np.frexp(1 / made.scale)[1])
+        factor = int(np.rint(np.ldexp(1 / made.scale, shift)))
+        q.add(step, (tensor,), attrs={"factor": factor, "shift": shift}, constants={"exp": exp})
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        e = node.constants["exp"].astype(np.int64)[x[0].max(-1, keepdims=True) - x[0]]
+        total = e.sum(-1, keepdims=True)
+        half, shift = np.int64(1) << (node.attrs["shift"] - 1), node.attrs["shift"]
+        found = (e * node.attrs["factor"] + total * half) // (total << shift)
+        return clamp(found, found, made, node.relu_max)
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        exp, length = node.constants["exp"], to.buffer_of(node.inputs[0]).shape[-1]
+
+        def emit(source: c.Buffer, output: c.Buffer) -> None:
+            fields = {
+                **{"rows": source.size // length, "length": length, "input": source.tag},
+                **{
+                    "factor": node.attrs["factor"],
+                    "shift": node.attrs["shift"],
+                    "output": c.output_range(node, output),
+                },
+            }
+            to.emit(node, "softmax", [source], output, fields, tables={"exp": exp})
+
+        lower_rows(to, node, emit)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for shape in ((10,), (6, 7), (3, 4, 5)):
+            yield sample(self.name, [shape], shape)
