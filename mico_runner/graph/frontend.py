@@ -15,7 +15,7 @@ from mico_runner.graph.ir import Graph
 from mico_runner.graph.trace import Trace, trace
 from mico_runner.graph.verify import drawn_statistics, verify
 from mico_runner.ops import by_aten, operators
-from mico_runner.ops.capture import BATCH, BATCH_DIMENSION, Builder, Call, Refused, bind
+from mico_runner.ops.capture import BATCH, PLACE, BatchPlace, Builder, Call, Refused, bind
 from mico_runner.ops.draft import Draft, drop_unused
 
 
@@ -60,7 +60,7 @@ def _lower(
             values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else builder.input
         elif node.op == "call_function":
             values[node.name] = _call(node, values, builder, traced.held)
-            if isinstance(values[node.name], str) and not node.meta[BATCH_DIMENSION]:
+            if isinstance(values[node.name], str) and not any(node.meta[PLACE]):
                 origin.setdefault(values[node.name], node.name)
         else:  # the output, or a part of a control-flow operator, which no lowering takes
             values[node.name] = None
@@ -92,7 +92,7 @@ def _moved_batch(traced: Trace, output: str) -> torch.fx.Node | None:
             and node.op == "call_function"
             and isinstance(value := node.meta.get("val"), torch.Tensor)
         ):
-            return node if node.meta.get(BATCH_DIMENSION) or value.shape[:1] != (BATCH,) else None
+            return node if any(node.meta[PLACE]) or value.shape[:1] != (BATCH,) else None
     return None
 
 
@@ -100,11 +100,11 @@ def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: d
     """The value of one call: a tensor's name, a constant tensor, or a list of these."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: values[n.name])
     if node.target is operator.getitem:
-        node.meta[BATCH_DIMENSION] = node.all_input_nodes[0].meta[BATCH_DIMENSION]
+        node.meta[PLACE] = node.all_input_nodes[0].meta[PLACE]
         return operator.getitem(*args)
     taken = by_aten()
     known = str(node.target) in taken
-    node.meta[BATCH_DIMENSION] = 0
+    node.meta[PLACE] = BatchPlace()
     try:
         if not known and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise Refused("it draws random numbers; a network must compute the same whenever it is called")
@@ -116,7 +116,7 @@ def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: d
         reads = [n for n in node.all_input_nodes if isinstance(values[n.name], str)]
         call = Call(node, builder, _path(node, held), _source(node), bind(node.target, args, kwargs), reads)
         found = taken[str(node.target)].capture(call)
-        node.meta[BATCH_DIMENSION] = call.batch
+        node.meta[PLACE] = call.place
         return found
     except Refused as error:
         raise _error(node, held, str(error)) from None

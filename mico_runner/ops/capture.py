@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +15,23 @@ from mico_runner.ops.node import Node
 BATCH = 2  # of the captured sample; not 1, so that an operator that mixes samples shows in the shapes
 
 
-BATCH_DIMENSION = "mico_batch"  # in the meta of a traced call: which dimension of its output is the batch
+PLACE = "mico_batch"  # in the meta of a traced call: the `BatchPlace` of its output
 
 
 class Refused(Exception):
     """Why a call cannot be expressed; `frontend` adds the node and the source line."""
+
+
+class BatchPlace(NamedTuple):
+    """Where the batch is in a tensor of torch's.
+
+    Attributes:
+        dimension: it is this one, or part of it.
+        inner: of a dimension that holds n * batch, neighbours differ in the sample; else it holds batch * n.
+    """
+
+    dimension: int = 0
+    inner: bool = False
 
 
 @dataclass
@@ -28,7 +40,7 @@ class Call:
 
     Attributes:
         reads: the arguments that are computed from the network's input.
-        batch: which dimension of the output is the batch; an operator that moves it says so. Where that dimension is batch * n, as
+        batch, inner: the output's `BatchPlace`; an operator that moves the batch says so. Where that dimension is batch * n, as
             windows and heads are often put, the tensor has n in its place here.
     """
 
@@ -39,9 +51,10 @@ class Call:
     args: dict[str, Any]
     reads: list[torch.fx.Node]
     batch: int = field(init=False)
+    inner: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.batch = self.batch_read
+        self.batch, self.inner = self.place_read
 
     def __getitem__(self, key: str) -> Any:
         return self.args[key]
@@ -52,9 +65,20 @@ class Call:
         return str(self.node.target).split(".")[1]
 
     @property
+    def place(self) -> BatchPlace:
+        """Of its output."""
+        return BatchPlace(self.batch, self.inner)
+
+    @property
+    def place_read(self) -> BatchPlace:
+        """Of its first computed argument."""
+        found: BatchPlace = self.reads[0].meta.get(PLACE, BatchPlace()) if self.reads else BatchPlace()
+        return found
+
+    @property
     def batch_read(self) -> int:
-        """Which dimension of its first computed argument is the batch."""
-        return self.reads[0].meta.get(BATCH_DIMENSION, 0) if self.reads else 0
+        """Which dimension of its first computed argument is the batch, or holds it."""
+        return self.place_read.dimension
 
     @property
     def sizes_read(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
-from mico_runner.ops.capture import BATCH, Call, Refused
+from mico_runner.ops.capture import BATCH, BatchPlace, Call, Refused
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
 
@@ -31,7 +31,7 @@ class Reshape(Operator):
     NO_KERNEL = "it costs nothing but where the order of elements in memory changes"
 
     def capture(self, call: Call) -> str:
-        call.batch = _batch(call)
+        call.batch, call.inner = _place(call)
         return call.reshape(call.input(), call.shape)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
@@ -70,11 +70,16 @@ class Reshape(Operator):
             yield sample(self.name, [source], target, {"shape": target})
 
 
-def _batch(call: Call) -> int:
+def _place(call: Call) -> BatchPlace:
     """Where the batch is in the output: as many elements stand before it as in the input."""
-    sizes = tuple(call.node.meta["val"].shape)
-    before = prod(call.sizes_read[: call.batch])
-    found = [d for d, n in enumerate(sizes) if n % BATCH == 0 and prod(sizes[:d]) == before]
-    if not found:
-        raise Refused(f"the batch must stay a dimension: shape {sizes}")
-    return found[0]
+    sizes, batch = tuple(call.node.meta["val"].shape), call.batch
+    before = prod(call.sizes_read[:batch])
+    if call.inner:
+        before *= call.sizes_read[batch] // BATCH
+    for dimension, size in enumerate(sizes):
+        start = prod(sizes[:dimension])
+        if start == before and size % BATCH == 0:
+            return BatchPlace(dimension)
+        if start * size == before * BATCH and size % BATCH == 0:
+            return BatchPlace(dimension, inner=True)
+    raise Refused(f"the batch must stay a dimension, or the first or last part of one: shape {sizes}")
