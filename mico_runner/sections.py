@@ -1,6 +1,7 @@
 """The resolved spec as types: what the schema in `mico_runner.spec.schema` lets through, key by key.
 
-The schema says what the keys mean, which values they take and what their defaults are; a test keeps both alike.
+The schema says what the keys mean, which values they take and what their defaults are; a test keeps both alike. There is no behaviour here:
+what a step makes of a section is the step's source, and so an input of its result.
 """
 
 from __future__ import annotations
@@ -46,13 +47,18 @@ class Datasets:
 
 @dataclass(frozen=True)
 class Train:
-    """The recipe of the training; `lr` is the peak of its schedule, `shift` in pixels."""
+    """The recipe of a training.
+
+    Attributes:
+        lr: peak of the one-cycle schedule.
+        shift: pixels by which images are moved at most, drawn per batch.
+    """
 
     epochs: int
     lr: float
     batch_size: int
     weight_decay: float
-    shift: int
+    shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -257,10 +263,6 @@ class Simulate:
     rtl_images: int
     rtl_assignments: int
     sanitize: bool
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        return (self.target,) if isinstance(self.target, str) else self.target
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,11 @@ from torch import nn
 from mico_runner import durable
 from mico_runner.data.tasks import Split
 from mico_runner.errors import StepError
+from mico_runner.sections import Train
 
 STANDARD_ERRORS = 3  # of chance: reached without learning anything once in 740 times
 
 TOLERANCE = 0.3  # points of accuracy
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Hyper-parameters. `shift`: training images are moved by up to this many pixels, drawn per batch."""
-
-    epochs: int
-    lr: float
-    batch_size: int
-    weight_decay: float
-    shift: int = 0
 
 
 def logits(model: nn.Module, inputs: np.ndarray, batch: int = 1000) -> np.ndarray:
@@ -73,7 +62,7 @@ def train(
     model: nn.Module,
     data: Split,
     validation: Split,
-    recipe: Recipe,
+    recipe: Train,
     seed: int,
     work: Path,
     on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, accuracy: None,

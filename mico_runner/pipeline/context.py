@@ -7,11 +7,14 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mico_runner import durable
 from mico_runner.errors import StepError
 from mico_runner.steps.base import Metric
+
+if TYPE_CHECKING:
+    from mico_runner.sections import Sections
 
 
 class Context:
@@ -25,7 +28,7 @@ class Context:
     def __init__(
         self,
         step: str,
-        spec: dict[str, Any],
+        spec: Sections,
         folder: Path,
         work: Path,
         folders: dict[str, Path],
@@ -33,7 +36,7 @@ class Context:
         jobs: int,
         quiet: bool,
     ) -> None:
-        self.step, self.spec, self.seed = step, spec, spec["seed"]
+        self.step, self.spec, self.seed = step, spec, spec.seed
         self.dir, self.work, self.jobs = folder, work, jobs
         self.metrics: dict[str, Metric] = {}
         self.lines: list[dict[str, Any]] = []

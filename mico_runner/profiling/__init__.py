@@ -1,6 +1,6 @@
 """Kernel-latency profiles: samplers (which shapes) x targets (where they are timed) -> kernel tables with a latency column.
 
-    profile = make(spec["profile"], hardware.load("bitfusion"), seed=0, work=folder)
+    profile = make(spec.profile, hardware.load("bitfusion"), work=folder)
     profile.save(folder)                    # conv2d.csv, linear.csv
 
 The names are loaded on first use: importing this package imports neither numpy nor pandas.

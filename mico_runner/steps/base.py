@@ -1,16 +1,17 @@
 """The contract between the pipeline and a step.
 
-A step is a class registered in `mico_runner/steps/<name>.py`:
+A step is a class registered in `mico_runner/steps/<name>.py`. Its section of the spec has rules in `mico_runner/spec/schema.py` and, with
+the same keys, a frozen dataclass in `mico_runner/sections.py`:
 
     @register("double", section="double", order=30)
     class Double(Step):
         VERSION = 1
 
         def inputs(self, spec):
-            return {"double": spec["double"], "file": catalog.sha256(Path(spec["double"]["file"]))}
+            return {"double": spec.double, "file": catalog.sha256(Path(spec.double.file))}
 
         def run(self, ctx):
-            number = 2 * float(Path(ctx.spec["double"]["file"]).read_text())
+            number = 2 * float(Path(ctx.spec.double.file).read_text())
             (ctx.dir / "number.txt").write_text(str(number))
             ctx.metric("double.number", number, "count")
 
@@ -38,8 +39,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+if TYPE_CHECKING:
+    from mico_runner.sections import Sections
+
+Inputs = dict[str, Any]  # by name: sections of the spec, and JSON-able data
 DIRECTIONS = ("lower", "higher", "info")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*%")
 
@@ -97,7 +102,7 @@ class Progress(Protocol):
 class StepContext(Protocol):
     """What a running step sees of the run (implemented by the pipeline)."""
 
-    spec: dict[str, Any]  # the resolved spec, defaults filled in
+    spec: Sections  # the resolved spec, defaults filled in
     seed: int
     dir: Path  # empty folder for this step's artifacts
     work: Path  # survives an interruption; deleted when the step finishes
@@ -134,8 +139,8 @@ class Step(ABC):
     VERSION = 1
 
     @abstractmethod
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Everything the result depends on besides upstream steps, as JSON-able data (spec parts, sha256 of files read)."""
+    def inputs(self, spec: Sections) -> Inputs:
+        """Everything the result depends on besides upstream steps: sections of the spec, sha256 of files read, other JSON-able data."""
 
     @abstractmethod
     def run(self, ctx: StepContext) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
+
+if TYPE_CHECKING:
+    from mico_runner.sections import Sections
+    from mico_runner.steps.base import Inputs
 
 
 @register("evaluate", section="evaluate", needs=["train"], optional_needs=["fit"], order=40)
@@ -14,10 +18,10 @@ class Evaluate(Step):
 
     VERSION = 4
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import deployment_inputs, network_inputs
 
-        return {**network_inputs(spec), "evaluate": spec["evaluate"], "program": deployment_inputs(spec)}
+        return {**network_inputs(spec), "evaluate": spec.evaluate, "program": deployment_inputs(spec)}
 
     def run(self, ctx: StepContext) -> None:
         import pandas as pd
@@ -26,7 +30,7 @@ class Evaluate(Step):
         from mico_runner.codegen.deployment import Deployment
         from mico_runner.graph import costs
         from mico_runner.models.training import accuracy_tolerance
-        from mico_runner.steps.inputs import deployment_inputs
+        from mico_runner.steps.inputs import deployment_inputs, present
         from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
 
         task = load_task(ctx.spec)
@@ -44,7 +48,7 @@ class Evaluate(Step):
         layers.to_csv(ctx.dir / "layers.csv", index=False)
 
         rows = []
-        bits = ctx.spec["evaluate"]["uniform_bits"]
+        bits = present(present(ctx.spec.evaluate).uniform_bits)
         for weight, activation in ctx.progress(bits, total=len(bits), desc="uniform bits"):
             assignment = uniform(network, weight, activation)
             row = {"weight_bits": weight, "act_bits": activation}

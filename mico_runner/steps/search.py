@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from mico_runner.hardware import Hardware
     from mico_runner.quant import PTQ
     from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
+    from mico_runner.sections import SearchConstraints, Sections
+    from mico_runner.steps.base import Inputs
     from mico_runner.steps.network import Latency
-
 
 MEMORIES = ("flash_bytes", "ram_bytes")
 _FLASH_OF_BOARD = "tables, structs and code as linked for {}, estimated; a program that is built shows what it takes"
@@ -30,21 +31,21 @@ class Search(Step):
 
     VERSION = 10
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import deployment_inputs, network_inputs
 
         program = deployment_inputs(spec)
-        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"], "program": program}
+        return {**network_inputs(spec), "search": spec.search, "seed": spec.seed, "program": program}
 
     def run(self, ctx: StepContext) -> None:
         import json
 
         import pandas as pd
 
-        from mico_runner import hardware, search
+        from mico_runner import search
         from mico_runner.codegen.deployment import Deployment
         from mico_runner.models.training import accuracy_tolerance
-        from mico_runner.steps.inputs import deployment_inputs
+        from mico_runner.steps.inputs import deployment_inputs, device_of, present
         from mico_runner.steps.network import (
             Latency,
             Scorer,
@@ -55,17 +56,19 @@ class Search(Step):
             uniform,
         )
 
-        section = ctx.spec["search"]
+        section = present(ctx.spec.search)
         task = load_task(ctx.spec)
         network = trained_graph(ctx, task)
         ptq = quantiser(ctx, network, task)
         score = Scorer(ptq, task.validation)
-        risk = section["constraints"].get("latency", {}).get("risk")
+        risk = section.constraints.latency.risk if section.constraints.latency else None
         latency = Latency(ctx, network) if ctx.has("fit") else None
         at_risk = Latency(ctx, network, risk) if risk else None
-        space = search.Space.grid([node.name for node in network.weighted], **section["space"])
+        tried = section.space
+        layers = [node.name for node in network.weighted]
+        space = search.Space.grid(layers, tried.weight_bits, tried.activation_bits, tried.pinned)
         int8 = uniform(network, 8, 8)
-        device = hardware.load(ctx.spec["hardware"])
+        device = device_of(ctx.spec)
         deployment = Deployment(**deployment_inputs(ctx.spec))
         int8_needs = deployment.needs(ptq.quantize(int8))
         costs = _costs(network, device, space, latency, at_risk, deployment.least_code(ptq.quantize(int8)))
@@ -89,15 +92,15 @@ class Search(Step):
         problem = search.Problem(
             space=space,
             evaluate=evaluate,
-            objectives=[search.Objective(name) for name in section["objectives"]],
+            objectives=[search.Objective(name) for name in section.objectives],
             costs=costs,
             others=others,
-            constraints=_constraints(section["constraints"], reference, accuracy),
-            budget=search.Budget(**section["budget"]),
+            constraints=_constraints(section.constraints, reference, accuracy),
+            budget=search.Budget(section.budget.evaluations, section.budget.seconds),
             journal=ctx.work / "evaluations.jsonl",
             log=ctx.log,
         )
-        result = search.run(problem, section["algorithm"], section["params"], ctx.seed, ctx.progress)
+        result = search.run(problem, section.algorithm, section.params, ctx.seed, ctx.progress)
 
         table = self._table(result, space, reference)
         table.to_csv(ctx.dir / "evaluations.csv", index=False)
@@ -137,7 +140,7 @@ class Search(Step):
             edp = best["energy"] * best["latency"]
             ctx.metric("search.edp", edp, f"pJ {latency.unit}", "lower", tolerance="4%")
             ctx.metric("search.edp_ratio", edp / reference["edp"], "ratio", "lower", tolerance=0.02)
-        if section["compare"] or section["enumerate"]:
+        if section.compare or section.enumerate:
             self._compare(ctx, problem, result)
 
     def _table(self, result: SearchResult, space: Space, reference: dict[str, float]):
@@ -164,13 +167,14 @@ class Search(Step):
         import pandas as pd
 
         from mico_runner import search
+        from mico_runner.steps.inputs import present
 
-        section = ctx.spec["search"]
-        found = {section["algorithm"]: result}
-        for name in section["compare"]:
+        section = present(ctx.spec.search)
+        found = {section.algorithm: result}
+        for name in section.compare:
             if name not in found:
                 found[name] = search.run(problem, name, None, ctx.seed, ctx.progress)
-        truth = search.enumerate_all(problem, ctx.progress) if section["enumerate"] else None
+        truth = search.enumerate_all(problem, ctx.progress) if section.enumerate else None
         rows = []
         for name, other in found.items():
             best = float(other.metrics["accuracy"][other.chosen])
@@ -212,26 +216,26 @@ def _costs(
     return tables
 
 
-def _constraints(section: dict[str, Any], reference: dict[str, float], accuracy: dict[str, float]) -> list[Constraint]:
+def _constraints(
+    section: SearchConstraints, reference: dict[str, float], accuracy: dict[str, float]
+) -> list[Constraint]:
     """The spec's limits as absolute ones."""
     from mico_runner.search import Constraint
+    from mico_runner.steps.inputs import limits
 
     constraints = []
-    for name, rule in section.items():
-        if name == "accuracy":
-            floor = accuracy[rule["relative_to"]] - rule["max_drop"] if rule.get("max_drop") is not None else 0.0
-            lowest = max(floor, rule.get("min") or 0.0)
-            base = rule["relative_to"]
-            constraints.append(Constraint("accuracy", min=lowest, reference=accuracy[base], relative_to=base))
-            continue
-        metric = AT_RISK if rule.get("risk") else name
-        if rule["relative_to"]:
-            limit = rule["max"] * reference[name]  # of the expected latency, whatever the risk
-            constraints.append(
-                Constraint(metric, max=limit, reference=reference[name], relative_to=rule["relative_to"])
-            )
+    for name, limit in limits(section).items():
+        metric = AT_RISK if limit is section.latency and section.latency.risk else name
+        if limit.relative_to:
+            most = limit.max * reference[name]  # of the expected latency, whatever the risk
+            constraints.append(Constraint(metric, max=most, reference=reference[name], relative_to=limit.relative_to))
         else:
-            constraints.append(Constraint(metric, max=rule["max"]))
+            constraints.append(Constraint(metric, max=limit.max))
+    if rule := section.accuracy:
+        base = rule.relative_to
+        floor = 0.0 if rule.max_drop is None else accuracy[base] - rule.max_drop
+        lowest = max(floor, rule.min or 0.0)
+        constraints.append(Constraint("accuracy", min=lowest, reference=accuracy[base], relative_to=base))
     return constraints
 
 

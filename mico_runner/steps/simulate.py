@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from mico_runner.data.tasks import Split
     from mico_runner.quant.qgraph import Assignment, QGraph
+    from mico_runner.sections import Sections
+    from mico_runner.steps.base import Inputs
 
 
 @register("simulate", section="simulate", needs=["train", "search", "codegen"], optional_needs=["fit"], order=70)
@@ -21,12 +23,12 @@ class Simulate(Step):
 
     VERSION = 13
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def inputs(self, spec: Sections) -> Inputs:
         from mico_runner import machine
-        from mico_runner.steps.inputs import network_inputs, task_inputs
+        from mico_runner.steps.inputs import network_inputs, targets, task_inputs
 
-        found = {**network_inputs(spec), "simulate": spec["simulate"], "task": task_inputs(spec["datasets"]["task"])}
-        if "host" in _targets(spec["simulate"]):  # whose latencies are measured here
+        found = {**network_inputs(spec), "simulate": spec.simulate, "task": task_inputs(spec)}
+        if "host" in targets(spec):  # whose latencies are measured here
             found["machine"] = machine.describe()
         return found
 
@@ -41,22 +43,22 @@ class Simulate(Step):
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps import qemu
+        from mico_runner.steps.inputs import present, targets
         from mico_runner.steps.network import load_task, trained_graph
         from mico_runner.steps.rtl import RtlBench
         from mico_runner.targets import host
 
-        section = ctx.spec["simulate"]
-        targets = _targets(section)
+        section, chosen = present(ctx.spec.simulate), targets(ctx.spec)
         task = load_task(ctx.spec)
-        images = _first(task.test, section["images"])
+        images = _first(task.test, section.images)
         deployed = storage.load(ctx.upstream("codegen") / "qgraph")
         choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
         assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
-        about: dict[str, Any] = {"targets": targets, "images": len(images)}
+        about: dict[str, Any] = {"targets": chosen, "images": len(images)}
         measured: dict[str, pd.DataFrame] = {}
 
-        if "host" in targets:
-            logits, expected, layer_ns = _run_c(ctx, deployed, images, section["sanitize"])
+        if "host" in chosen:
+            logits, expected, layer_ns = _run_c(ctx, deployed, images, section.sanitize)
             wrong = int(np.any(logits != expected, axis=1).sum())
             score = accuracy(logits, images.labels)
             ctx.metric("simulate.logits_mismatches", wrong, "images", "lower")
@@ -73,26 +75,25 @@ class Simulate(Step):
             )
 
         network = trained_graph(ctx, task)
-        for target in [name for name in targets if name in hardware.simulated_kinds()]:
+        for target in [name for name in chosen if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
-        if "rtl" in targets:
-            bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
+        if "rtl" in chosen:
+            bench = RtlBench(ctx, network, task, _first(task.test, section.rtl_images))
             measured["rtl"] = bench.network(deployed, assignment)
-            if section["rtl_assignments"] and ctx.has("fit"):
-                bench.predictions(section["rtl_assignments"])
-        if "qemu" in targets:
-            measured["qemu"] = qemu.check(ctx, deployed, _first(images, section["qemu_images"]))
+            if section.rtl_assignments and ctx.has("fit"):
+                bench.predictions(section.rtl_assignments)
+        if "qemu" in chosen:
+            measured["qemu"] = qemu.check(ctx, deployed, _first(images, section.qemu_images))
         if ctx.has("fit"):
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
     def _compare(self, ctx: StepContext, network, assignment: Assignment, measured: dict[str, pd.DataFrame]) -> None:
         """Predicted against measured, per layer, where the target is the hardware that the predictor speaks of."""
-
-        from mico_runner import hardware
+        from mico_runner.steps.inputs import device_of
         from mico_runner.steps.network import Latency
 
-        device = hardware.load(ctx.spec["hardware"])
+        device = device_of(ctx.spec)
         target = "host" if device.name == "host" else device.kind if device.simulated else None
         if device.core:
             target = "qemu" if device.latency_unit == "instructions" else "rtl"
@@ -111,10 +112,6 @@ class Simulate(Step):
         ctx.metric("simulate.latency", truth, latency.unit, "lower", tolerance="1%", volatile=volatile)
         error = abs(total - truth) / truth
         ctx.metric("simulate.latency_error", error, "ratio", "lower", tolerance=0.01, volatile=volatile)
-
-
-def _targets(section: dict[str, Any]) -> list[str]:
-    return [section["target"]] if isinstance(section["target"], str) else section["target"]
 
 
 _TIMED_IMAGES = 200  # their median is the time of a layer
@@ -147,10 +144,10 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
 
 def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str) -> pd.DataFrame:
     """Simulated cycles of the weighted layers (columns layer, measured), with the trace in <target>.csv."""
-    from mico_runner import hardware
+    from mico_runner.steps.inputs import device_of
     from mico_runner.steps.network import kernels, report_area, uniform
 
-    device = hardware.load(ctx.spec["hardware"])
+    device = device_of(ctx.spec)
     table = kernels(network, assignment, device.batch)
     accelerator = accelerators.of(device)
     trace = accelerator.simulate(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from mico_runner import paths
@@ -47,6 +48,25 @@ class Traced(dict):
 
     def __deepcopy__(self, memo):
         return {key: self[key] for key in self}
+
+
+def traced(value: Any, seen: set[tuple[str, ...]], at: tuple[str, ...] = ()) -> Any:
+    """A section of a spec that notes, in `seen`, the path of every value that is read; a tuple counts as one value."""
+    if isinstance(value, dict):
+        return Traced(value, seen, at)
+    if not is_dataclass(value):
+        return value
+    parts = {field.name: traced(getattr(value, field.name), seen, (*at, field.name)) for field in fields(value)}
+
+    class Section(type(value)):
+        def __getattribute__(self, name: str) -> Any:
+            if name in parts and not (is_dataclass(parts[name]) or isinstance(parts[name], Traced)):
+                seen.add((*at, name))
+            return super().__getattribute__(name)
+
+    made = object.__new__(Section)
+    vars(made).update(parts)
+    return made
 
 
 @contextmanager
