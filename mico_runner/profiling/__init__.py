@@ -7,6 +7,13 @@ The names are loaded on first use: importing this package imports neither numpy 
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mico_runner.profiling.profile import Profile as Profile
+    from mico_runner.profiling.profile import conditions as conditions
+    from mico_runner.profiling.profile import make as make
+    from mico_runner.profiling.profile import sample as sample
 
 _HOME = dict.fromkeys(("Profile", "conditions", "make", "sample"), "profile")
 

@@ -62,7 +62,7 @@ def conditions(section: Section, hardware: Hardware, scratch: str = "two_rows") 
 
 def sample(kind: str, section: Section, batch: int) -> pd.DataFrame:
     """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths; once where it has no weights."""
-    ranges = plain(section.kernels)[kind]
+    ranges: dict[str, list[int]] = plain(section.kernels)[kind]
     _check(kind, ranges)
     rng = np.random.default_rng(
         [section.seed, FAMILIES[kind].stream]

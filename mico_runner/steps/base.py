@@ -39,7 +39,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from mico_runner.sections import Sections
@@ -76,8 +76,9 @@ class Metric:
             raise ValueError(f"unit {short(self.unit)}; allowed: text")
         if self.direction not in DIRECTIONS:
             raise ValueError(f"direction {short(self.direction)}; allowed: {', '.join(DIRECTIONS)}")
-        share = isinstance(self.tolerance, str) and _PERCENT.fullmatch(self.tolerance)
-        if not _is_finite(float(share[1]) if share else self.tolerance) or (not share and self.tolerance < 0):
+        share = _PERCENT.fullmatch(self.tolerance) if isinstance(self.tolerance, str) else None
+        amount = float(share[1]) if share else self.tolerance
+        if not _is_finite(amount) or amount < 0:
             raise ValueError(f"tolerance {short(self.tolerance)}; allowed: a number from 0, or a percentage like '1%'")
         if not isinstance(self.volatile, bool):
             raise ValueError(f"volatile {short(self.volatile)}; allowed: true, false")
@@ -86,7 +87,7 @@ class Metric:
         return asdict(self)
 
 
-def _is_finite(value: object) -> bool:
+def _is_finite(value: object) -> TypeGuard[float]:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond the range of a float

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mico_runner.calibration.machine import Estimator
     from mico_runner.calibration.roofline import Roofline
     from mico_runner.sections import Calibrate as Section
-    from mico_runner.sections import EfficiencyCurves, Sections
+    from mico_runner.sections import Sections
     from mico_runner.steps.base import Inputs
 
 
@@ -50,7 +50,7 @@ class Calibrate(Step):
     def run(self, ctx: StepContext) -> None:
         import time
 
-        from mico_runner.calibration import machine, processor, profile, timing
+        from mico_runner.calibration import given, machine, processor, profile, timing
         from mico_runner.errors import StepSkipped
         from mico_runner.steps.inputs import present
 
@@ -62,7 +62,9 @@ class Calibrate(Step):
         section = present(ctx.spec.calibrate)
         before = profile.read(Path(section.compare)) if section.compare else None
         wanted = ctx.spec.efficiency_curves
-        given = _given(section, wanted)  # a file that does not do is said before the measurement, not after it
+        file = wanted if isinstance(wanted, str) and wanted != "auto" else None
+        # A file that does not do is said before the measurement, not after it.
+        curves = given.read(Path(file), bool(section.networks)) if file else None
         section = replace(section, precisions=_supported(ctx, section.precisions))
         started = time.perf_counter()
         restlessness = timing.restlessness()
@@ -90,10 +92,10 @@ class Calibrate(Step):
             result["peaks"][precision]["cv_error"] = model.errors
             worst = max(model.errors.values())
             ctx.metric(f"calibrate.{precision}.worst_cv_error", worst, "log", "lower", volatile=True)
-        if given is not None:
-            result["given"] = _described(given, wanted, result)
+        if file and curves:
+            result["given"] = _described(curves, file, result)
         if section.networks:
-            _networks(ctx, section, models["fp32"], result, _rooflines(given, result, smooth))
+            _networks(ctx, section, models["fp32"], result, _rooflines(curves, result, smooth))
         if before is not None:
             _compare(ctx, before, result)
         if result["environment"]["gpu"]:
@@ -120,22 +122,13 @@ def _supported(ctx: StepContext, precisions: tuple[str, ...]) -> tuple[str, ...]
     return kept
 
 
-def _given(section: Section, wanted: EfficiencyCurves | str | None) -> dict[str, Any] | None:
-    """A profile, or curves by operation, from the file that the spec names; None when it names none."""
-    from mico_runner.calibration import given
-
-    if not isinstance(wanted, str) or wanted == "auto":
-        return None
-    return given.read(Path(wanted), bool(section.networks))
-
-
 def _described(given: dict[str, Any], file: str, result: dict[str, Any]) -> dict[str, Any]:
     """The file's curves as the profile keeps them; the operations that they are compared with get their names."""
     from mico_runner.calibration import profile
     from mico_runner.calibration.roofline import curve_name
     from mico_runner.errors import UnknownName
 
-    found = given["curves"] if "curves" in given else profile.roofline(given["profile"], "fp32").compute
+    found = given["curves"] if "curves" in given else profile.roofline(given["profile"], "fp32").compute or {}
     for name, entry in result["operations"].items():
         op, _, precision = name.partition("/")
         with suppress(UnknownName):
@@ -151,7 +144,7 @@ def _rooflines(given: dict[str, Any] | None, result: dict[str, Any], smooth: flo
 
     own = profile.roofline(result, "fp32", smooth)
     rates = own.precision, own.flops_per_s, own.bytes_per_s
-    found = {"roofline": own} if set(cases.COMPUTING) <= set(own.compute) else {}  # else too little was measured
+    found = {"roofline": own} if set(cases.COMPUTING) <= set(own.compute or {}) else {}  # else too little was measured
     found["datasheet"] = Roofline(*rates, None, {}, {})
     if given and "profile" in given:
         found["given"] = profile.roofline(given["profile"], "fp32", smooth)
@@ -196,7 +189,7 @@ def _compare(ctx: StepContext, before: dict[str, Any], result: dict[str, Any]) -
     result["previous"] = {
         "measured": before.get("measured"),
         "median_ratio": float(changes["ratio"].median()),
-        "slower": {row.operation: float(row.ratio) for row in slower.itertuples()},
+        "slower": {str(k): float(v) for k, v in zip(slower["operation"], slower["ratio"], strict=True)},
         "validation": before.get("validation"),
     }
     ctx.metric("calibrate.compare.median_ratio", result["previous"]["median_ratio"], "ratio", "lower", volatile=True)
@@ -204,5 +197,6 @@ def _compare(ctx: StepContext, before: dict[str, Any], result: dict[str, Any]) -
     if "validation" in before and "validation" in result:
         change = result["validation"]["mape"] - before["validation"]["mape"]
         ctx.metric("calibrate.compare.mape_change", change, "ratio", "lower", REPEATS_MAPE)
+    row: Any
     for row in slower.itertuples():
         ctx.log(f"calibrate: {row.operation} takes {row.ratio:.2f} times what it took, over {row.points} sizes")

@@ -26,10 +26,10 @@ class Codegen(Step):
     VERSION = 10
 
     def inputs(self, spec: Sections) -> Inputs:
-        from mico_runner.steps.inputs import deployment_inputs, present
+        from mico_runner.steps.inputs import deployment_of, present
 
         own = {"codegen": spec.codegen, "quantization": spec.quantization, "name": spec.name}
-        return own | {"core": target_core(spec, present(spec.codegen).runtime), "program": deployment_inputs(spec)}
+        return own | {"core": target_core(spec, present(spec.codegen).runtime), "program": deployment_of(spec)}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -38,10 +38,9 @@ class Codegen(Step):
         import pandas as pd
 
         from mico_runner import codegen
-        from mico_runner.codegen.deployment import Deployment
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
-        from mico_runner.steps.inputs import deployment_inputs, device_targets, present
+        from mico_runner.steps.inputs import deployment_of, device_targets, present
         from mico_runner.steps.network import load_task, memory_direction, quantiser, report_limits, trained_graph
 
         task = load_task(ctx.spec)
@@ -56,7 +55,7 @@ class Codegen(Step):
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])
         sections.to_csv(ctx.dir / "sections.csv", index=False)
-        deployment = Deployment(**deployment_inputs(ctx.spec))
+        deployment = deployment_of(ctx.spec)
         needs = deployment.needs(deployed)
         for name, size in (asdict(needs) | {"ram": needs.ram}).items():
             if name != "stack" or deployment.board:  # without a board it is not known

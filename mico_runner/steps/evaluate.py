@@ -19,25 +19,24 @@ class Evaluate(Step):
     VERSION = 4
 
     def inputs(self, spec: Sections) -> Inputs:
-        from mico_runner.steps.inputs import deployment_inputs, network_inputs
+        from mico_runner.steps.inputs import deployment_of, network_inputs
 
-        return {**network_inputs(spec), "evaluate": spec.evaluate, "program": deployment_inputs(spec)}
+        return {**network_inputs(spec), "evaluate": spec.evaluate, "program": deployment_of(spec)}
 
     def run(self, ctx: StepContext) -> None:
         import pandas as pd
 
         from mico_runner import graph
-        from mico_runner.codegen.deployment import Deployment
         from mico_runner.graph import costs
         from mico_runner.models.training import accuracy_tolerance
-        from mico_runner.steps.inputs import deployment_inputs, present
+        from mico_runner.steps.inputs import deployment_of, present
         from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
 
         task = load_task(ctx.spec)
         network = trained_graph(ctx, task)
         ptq = quantiser(ctx, network, task)
         scorer = Scorer(ptq, task.validation)
-        deployment = Deployment(**deployment_inputs(ctx.spec))
+        deployment = deployment_of(ctx.spec)
         latency = Latency(ctx, network) if ctx.has("fit") else None
 
         int8 = uniform(network, 8, 8)

@@ -93,6 +93,7 @@ class Fit(Step):
         by_structure = learnable(table, validation.group_by, validation.folds) if unseen else {}
         learns = proxy.STRATEGIES.get(section.strategy).LEARNS
         suffix = {"group_kfold": "", "in_sample": "_in_sample", "kfold": "_rowwise"}
+        row: Any
         for row in protocols[0].itertuples():
             name = f"proxy.{row.kind}.mape{suffix.get(row.protocol, '_' + row.protocol)}"
             better = "info" if row.protocol == "in_sample" else "lower"

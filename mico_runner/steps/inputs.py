@@ -7,25 +7,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from mico_runner.codegen.deployment import Deployment
     from mico_runner.hardware import Hardware
     from mico_runner.sections import AllocateConstraints, Limit, SearchConstraints, Sections
     from mico_runner.steps.base import Inputs
 
-Section = TypeVar("Section")
+Part = TypeVar("Part")
 
 
-def present(section: Section | None) -> Section:
-    """A section that the schema lets a spec leave out, where the spec has been checked to have it."""
-    if section is None:
-        raise ValueError("a section is missing without which the spec is not valid")
-    return section
+def present(part: Part | None) -> Part:
+    """What some specs leave out, where the spec has been checked to have it."""
+    if part is None:
+        raise ValueError("a part is missing without which the spec is not valid")
+    return part
 
 
 def device_of(spec: Sections) -> Hardware:
     """The device of a spec whose steps need one."""
     from mico_runner import hardware
 
-    return hardware.load(present(spec.hardware))
+    if spec.hardware is None:
+        raise ValueError("no hardware, without which the spec is not valid")
+    return hardware.load(spec.hardware)
 
 
 def network_inputs(spec: Sections) -> Inputs:
@@ -76,7 +79,7 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
     proxy, search, profile, task = spec.proxy, spec.search, spec.profile, spec.datasets.task
     return {
         MODELS.package: networks,
-        LOADERS.package: [catalog.entry(task).loader] if task else [],
+        LOADERS.package: [present(catalog.entry(task).loader)] if task else [],
         ALGORITHMS.package: [search.algorithm, *search.compare] if search else [],
         STRATEGIES.package: [of.strategy for of in (proxy, *proxy.compare)] if proxy else [],
         TARGETS.package: [profile.target] if profile else [],
@@ -109,11 +112,12 @@ def scratch_of(spec: Sections) -> str:
     return spec.codegen.scratch if spec.codegen else "two_rows"
 
 
-def deployment_inputs(spec: Sections) -> dict[str, str | None]:
-    """Which program the network becomes: the keywords of `codegen.deployment.Deployment`.
+def deployment_of(spec: Sections) -> Deployment:
+    """Which program the network becomes.
 
     It is that of the board on which the spec's `simulate` runs it, else that of the `codegen` section, else the host's.
     """
+    from mico_runner.codegen.deployment import Deployment
     from mico_runner.targets import boards
 
     device, linked = device_of(spec), device_targets(spec)
@@ -121,4 +125,4 @@ def deployment_inputs(spec: Sections) -> dict[str, str | None]:
     core = None if runtime == "host" else device.core
     runs_on = linked[0] if linked else "rtl" if device.latency_unit == "cycles" else "qemu"
     board = boards(runs_on).get(core) if core else None
-    return {"runtime": runtime, "core": core, "scratch": scratch_of(spec), "board": board}
+    return Deployment(runtime, core, scratch_of(spec), board)

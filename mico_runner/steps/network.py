@@ -44,7 +44,8 @@ def build_model(spec: Sections, task: Task) -> torch.nn.Module:
     """The spec's model with initial weights drawn from the spec's seed."""
     torch.manual_seed(spec.seed)
     section = present(spec.model)
-    return MODELS.get(section.name)(task.input_shape, task.classes, **section.params)
+    model: torch.nn.Module = MODELS.get(section.name)(task.input_shape, task.classes, **section.params)
+    return model
 
 
 def trained_graph(ctx: StepContext, task: Task) -> Graph:
@@ -206,7 +207,7 @@ class Latency:
                 {"call": call.name, "node": call.node, "kernel": call.kernel, "latency": latency, "reason": reason}
             )
         if known:
-            raise StepError(f"latencies of kernels that the program does not call: {', '.join(known)}")
+            raise StepError(f"latencies of kernels that the program does not call: {', '.join(map(str, known))}")
         return pd.DataFrame(rows)
 
     def report_coverage(self, ctx: StepContext, program: Program, assignment: Assignment) -> None:

@@ -100,7 +100,7 @@ class RtlBench:
 
         Writes rtl_predictions.csv, a row per assignment, and rtl_prediction_layers.csv, a row per layer of each.
         """
-        latency = self._latency
+        latency = present(self._latency)
         space = present(self._ctx.spec.search).space
         rng = np.random.default_rng(self._ctx.seed)
         rows, layers = [], []
@@ -152,7 +152,7 @@ class RtlBench:
         image = self._build(sources)
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))
-        run = rtl.run(image, [integers], on=self._device.core, wait_states=wait_states)[0]
+        run = rtl.run(image, [integers], on=present(self._device.core), wait_states=wait_states)[0]
         expected = reference.run(deployed, integers)
         wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
         nodes = [layer["node"] for layer in program.describe(image.parent.parent)["networks"][0]["layers"]]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
+    import pandas as pd
 
     from mico_runner.codegen.deployment import Deployment, Needs
     from mico_runner.graph.ir import Graph
@@ -32,9 +35,9 @@ class Search(Step):
     VERSION = 10
 
     def inputs(self, spec: Sections) -> Inputs:
-        from mico_runner.steps.inputs import deployment_inputs, network_inputs
+        from mico_runner.steps.inputs import deployment_of, network_inputs
 
-        program = deployment_inputs(spec)
+        program = deployment_of(spec)
         return {**network_inputs(spec), "search": spec.search, "seed": spec.seed, "program": program}
 
     def run(self, ctx: StepContext) -> None:
@@ -43,9 +46,8 @@ class Search(Step):
         import pandas as pd
 
         from mico_runner import search
-        from mico_runner.codegen.deployment import Deployment
         from mico_runner.models.training import accuracy_tolerance
-        from mico_runner.steps.inputs import deployment_inputs, device_of, present
+        from mico_runner.steps.inputs import deployment_of, device_of, present
         from mico_runner.steps.network import (
             Latency,
             Scorer,
@@ -69,7 +71,7 @@ class Search(Step):
         space = search.Space.grid(layers, tried.weight_bits, tried.activation_bits, tried.pinned)
         int8 = uniform(network, 8, 8)
         device = device_of(ctx.spec)
-        deployment = Deployment(**deployment_inputs(ctx.spec))
+        deployment = deployment_of(ctx.spec)
         int8_needs = deployment.needs(ptq.quantize(int8))
         costs = _costs(network, device, space, latency, at_risk, deployment.least_code(ptq.quantize(int8)))
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
@@ -77,7 +79,7 @@ class Search(Step):
         reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
         reference |= {"flash_bytes": int8_needs.flash, "ram_bytes": int8_needs.ram}
         memory = _Memory(ptq, space, deployment)
-        others = {"ram_bytes": memory.ram}
+        others: dict[str, Callable[[np.ndarray], np.ndarray]] = {"ram_bytes": memory.ram}
         if deployment.board:  # code is no sum over layers: the tables alone are a lower bound
             others["flash_bytes"] = memory.flash
         if "energy" in costs and latency:
@@ -119,7 +121,7 @@ class Search(Step):
             + ", ".join(f"{k} {b.weight:g}x{b.activation}" for k, b in chosen.items())
         )
 
-        best = table.loc[result.chosen]
+        best: Any = table.loc[result.chosen]
         tolerance = accuracy_tolerance(len(task.validation))
         ctx.metric("search.validation_accuracy", best["validation_accuracy"], "%", "higher", tolerance)
         ctx.metric("search.evaluations", len(table), "count")
@@ -138,12 +140,12 @@ class Search(Step):
             ctx.metric("search.energy_ratio", best["energy_ratio"], "ratio", "lower", tolerance=0.02)
         if "edp" in reference:
             edp = best["energy"] * best["latency"]
-            ctx.metric("search.edp", edp, f"pJ {latency.unit}", "lower", tolerance="4%")
+            ctx.metric("search.edp", edp, f"pJ {present(latency).unit}", "lower", tolerance="4%")
             ctx.metric("search.edp_ratio", edp / reference["edp"], "ratio", "lower", tolerance=0.02)
         if section.compare or section.enumerate:
             self._compare(ctx, problem, result)
 
-    def _table(self, result: SearchResult, space: Space, reference: dict[str, float]):
+    def _table(self, result: SearchResult, space: Space, reference: dict[str, float]) -> pd.DataFrame:
         """All evaluated configurations in order, as the report reads them."""
         import pandas as pd
 
@@ -180,8 +182,8 @@ class Search(Step):
             best = float(other.metrics["accuracy"][other.chosen])
             row = {"algorithm": name, "evaluations": len(other.configs), "best_validation_accuracy": best}
             if truth:
-                row["regret_points"] = search.regret(problem, other, truth)
-                ctx.metric(f"search.regret.{name}", row["regret_points"], "points", "lower", tolerance=0.2)
+                row["regret_points"] = regret = search.regret(problem, other, truth)
+                ctx.metric(f"search.regret.{name}", regret, "points", "lower", tolerance=0.2)
             rows.append(row)
         if truth:
             ctx.metric("search.space_feasible", len(truth.configs), "count")
@@ -206,7 +208,7 @@ def _costs(
     nodes = network.weighted
     flash = np.array([[costs.node_bytes(node, bits.weight) for bits in space.choices] for node in nodes], dtype=float)
     macs = np.array([costs.macs(network, node) for node in nodes], dtype=float)
-    bops = macs[:, None] * np.array([bits.weight * bits.activation for bits in space.choices])
+    bops = macs[:, None] * np.array([bits.weight * bits.activation for bits in space.choices], dtype=float)
     tables = {"flash_bytes": Cost(flash, code, "bytes"), "bops": Cost(bops, unit="bit operations")}
     for name, predictor in (("latency", latency), (AT_RISK, at_risk)):
         if predictor:

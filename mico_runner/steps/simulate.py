@@ -9,9 +9,11 @@ from mico_runner.steps import register
 from mico_runner.steps.base import Step, StepContext
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from mico_runner.data.tasks import Split
+    from mico_runner.graph.ir import Graph
     from mico_runner.quant.qgraph import Assignment, QGraph
     from mico_runner.sections import Sections
     from mico_runner.steps.base import Inputs
@@ -88,7 +90,9 @@ class Simulate(Step):
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
-    def _compare(self, ctx: StepContext, network, assignment: Assignment, measured: dict[str, pd.DataFrame]) -> None:
+    def _compare(
+        self, ctx: StepContext, network: Graph, assignment: Assignment, measured: dict[str, pd.DataFrame]
+    ) -> None:
         """Predicted against measured, per layer, where the target is the hardware that the predictor speaks of."""
         from mico_runner.steps.inputs import device_of
         from mico_runner.steps.network import Latency
@@ -123,7 +127,9 @@ def _first(split: Split, images: int | str) -> Split:
     return split if images == "all" else Split(split.images[:images], split.labels[:images])
 
 
-def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
+def _run_c(
+    ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Logits of the C program, those of the reference, and per-layer times (columns layer, measured)."""
     import pandas as pd
 
@@ -142,7 +148,7 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
     return logits, reference.run(deployed, integers), pd.DataFrame(times, columns=["layer", "measured"])
 
 
-def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str) -> pd.DataFrame:
+def _accelerator(ctx: StepContext, network: Graph, assignment: Assignment, target: str) -> pd.DataFrame:
     """Simulated cycles of the weighted layers (columns layer, measured), with the trace in <target>.csv."""
     from mico_runner.steps.inputs import device_of
     from mico_runner.steps.network import kernels, report_area, uniform

@@ -48,7 +48,8 @@ class Verify(Step):
             ctx.log(
                 f"{name}: {100 * outcome.mape:.1f} % mean, {100 * outcome.max_ape:.1f} % max over {len(outcome.models)} networks"
             )
-            by_operation = errors.loc[errors["share"] >= NOTED_SHARE].set_index("regime")["mape"].to_dict()
+            noted = errors.loc[errors["share"] >= NOTED_SHARE].set_index("regime")["mape"]
+            by_operation = {str(regime): mape for regime, mape in noted.to_dict().items()}
             judged[name] = profile.grades(outcome.models.rename(columns={"model": "network"}), by_operation)
             models.append(outcome.models.assign(device=choice.device, precision=choice.precision))
             operations.append(errors.assign(device=choice.device, precision=choice.precision))
