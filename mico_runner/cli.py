@@ -88,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     from mico_runner import pipeline
 
     loaded = _load(args.spec, args.set, args.quiet)
-    options = _options(args, loaded.data)
+    options = _options(args, loaded)
     if args.explain:
         console.print_table(
             [vars(row) for row in pipeline.plan(loaded.data, options)], sys.stderr if args.json else sys.stdout
@@ -136,7 +136,7 @@ def _plan(args: argparse.Namespace) -> int:
     from mico_runner import pipeline
 
     loaded = _load(args.spec, args.set, args.quiet)
-    rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded.data))]
+    rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded))]
     console.print_json(rows) if args.json else console.print_table(rows)
     return OK
 
@@ -151,10 +151,10 @@ def _load(path: str, overrides: Sequence[str], quiet: bool = False) -> Spec:
     return loaded
 
 
-def _options(args: argparse.Namespace, data: dict[str, Any]) -> Options:
+def _options(args: argparse.Namespace, spec: Spec) -> Options:
     from mico_runner.pipeline import Options
 
-    jobs = args.jobs or data["executor"]["jobs"]
+    jobs = args.jobs or spec.data["executor"]["jobs"]
     return Options(args.outputs, args.only, args.from_, args.force, jobs, args.quiet)
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,7 @@ from mico_runner.calibration.cases import Case, Plan
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
 from mico_runner.calibration.roofline import Roofline
 from mico_runner.errors import UsageError
-
-if TYPE_CHECKING:
-    from mico_runner.sections import Calibrate
+from mico_runner.sections import Calibrate
 
 SECONDS_PER_CASE = {"quick": 0.25, "full": 2.0}
 SECONDS = {

@@ -7,14 +7,12 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mico_runner import durable
 from mico_runner.errors import StepError
+from mico_runner.sections import Sections
 from mico_runner.steps.base import Metric
-
-if TYPE_CHECKING:
-    from mico_runner.sections import Sections
 
 
 class Context:

@@ -39,7 +39,7 @@ class Plan:
     """The steps of one run and their places in the cache.
 
     Attributes:
-        spec: the data as steps read it.
+        spec: the data as steps read it, in the dataclass `form`: that of the package, or one with the sections of other steps besides.
         listed: all steps of the spec, in order.
         steps: those that take part.
         inputs: what each step depends on besides other steps: what it says itself, and the source that it reaches, the versions of the

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
-
-if TYPE_CHECKING:
-    from mico_runner.sections import Sections
-    from mico_runner.steps.base import Inputs
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 UNITS = {"energy": "pJ", "latency": "cycles", "flash_bytes": "bytes"}
 
@@ -34,7 +31,7 @@ class Allocate(Step):
         from mico_runner.kernel_table import WEIGHTED
         from mico_runner.models import MODELS
         from mico_runner.search import Cost, Space, allocation
-        from mico_runner.steps.inputs import device_of, limits, present
+        from mico_runner.steps.inputs import device_of, limits_of, present
         from mico_runner.steps.network import report_area, simulated
 
         section, device = present(ctx.spec.allocate), device_of(ctx.spec)
@@ -56,14 +53,14 @@ class Allocate(Step):
         space = Space.grid(layers, tried.weight_bits, tried.activation_bits, tried.pinned)
         cost = tables(space)
         int8 = {name: float(t.sum()) for name, t in tables(Space.of({layer: [(8, 8)] for layer in layers})).items()}
-        most = {
+        limits = {
             name: (cost[name], limit.max * (int8[name] if limit.relative_to else 1.0))
-            for name, limit in limits(section.constraints).items()
+            for name, limit in limits_of(section.constraints).items()
         }
         over = section.over
-        chosen = allocation.best(space, most)
-        uniform = allocation.best_uniform(space, most)
-        front = allocation.front(space, cost[over], {k: v for k, v in most.items() if k != over}, section.points)
+        chosen = allocation.best(space, limits)
+        uniform = allocation.best_uniform(space, limits)
+        front = allocation.front(space, cost[over], {k: v for k, v in limits.items() if k != over}, section.points)
         everywhere = [np.full(len(layers), i) for i in np.flatnonzero(space.mask.all(axis=0))]
         named = {"front": front, "uniform": everywhere, "chosen": [chosen]}
         rows = [

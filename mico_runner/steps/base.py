@@ -39,10 +39,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
-if TYPE_CHECKING:
-    from mico_runner.sections import Sections
+from mico_runner.sections import Sections
 
 Inputs = dict[str, Any]  # by name: sections of the spec, and JSON-able data
 DIRECTIONS = ("lower", "higher", "info")

@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.sections import Calibrate as Section
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     from mico_runner.calibration.machine import Estimator
     from mico_runner.calibration.roofline import Roofline
-    from mico_runner.sections import Calibrate as Section
-    from mico_runner.sections import Sections
-    from mico_runner.steps.base import Inputs
 
 
 REPEATS_MAPE, REPEATS_MAX = 0.03, 0.10  # by how much the errors of repeated calibrations of one machine differ

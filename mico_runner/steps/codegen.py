@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
-
-if TYPE_CHECKING:
-    from mico_runner.sections import Sections
-    from mico_runner.steps.base import Inputs
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 
 def target_core(spec: Sections, runtime: str) -> str | None:

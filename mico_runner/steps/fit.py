@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.sections import LearningCurve, Predictor, Proxy, Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mico_runner.sections import LearningCurve, Predictor, Proxy, Sections
-    from mico_runner.steps.base import Inputs
 
 
 ENOUGH = 0.5  # share of the variance of log latency on unseen shapes: below it a predictor is said not to be trusted
@@ -36,7 +34,6 @@ class Fit(Step):
         from mico_runner import data, proxy
         from mico_runner.proxy.crossval import learnable
         from mico_runner.proxy.plausible import doubts
-        from mico_runner.sections import Predictor
         from mico_runner.steps.inputs import present
 
         section = present(ctx.spec.proxy)

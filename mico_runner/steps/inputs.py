@@ -1,4 +1,4 @@
-"""What results depend on, as data: light, because `plan` asks every step for it without torch."""
+"""What several steps read of a spec, and what their results depend on: light, because `plan` asks every step for it without torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mico_runner.sections import AllocateConstraints, Limit, SearchConstraints, Sections
+
 if TYPE_CHECKING:
     from mico_runner.codegen.deployment import Deployment
     from mico_runner.hardware import Hardware
-    from mico_runner.sections import AllocateConstraints, Limit, SearchConstraints, Sections
     from mico_runner.steps.base import Inputs
 
 Part = TypeVar("Part")
@@ -88,23 +89,22 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
     }
 
 
-def targets(spec: Sections) -> tuple[str, ...]:
+def targets_of(spec: Sections) -> tuple[str, ...]:
     """Where `simulate` runs the network."""
     if spec.simulate is None:
         return ()
     return (spec.simulate.target,) if isinstance(spec.simulate.target, str) else spec.simulate.target
 
 
-def limits(constraints: AllocateConstraints | SearchConstraints) -> dict[str, Limit]:
+def limits_of(constraints: AllocateConstraints | SearchConstraints) -> dict[str, Limit]:
     """The limits of costs that there are, by cost."""
-    from mico_runner.sections import Limit
 
     return {cost: limit for cost, limit in vars(constraints).items() if isinstance(limit, Limit)}
 
 
 def device_targets(spec: Sections) -> list[str]:
     """The targets of `simulate` that link a program for a board, "rtl" first: it is what latencies in cycles are of."""
-    return [name for name in ("rtl", "qemu") if name in targets(spec)]
+    return [name for name in ("rtl", "qemu") if name in targets_of(spec)]
 
 
 def scratch_of(spec: Sections) -> str:

@@ -20,12 +20,12 @@ from mico_runner.models.training import accuracy
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import read_whole
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
+from mico_runner.sections import Sections
 from mico_runner.steps.base import StepContext
-from mico_runner.steps.inputs import device_of, limits, present
+from mico_runner.steps.inputs import device_of, limits_of, present
 
 if TYPE_CHECKING:
     from mico_runner.codegen.program import Program
-    from mico_runner.sections import Sections
 
 TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own, or to the network's output
 
@@ -122,7 +122,7 @@ def report_area(ctx: StepContext, device: Hardware, step: str) -> None:
 def memory_direction(spec: Sections, name: str) -> str:
     """Of a metric of "flash_bytes" or "ram_bytes": "info" where the search was not asked to keep it low: it follows from the bits."""
     section = present(spec.search)
-    return "lower" if name in section.objectives or name in limits(section.constraints) else "info"
+    return "lower" if name in section.objectives or name in limits_of(section.constraints) else "info"
 
 
 def report_limits(ctx: StepContext, step: str, sizes: dict[str, float], limits: dict[str, float]) -> None:

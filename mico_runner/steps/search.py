@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.sections import SearchConstraints, Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from mico_runner.hardware import Hardware
     from mico_runner.quant import PTQ
     from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
-    from mico_runner.sections import SearchConstraints, Sections
-    from mico_runner.steps.base import Inputs
     from mico_runner.steps.network import Latency
 
 MEMORIES = ("flash_bytes", "ram_bytes")
@@ -223,10 +222,10 @@ def _constraints(
 ) -> list[Constraint]:
     """The spec's limits as absolute ones."""
     from mico_runner.search import Constraint
-    from mico_runner.steps.inputs import limits
+    from mico_runner.steps.inputs import limits_of
 
     constraints = []
-    for name, limit in limits(section).items():
+    for name, limit in limits_of(section).items():
         metric = AT_RISK if limit is section.latency and section.latency.risk else name
         if limit.relative_to:
             most = limit.max * reference[name]  # of the expected latency, whatever the risk

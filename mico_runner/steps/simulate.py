@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mico_runner import accelerators
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from mico_runner.data.tasks import Split
     from mico_runner.graph.ir import Graph
     from mico_runner.quant.qgraph import Assignment, QGraph
-    from mico_runner.sections import Sections
-    from mico_runner.steps.base import Inputs
 
 
 @register("simulate", section="simulate", needs=["train", "search", "codegen"], optional_needs=["fit"], order=70)
@@ -27,10 +26,10 @@ class Simulate(Step):
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner import machine
-        from mico_runner.steps.inputs import network_inputs, targets, task_inputs
+        from mico_runner.steps.inputs import network_inputs, targets_of, task_inputs
 
         found = {**network_inputs(spec), "simulate": spec.simulate, "task": task_inputs(spec)}
-        if "host" in targets(spec):  # whose latencies are measured here
+        if "host" in targets_of(spec):  # whose latencies are measured here
             found["machine"] = machine.describe()
         return found
 
@@ -45,21 +44,21 @@ class Simulate(Step):
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps import qemu
-        from mico_runner.steps.inputs import present, targets
+        from mico_runner.steps.inputs import present, targets_of
         from mico_runner.steps.network import load_task, trained_graph
         from mico_runner.steps.rtl import RtlBench
         from mico_runner.targets import host
 
-        section, chosen = present(ctx.spec.simulate), targets(ctx.spec)
+        section, targets = present(ctx.spec.simulate), targets_of(ctx.spec)
         task = load_task(ctx.spec)
         images = _first(task.test, section.images)
         deployed = storage.load(ctx.upstream("codegen") / "qgraph")
         choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
         assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
-        about: dict[str, Any] = {"targets": chosen, "images": len(images)}
+        about: dict[str, Any] = {"targets": targets, "images": len(images)}
         measured: dict[str, pd.DataFrame] = {}
 
-        if "host" in chosen:
+        if "host" in targets:
             logits, expected, layer_ns = _run_c(ctx, deployed, images, section.sanitize)
             wrong = int(np.any(logits != expected, axis=1).sum())
             score = accuracy(logits, images.labels)
@@ -77,14 +76,14 @@ class Simulate(Step):
             )
 
         network = trained_graph(ctx, task)
-        for target in [name for name in chosen if name in hardware.simulated_kinds()]:
+        for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
-        if "rtl" in chosen:
+        if "rtl" in targets:
             bench = RtlBench(ctx, network, task, _first(task.test, section.rtl_images))
             measured["rtl"] = bench.network(deployed, assignment)
             if section.rtl_assignments and ctx.has("fit"):
                 bench.predictions(section.rtl_assignments)
-        if "qemu" in chosen:
+        if "qemu" in targets:
             measured["qemu"] = qemu.check(ctx, deployed, _first(images, section.qemu_images))
         if ctx.has("fit"):
             self._compare(ctx, network, assignment, measured)

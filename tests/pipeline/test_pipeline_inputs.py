@@ -45,6 +45,7 @@ OTHERS = {  # valid values where "another one" cannot be made up
     "datasets.task": "fashion-mnist",
     "datasets.profile": ["bitfusion/conv2d"],
     "profile.target": "systolic",
+    "profile.kernels.linear": {"in_channels": [1, 2], "out_channels": [1, 2]},
     "search.constraints.accuracy": {"relative_to": "float", "min": 1},
     "profile.sampler": "lhs",
     "simulate.target": ["host", "qemu"],  # a program for a board: another deployment
@@ -86,6 +87,8 @@ def changed(data, path):
         at = at[key]
     if ".".join(path) in OTHERS:
         at[last] = OTHERS[".".join(path)]
+    elif last not in at:  # an entry that may be absent, and is
+        return None
     elif isinstance(at[last], bool) or not isinstance(at[last], int | float | str | list):
         at[last] = not at[last]
     elif isinstance(at[last], list):
