@@ -274,54 +274,36 @@ class BitPairs:
 
 
 @dataclass(frozen=True)
-class LinearRanges:
-    """Sizes of the kernels to be timed, (lowest, highest) each."""
+class Ranges:
+    """Sizes of the kernels of one kind: (lowest, highest) of each that the kind has.
 
-    in_channels: tuple[int, int]
-    out_channels: tuple[int, int]
+    Attributes:
+        in_h: pixels of a side, padding included.
+        kernel, stride: the values themselves.
+    """
 
-
-@dataclass(frozen=True)
-class ConvolutionRanges(LinearRanges):
-    """Attributes: in_h: pixels of a side, padding included; kernel, stride: the values themselves."""
-
-    in_h: tuple[int, int]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ImageRanges:
-    in_channels: tuple[int, int]
-    in_h: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class WindowRanges(ImageRanges):
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Kernels:
-    conv2d: ConvolutionRanges | None = None
-    linear: LinearRanges | None = None
-    depthwise: WindowRanges | None = None
-    max_pool2d: WindowRanges | None = None
-    avg_pool2d: WindowRanges | None = None
-    add: ImageRanges | None = None
-    requant: ImageRanges | None = None
+    in_channels: tuple[int, int] | None = None
+    out_channels: tuple[int, int] | None = None
+    in_h: tuple[int, int] | None = None
+    kernel: tuple[int, ...] | None = None
+    stride: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Attributes: shapes: per kind of kernel; repeats: timings of one kernel, whose median counts."""
+    """A kernel-latency profile to be made.
+
+    Attributes:
+        shapes: per kind of kernel.
+        kernels: by kind, of `ops.families`.
+        repeats: timings of one kernel, whose median counts.
+    """
 
     target: str
     sampler: str
     shapes: int
     bits: BitPairs
-    kernels: Kernels
+    kernels: Mapping[str, Ranges]
     repeats: int
     seed: int
 

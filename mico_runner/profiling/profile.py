@@ -46,7 +46,7 @@ def make(section: Section, hardware: Hardware, work: Path, scratch: str = "two_r
     """
     target = target_of(section.target, scratch)
     profile = Profile(target.unit, {}, {})
-    for kind in plain(section.kernels):
+    for kind in section.kernels:
         table = sample(kind, section, hardware.batch)
         measured = target.measure(table, hardware, section.repeats, work)
         profile.tables[kind] = table[COLUMNS].assign(**{f"latency_{target.unit}": measured.latency})
@@ -56,13 +56,13 @@ def make(section: Section, hardware: Hardware, work: Path, scratch: str = "two_r
 
 def conditions(section: Section, hardware: Hardware, scratch: str = "two_rows") -> dict[str, Any]:
     """What the latencies of `make` with the same arguments depend on besides these (`Target.conditions`). Raises as `make`."""
-    tables = {kind: sample(kind, section, hardware.batch) for kind in plain(section.kernels)}
+    tables = {kind: sample(kind, section, hardware.batch) for kind in section.kernels}
     return target_of(section.target, scratch).conditions(tables, hardware)
 
 
 def sample(kind: str, section: Section, batch: int) -> pd.DataFrame:
     """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths; once where it has no weights."""
-    ranges: dict[str, list[int]] = plain(section.kernels)[kind]
+    ranges: dict[str, list[int]] = plain(section.kernels[kind])
     _check(kind, ranges)
     rng = np.random.default_rng(
         [section.seed, FAMILIES[kind].stream]

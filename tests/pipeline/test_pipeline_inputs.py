@@ -45,7 +45,6 @@ OTHERS = {  # valid values where "another one" cannot be made up
     "datasets.task": "fashion-mnist",
     "datasets.profile": ["bitfusion/conv2d"],
     "profile.target": "systolic",
-    "profile.kernels.linear": {"in_channels": [1, 2], "out_channels": [1, 2]},
     "search.constraints.accuracy": {"relative_to": "float", "min": 1},
     "profile.sampler": "lhs",
     "simulate.target": ["host", "qemu"],  # a program for a board: another deployment

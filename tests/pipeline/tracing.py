@@ -17,11 +17,11 @@ class Traced(dict):
     """A mapping of a spec that notes, in `seen`, the path of every value that is read; a list counts as one value."""
 
     def __init__(self, data: dict[str, Any], seen: set[tuple[str, ...]], at: tuple[str, ...] = ()) -> None:
-        super().__init__({k: Traced(v, seen, (*at, k)) if isinstance(v, dict) else v for k, v in data.items()})
+        super().__init__({k: traced(v, seen, (*at, k)) for k, v in data.items()})
         self._seen, self._at = seen, at
 
     def _note(self, key: str) -> None:
-        if not isinstance(super().get(key), Traced):
+        if not _is_traced(super().get(key)):
             self._seen.add((*self._at, key))
 
     def __getitem__(self, key: str) -> Any:
@@ -50,6 +50,10 @@ class Traced(dict):
         return {key: self[key] for key in self}
 
 
+def _is_traced(value: Any) -> bool:
+    return is_dataclass(value) or isinstance(value, Traced)
+
+
 def traced(value: Any, seen: set[tuple[str, ...]], at: tuple[str, ...] = ()) -> Any:
     """A section of a spec that notes, in `seen`, the path of every value that is read; a tuple counts as one value."""
     if isinstance(value, dict):
@@ -60,7 +64,7 @@ def traced(value: Any, seen: set[tuple[str, ...]], at: tuple[str, ...] = ()) -> 
 
     class Section(type(value)):
         def __getattribute__(self, name: str) -> Any:
-            if name in parts and not (is_dataclass(parts[name]) or isinstance(parts[name], Traced)):
+            if name in parts and not _is_traced(parts[name]):
                 seen.add((*at, name))
             return super().__getattribute__(name)
 

@@ -13,7 +13,7 @@ from mico_runner import codegen, data, hardware, profiling
 from mico_runner.frozen_data import build
 from mico_runner.kernel_table import SHAPE, STORED_BITS
 from mico_runner.profiling.samplers import SAMPLERS
-from mico_runner.sections import Kernels, Profile, WindowRanges
+from mico_runner.sections import Profile, Ranges
 from mico_runner.targets import rtl
 from mico_runner.targets.host_kernels import single_layer
 
@@ -42,8 +42,8 @@ def test_each_shape_once_at_the_bits_it_is_stored_at(kind):
 
 
 def test_a_window_above_its_input_is_a_global_pool():
-    ranges = WindowRanges(in_channels=(4, 8), in_h=(3, 4), kernel=(8,), stride=(1,))
-    table = profiling.sample("avg_pool2d", replace(SECTION, kernels=Kernels(avg_pool2d=ranges)), 1)
+    ranges = Ranges(in_channels=(4, 8), in_h=(3, 4), kernel=(8,), stride=(1,))
+    table = profiling.sample("avg_pool2d", replace(SECTION, kernels={"avg_pool2d": ranges}), 1)
     assert (table["in_h"] == 8).all() and (table["out_h"] == 1).all()
 
 
