@@ -18,6 +18,7 @@ from mico_runner.signals import Interrupts, as_interrupts
 if TYPE_CHECKING:
     from mico_runner.pipeline import Options
     from mico_runner.spec import Spec
+    from mico_runner.yaml_schema import Problem
 
 OK, REGRESSION, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 4, 130
 
@@ -48,7 +49,7 @@ def _main(argv: Sequence[str], interrupts: Interrupts) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        code = args.command(args)
+        code: int = args.command(args)
         console.flush()
         return code
     except BrokenPipeError:  # who read the messages of a run has left
@@ -87,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     from mico_runner import pipeline
 
     loaded = _load(args.spec, args.set, args.quiet)
-    options = _options(args, loaded.data)
+    options = _options(args, loaded)
     if args.explain:
         console.print_table(
             [vars(row) for row in pipeline.plan(loaded.data, options)], sys.stderr if args.json else sys.stdout
@@ -135,7 +136,7 @@ def _plan(args: argparse.Namespace) -> int:
     from mico_runner import pipeline
 
     loaded = _load(args.spec, args.set, args.quiet)
-    rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded.data))]
+    rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded))]
     console.print_json(rows) if args.json else console.print_table(rows)
     return OK
 
@@ -150,17 +151,17 @@ def _load(path: str, overrides: Sequence[str], quiet: bool = False) -> Spec:
     return loaded
 
 
-def _options(args: argparse.Namespace, data: dict[str, Any]) -> Options:
+def _options(args: argparse.Namespace, spec: Spec) -> Options:
     from mico_runner.pipeline import Options
 
-    jobs = args.jobs or data["executor"]["jobs"]
+    jobs = args.jobs or spec.data["executor"]["jobs"]
     return Options(args.outputs, args.only, args.from_, args.force, jobs, args.quiet)
 
 
 def _validate(args: argparse.Namespace) -> int:
     from mico_runner import spec
 
-    found = {}
+    found: dict[str, list[Problem]] = {}
     for path in args.specs:
         try:
             _load(path, args.set)
@@ -204,7 +205,7 @@ def _save_baseline(version: Path, folder: Path) -> int:
 def _report(args: argparse.Namespace) -> int:
     from mico_runner import outputs
 
-    console.out(outputs.write_report(outputs.resolve(args.version, args.outputs), args.output))
+    console.out(str(outputs.write_report(outputs.resolve(args.version, args.outputs), args.output)))
     return OK
 
 

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from mico_runner import machine, spec
+from mico_runner.frozen_data import build, plain
+from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
 
 CPUINFO = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu sse2 avx2\n"
@@ -114,7 +116,7 @@ def resolved(tmp_path):
 
 
 def inputs(step, data):
-    return json.dumps(STEPS.get(step)().inputs(data), sort_keys=True)
+    return json.dumps(plain(STEPS.get(step)().inputs(build(Sections, data))), sort_keys=True)
 
 
 @pytest.mark.parametrize("step", ["calibrate", "simulate", "profile"])

@@ -14,11 +14,13 @@ import pytest
 import mico_runner
 from mico_runner import hardware, paths, spec
 from mico_runner.errors import UnknownName, UsageError
+from mico_runner.frozen_data import build, plain
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
 from mico_runner.ops import operator
 from mico_runner.pipeline.fingerprint import canonical
 from mico_runner.registry import Registry
+from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
 from mico_runner.steps.base import Step
 from mico_runner.testing import check_operator
@@ -110,7 +112,7 @@ def use_step(name, tmp_path):
     specs = [data for data in shipped() if name in data["steps"]]
     assert specs, "no shipped spec has this step"
     for data in specs:
-        canonical(step.inputs(data))
+        canonical(plain(step.inputs(build(Sections, data))))
 
 
 def use_loader(name, tmp_path):

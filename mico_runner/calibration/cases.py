@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 ELEMENTWISE = ("add", "mul", "act_ReLU", "act_ReLU6", "act_Hardswish", "act_SiLU", "act_GELU", "softmax", "copy")
@@ -76,9 +76,9 @@ class Case:
 class Plan:
     """Which cases: operations, precisions, batches; `quick` thins the sizes."""
 
-    operations: list[str] = field(default_factory=lambda: list(OPERATIONS))
-    precisions: list[str] = field(default_factory=lambda: ["fp32"])
-    batches: list[int] = field(default_factory=lambda: [1])
+    operations: Sequence[str] = OPERATIONS
+    precisions: Sequence[str] = ("fp32",)
+    batches: Sequence[int] = (1,)
     quick: bool = True
 
     def cases(self) -> list[Case]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,7 +109,7 @@ def _best(ape: np.ndarray, own_batch: list[bool]) -> int:
     return best
 
 
-def select(subgraphs: pd.DataFrame, device: str, precision: str, batches: list[int]) -> pd.DataFrame:
+def select(subgraphs: pd.DataFrame, device: str, precision: str, batches: Sequence[int]) -> pd.DataFrame:
     """Rows of one device and precision at these batches. Raises UnknownName for a device, UsageError for what it was not measured at."""
     devices = subgraphs["hardware"].unique()
     if device not in devices:

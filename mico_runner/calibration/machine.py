@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mico_runner.calibration.cases import Case, Plan
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
 from mico_runner.calibration.roofline import Roofline
 from mico_runner.errors import UsageError
+from mico_runner.sections import Calibrate
 
 SECONDS_PER_CASE = {"quick": 0.25, "full": 2.0}
 SECONDS = {
@@ -28,22 +29,20 @@ TOLERANCE = {"quick": 0.03, "full": 0.01}
 FOLDS = 5
 
 
-def planned(section: dict[str, Any]) -> list[Case]:
+def planned(section: Calibrate) -> list[Case]:
     """The cases that a spec's `calibrate` section asks for."""
-    return Plan(section["operations"], section["precisions"], section["batches"], section["budget"] == "quick").cases()
+    return Plan(section.operations, section.precisions, section.batches, section.budget == "quick").cases()
 
 
 def measure(
-    section: dict[str, Any],
+    section: Calibrate,
     journal: Path,
     progress: Any = None,
-    seed: int = 0,
     log: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Time the cases of the plan until the budget's time is up; in an order that is fair whenever that happens (`_fair`).
 
     Args:
-        section: `operations`, `precisions`, `batches`, `budget` ("quick" or "full"), `threads`, as the spec's `calibrate` has them.
         journal: JSON lines; points in it are not measured again, so an interrupted run goes on where it stopped. Damaged lines are
             dropped, with a line to `log`.
 
@@ -58,10 +57,10 @@ def measure(
         log(f"{journal.name}, of an interrupted calibration: {dropped}; {len(points)} points are kept")
     done = {p["key"]: p for p in points}
     cases = planned(section)
-    waiting = [c for c in _fair(cases, np.random.default_rng(seed)) if c.key not in done]
+    waiting = [c for c in _fair(cases, np.random.default_rng(section.seed)) if c.key not in done]
     before = torch.get_num_threads()
-    torch.set_num_threads(section["threads"])
-    budget = section["budget"]
+    torch.set_num_threads(section.threads)
+    budget = section.budget
     limit = min(SECONDS_PER_CASE[budget], SECONDS[budget] / max(len(cases), 1))
     deadline = time.perf_counter() + SECONDS[budget]
     try:
@@ -70,7 +69,7 @@ def measure(
             for case in wrapped:
                 if time.perf_counter() > deadline:
                     break
-                timed = timing.measure(*benchmarks.build(case), TOLERANCE[budget], limit, section["threads"])
+                timed = timing.measure(*benchmarks.build(case), TOLERANCE[budget], limit, section.threads)
                 done[case.key] = _point(case, timed)
                 durable.append_lines(journal, [done[case.key]])
     finally:
@@ -164,7 +163,7 @@ def estimator(points: list[dict[str, Any]], precision: str = "fp32", seed: int =
 
 def verify(
     model: Estimator,
-    names: list[str],
+    names: Sequence[str],
     threads: int,
     rooflines: dict[str, Roofline],
     progress: Any = None,

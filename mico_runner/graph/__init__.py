@@ -10,6 +10,17 @@ The functions are loaded on first use: importing this package imports neither to
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mico_runner.graph import costs as costs
+    from mico_runner.graph.costs import layer_table as layer_table
+    from mico_runner.graph.frontend import capture as capture
+    from mico_runner.graph.ir import Graph as Graph
+    from mico_runner.graph.ir import Node as Node
+    from mico_runner.graph.kernels import elementwise_row as elementwise_row
+    from mico_runner.graph.kernels import kernel_rows as kernel_rows
+    from mico_runner.graph.run import run_float as run_float
 
 _HOME = {
     "Graph": "ir",

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from mico_runner import durable
 from mico_runner.data.tasks import Split
 from mico_runner.errors import StepError
+from mico_runner.sections import Train
 
 STANDARD_ERRORS = 3  # of chance: reached without learning anything once in 740 times
 
 TOLERANCE = 0.3  # points of accuracy
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Hyper-parameters. `shift`: training images are moved by up to this many pixels, drawn per batch."""
-
-    epochs: int
-    lr: float
-    batch_size: int
-    weight_decay: float
-    shift: int = 0
 
 
 def logits(model: nn.Module, inputs: np.ndarray, batch: int = 1000) -> np.ndarray:
@@ -73,7 +64,7 @@ def train(
     model: nn.Module,
     data: Split,
     validation: Split,
-    recipe: Recipe,
+    recipe: Train,
     seed: int,
     work: Path,
     on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, accuracy: None,
@@ -104,11 +95,11 @@ def train(
         torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
         model.train()
         total = 0.0
-        for batch in torch.randperm(len(labels), generator=draw).split(recipe.batch_size):
+        for batch in torch.randperm(len(labels), generator=draw).split(recipe.batch_size):  # type: ignore[no-untyped-call]
             x = _shifted(inputs[batch], recipe.shift, draw)
             loss = nn.functional.cross_entropy(model(x), labels[batch])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total += loss.item() * len(batch)
@@ -141,7 +132,9 @@ def _shifted(images: torch.Tensor, limit: int, draw: torch.Generator) -> torch.T
     return nn.functional.pad(images, [limit] * 4)[..., dy : dy + height, dx : dx + width]
 
 
-def _save(path: Path, model: nn.Module, optimizer, schedule, history: list) -> None:
+def _save(
+    path: Path, model: nn.Module, optimizer: Optimizer, schedule: LRScheduler, history: list[dict[str, float]]
+) -> None:
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),

@@ -7,7 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mico_runner.outputs.diff import Diff as Diff
+    from mico_runner.outputs.diff import diff as diff
+    from mico_runner.outputs.gc import gc as gc
     from mico_runner.outputs.report import write_report as write_report
+    from mico_runner.outputs.store import resolve as resolve
+    from mico_runner.outputs.store import save_baseline as save_baseline
+    from mico_runner.outputs.store import verify as verify
 
 _HOME = {
     "Diff": "diff",

@@ -11,6 +11,7 @@ from typing import Any
 
 from mico_runner import durable
 from mico_runner.errors import StepError
+from mico_runner.sections import Sections
 from mico_runner.steps.base import Metric
 
 
@@ -25,7 +26,7 @@ class Context:
     def __init__(
         self,
         step: str,
-        spec: dict[str, Any],
+        spec: Sections,
         folder: Path,
         work: Path,
         folders: dict[str, Path],
@@ -33,7 +34,7 @@ class Context:
         jobs: int,
         quiet: bool,
     ) -> None:
-        self.step, self.spec, self.seed = step, spec, spec["seed"]
+        self.step, self.spec, self.seed = step, spec, spec.seed
         self.dir, self.work, self.jobs = folder, work, jobs
         self.metrics: dict[str, Metric] = {}
         self.lines: list[dict[str, Any]] = []

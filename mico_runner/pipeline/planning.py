@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mico_runner.errors import UnknownName, UsageError
+from mico_runner.frozen_data import build, plain
 from mico_runner.outputs import store
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.cache import Entry
 from mico_runner.pipeline.fingerprint import difference, fingerprint
 from mico_runner.registry import Registry
+from mico_runner.sections import Sections
 from mico_runner.sources import Sources
 from mico_runner.steps import STEPS
 from mico_runner.steps.base import Step
@@ -37,6 +39,7 @@ class Plan:
     """The steps of one run and their places in the cache.
 
     Attributes:
+        spec: the data as steps read it, in the dataclass `form`: that of the package, or one with the sections of other steps besides.
         listed: all steps of the spec, in order.
         steps: those that take part.
         inputs: what each step depends on besides other steps: what it says itself, and the source that it reaches, the versions of the
@@ -46,8 +49,11 @@ class Plan:
     that needs one which the spec leaves out.
     """
 
-    def __init__(self, data: dict[str, Any], options: Options, registry: Registry = STEPS) -> None:
+    def __init__(
+        self, data: dict[str, Any], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
+    ) -> None:
         self.data, self.options, self.registry = data, options, registry
+        self.spec = build(form, data)
         self.listed = sorted(data["steps"], key=lambda name: registry.info(name).meta["order"])
         for named in filter(None, (options.only, options.from_)):
             if named not in self.listed:
@@ -61,7 +67,7 @@ class Plan:
         self.jobs = options.jobs or data["executor"]["jobs"]
         with Sources() as sources:
             found = {name: self._surroundings(step, sources) for name, step in self.objects.items()}
-        self.inputs = {name: step.inputs(data) | found[name] for name, step in self.objects.items()}
+        self.inputs = {name: plain(step.inputs(self.spec)) | found[name] for name, step in self.objects.items()}
         self._forced = self._forced_steps()
 
     def upstream(self, step: str, without: Iterable[str] = ()) -> list[str]:
@@ -156,7 +162,7 @@ class Plan:
 
     @cached_property
     def _chosen(self) -> dict[str, list[str]]:
-        return chosen(self.data)
+        return chosen(self.spec)
 
     def _reads(self, step: str) -> list[str]:
         meta = self.registry.info(step).meta
@@ -181,6 +187,8 @@ class Plan:
         return forced
 
 
-def plan(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> list[PlanRow]:
+def plan(
+    data: dict[str, Any], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
+) -> list[PlanRow]:
     """What `run` would do with each step of the spec, and why. Raises as `Plan` does."""
-    return Plan(data, options, registry).rows()
+    return Plan(data, options, registry, form).rows()

@@ -22,6 +22,7 @@ from mico_runner.pipeline.fingerprint import canonical
 from mico_runner.pipeline.gates import BrokenGate, broken_gates, matches
 from mico_runner.pipeline.planning import Plan
 from mico_runner.registry import Registry
+from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
 from mico_runner.steps.base import Metric
 
@@ -49,7 +50,9 @@ class RunResult:
         return 3 if self.broken_gates else 0
 
 
-def run(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> RunResult:
+def run(
+    data: dict[str, Any], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
+) -> RunResult:
     """Run the spec's steps, those in the cache excepted, and write a version.
 
     With `only`, gates on metrics that the left-out steps would write are not checked, and the version is one of `<name>.<step>`:
@@ -59,7 +62,7 @@ def run(data: dict[str, Any], options: Options, registry: Registry = STEPS) -> R
         StepError: a step failed; no version is written, finished steps stay in the cache.
         UnknownName, UsageError: as `Plan` and `store.check` do, before any step runs.
     """
-    plan = Plan(data, options, registry)
+    plan = Plan(data, options, registry, form)
     folder = options.outputs / (f"{data['name']}.{options.only}" if options.only else data["name"])
     store.check(folder, [plan.entry(step).folder.parent for step in plan.steps])
     sweep(options.outputs)
@@ -117,7 +120,7 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
     _say(plan, f"{step}: running ({reason})")
     readable = plan.upstream(step, done.skipped)
     folders = {name: done.folders[name] for name in readable}
-    ctx = Context(step, plan.data, artifacts, entry.work, folders, done.metrics, plan.jobs, plan.options.quiet)
+    ctx = Context(step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.jobs, plan.options.quiet)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
         plan.objects[step].run(ctx)

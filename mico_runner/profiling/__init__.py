@@ -1,12 +1,19 @@
 """Kernel-latency profiles: samplers (which shapes) x targets (where they are timed) -> kernel tables with a latency column.
 
-    profile = make(spec["profile"], hardware.load("bitfusion"), seed=0, work=folder)
+    profile = make(spec.profile, hardware.load("bitfusion"), work=folder)
     profile.save(folder)                    # conv2d.csv, linear.csv
 
 The names are loaded on first use: importing this package imports neither numpy nor pandas.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mico_runner.profiling.profile import Profile as Profile
+    from mico_runner.profiling.profile import conditions as conditions
+    from mico_runner.profiling.profile import make as make
+    from mico_runner.profiling.profile import sample as sample
 
 _HOME = dict.fromkeys(("Profile", "conditions", "make", "sample"), "profile")
 

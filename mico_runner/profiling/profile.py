@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from mico_runner.errors import UsageError
+from mico_runner.frozen_data import plain
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import COLUMNS, STORED_BITS, WEIGHTED, kernel_table
 from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.places import target_of
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
+from mico_runner.sections import Profile as Section
 from mico_runner.targets.base import Measurement
 
 
@@ -33,7 +35,7 @@ class Profile:
             table.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
 
 
-def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scratch: str = "two_rows") -> Profile:
+def make(section: Section, hardware: Hardware, work: Path, scratch: str = "two_rows") -> Profile:
     """Sample the kernels that the spec's `profile` section asks for and time them on its target.
 
     Args:
@@ -42,34 +44,34 @@ def make(section: dict[str, Any], hardware: Hardware, seed: int, work: Path, scr
     Raises:
         UsageError: a range is empty or upside down, bits have no kernel, or the target cannot run a kernel.
     """
-    target = target_of(section["target"], scratch)
+    target = target_of(section.target, scratch)
     profile = Profile(target.unit, {}, {})
-    for kind in section["kernels"]:
-        table = sample(kind, section, hardware.batch, seed)
-        measured = target.measure(table, hardware, section["repeats"], work)
+    for kind in section.kernels:
+        table = sample(kind, section, hardware.batch)
+        measured = target.measure(table, hardware, section.repeats, work)
         profile.tables[kind] = table[COLUMNS].assign(**{f"latency_{target.unit}": measured.latency})
         profile.measurements[kind] = measured
     return profile
 
 
-def conditions(section: dict[str, Any], hardware: Hardware, seed: int, scratch: str = "two_rows") -> dict[str, Any]:
+def conditions(section: Section, hardware: Hardware, scratch: str = "two_rows") -> dict[str, Any]:
     """What the latencies of `make` with the same arguments depend on besides these (`Target.conditions`). Raises as `make`."""
-    tables = {kind: sample(kind, section, hardware.batch, seed) for kind in section["kernels"]}
-    return target_of(section["target"], scratch).conditions(tables, hardware)
+    tables = {kind: sample(kind, section, hardware.batch) for kind in section.kernels}
+    return target_of(section.target, scratch).conditions(tables, hardware)
 
 
-def sample(kind: str, section: dict[str, Any], batch: int, seed: int) -> pd.DataFrame:
+def sample(kind: str, section: Section, batch: int) -> pd.DataFrame:
     """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths; once where it has no weights."""
-    ranges = section["kernels"][kind]
+    ranges: dict[str, list[int]] = plain(section.kernels[kind])
     _check(kind, ranges)
     rng = np.random.default_rng(
-        [seed, FAMILIES[kind].stream]
+        [section.seed, FAMILIES[kind].stream]
     )  # one kind's shapes do not depend on the other kinds asked for
     ranges = {name: ranges[name] for name in FAMILIES[kind].ranges}
-    shapes = SAMPLERS.get(section["sampler"])(kind, ranges, section["shapes"], rng)
-    if any(b != int(b) for b in section["bits"]["weight"]):
+    shapes = SAMPLERS.get(section.sampler)(kind, ranges, section.shapes, rng)
+    if any(b != int(b) for b in section.bits.weight):
         raise UsageError("profile.bits.weight: ternary weights (1.5) are stored and timed as 2 bits; list 2 instead")
-    pairs = product(sorted(section["bits"]["activation"]), sorted(section["bits"]["weight"]))
+    pairs = product(sorted(section.bits.activation), sorted(section.bits.weight))
     bits = [{"act_bits": a, "weight_bits": w} for a, w in pairs]
     if kind not in WEIGHTED:
         bits = [{"act_bits": STORED_BITS, "weight_bits": 0}]

@@ -7,6 +7,7 @@ cycles = model.predict(kernel_table_of_a_network)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def fit(
     strategy: str = AUTO,
     features: str = AUTO,
     regressor: str = AUTO,
-    params: dict[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
     seed: int = 0,
     calibration: pd.DataFrame | None = None,
 ) -> LatencyModel:

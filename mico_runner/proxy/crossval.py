@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,10 +40,10 @@ def validate(
     strategy: str = AUTO,
     features: str = AUTO,
     regressor: str = AUTO,
-    params: dict[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
     seed: int = 0,
-    protocols: tuple[str, ...] | list[str] = ("in_sample", "kfold", "group_kfold"),
-    group_by: str | list[str] = "shape",
+    protocols: Sequence[str] = ("in_sample", "kfold", "group_kfold"),
+    group_by: str | Sequence[str] = "shape",
     folds: int = 5,
 ) -> Validation:
     """Fit and predict under each protocol, each kind of kernel by itself.
@@ -127,7 +128,7 @@ def _coverage(measured: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> flo
     return float(inside.mean())
 
 
-def learnable(table: pd.DataFrame, group_by: str | list[str] = "shape", folds: int = 5) -> dict[str, float]:
+def learnable(table: pd.DataFrame, group_by: str | Sequence[str] = "shape", folds: int = 5) -> dict[str, float]:
     """Per kind, what `structural` explains of the log latencies of unseen groups (`error_metrics`): a yardstick for other strategies."""
     found = {}
     for kind, rows in table.groupby("kind"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ Sampler = Callable[
 
 
 def learning_curve(
-    estimator: Strategy, table: pd.DataFrame, latency: np.ndarray, sizes: list[int], repeats: int, seed: int
+    estimator: Strategy, table: pd.DataFrame, latency: np.ndarray, sizes: Iterable[int], repeats: int, seed: int
 ) -> pd.DataFrame:
     """Error on shapes that were kept apart, for growing parts of the rest.
 

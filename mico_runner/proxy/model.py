@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def fit(
     strategy: str = AUTO,
     features: str = AUTO,
     regressor: str = AUTO,
-    params: dict[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
     seed: int = 0,
     calibration: pd.DataFrame | None = None,
 ) -> LatencyModel:
@@ -152,7 +153,7 @@ def make(
     strategy: str,
     features: str = AUTO,
     regressor: str = AUTO,
-    params: dict[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Strategy:
     """An unfitted strategy. Raises as `fit` does."""

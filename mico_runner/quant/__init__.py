@@ -9,6 +9,17 @@ The exact arithmetic is defined in `quant.qgraph`. Loaded on first use: importin
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mico_runner.quant import executor as executor
+    from mico_runner.quant import reference as reference
+    from mico_runner.quant.executor import Executor as Executor
+    from mico_runner.quant.ptq import PTQ as PTQ
+    from mico_runner.quant.qgraph import LayerBits as LayerBits
+    from mico_runner.quant.qgraph import QGraph as QGraph
+    from mico_runner.quant.reference import dequantize_output as dequantize_output
+    from mico_runner.quant.reference import quantize_input as quantize_input
 
 _HOME = {
     "PTQ": "ptq",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -26,7 +25,9 @@ from mico_runner.quant.qgraph import (
     QGraph,
     QType,
 )
+from mico_runner.sections import ActivationOptions, WeightOptions
 
+WEIGHTS, ACTIVATIONS = WeightOptions(), ActivationOptions()  # where a caller says nothing
 OUTPUT_HEADROOM = 2.0  # logits may be that much larger than on the calibration images
 
 
@@ -35,9 +36,7 @@ class PTQ:
 
     Args:
         graph: from `graph.capture`.
-        images: float (N, *input shape), of the training or validation split; the first `activations["images"]` are used.
-        weights: {"granularity": "channel" | "tensor", "scale": "mse" | "minmax"}.
-        activations: {"calibration": "mse" | "minmax" | "percentile", "percentile": 99.9, "images": 256}.
+        images: float (N, *input shape), of the training or validation split; the first `activations.images` are used.
 
     Raises:
         UsageError: an option has another value, there are no images, or a weight, a bias, an image or what the network computes from
@@ -48,18 +47,15 @@ class PTQ:
         self,
         graph: Graph,
         images: np.ndarray,
-        weights: Mapping[str, Any] | None = None,
-        activations: Mapping[str, Any] | None = None,
+        weights: WeightOptions = WEIGHTS,
+        activations: ActivationOptions = ACTIVATIONS,
     ) -> None:
-        self.graph = graph
-        self.weights: dict[str, Any] = {"granularity": "channel", "scale": "mse"} | dict(weights or {})
-        self.activations: dict[str, Any] = {"calibration": "mse", "percentile": 99.9, "images": 256}
-        self.activations |= activations or {}
-        _check("weights.granularity", self.weights["granularity"], ("channel", "tensor"))
-        _check("weights.scale", self.weights["scale"], ("mse", "minmax"))
-        _check("activations.calibration", self.activations["calibration"], METHODS)
+        self.graph, self.weights, self.activations = graph, weights, activations
+        _check("weights.granularity", weights.granularity, ("channel", "tensor"))
+        _check("weights.scale", weights.scale, ("mse", "minmax"))
+        _check("activations.calibration", activations.calibration, METHODS)
         with np.errstate(over="ignore"):  # is infinite then, and refused
-            images = np.asarray(images[: self.activations["images"]], dtype=np.float32)
+            images = np.asarray(images[: activations.images], dtype=np.float32)
         if len(images) == 0:
             raise UsageError("quantisation needs at least one calibration image")
         _check_finite(graph, images)
@@ -89,7 +85,7 @@ class PTQ:
         if bits == OUTPUT_BITS:
             found = activation_type(stats, bits, "minmax", 0)
             return QType(bits, found.signed, found.scale * OUTPUT_HEADROOM)
-        return activation_type(stats, bits, self.activations["calibration"], self.activations["percentile"])
+        return activation_type(stats, bits, self.activations.calibration, self.activations.percentile)
 
     def _quantise_weights(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Integer weights, their scales (Cout,) and the real bias (Cout,) for a layer that reads integers of one type."""
@@ -98,7 +94,7 @@ class PTQ:
         xq = to_integers(x, read) * read.scale
         if read.is_sign:
             xq[x == 0] = 0.0  # padding adds nothing, though no value of the tensor itself is ever zero
-        options = (self.weights["granularity"], self.weights["scale"])
+        options = (self.weights.granularity, self.weights.scale)
         weight, scales, correction = compensated(weight_of(node), bits.weight, *options, x, xq)
         bias = correction if node.bias is None else node.bias + correction
         return weight, scales, bias

@@ -9,8 +9,24 @@ Loaded on first use: importing this package imports neither scipy nor pygmo.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mico_runner.registry import Registry
+
+if TYPE_CHECKING:
+    from mico_runner.search.base import Searcher as Searcher
+    from mico_runner.search.feasibility import InfeasibleError as InfeasibleError
+    from mico_runner.search.monotone import report_non_monotone as report_non_monotone
+    from mico_runner.search.problem import Budget as Budget
+    from mico_runner.search.problem import Constraint as Constraint
+    from mico_runner.search.problem import Cost as Cost
+    from mico_runner.search.problem import Objective as Objective
+    from mico_runner.search.problem import Problem as Problem
+    from mico_runner.search.running import SearchResult as SearchResult
+    from mico_runner.search.running import enumerate_all as enumerate_all
+    from mico_runner.search.running import regret as regret
+    from mico_runner.search.running import run as run
+    from mico_runner.search.space import Space as Space
 
 ALGORITHMS = Registry("search algorithm", __name__)
 register = ALGORITHMS.register

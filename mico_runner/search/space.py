@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from mico_runner.errors import StepError, UnknownName
 from mico_runner.quant.qgraph import Assignment, LayerBits
+from mico_runner.sections import Pin
 
 ENUMERABLE = 200_000  # configurations that are kept in memory at once without thought
 
@@ -49,9 +49,9 @@ class Space:
         layers: Sequence[str],
         weight_bits: Sequence[float],
         activation_bits: Sequence[int],
-        pinned: Mapping[str, Mapping[str, Any]] | None = None,
+        pinned: Mapping[str, Pin] | None = None,
     ) -> Space:
-        """All pairs for every layer; `pinned` as in the spec: {layer: {weight_bits: 8, activation_bits: 8}}, either or both.
+        """All pairs for every layer, but for those whose weight bits, activation bits or both are `pinned`.
 
         Raises UnknownName for a pinned layer that the network does not have.
         """
@@ -61,9 +61,9 @@ class Space:
                 raise UnknownName("layer in search.space.pinned", layer, layers)
         bits = {}
         for layer in layers:
-            pin = pinned.get(layer, {})
-            weights = [pin["weight_bits"]] if "weight_bits" in pin else weight_bits
-            activations = [pin["activation_bits"]] if "activation_bits" in pin else activation_bits
+            pin = pinned.get(layer, Pin())
+            weights = weight_bits if pin.weight_bits is None else [pin.weight_bits]
+            activations = activation_bits if pin.activation_bits is None else [pin.activation_bits]
             bits[layer] = [(w, a) for w in weights for a in activations]
         return cls.of(bits)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 UNITS = {"energy": "pJ", "latency": "cycles", "flash_bytes": "bytes"}
 
@@ -16,27 +17,26 @@ class Allocate(Step):
 
     VERSION = 2
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner import hardware
+    def inputs(self, spec: Sections) -> Inputs:
+        from mico_runner.steps.inputs import device_of
 
-        return {"allocate": spec["allocate"], "hardware": hardware.load(spec["hardware"]).sha256}
+        return {"allocate": spec.allocate, "hardware": device_of(spec).sha256}
 
     def run(self, ctx: StepContext) -> None:
         import numpy as np
         import pandas as pd
 
-        from mico_runner import graph, hardware
+        from mico_runner import graph
         from mico_runner.graph import costs
         from mico_runner.kernel_table import WEIGHTED
         from mico_runner.models import MODELS
         from mico_runner.search import Cost, Space, allocation
+        from mico_runner.steps.inputs import device_of, limits_of, present
         from mico_runner.steps.network import report_area, simulated
 
-        section = ctx.spec["allocate"]
-        device = hardware.load(ctx.spec["hardware"])
-        shape = tuple(section["input"])
-        model = MODELS.get(section["network"])(shape, section["classes"], **section["params"])
-        network = graph.capture(model, shape, section["network"])
+        section, device = present(ctx.spec.allocate), device_of(ctx.spec)
+        model = MODELS.get(section.network)(section.input, section.classes, **section.params)
+        network = graph.capture(model, section.input, section.network)
         layers = [node.name for node in network.weighted]
 
         def tables(space: Space) -> dict[str, np.ndarray]:
@@ -49,17 +49,18 @@ class Allocate(Step):
             }
             return {name: Cost(table).table for name, table in raw.items()}  # rounded, so that no last digit decides
 
-        space = Space.grid(layers, **section["space"])
+        tried = section.space
+        space = Space.grid(layers, tried.weight_bits, tried.activation_bits, tried.pinned)
         cost = tables(space)
         int8 = {name: float(t.sum()) for name, t in tables(Space.of({layer: [(8, 8)] for layer in layers})).items()}
         limits = {
-            name: (cost[name], rule["max"] * (int8[name] if rule["relative_to"] else 1.0))
-            for name, rule in section["constraints"].items()
+            name: (cost[name], limit.max * (int8[name] if limit.relative_to else 1.0))
+            for name, limit in limits_of(section.constraints).items()
         }
-        over = section["over"]
+        over = section.over
         chosen = allocation.best(space, limits)
         uniform = allocation.best_uniform(space, limits)
-        front = allocation.front(space, cost[over], {k: v for k, v in limits.items() if k != over}, section["points"])
+        front = allocation.front(space, cost[over], {k: v for k, v in limits.items() if k != over}, section.points)
         everywhere = [np.full(len(layers), i) for i in np.flatnonzero(space.mask.all(axis=0))]
         named = {"front": front, "uniform": everywhere, "chosen": [chosen]}
         rows = [

@@ -1,16 +1,17 @@
 """The contract between the pipeline and a step.
 
-A step is a class registered in `mico_runner/steps/<name>.py`:
+A step is a class registered in `mico_runner/steps/<name>.py`. Its section of the spec has rules in `mico_runner/spec/schema.py` and, with
+the same keys, a frozen dataclass in `mico_runner/sections.py`:
 
     @register("double", section="double", order=30)
     class Double(Step):
         VERSION = 1
 
         def inputs(self, spec):
-            return {"double": spec["double"], "file": catalog.sha256(Path(spec["double"]["file"]))}
+            return {"double": spec.double, "file": catalog.sha256(Path(spec.double.file))}
 
         def run(self, ctx):
-            number = 2 * float(Path(ctx.spec["double"]["file"]).read_text())
+            number = 2 * float(Path(ctx.spec.double.file).read_text())
             (ctx.dir / "number.txt").write_text(str(number))
             ctx.metric("double.number", number, "count")
 
@@ -38,8 +39,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
+from mico_runner.sections import Sections
+
+Inputs = dict[str, Any]  # by name: sections of the spec, and JSON-able data
 DIRECTIONS = ("lower", "higher", "info")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*%")
 
@@ -71,8 +75,9 @@ class Metric:
             raise ValueError(f"unit {short(self.unit)}; allowed: text")
         if self.direction not in DIRECTIONS:
             raise ValueError(f"direction {short(self.direction)}; allowed: {', '.join(DIRECTIONS)}")
-        share = isinstance(self.tolerance, str) and _PERCENT.fullmatch(self.tolerance)
-        if not _is_finite(float(share[1]) if share else self.tolerance) or (not share and self.tolerance < 0):
+        share = _PERCENT.fullmatch(self.tolerance) if isinstance(self.tolerance, str) else None
+        amount = float(share[1]) if share else self.tolerance
+        if not _is_finite(amount) or amount < 0:
             raise ValueError(f"tolerance {short(self.tolerance)}; allowed: a number from 0, or a percentage like '1%'")
         if not isinstance(self.volatile, bool):
             raise ValueError(f"volatile {short(self.volatile)}; allowed: true, false")
@@ -81,7 +86,7 @@ class Metric:
         return asdict(self)
 
 
-def _is_finite(value: object) -> bool:
+def _is_finite(value: object) -> TypeGuard[float]:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond the range of a float
@@ -97,7 +102,7 @@ class Progress(Protocol):
 class StepContext(Protocol):
     """What a running step sees of the run (implemented by the pipeline)."""
 
-    spec: dict[str, Any]  # the resolved spec, defaults filled in
+    spec: Sections  # the resolved spec, defaults filled in
     seed: int
     dir: Path  # empty folder for this step's artifacts
     work: Path  # survives an interruption; deleted when the step finishes
@@ -134,8 +139,8 @@ class Step(ABC):
     VERSION = 1
 
     @abstractmethod
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Everything the result depends on besides upstream steps, as JSON-able data (spec parts, sha256 of files read)."""
+    def inputs(self, spec: Sections) -> Inputs:
+        """Everything the result depends on besides upstream steps: sections of the spec, sha256 of files read, other JSON-able data."""
 
     @abstractmethod
     def run(self, ctx: StepContext) -> None:

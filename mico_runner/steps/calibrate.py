@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.sections import Calibrate as Section
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     from mico_runner.calibration.machine import Estimator
@@ -23,20 +26,21 @@ class Calibrate(Step):
 
     VERSION = 4
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def inputs(self, spec: Sections) -> Inputs:
         from importlib import metadata
 
         from mico_runner import machine
         from mico_runner.data import catalog
+        from mico_runner.steps.inputs import present
 
         try:
             torch = metadata.version("torch")
         except metadata.PackageNotFoundError:
             torch = None
-        files = (spec["calibrate"]["compare"], spec["efficiency_curves"])
+        files = (present(spec.calibrate).compare, spec.efficiency_curves)
         return {
-            "calibrate": spec["calibrate"],
-            "efficiency_curves": spec["efficiency_curves"],
+            "calibrate": spec.calibrate,
+            "efficiency_curves": spec.efficiency_curves,
             "files": [catalog.sha256(Path(f)) for f in files if isinstance(f, str) and f != "auto"],
             "machine": machine.describe(),
             "torch": torch,
@@ -45,26 +49,29 @@ class Calibrate(Step):
     def run(self, ctx: StepContext) -> None:
         import time
 
-        from mico_runner.calibration import machine, processor, profile, timing
+        from mico_runner.calibration import given, machine, processor, profile, timing
         from mico_runner.errors import StepSkipped
+        from mico_runner.steps.inputs import present
 
         try:
             import torch
         except ImportError:
             raise StepSkipped("calibrate needs torch: pip install torch") from None
 
-        section = ctx.spec["calibrate"]
-        before = profile.read(Path(section["compare"])) if section["compare"] else None
-        wanted = ctx.spec["efficiency_curves"]
-        given = _given(section, wanted)  # a file that does not do is said before the measurement, not after it
-        section = section | {"precisions": _supported(ctx, section["precisions"])}
+        section = present(ctx.spec.calibrate)
+        before = profile.read(Path(section.compare)) if section.compare else None
+        wanted = ctx.spec.efficiency_curves
+        file = wanted if isinstance(wanted, str) and wanted != "auto" else None
+        # A file that does not do is said before the measurement, not after it.
+        curves = given.read(Path(file), bool(section.networks)) if file else None
+        section = replace(section, precisions=_supported(ctx, section.precisions))
         started = time.perf_counter()
         restlessness = timing.restlessness()
         if restlessness > timing.QUIET_SPREAD:
             ctx.log(
                 f"calibrate: this machine is not quiet: equal computations differ by {100 * restlessness:.0f} %; figures will be noisy"
             )
-        points = machine.measure(section, ctx.work / "points.jsonl", ctx.progress, section["seed"], ctx.log)
+        points = machine.measure(section, ctx.work / "points.jsonl", ctx.progress, ctx.log)
         ctx.metric("calibrate.seconds", time.perf_counter() - started, "s", volatile=True)
         ctx.metric("calibrate.restlessness", restlessness, "ratio", volatile=True)
         wanted_points = len(machine.planned(section))
@@ -72,43 +79,38 @@ class Calibrate(Step):
         ctx.metric("calibrate.coverage", len(points) / wanted_points, "ratio", "higher", volatile=True)
         if len(points) < wanted_points:
             ctx.log(
-                f"calibrate: budget {section['budget']} had time for {len(points)} of {wanted_points} sizes; fewer precisions or batches"
+                f"calibrate: budget {section.budget} had time for {len(points)} of {wanted_points} sizes; fewer precisions or batches"
                 " leave more for each"
             )
-        models = {
-            precision: machine.estimator(points, precision, section["seed"]) for precision in section["precisions"]
-        }
-        fit = dict(wanted["fit"]) if isinstance(wanted, dict) else {}
-        smooth = fit.pop("smooth", None)
-        options = {"shapes": tuple(fit["shapes"]), "folds": fit["folds"]} if fit else {}
-        result = {
-            "environment": processor.environment(section["threads"]),
-            **profile.of_points(points, restlessness, **options),
-        }
+        models = {precision: machine.estimator(points, precision, section.seed) for precision in section.precisions}
+        fit = None if wanted is None or isinstance(wanted, str) else wanted.fit
+        smooth = fit.smooth if fit else None
+        made = profile.of_points(points, restlessness, *((fit.shapes, fit.folds) if fit else ()))
+        result = {"environment": processor.environment(section.threads), **made}
         for precision, model in models.items():
             result["peaks"][precision]["cv_error"] = model.errors
             worst = max(model.errors.values())
             ctx.metric(f"calibrate.{precision}.worst_cv_error", worst, "log", "lower", volatile=True)
-        if given is not None:
-            result["given"] = _described(given, wanted, result)
-        if section["networks"]:
-            _networks(ctx, models["fp32"], result, _rooflines(given, result, smooth))
+        if file and curves:
+            result["given"] = _described(curves, file, result)
+        if section.networks:
+            _networks(ctx, section, models["fp32"], result, _rooflines(curves, result, smooth))
         if before is not None:
             _compare(ctx, before, result)
         if result["environment"]["gpu"]:
             ctx.log(f"calibrate: {result['environment']['gpu']} is not measured: the micro-benchmarks are of the CPU")
         samples = {p["key"]: p["samples"] for p in points}
-        for folder in (ctx.dir, *([Path(section["write_to"])] if section["write_to"] else [])):
+        for folder in (ctx.dir, *([Path(section.write_to)] if section.write_to else [])):
             profile.write(result, folder, samples)
         ctx.log(f"calibrate: {len(points)} points with torch {torch.__version__}")
 
 
-def _supported(ctx: StepContext, precisions: list[str]) -> list[str]:
+def _supported(ctx: StepContext, precisions: tuple[str, ...]) -> tuple[str, ...]:
     """Those that the processor has instructions for; the others are said."""
     from mico_runner.calibration import processor
     from mico_runner.errors import StepSkipped
 
-    kept = [p for p in precisions if processor.has(p)]
+    kept = tuple(p for p in precisions if processor.has(p))
     for precision in precisions:
         if precision not in kept:
             ctx.log(f"calibrate: {precision} is not measured: this processor has no instructions for it")
@@ -119,22 +121,13 @@ def _supported(ctx: StepContext, precisions: list[str]) -> list[str]:
     return kept
 
 
-def _given(section: dict[str, Any], wanted: Any) -> dict[str, Any] | None:
-    """A profile, or curves by operation, from the file that the spec names; None when it names none."""
-    from mico_runner.calibration import given
-
-    if not isinstance(wanted, str) or wanted == "auto":
-        return None
-    return given.read(Path(wanted), bool(section["networks"]))
-
-
 def _described(given: dict[str, Any], file: str, result: dict[str, Any]) -> dict[str, Any]:
     """The file's curves as the profile keeps them; the operations that they are compared with get their names."""
     from mico_runner.calibration import profile
     from mico_runner.calibration.roofline import curve_name
     from mico_runner.errors import UnknownName
 
-    found = given["curves"] if "curves" in given else profile.roofline(given["profile"], "fp32").compute
+    found = given["curves"] if "curves" in given else profile.roofline(given["profile"], "fp32").compute or {}
     for name, entry in result["operations"].items():
         op, _, precision = name.partition("/")
         with suppress(UnknownName):
@@ -150,7 +143,7 @@ def _rooflines(given: dict[str, Any] | None, result: dict[str, Any], smooth: flo
 
     own = profile.roofline(result, "fp32", smooth)
     rates = own.precision, own.flops_per_s, own.bytes_per_s
-    found = {"roofline": own} if set(cases.COMPUTING) <= set(own.compute) else {}  # else too little was measured
+    found = {"roofline": own} if set(cases.COMPUTING) <= set(own.compute or {}) else {}  # else too little was measured
     found["datasheet"] = Roofline(*rates, None, {}, {})
     if given and "profile" in given:
         found["given"] = profile.roofline(given["profile"], "fp32", smooth)
@@ -159,12 +152,13 @@ def _rooflines(given: dict[str, Any] | None, result: dict[str, Any], smooth: flo
     return found
 
 
-def _networks(ctx: StepContext, model: Estimator, result: dict[str, Any], rooflines: dict[str, Roofline]) -> None:
+def _networks(
+    ctx: StepContext, section: Section, model: Estimator, result: dict[str, Any], rooflines: dict[str, Roofline]
+) -> None:
     """Whole networks predicted, measured and judged; the judgement becomes part of the profile."""
     from mico_runner.calibration import machine, profile
 
-    section = ctx.spec["calibrate"]
-    outcome, traces = machine.verify(model, section["networks"], section["threads"], rooflines, ctx.progress)
+    outcome, traces = machine.verify(model, section.networks, section.threads, rooflines, ctx.progress)
     outcome.to_csv(ctx.dir / "networks.csv", index=False, float_format="%.6g")
     text = "".join(f"{name}\n" + "".join(f"  {line}\n" for line in lines) for name, lines in traces.items())
     (ctx.dir / "trace.txt").write_text(text, encoding="utf-8")
@@ -194,7 +188,7 @@ def _compare(ctx: StepContext, before: dict[str, Any], result: dict[str, Any]) -
     result["previous"] = {
         "measured": before.get("measured"),
         "median_ratio": float(changes["ratio"].median()),
-        "slower": {row.operation: float(row.ratio) for row in slower.itertuples()},
+        "slower": {str(k): float(v) for k, v in zip(slower["operation"], slower["ratio"], strict=True)},
         "validation": before.get("validation"),
     }
     ctx.metric("calibrate.compare.median_ratio", result["previous"]["median_ratio"], "ratio", "lower", volatile=True)
@@ -202,5 +196,6 @@ def _compare(ctx: StepContext, before: dict[str, Any], result: dict[str, Any]) -
     if "validation" in before and "validation" in result:
         change = result["validation"]["mape"] - before["validation"]["mape"]
         ctx.metric("calibrate.compare.mape_change", change, "ratio", "lower", REPEATS_MAPE)
+    row: Any
     for row in slower.itertuples():
         ctx.log(f"calibrate: {row.operation} takes {row.ratio:.2f} times what it took, over {row.points} sizes")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 
-def target_core(spec: dict[str, Any], runtime: str) -> str | None:
+def target_core(spec: Sections, runtime: str) -> str | None:
     """The core that a program for this runtime will run on; None on the host."""
     from mico_runner import hardware
 
-    return None if runtime == "host" or not spec["hardware"] else hardware.load(spec["hardware"]).core
+    return None if runtime == "host" or not spec.hardware else hardware.load(spec.hardware).core
 
 
 @register("codegen", section="codegen", needs=["train", "search"], order=60)
@@ -21,11 +20,11 @@ class Codegen(Step):
 
     VERSION = 10
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner.steps.inputs import deployment_inputs
+    def inputs(self, spec: Sections) -> Inputs:
+        from mico_runner.steps.inputs import deployment_of, present
 
-        own = {"codegen": spec["codegen"], "quantization": spec["quantization"], "name": spec["name"]}
-        return own | {"core": target_core(spec, spec["codegen"]["runtime"]), "program": deployment_inputs(spec)}
+        own = {"codegen": spec.codegen, "quantization": spec.quantization, "name": spec.name}
+        return own | {"core": target_core(spec, present(spec.codegen).runtime), "program": deployment_of(spec)}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -34,10 +33,9 @@ class Codegen(Step):
         import pandas as pd
 
         from mico_runner import codegen
-        from mico_runner.codegen.deployment import Deployment
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
-        from mico_runner.steps.inputs import deployment_inputs, device_targets
+        from mico_runner.steps.inputs import deployment_of, device_targets, present
         from mico_runner.steps.network import load_task, memory_direction, quantiser, report_limits, trained_graph
 
         task = load_task(ctx.spec)
@@ -45,14 +43,14 @@ class Codegen(Step):
         assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
         deployed = quantiser(ctx, trained_graph(ctx, task), task).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
-        runtime, scratch = ctx.spec["codegen"]["runtime"], ctx.spec["codegen"]["scratch"]
-        core = target_core(ctx.spec, runtime)
-        result = codegen.generate(deployed, ctx.dir / "c", runtime=runtime, core=core, scratch=scratch)
+        section = present(ctx.spec.codegen)
+        core = target_core(ctx.spec, section.runtime)
+        result = codegen.generate(deployed, ctx.dir / "c", runtime=section.runtime, core=core, scratch=section.scratch)
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])
         sections.to_csv(ctx.dir / "sections.csv", index=False)
-        deployment = Deployment(**deployment_inputs(ctx.spec))
+        deployment = deployment_of(ctx.spec)
         needs = deployment.needs(deployed)
         for name, size in (asdict(needs) | {"ram": needs.ram}).items():
             if name != "stack" or deployment.board:  # without a board it is not known

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 
 @register("evaluate", section="evaluate", needs=["train"], optional_needs=["fit"], order=40)
@@ -14,26 +13,25 @@ class Evaluate(Step):
 
     VERSION = 4
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner.steps.inputs import deployment_inputs, network_inputs
+    def inputs(self, spec: Sections) -> Inputs:
+        from mico_runner.steps.inputs import deployment_of, network_inputs
 
-        return {**network_inputs(spec), "evaluate": spec["evaluate"], "program": deployment_inputs(spec)}
+        return {**network_inputs(spec), "evaluate": spec.evaluate, "program": deployment_of(spec)}
 
     def run(self, ctx: StepContext) -> None:
         import pandas as pd
 
         from mico_runner import graph
-        from mico_runner.codegen.deployment import Deployment
         from mico_runner.graph import costs
         from mico_runner.models.training import accuracy_tolerance
-        from mico_runner.steps.inputs import deployment_inputs
+        from mico_runner.steps.inputs import deployment_of, present
         from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
 
         task = load_task(ctx.spec)
         network = trained_graph(ctx, task)
         ptq = quantiser(ctx, network, task)
         scorer = Scorer(ptq, task.validation)
-        deployment = Deployment(**deployment_inputs(ctx.spec))
+        deployment = deployment_of(ctx.spec)
         latency = Latency(ctx, network) if ctx.has("fit") else None
 
         int8 = uniform(network, 8, 8)
@@ -44,7 +42,7 @@ class Evaluate(Step):
         layers.to_csv(ctx.dir / "layers.csv", index=False)
 
         rows = []
-        bits = ctx.spec["evaluate"]["uniform_bits"]
+        bits = present(present(ctx.spec.evaluate).uniform_bits)
         for weight, activation in ctx.progress(bits, total=len(bits), desc="uniform bits"):
             assignment = uniform(network, weight, activation)
             row = {"weight_bits": weight, "act_bits": activation}

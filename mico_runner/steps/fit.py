@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.sections import LearningCurve, Predictor, Proxy, Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +21,10 @@ class Fit(Step):
 
     VERSION = 16
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import profile_inputs
 
-        return {"proxy": spec["proxy"], "profile": profile_inputs(spec["datasets"]["profile"])}
+        return {"proxy": spec.proxy, "profile": profile_inputs(spec.datasets.profile)}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -33,62 +34,63 @@ class Fit(Step):
         from mico_runner import data, proxy
         from mico_runner.proxy.crossval import learnable
         from mico_runner.proxy.plausible import doubts
+        from mico_runner.steps.inputs import present
 
-        section = ctx.spec["proxy"]
+        section = present(ctx.spec.proxy)
+        validation = section.validation
         if ctx.has("profile"):
             names = [str(path) for path in sorted(ctx.upstream("profile").glob("*.csv"))]
         else:
-            names = ctx.spec["datasets"]["profile"]
+            names = list(ctx.spec.datasets.profile)
         table = data.load_profile(names)
         unit = table.attrs["unit"]
         for warning in table.attrs["warnings"]:
             ctx.log(f"warning: {warning}")
-        keys = ("strategy", "features", "regressor", "params")
-        main = {key: section[key] for key in keys}
-        candidates = [main, *(other for other in section["compare"] if other != main)]
+        main = Predictor(section.strategy, section.features, section.regressor, section.params)
+        candidates = [main, *(other for other in section.compare if other != main)]
         protocols, predictions = [], []
         for candidate in ctx.progress(candidates, total=len(candidates), desc="validate"):
             rows, points = proxy.validate(
                 table,
-                strategy=candidate["strategy"],
-                features=candidate["features"],
-                regressor=candidate["regressor"],
-                params=candidate["params"],
-                protocols=section["validation"]["protocols"],
-                group_by=section["validation"]["group_by"],
-                folds=section["validation"]["folds"],
-                seed=section["seed"],
+                strategy=candidate.strategy,
+                features=candidate.features,
+                regressor=candidate.regressor,
+                params=candidate.params,
+                protocols=validation.protocols,
+                group_by=validation.group_by,
+                folds=validation.folds,
+                seed=section.seed,
             )
             protocols.append(rows.assign(strategy=_label(candidate)))
             ctx.log(f"{_label(candidate)}: {_errors(rows)}")
             predictions.append(points)
-        validation = section["validation"]
-        unseen = "group_kfold" in validation["protocols"]
+        unseen = "group_kfold" in validation.protocols
         everything = pd.concat(protocols, ignore_index=True)
         everything.to_csv(ctx.dir / "protocols.csv", index=False)
         predictions[0].to_csv(ctx.dir / "predictions.csv", index=False)
         model = proxy.fit(
             table,
-            strategy=section["strategy"],
-            features=section["features"],
-            regressor=section["regressor"],
-            params=section["params"],
-            seed=section["seed"],
+            strategy=section.strategy,
+            features=section.features,
+            regressor=section.regressor,
+            params=section.params,
+            seed=section.seed,
             calibration=predictions[0] if unseen else None,
         )
         model.save(ctx.dir / "model")
-        about = {"unit": unit, "dataset": names, "strategy": section["strategy"], "rows": len(table)}
+        about = {"unit": unit, "dataset": names, "strategy": section.strategy, "rows": len(table)}
         (ctx.dir / "fit.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        if section["learning_curve"]:
-            self._learning_curve(ctx, table)
+        if section.learning_curve:
+            self._learning_curve(ctx, section, section.learning_curve, table)
         for kind, found in doubts(table).items():
             for sentence in found.sentences:
                 ctx.log(f"this profile looks wrong: {sentence}")
             ctx.metric(f"proxy.{kind}.shapes", found.shapes, "count")
             ctx.metric(f"proxy.{kind}.outliers", found.outliers, "ratio", "lower")
-        by_structure = learnable(table, validation["group_by"], validation["folds"]) if unseen else {}
-        learns = proxy.STRATEGIES.get(section["strategy"]).LEARNS
+        by_structure = learnable(table, validation.group_by, validation.folds) if unseen else {}
+        learns = proxy.STRATEGIES.get(section.strategy).LEARNS
         suffix = {"group_kfold": "", "in_sample": "_in_sample", "kfold": "_rowwise"}
+        row: Any
         for row in protocols[0].itertuples():
             name = f"proxy.{row.kind}.mape{suffix.get(row.protocol, '_' + row.protocol)}"
             better = "info" if row.protocol == "in_sample" else "lower"
@@ -99,7 +101,7 @@ class Fit(Step):
                 structure = by_structure[row.kind]
                 _explained(ctx, row, structure if learns else max(structure, row.explained))
 
-    def _learning_curve(self, ctx: StepContext, table: pd.DataFrame) -> None:
+    def _learning_curve(self, ctx: StepContext, section: Proxy, options: LearningCurve, table: pd.DataFrame) -> None:
         """Error against the number of profiled rows, by sampling, per kind of kernel."""
         import pandas as pd
 
@@ -107,18 +109,14 @@ class Fit(Step):
         from mico_runner.proxy.model import make
         from mico_runner.validation.protocols import group_ids
 
-        section = ctx.spec["proxy"]
-        options = section["learning_curve"]
-        estimator = make(
-            section["strategy"], section["features"], section["regressor"], section["params"], section["seed"]
-        )
+        estimator = make(section.strategy, section.features, section.regressor, section.params, section.seed)
         curves = []
         for kind, rows in table.groupby("kind"):
             if len(set(group_ids(rows))) < 2:
                 ctx.log(f"{kind}: a learning curve keeps shapes apart for testing; one shape has none")
                 continue
             latency = rows["latency"].to_numpy(float)
-            curve = learning_curve(estimator, rows, latency, options["rows"], options["repeats"], section["seed"])
+            curve = learning_curve(estimator, rows, latency, options.rows, options.repeats, section.seed)
             curves.append(curve.assign(kind=kind))
             for sampler in ("lhs", "adaptive"):
                 part = rows_needed(curve, sampler)
@@ -159,11 +157,11 @@ def _explained(ctx: StepContext, row: Any, by_structure: float) -> None:
     )
 
 
-def _label(candidate: dict[str, Any]) -> str:
+def _label(candidate: Predictor) -> str:
     """Strategy with what was chosen for it: "two_stage cbops+ xgb"."""
-    chosen = [candidate[key] for key in ("features", "regressor") if candidate[key] != "auto"]
-    chosen += [f"{key}={value}" for key, value in candidate["params"].items() if not isinstance(value, (dict, list))]
-    return " ".join([candidate["strategy"], *chosen])
+    chosen = [name for name in (candidate.features, candidate.regressor) if name != "auto"]
+    chosen += [f"{key}={value}" for key, value in candidate.params.items() if not isinstance(value, (dict, list))]
+    return " ".join([candidate.strategy, *chosen])
 
 
 def _errors(protocols: pd.DataFrame) -> str:

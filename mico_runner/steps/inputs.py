@@ -1,23 +1,47 @@
-"""What results depend on, as data: light, because `plan` asks every step for it without torch."""
+"""What several steps read of a spec, and what their results depend on: light, because `plan` asks every step for it without torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
+
+from mico_runner.sections import AllocateConstraints, Limit, SearchConstraints, Sections
+
+if TYPE_CHECKING:
+    from mico_runner.codegen.deployment import Deployment
+    from mico_runner.hardware import Hardware
+    from mico_runner.steps.base import Inputs
+
+Part = TypeVar("Part")
 
 
-def network_inputs(spec: dict[str, Any]) -> dict[str, Any]:
-    """What the quantised network and its costs depend on, besides the weights."""
+def present(part: Part | None) -> Part:
+    """What some specs leave out, where the spec has been checked to have it."""
+    if part is None:
+        raise ValueError("a part is missing without which the spec is not valid")
+    return part
+
+
+def device_of(spec: Sections) -> Hardware:
+    """The device of a spec whose steps need one."""
     from mico_runner import hardware
 
-    return {"quantization": spec["quantization"], "hardware": hardware.load(spec["hardware"]).sha256}
+    if spec.hardware is None:
+        raise ValueError("no hardware, without which the spec is not valid")
+    return hardware.load(spec.hardware)
 
 
-def profile_inputs(names: list[str]) -> dict[str, Any]:
+def network_inputs(spec: Sections) -> Inputs:
+    """What the quantised network and its costs depend on, besides the weights."""
+    return {"quantization": spec.quantization, "hardware": device_of(spec).sha256}
+
+
+def profile_inputs(names: Iterable[str]) -> Inputs:
     """The kernel profiles in their order, each a name of the catalog or the path of a CSV file, by content and how it is read."""
     from mico_runner.data import catalog
 
-    found: dict[str, Any] = {}
+    found: Inputs = {}
     for name in names:
         if name.endswith(".csv"):
             label = Path(name).name
@@ -29,15 +53,16 @@ def profile_inputs(names: list[str]) -> dict[str, Any]:
     return {"order": list(found), **found}
 
 
-def task_inputs(name: str) -> dict[str, Any]:
-    """A task by its name, its files' content and how they are read."""
+def task_inputs(spec: Sections) -> Inputs:
+    """The task by its name, its files' content and how they are read."""
     from mico_runner.data import catalog
 
+    name = present(spec.datasets.task)
     of = catalog.entry(name)
     return {"name": name, "files": catalog.fingerprint(name), "loader": of.loader, "loader_params": of.loader_params}
 
 
-def chosen(spec: dict[str, Any]) -> dict[str, list[str]]:
+def chosen(spec: Sections) -> dict[str, list[str]]:
     """The entries of registries that a spec names, by package: the source of the others takes no part. See `sources.Sources`.
 
     Of features, regressors and validation protocols all take part: strategies name some in their own code.
@@ -51,41 +76,53 @@ def chosen(spec: dict[str, Any]) -> dict[str, list[str]]:
     from mico_runner.search import ALGORITHMS
     from mico_runner.targets import TARGETS
 
-    def named(section: str, *keys: str) -> list[str]:
-        return [spec[section][key] for key in keys] if spec.get(section) else []
-
-    proxy, search, task = spec.get("proxy"), spec.get("search"), spec.get("datasets", {}).get("task")
-    predictors = [proxy, *proxy["compare"]] if proxy else []
+    networks = ([spec.model.name] if spec.model else []) + ([spec.allocate.network] if spec.allocate else [])
+    proxy, search, profile, task = spec.proxy, spec.search, spec.profile, spec.datasets.task
     return {
-        MODELS.package: named("model", "name") + named("allocate", "network"),
-        LOADERS.package: [catalog.entry(task).loader] if task else [],
-        ALGORITHMS.package: [search["algorithm"], *search["compare"]] if search else [],
-        STRATEGIES.package: [of["strategy"] for of in predictors],
-        TARGETS.package: named("profile", "target"),
-        SAMPLERS.package: named("profile", "sampler"),
-        ACCELERATORS.package: [hardware.load(spec["hardware"]).kind] if spec.get("hardware") else [],
+        MODELS.package: networks,
+        LOADERS.package: [present(catalog.entry(task).loader)] if task else [],
+        ALGORITHMS.package: [search.algorithm, *search.compare] if search else [],
+        STRATEGIES.package: [of.strategy for of in (proxy, *proxy.compare)] if proxy else [],
+        TARGETS.package: [profile.target] if profile else [],
+        SAMPLERS.package: [profile.sampler] if profile else [],
+        ACCELERATORS.package: [hardware.load(spec.hardware).kind] if spec.hardware else [],
     }
 
 
-def device_targets(spec: dict[str, Any]) -> list[str]:
+def targets_of(spec: Sections) -> tuple[str, ...]:
+    """Where `simulate` runs the network."""
+    if spec.simulate is None:
+        return ()
+    return (spec.simulate.target,) if isinstance(spec.simulate.target, str) else spec.simulate.target
+
+
+def limits_of(constraints: AllocateConstraints | SearchConstraints) -> dict[str, Limit]:
+    """The limits of costs that there are, by cost."""
+
+    return {cost: limit for cost, limit in vars(constraints).items() if isinstance(limit, Limit)}
+
+
+def device_targets(spec: Sections) -> list[str]:
     """The targets of `simulate` that link a program for a board, "rtl" first: it is what latencies in cycles are of."""
-    target = (spec["simulate"] or {}).get("target", [])
-    return [name for name in ("rtl", "qemu") if name in ([target] if isinstance(target, str) else target)]
+    return [name for name in ("rtl", "qemu") if name in targets_of(spec)]
 
 
-def deployment_inputs(spec: dict[str, Any]) -> dict[str, Any]:
-    """Which program the network becomes: the keywords of `codegen.deployment.Deployment`.
+def scratch_of(spec: Sections) -> str:
+    """Scratch memory of the kernels, as `codegen.generate` takes it."""
+    return spec.codegen.scratch if spec.codegen else "two_rows"
+
+
+def deployment_of(spec: Sections) -> Deployment:
+    """Which program the network becomes.
 
     It is that of the board on which the spec's `simulate` runs it, else that of the `codegen` section, else the host's.
     """
-    from mico_runner import hardware
+    from mico_runner.codegen.deployment import Deployment
     from mico_runner.targets import boards
 
-    device = hardware.load(spec["hardware"])
-    section = spec["codegen"] or {}
-    linked = device_targets(spec)
-    runtime = "baremetal" if linked else section.get("runtime", "host")
+    device, linked = device_of(spec), device_targets(spec)
+    runtime = "baremetal" if linked else spec.codegen.runtime if spec.codegen else "host"
     core = None if runtime == "host" else device.core
     runs_on = linked[0] if linked else "rtl" if device.latency_unit == "cycles" else "qemu"
     board = boards(runs_on).get(core) if core else None
-    return {"runtime": runtime, "core": core, "scratch": section.get("scratch", "two_rows"), "board": board}
+    return Deployment(runtime, core, scratch_of(spec), board)

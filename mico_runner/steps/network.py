@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,9 @@ from mico_runner.models.training import accuracy
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import read_whole
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
+from mico_runner.sections import Sections
 from mico_runner.steps.base import StepContext
+from mico_runner.steps.inputs import device_of, limits_of, present
 
 if TYPE_CHECKING:
     from mico_runner.codegen.program import Program
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own, or to the network's output
 
 
-def load_task(spec: dict[str, Any]) -> Task:
+def load_task(spec: Sections) -> Task:
     """The spec's task; which images are held out depends on the spec's seed."""
-    return data.load_task(spec["datasets"]["task"], spec["datasets"]["validation"], spec["seed"])
+    return data.load_task(present(spec.datasets.task), spec.datasets.validation, spec.seed)
 
 
 def use_threads(ctx: StepContext) -> None:
@@ -38,10 +40,12 @@ def use_threads(ctx: StepContext) -> None:
     torch.set_num_threads(ctx.jobs)
 
 
-def build_model(spec: dict[str, Any], task: Task) -> torch.nn.Module:
+def build_model(spec: Sections, task: Task) -> torch.nn.Module:
     """The spec's model with initial weights drawn from the spec's seed."""
-    torch.manual_seed(spec["seed"])
-    return MODELS.get(spec["model"]["name"])(task.input_shape, task.classes, **spec["model"]["params"])
+    torch.manual_seed(spec.seed)
+    section = present(spec.model)
+    model: torch.nn.Module = MODELS.get(section.name)(task.input_shape, task.classes, **section.params)
+    return model
 
 
 def trained_graph(ctx: StepContext, task: Task) -> Graph:
@@ -50,15 +54,14 @@ def trained_graph(ctx: StepContext, task: Task) -> Graph:
     model = build_model(ctx.spec, task)
     with np.load(ctx.upstream("train") / "model.npz") as weights:
         model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
-    return graph.capture(model, task.input_shape, ctx.spec["name"])
+    return graph.capture(model, task.input_shape, ctx.spec.name)
 
 
 def quantiser(ctx: StepContext, network: Graph, task: Task) -> quant.PTQ:
     """Post-training quantiser calibrated on the first images of the training part (they stand in random order of classes)."""
-    options = ctx.spec["quantization"]
-    activations = {k: v for k, v in options["activations"].items() if k != "images"}
-    images = task.train.floats()[: options["activations"]["images"]]
-    return quant.PTQ(network, images, weights=options["weights"], activations=activations)
+    options = present(ctx.spec.quantization)
+    images = task.train.floats()[: options.activations.images]
+    return quant.PTQ(network, images, options.weights, options.activations)
 
 
 def uniform(network: Graph, weight_bits: float, activation_bits: int) -> Assignment:
@@ -116,10 +119,10 @@ def report_area(ctx: StepContext, device: Hardware, step: str) -> None:
         ctx.metric(f"{step}.area.{part.name}", part.um2, "um2", "lower")
 
 
-def memory_direction(spec: dict[str, Any], name: str) -> str:
+def memory_direction(spec: Sections, name: str) -> str:
     """Of a metric of "flash_bytes" or "ram_bytes": "info" where the search was not asked to keep it low: it follows from the bits."""
-    section = spec["search"]
-    return "lower" if name in section["objectives"] or name in section["constraints"] else "info"
+    section = present(spec.search)
+    return "lower" if name in section.objectives or name in limits_of(section.constraints) else "info"
 
 
 def report_limits(ctx: StepContext, step: str, sizes: dict[str, float], limits: dict[str, float]) -> None:
@@ -152,7 +155,7 @@ class Latency:
         self._model = proxy.load(ctx.upstream("fit") / "model")
         self._risk = risk
         self.unit = json.loads((ctx.upstream("fit") / "fit.json").read_text(encoding="utf-8"))["unit"]
-        self.batch = hardware.load(ctx.spec["hardware"]).batch
+        self.batch = device_of(ctx.spec).batch
         self.layers = [node.name for node in network.weighted]
         self._rows = {row["layer"]: row for row in graph.kernel_rows(network, self.batch)}
         others = [name for name in self._rows if name not in self.layers]
@@ -204,7 +207,7 @@ class Latency:
                 {"call": call.name, "node": call.node, "kernel": call.kernel, "latency": latency, "reason": reason}
             )
         if known:
-            raise StepError(f"latencies of kernels that the program does not call: {', '.join(known)}")
+            raise StepError(f"latencies of kernels that the program does not call: {', '.join(map(str, known))}")
         return pd.DataFrame(rows)
 
     def report_coverage(self, ctx: StepContext, program: Program, assignment: Assignment) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 
 @register("profile", section="profile", order=10)
@@ -14,31 +15,33 @@ class Profile(Step):
 
     VERSION = 4
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner import hardware, profiling
+    def inputs(self, spec: Sections) -> Inputs:
+        from mico_runner import profiling
+        from mico_runner.steps.inputs import device_of, present, scratch_of
 
-        section, device = spec["profile"], hardware.load(spec["hardware"])
+        section, device = present(spec.profile), device_of(spec)
         return {
             "profile": section,
             "hardware": device.sha256,
-            "conditions": profiling.conditions(section, device, section["seed"], _scratch(spec)),
+            "conditions": profiling.conditions(section, device, scratch_of(spec)),
         }
 
     def run(self, ctx: StepContext) -> None:
         import json
         import time
 
-        from mico_runner import hardware, profiling
+        from mico_runner import profiling
+        from mico_runner.frozen_data import plain
+        from mico_runner.steps.inputs import device_of, present, scratch_of
 
-        section = ctx.spec["profile"]
-        device = hardware.load(ctx.spec["hardware"])
+        section, device = present(ctx.spec.profile), device_of(ctx.spec)
         started = time.perf_counter()
-        profile = profiling.make(section, device, section["seed"], ctx.work, _scratch(ctx.spec))
+        profile = profiling.make(section, device, ctx.work, scratch_of(ctx.spec))
         ctx.metric("profile.seconds", time.perf_counter() - started, "s", volatile=True)
         profile.save(ctx.dir)
         about = {
             "unit": profile.unit,
-            **self.inputs(ctx.spec),
+            **plain(self.inputs(ctx.spec)),
             "hardware": {"name": device.name, "sha256": device.sha256},
         }
         for kind, measured in profile.measurements.items():
@@ -50,10 +53,6 @@ class Profile(Step):
         if any(measured.spread is not None for measured in profile.measurements.values()):
             about["measured"] = time.strftime("%Y-%m-%d", time.gmtime())
         (ctx.dir / "profile.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-
-
-def _scratch(spec: dict[str, Any]) -> str:
-    return (spec.get("codegen") or {}).get("scratch", "two_rows")
 
 
 def _spread(spread: Any) -> dict[str, dict[str, float]]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mico_runner import hardware, quant
+from mico_runner import quant
 from mico_runner.errors import StepError
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph
 from mico_runner.steps.base import StepContext
-from mico_runner.steps.inputs import device_targets
+from mico_runner.steps.inputs import device_of, device_targets, present
 from mico_runner.steps.rtl import program_for, report_memory
 from mico_runner.targets import code_size, program, qemu
 
@@ -31,7 +31,7 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
             bound.
         StepSkipped: QEMU or the compiler is missing.
     """
-    machine = qemu.machine_of(hardware.load(ctx.spec["hardware"]).core)
+    machine = qemu.machine_of(present(device_of(ctx.spec).core))
     elf = qemu.build(program_for(ctx, deployed, "baremetal"), machine, ctx.work / "qemu-builds")
     integers = quant.quantize_input(deployed, images.floats())
     result = qemu.run(elf, [integers], machine)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mico_runner import codegen, durable, hardware, quant
+from mico_runner import codegen, durable, quant
 from mico_runner.graph.ir import Graph
 from mico_runner.models.training import accuracy, accuracy_tolerance
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.codegen import target_core
+from mico_runner.steps.inputs import device_of, present, scratch_of
 from mico_runner.steps.network import Latency, memory_direction, quantiser, report_limits, uniform
 from mico_runner.targets import program, rtl
 
@@ -28,9 +29,9 @@ TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may 
 
 def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
     """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
-    if ctx.spec["codegen"]["runtime"] == runtime:
+    if present(ctx.spec.codegen).runtime == runtime:
         return ctx.upstream("codegen") / "c"
-    core, scratch = target_core(ctx.spec, runtime), ctx.spec["codegen"]["scratch"]
+    core, scratch = target_core(ctx.spec, runtime), scratch_of(ctx.spec)
     durable.remove(ctx.work / runtime)  # of an interrupted run: it may be damaged
     codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=core, scratch=scratch)
     return ctx.work / runtime
@@ -59,7 +60,7 @@ class RtlBench:
     def __init__(self, ctx: StepContext, network: Graph, task: Task, images: Split) -> None:
         self._ctx, self._graph, self._images, self._labels = ctx, network, images.floats(), images.labels
         self._ptq = quantiser(ctx, network, task)
-        self._device = hardware.load(ctx.spec["hardware"])
+        self._device = device_of(ctx.spec)
         self._latency = Latency(ctx, network) if ctx.has("fit") else None
 
     def network(self, deployed: QGraph, assignment: Assignment) -> pd.DataFrame:
@@ -99,14 +100,14 @@ class RtlBench:
 
         Writes rtl_predictions.csv, a row per assignment, and rtl_prediction_layers.csv, a row per layer of each.
         """
-        latency = self._latency
-        space = self._ctx.spec["search"]["space"]
+        latency = present(self._latency)
+        space = present(self._ctx.spec.search).space
         rng = np.random.default_rng(self._ctx.seed)
         rows, layers = [], []
         for number in range(count):
             bits = (
-                rng.choice(space["weight_bits"], len(latency.layers)),
-                rng.choice(space["activation_bits"], len(latency.layers)),
+                rng.choice(space.weight_bits, len(latency.layers)),
+                rng.choice(space.activation_bits, len(latency.layers)),
             )
             assignment = {n: LayerBits(float(w), int(a)) for n, w, a in zip(latency.layers, *bits, strict=True)}
             table, _, wrong = self._run(self._ptq.quantize(assignment), images=1)
@@ -145,13 +146,13 @@ class RtlBench:
         """Cycles of each node (columns layer, measured), the outputs, and how many images' differ from the reference's."""
         if sources is None:
             sources = self._ctx.work / "rtl"
-            scratch = self._ctx.spec["codegen"]["scratch"]
+            scratch = scratch_of(self._ctx.spec)
             durable.remove(sources)
             codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core, scratch=scratch)
         image = self._build(sources)
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))
-        run = rtl.run(image, [integers], on=self._device.core, wait_states=wait_states)[0]
+        run = rtl.run(image, [integers], on=present(self._device.core), wait_states=wait_states)[0]
         expected = reference.run(deployed, integers)
         wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
         nodes = [layer["node"] for layer in program.describe(image.parent.parent)["networks"][0]["layers"]]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.sections import SearchConstraints, Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
+    import pandas as pd
 
     from mico_runner.codegen.deployment import Deployment, Needs
     from mico_runner.graph.ir import Graph
@@ -16,7 +20,6 @@ if TYPE_CHECKING:
     from mico_runner.quant import PTQ
     from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
     from mico_runner.steps.network import Latency
-
 
 MEMORIES = ("flash_bytes", "ram_bytes")
 _FLASH_OF_BOARD = "tables, structs and code as linked for {}, estimated; a program that is built shows what it takes"
@@ -30,21 +33,20 @@ class Search(Step):
 
     VERSION = 10
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        from mico_runner.steps.inputs import deployment_inputs, network_inputs
+    def inputs(self, spec: Sections) -> Inputs:
+        from mico_runner.steps.inputs import deployment_of, network_inputs
 
-        program = deployment_inputs(spec)
-        return {**network_inputs(spec), "search": spec["search"], "seed": spec["seed"], "program": program}
+        program = deployment_of(spec)
+        return {**network_inputs(spec), "search": spec.search, "seed": spec.seed, "program": program}
 
     def run(self, ctx: StepContext) -> None:
         import json
 
         import pandas as pd
 
-        from mico_runner import hardware, search
-        from mico_runner.codegen.deployment import Deployment
+        from mico_runner import search
         from mico_runner.models.training import accuracy_tolerance
-        from mico_runner.steps.inputs import deployment_inputs
+        from mico_runner.steps.inputs import deployment_of, device_of, present
         from mico_runner.steps.network import (
             Latency,
             Scorer,
@@ -55,18 +57,20 @@ class Search(Step):
             uniform,
         )
 
-        section = ctx.spec["search"]
+        section = present(ctx.spec.search)
         task = load_task(ctx.spec)
         network = trained_graph(ctx, task)
         ptq = quantiser(ctx, network, task)
         score = Scorer(ptq, task.validation)
-        risk = section["constraints"].get("latency", {}).get("risk")
+        risk = section.constraints.latency.risk if section.constraints.latency else None
         latency = Latency(ctx, network) if ctx.has("fit") else None
         at_risk = Latency(ctx, network, risk) if risk else None
-        space = search.Space.grid([node.name for node in network.weighted], **section["space"])
+        tried = section.space
+        layers = [node.name for node in network.weighted]
+        space = search.Space.grid(layers, tried.weight_bits, tried.activation_bits, tried.pinned)
         int8 = uniform(network, 8, 8)
-        device = hardware.load(ctx.spec["hardware"])
-        deployment = Deployment(**deployment_inputs(ctx.spec))
+        device = device_of(ctx.spec)
+        deployment = deployment_of(ctx.spec)
         int8_needs = deployment.needs(ptq.quantize(int8))
         costs = _costs(network, device, space, latency, at_risk, deployment.least_code(ptq.quantize(int8)))
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
@@ -74,7 +78,7 @@ class Search(Step):
         reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
         reference |= {"flash_bytes": int8_needs.flash, "ram_bytes": int8_needs.ram}
         memory = _Memory(ptq, space, deployment)
-        others = {"ram_bytes": memory.ram}
+        others: dict[str, Callable[[np.ndarray], np.ndarray]] = {"ram_bytes": memory.ram}
         if deployment.board:  # code is no sum over layers: the tables alone are a lower bound
             others["flash_bytes"] = memory.flash
         if "energy" in costs and latency:
@@ -89,15 +93,15 @@ class Search(Step):
         problem = search.Problem(
             space=space,
             evaluate=evaluate,
-            objectives=[search.Objective(name) for name in section["objectives"]],
+            objectives=[search.Objective(name) for name in section.objectives],
             costs=costs,
             others=others,
-            constraints=_constraints(section["constraints"], reference, accuracy),
-            budget=search.Budget(**section["budget"]),
+            constraints=_constraints(section.constraints, reference, accuracy),
+            budget=search.Budget(section.budget.evaluations, section.budget.seconds),
             journal=ctx.work / "evaluations.jsonl",
             log=ctx.log,
         )
-        result = search.run(problem, section["algorithm"], section["params"], ctx.seed, ctx.progress)
+        result = search.run(problem, section.algorithm, section.params, ctx.seed, ctx.progress)
 
         table = self._table(result, space, reference)
         table.to_csv(ctx.dir / "evaluations.csv", index=False)
@@ -116,7 +120,7 @@ class Search(Step):
             + ", ".join(f"{k} {b.weight:g}x{b.activation}" for k, b in chosen.items())
         )
 
-        best = table.loc[result.chosen]
+        best: Any = table.loc[result.chosen]
         tolerance = accuracy_tolerance(len(task.validation))
         ctx.metric("search.validation_accuracy", best["validation_accuracy"], "%", "higher", tolerance)
         ctx.metric("search.evaluations", len(table), "count")
@@ -135,12 +139,12 @@ class Search(Step):
             ctx.metric("search.energy_ratio", best["energy_ratio"], "ratio", "lower", tolerance=0.02)
         if "edp" in reference:
             edp = best["energy"] * best["latency"]
-            ctx.metric("search.edp", edp, f"pJ {latency.unit}", "lower", tolerance="4%")
+            ctx.metric("search.edp", edp, f"pJ {present(latency).unit}", "lower", tolerance="4%")
             ctx.metric("search.edp_ratio", edp / reference["edp"], "ratio", "lower", tolerance=0.02)
-        if section["compare"] or section["enumerate"]:
+        if section.compare or section.enumerate:
             self._compare(ctx, problem, result)
 
-    def _table(self, result: SearchResult, space: Space, reference: dict[str, float]):
+    def _table(self, result: SearchResult, space: Space, reference: dict[str, float]) -> pd.DataFrame:
         """All evaluated configurations in order, as the report reads them."""
         import pandas as pd
 
@@ -164,20 +168,21 @@ class Search(Step):
         import pandas as pd
 
         from mico_runner import search
+        from mico_runner.steps.inputs import present
 
-        section = ctx.spec["search"]
-        found = {section["algorithm"]: result}
-        for name in section["compare"]:
+        section = present(ctx.spec.search)
+        found = {section.algorithm: result}
+        for name in section.compare:
             if name not in found:
                 found[name] = search.run(problem, name, None, ctx.seed, ctx.progress)
-        truth = search.enumerate_all(problem, ctx.progress) if section["enumerate"] else None
+        truth = search.enumerate_all(problem, ctx.progress) if section.enumerate else None
         rows = []
         for name, other in found.items():
             best = float(other.metrics["accuracy"][other.chosen])
             row = {"algorithm": name, "evaluations": len(other.configs), "best_validation_accuracy": best}
             if truth:
-                row["regret_points"] = search.regret(problem, other, truth)
-                ctx.metric(f"search.regret.{name}", row["regret_points"], "points", "lower", tolerance=0.2)
+                row["regret_points"] = regret = search.regret(problem, other, truth)
+                ctx.metric(f"search.regret.{name}", regret, "points", "lower", tolerance=0.2)
             rows.append(row)
         if truth:
             ctx.metric("search.space_feasible", len(truth.configs), "count")
@@ -202,7 +207,7 @@ def _costs(
     nodes = network.weighted
     flash = np.array([[costs.node_bytes(node, bits.weight) for bits in space.choices] for node in nodes], dtype=float)
     macs = np.array([costs.macs(network, node) for node in nodes], dtype=float)
-    bops = macs[:, None] * np.array([bits.weight * bits.activation for bits in space.choices])
+    bops = macs[:, None] * np.array([bits.weight * bits.activation for bits in space.choices], dtype=float)
     tables = {"flash_bytes": Cost(flash, code, "bytes"), "bops": Cost(bops, unit="bit operations")}
     for name, predictor in (("latency", latency), (AT_RISK, at_risk)):
         if predictor:
@@ -212,26 +217,26 @@ def _costs(
     return tables
 
 
-def _constraints(section: dict[str, Any], reference: dict[str, float], accuracy: dict[str, float]) -> list[Constraint]:
+def _constraints(
+    section: SearchConstraints, reference: dict[str, float], accuracy: dict[str, float]
+) -> list[Constraint]:
     """The spec's limits as absolute ones."""
     from mico_runner.search import Constraint
+    from mico_runner.steps.inputs import limits_of
 
     constraints = []
-    for name, rule in section.items():
-        if name == "accuracy":
-            floor = accuracy[rule["relative_to"]] - rule["max_drop"] if rule.get("max_drop") is not None else 0.0
-            lowest = max(floor, rule.get("min") or 0.0)
-            base = rule["relative_to"]
-            constraints.append(Constraint("accuracy", min=lowest, reference=accuracy[base], relative_to=base))
-            continue
-        metric = AT_RISK if rule.get("risk") else name
-        if rule["relative_to"]:
-            limit = rule["max"] * reference[name]  # of the expected latency, whatever the risk
-            constraints.append(
-                Constraint(metric, max=limit, reference=reference[name], relative_to=rule["relative_to"])
-            )
+    for name, limit in limits_of(section).items():
+        metric = AT_RISK if limit is section.latency and section.latency.risk else name
+        if limit.relative_to:
+            most = limit.max * reference[name]  # of the expected latency, whatever the risk
+            constraints.append(Constraint(metric, max=most, reference=reference[name], relative_to=limit.relative_to))
         else:
-            constraints.append(Constraint(metric, max=rule["max"]))
+            constraints.append(Constraint(metric, max=limit.max))
+    if rule := section.accuracy:
+        base = rule.relative_to
+        floor = 0.0 if rule.max_drop is None else accuracy[base] - rule.max_drop
+        lowest = max(floor, rule.min or 0.0)
+        constraints.append(Constraint("accuracy", min=lowest, reference=accuracy[base], relative_to=base))
     return constraints
 
 

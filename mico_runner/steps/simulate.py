@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mico_runner import accelerators
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from mico_runner.data.tasks import Split
+    from mico_runner.graph.ir import Graph
     from mico_runner.quant.qgraph import Assignment, QGraph
 
 
@@ -21,12 +24,12 @@ class Simulate(Step):
 
     VERSION = 13
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def inputs(self, spec: Sections) -> Inputs:
         from mico_runner import machine
-        from mico_runner.steps.inputs import network_inputs, task_inputs
+        from mico_runner.steps.inputs import network_inputs, targets_of, task_inputs
 
-        found = {**network_inputs(spec), "simulate": spec["simulate"], "task": task_inputs(spec["datasets"]["task"])}
-        if "host" in _targets(spec["simulate"]):  # whose latencies are measured here
+        found = {**network_inputs(spec), "simulate": spec.simulate, "task": task_inputs(spec)}
+        if "host" in targets_of(spec):  # whose latencies are measured here
             found["machine"] = machine.describe()
         return found
 
@@ -41,14 +44,14 @@ class Simulate(Step):
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps import qemu
+        from mico_runner.steps.inputs import present, targets_of
         from mico_runner.steps.network import load_task, trained_graph
         from mico_runner.steps.rtl import RtlBench
         from mico_runner.targets import host
 
-        section = ctx.spec["simulate"]
-        targets = _targets(section)
+        section, targets = present(ctx.spec.simulate), targets_of(ctx.spec)
         task = load_task(ctx.spec)
-        images = _first(task.test, section["images"])
+        images = _first(task.test, section.images)
         deployed = storage.load(ctx.upstream("codegen") / "qgraph")
         choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
         assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
@@ -56,7 +59,7 @@ class Simulate(Step):
         measured: dict[str, pd.DataFrame] = {}
 
         if "host" in targets:
-            logits, expected, layer_ns = _run_c(ctx, deployed, images, section["sanitize"])
+            logits, expected, layer_ns = _run_c(ctx, deployed, images, section.sanitize)
             wrong = int(np.any(logits != expected, axis=1).sum())
             score = accuracy(logits, images.labels)
             ctx.metric("simulate.logits_mismatches", wrong, "images", "lower")
@@ -76,23 +79,24 @@ class Simulate(Step):
         for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
         if "rtl" in targets:
-            bench = RtlBench(ctx, network, task, _first(task.test, section["rtl_images"]))
+            bench = RtlBench(ctx, network, task, _first(task.test, section.rtl_images))
             measured["rtl"] = bench.network(deployed, assignment)
-            if section["rtl_assignments"] and ctx.has("fit"):
-                bench.predictions(section["rtl_assignments"])
+            if section.rtl_assignments and ctx.has("fit"):
+                bench.predictions(section.rtl_assignments)
         if "qemu" in targets:
-            measured["qemu"] = qemu.check(ctx, deployed, _first(images, section["qemu_images"]))
+            measured["qemu"] = qemu.check(ctx, deployed, _first(images, section.qemu_images))
         if ctx.has("fit"):
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
-    def _compare(self, ctx: StepContext, network, assignment: Assignment, measured: dict[str, pd.DataFrame]) -> None:
+    def _compare(
+        self, ctx: StepContext, network: Graph, assignment: Assignment, measured: dict[str, pd.DataFrame]
+    ) -> None:
         """Predicted against measured, per layer, where the target is the hardware that the predictor speaks of."""
-
-        from mico_runner import hardware
+        from mico_runner.steps.inputs import device_of
         from mico_runner.steps.network import Latency
 
-        device = hardware.load(ctx.spec["hardware"])
+        device = device_of(ctx.spec)
         target = "host" if device.name == "host" else device.kind if device.simulated else None
         if device.core:
             target = "qemu" if device.latency_unit == "instructions" else "rtl"
@@ -113,10 +117,6 @@ class Simulate(Step):
         ctx.metric("simulate.latency_error", error, "ratio", "lower", tolerance=0.01, volatile=volatile)
 
 
-def _targets(section: dict[str, Any]) -> list[str]:
-    return [section["target"]] if isinstance(section["target"], str) else section["target"]
-
-
 _TIMED_IMAGES = 200  # their median is the time of a layer
 
 
@@ -126,7 +126,9 @@ def _first(split: Split, images: int | str) -> Split:
     return split if images == "all" else Split(split.images[:images], split.labels[:images])
 
 
-def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
+def _run_c(
+    ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Logits of the C program, those of the reference, and per-layer times (columns layer, measured)."""
     import pandas as pd
 
@@ -145,12 +147,12 @@ def _run_c(ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool):
     return logits, reference.run(deployed, integers), pd.DataFrame(times, columns=["layer", "measured"])
 
 
-def _accelerator(ctx: StepContext, network, assignment: Assignment, target: str) -> pd.DataFrame:
+def _accelerator(ctx: StepContext, network: Graph, assignment: Assignment, target: str) -> pd.DataFrame:
     """Simulated cycles of the weighted layers (columns layer, measured), with the trace in <target>.csv."""
-    from mico_runner import hardware
+    from mico_runner.steps.inputs import device_of
     from mico_runner.steps.network import kernels, report_area, uniform
 
-    device = hardware.load(ctx.spec["hardware"])
+    device = device_of(ctx.spec)
     table = kernels(network, assignment, device.batch)
     accelerator = accelerators.of(device)
     trace = accelerator.simulate(table)

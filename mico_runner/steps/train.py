@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from mico_runner.sections import Sections
 from mico_runner.steps import register
-from mico_runner.steps.base import Step, StepContext
+from mico_runner.steps.base import Inputs, Step, StepContext
 
 
 @register("train", section="model", order=20)
@@ -14,14 +13,14 @@ class Train(Step):
 
     VERSION = 2
 
-    def inputs(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import task_inputs
 
         return {
-            "seed": spec["seed"],
-            "task": task_inputs(spec["datasets"]["task"]),
-            "validation": spec["datasets"]["validation"],
-            "model": spec["model"],
+            "seed": spec.seed,
+            "task": task_inputs(spec),
+            "validation": spec.datasets.validation,
+            "model": spec.model,
         }
 
     def run(self, ctx: StepContext) -> None:
@@ -29,12 +28,13 @@ class Train(Step):
         import pandas as pd
 
         from mico_runner.models import training
+        from mico_runner.steps.inputs import present
         from mico_runner.steps.network import build_model, load_task, use_threads
 
         use_threads(ctx)
         task = load_task(ctx.spec)
         model = build_model(ctx.spec, task)
-        recipe = training.Recipe(**ctx.spec["model"]["train"])
+        recipe = present(ctx.spec.model).train
 
         ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
         history = training.train(

@@ -6,6 +6,8 @@ shapes that were not. `in_sample` is the training error and says nothing about s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -19,7 +21,7 @@ Splits = list[tuple[np.ndarray, np.ndarray]]
 
 
 def splits(
-    protocol: str, table: pd.DataFrame, *, folds: int = 5, group_by: str | list[str] = "shape", seed: int = 0
+    protocol: str, table: pd.DataFrame, *, folds: int = 5, group_by: str | Sequence[str] = "shape", seed: int = 0
 ) -> Splits:
     """Row positions (train, test) of each fold.
 
@@ -36,7 +38,7 @@ def splits(
     return found
 
 
-def group_ids(table: pd.DataFrame, group_by: str | list[str] = "shape") -> np.ndarray:
+def group_ids(table: pd.DataFrame, group_by: str | Sequence[str] = "shape") -> np.ndarray:
     """Group number of each row, int64 (rows,), numbered in the order of first appearance."""
     columns = ["kind", *SHAPE] if group_by == "shape" else [group_by] if isinstance(group_by, str) else list(group_by)
     missing = [c for c in columns if c not in table]
@@ -48,26 +50,26 @@ def group_ids(table: pd.DataFrame, group_by: str | list[str] = "shape") -> np.nd
 
 
 @register("in_sample")
-def in_sample(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
+def in_sample(table: pd.DataFrame, folds: int, group_by: str | Sequence[str], rng: np.random.Generator) -> Splits:
     """Fitted and tested on the same rows: the training error, to be printed only next to another one."""
     rows = np.arange(len(table))
     return [(rows, rows)]
 
 
 @register("kfold")
-def kfold(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
+def kfold(table: pd.DataFrame, folds: int, group_by: str | Sequence[str], rng: np.random.Generator) -> Splits:
     """Rows dealt at random: the shape of a test row was seen with other bits."""
     return _by_group(np.arange(len(table)), folds, rng, "kfold", "rows")
 
 
 @register("group_kfold")
-def group_kfold(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
+def group_kfold(table: pd.DataFrame, folds: int, group_by: str | Sequence[str], rng: np.random.Generator) -> Splits:
     """Groups dealt at random: no group (by default: shape) is in both halves."""
     return _by_group(group_ids(table, group_by), folds, rng, "group_kfold", _groups(group_by))
 
 
 @register("few_shapes")
-def few_shapes(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
+def few_shapes(table: pd.DataFrame, folds: int, group_by: str | Sequence[str], rng: np.random.Generator) -> Splits:
     """Fitted on a tenth of the groups in turn, tested on all others: what few measurements of a new device are worth."""
     parts = _by_group(group_ids(table, group_by), FEW, rng, "few_shapes", _groups(group_by))
     return [(test, train) for train, test in parts]
@@ -75,26 +77,27 @@ def few_shapes(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: 
 
 @register("leave_one_network_out")
 def leave_one_network_out(
-    table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator
+    table: pd.DataFrame, folds: int, group_by: str | Sequence[str], rng: np.random.Generator
 ) -> Splits:
     """Tested on each network in turn (column `network`)."""
     return _leave_one_out(table, "network")
 
 
 @register("cross_dataset")
-def cross_dataset(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
+def cross_dataset(table: pd.DataFrame, folds: int, group_by: str | Sequence[str], rng: np.random.Generator) -> Splits:
     """Tested on each data set in turn (column `dataset`), fitted on the others."""
     return _leave_one_out(table, "dataset")
 
 
 @register("cross_hardware")
-def cross_hardware(table: pd.DataFrame, folds: int, group_by: str | list[str], rng: np.random.Generator) -> Splits:
+def cross_hardware(table: pd.DataFrame, folds: int, group_by: str | Sequence[str], rng: np.random.Generator) -> Splits:
     """Tested on each device in turn (column `device`), fitted on the others."""
     return _leave_one_out(table, "device")
 
 
-def _groups(group_by: str | list[str]) -> str:
-    return "shapes" if group_by == "shape" else f"groups by {group_by}"
+def _groups(group_by: str | Sequence[str]) -> str:
+    named = group_by if isinstance(group_by, str) else list(group_by)
+    return "shapes" if named == "shape" else f"groups by {named}"
 
 
 def _by_group(groups: np.ndarray, folds: int, rng: np.random.Generator, protocol: str, what: str) -> Splits:

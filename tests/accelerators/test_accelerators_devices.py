@@ -1,21 +1,30 @@
 """One place knows which simulator runs a device; predictors, profiles and specs go through it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mico_runner import accelerators, hardware, profiling, proxy
 from mico_runner.accelerators import ACCELERATORS
 from mico_runner.errors import UsageError
+from mico_runner.frozen_data import build
 from mico_runner.kernel_table import kernel_table
+from mico_runner.sections import Profile
 
 DEVICES = [name for name in hardware.names() if hardware.load(name).simulated]
-SECTION = {
-    "sampler": "lhs+corner",
-    "shapes": 6,
-    "bits": {"weight": [2, 8], "activation": [4, 8]},
-    "kernels": {"linear": {"in_channels": [8, 512], "out_channels": [4, 512]}},
-    "repeats": 1,
-}
+SECTION = build(
+    Profile,
+    {
+        "sampler": "lhs+corner",
+        "shapes": 6,
+        "bits": {"weight": [2, 8], "activation": [4, 8]},
+        "kernels": {"linear": {"in_channels": [8, 512], "out_channels": [4, 512]}},
+        "repeats": 1,
+        "target": "bitfusion",
+        "seed": 0,
+    },
+)
 
 
 def table():
@@ -48,7 +57,7 @@ def test_the_analytical_predictor_is_the_simulator_of_its_device(name):
 def test_a_profile_of_a_simulated_device_holds_its_cycles(name, tmp_path):
     device = hardware.load(name)
     assert device.kind in ACCELERATORS.names()
-    rows = profiling.make({**SECTION, "target": device.kind}, device, 0, tmp_path).tables["linear"]
+    rows = profiling.make(replace(SECTION, target=device.kind), device, tmp_path).tables["linear"]
     np.testing.assert_array_equal(accelerators.of(device).cycles(rows), rows["latency_cycles"])
 
 

@@ -13,6 +13,8 @@ torch = pytest.importorskip("torch")
 from mico_runner.calibration import benchmarks, curves, networks, processor, profile  # noqa: E402
 from mico_runner.calibration.capture import capture  # noqa: E402
 from mico_runner.errors import UsageError  # noqa: E402
+from mico_runner.frozen_data import build  # noqa: E402
+from mico_runner.sections import Calibrate  # noqa: E402
 
 PUBLISHED = {  # parameters in millions, as published with each network (torchvision for the sizes that the papers round)
     **{"vgg11": 132.86, "vgg16": 138.36, "resnet18": 11.69, "resnet34": 21.80, "resnet50": 25.56, "mobilenet_v2": 3.50},
@@ -90,13 +92,18 @@ def test_the_interval_of_the_median_holds_the_true_one():
 
 
 def section(**changes):
-    return {
+    usual = {
+        "seed": 0,
+        "budget": "quick",
         "operations": ["act_ReLU", "bn"],
         "precisions": ["fp32"],
         "batches": [1],
-        "budget": "quick",
         "threads": 1,
-    } | changes
+        "write_to": None,
+        "compare": None,
+        "networks": [],
+    }
+    return build(Calibrate, usual | changes)
 
 
 def test_an_interrupted_calibration_goes_on_where_it_stopped(tmp_path, monkeypatch):

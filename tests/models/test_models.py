@@ -5,6 +5,7 @@ import torch
 from mico_runner.data.tasks import Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.models import MODELS, training
+from mico_runner.sections import Train
 
 
 @pytest.mark.parametrize("name", MODELS.names())
@@ -41,7 +42,7 @@ def blobs(count, seed):
 def trained(work, epochs=3, stop_after=None, **options):
     torch.manual_seed(0)
     model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
-    recipe = training.Recipe(epochs=epochs, lr=0.01, batch_size=16, weight_decay=0.0, shift=1)
+    recipe = Train(epochs=epochs, lr=0.01, batch_size=16, weight_decay=0.0, shift=1)
 
     def stop(epoch, loss, score):
         if epoch == stop_after:
@@ -115,7 +116,7 @@ def test_shift_moves_by_at_most_its_limit():
 def test_a_training_that_diverges_says_when_and_at_which_rate(tmp_path):
     torch.manual_seed(0)
     model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
-    recipe = training.Recipe(epochs=3, lr=1e30, batch_size=16, weight_decay=0.0)
+    recipe = Train(epochs=3, lr=1e30, batch_size=16, weight_decay=0.0)
     with pytest.raises(StepError, match=r"diverged: .* not finite after epoch \d with model.train.lr \d"):
         training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
 
@@ -125,7 +126,7 @@ def test_weights_and_statistics_that_are_not_finite_are_named(tmp_path, place):
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 3))
     with torch.no_grad():
         getattr(model[1], place)[3] = float("nan")
-    recipe = training.Recipe(epochs=1, lr=1e-9, batch_size=16, weight_decay=0.0)
+    recipe = Train(epochs=1, lr=1e-9, batch_size=16, weight_decay=0.0)
     with pytest.raises(StepError, match=f"the loss not finite|1.{place} not finite"):
         training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
 

@@ -6,13 +6,26 @@ As a program it runs them: dummy_steps.py OUTPUTS NAME [KEY=JSON ...], which a t
 import json
 import sys
 import time
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from mico_runner import durable
 from mico_runner.errors import StepError, StepSkipped
 from mico_runner.pipeline import Options, running
 from mico_runner.registry import Entry, Registry
+from mico_runner.sections import Sections
 from mico_runner.steps.base import Step
+
+
+@dataclass(frozen=True)
+class DummySections(Sections):
+    """The keys of a spec, and those of these steps."""
+
+    numbers: int
+    power: int
+    seconds: float
+    fail: bool
+    tool: bool
 
 
 class DummyRegistry(Registry):
@@ -39,7 +52,7 @@ class Count(Step):
     VERSION = 1
 
     def inputs(self, spec):
-        return {"numbers": spec["numbers"], "seed": spec["seed"]}
+        return {"numbers": spec.numbers, "seed": spec.seed}
 
     def run(self, ctx):
         journal = ctx.work / "journal.jsonl"  # as a long step does: continue where an earlier run was killed
@@ -47,12 +60,12 @@ class Count(Step):
         if dropped:
             ctx.log(f"{journal.name}: {dropped}")
         known = {line["number"]: line["value"] for line in lines}
-        for number in range(ctx.spec["numbers"]):
+        for number in range(ctx.spec.numbers):
             if number not in known:
-                time.sleep(ctx.spec["seconds"])
+                time.sleep(ctx.spec.seconds)
                 known[number] = number + ctx.seed
                 durable.append_lines(journal, [{"number": number, "value": known[number]}])
-        done = [known[number] for number in range(ctx.spec["numbers"])]
+        done = [known[number] for number in range(ctx.spec.numbers)]
         ctx.log("counted", resumed=bool(lines))
         (ctx.dir / "numbers.json").write_text(json.dumps(done))
         ctx.metric("count.numbers", len(done), "count", "higher")
@@ -63,14 +76,14 @@ class Square(Step):
     VERSION = 1
 
     def inputs(self, spec):
-        return {"power": spec["power"]}
+        return {"power": spec.power}
 
     def run(self, ctx):
         numbers = json.loads((ctx.upstream("count") / "numbers.json").read_text())
         for number in numbers:
-            time.sleep(ctx.spec["seconds"])
-            (ctx.dir / f"{number}.txt").write_text(str(number ** ctx.spec["power"]))
-        if ctx.spec["fail"]:
+            time.sleep(ctx.spec.seconds)
+            (ctx.dir / f"{number}.txt").write_text(str(number**ctx.spec.power))
+        if ctx.spec.fail:
             raise StepError("told to fail")
 
 
@@ -80,7 +93,7 @@ class Sometimes(Step):
         return {}
 
     def run(self, ctx):
-        if not ctx.spec["tool"]:
+        if not ctx.spec.tool:
             raise StepSkipped("the tool is missing; apt-get install tool")
         ctx.metric("sometimes.value", 1, "count")
 
@@ -111,7 +124,7 @@ class Total(Step):
 
 def spec(**changes):
     """A resolved spec of these steps."""
-    base = {
+    base = dict.fromkeys(field.name for field in fields(Sections)) | {
         "spec_version": 1,
         "name": "dummy",
         "description": "",
@@ -122,12 +135,15 @@ def spec(**changes):
         "fail": False,
     }
     base |= {"tool": True, "gates": {}, "steps": list(STEPS.entries), "executor": {"backend": "local", "jobs": 1}}
+    base |= {"plugins": [], "datasets": {"task": None, "profile": [], "validation": 1}}
     return base | changes
 
 
 def run(outputs, options=None, **changes):
     """Run the dummy steps quietly."""
-    return running.run(spec(**changes), Options(outputs=Path(outputs), quiet=True, **(options or {})), STEPS)
+    return running.run(
+        spec(**changes), Options(outputs=Path(outputs), quiet=True, **(options or {})), STEPS, DummySections
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import shutil
 
 import dummy_steps
 import pytest
-from dummy_steps import STEPS, run, spec
+from dummy_steps import STEPS, DummySections, run, spec
 
 from mico_runner import outputs
 from mico_runner.outputs import environment, store
@@ -155,14 +155,14 @@ def test_every_run_after_damage_ends_with_the_undisturbed_metrics(tmp_path, begi
             damage, victim = draw.choice(DAMAGES), draw.choice(files)
             told.append(f"{damage.__name__} {victim.relative_to(outputs_folder)}")
             damage(victim, draw, files)
-        rows = plan(spec(numbers=4), Options(outputs=outputs_folder, quiet=True), STEPS)
+        rows = plan(spec(numbers=4), Options(outputs=outputs_folder, quiet=True), STEPS, DummySections)
         result = run(outputs_folder, numbers=4)
         assert result.statuses == {row.step: row.action for row in rows}, f"case {case}: {told}"
         assert stable(result.version) == expected, f"case {case}: {told}"
         assert artifacts(result.version) == written, f"case {case}: {told}"
         assert store.verify(result.version) == [], f"case {case}: {told}"
         computed += "run" in result.statuses.values()
-        after = plan(spec(numbers=4), Options(outputs=outputs_folder, quiet=True), STEPS)
+        after = plan(spec(numbers=4), Options(outputs=outputs_folder, quiet=True), STEPS, DummySections)
         assert {row.action for row in after} == {"cached"}, f"case {case}: {told}"
     assert computed > CASES / 3, "most cases hit what the run uses"
 
@@ -174,7 +174,7 @@ def entry(folder, step):
 def test_damage_is_named_by_plan_in_the_log_and_on_the_terminal(tmp_path, capsys):
     run(tmp_path)
     (entry(tmp_path, "count") / "artifacts" / "numbers.json").write_text("[3, 4, 5, 7]")
-    rows = {row.step: row for row in plan(spec(), Options(outputs=tmp_path), STEPS)}
+    rows = {row.step: row for row in plan(spec(), Options(outputs=tmp_path), STEPS, DummySections)}
     assert rows["count"].action == "run" and rows["sometimes"].action == "cached"
     assert rows["count"].reason == "its cached result is damaged: numbers.json is not what was written"
     result = run(tmp_path)
@@ -202,7 +202,7 @@ def test_an_unreadable_record_is_named(tmp_path, content, message):
     record.unlink()
     if content is not None:
         record.write_text(content)
-    (row,) = (row for row in plan(spec(), Options(outputs=tmp_path), STEPS) if row.step == "total")
+    (row,) = (row for row in plan(spec(), Options(outputs=tmp_path), STEPS, DummySections) if row.step == "total")
     assert row.reason == f"its cached result is damaged: {message}"
 
 
@@ -220,7 +220,7 @@ def test_a_result_in_the_place_of_another_is_not_used(tmp_path):
     run(tmp_path, power=3)
     one, other = (p for p in (tmp_path / ".cache" / "square").iterdir() if p.is_dir())
     exchange(one, other)
-    (row,) = (row for row in plan(spec(), Options(outputs=tmp_path), STEPS) if row.step == "square")
+    (row,) = (row for row in plan(spec(), Options(outputs=tmp_path), STEPS, DummySections) if row.step == "square")
     assert "step.json belongs to square/" in row.reason
     assert run(tmp_path).metrics["total.value"].value == 86
 
@@ -231,11 +231,11 @@ def test_a_version_whose_manifest_is_damaged_blocks_nothing(tmp_path, content, c
     (version / "manifest.json").unlink()
     if content is not None:
         (version / "manifest.json").write_text(content)
-    rows = plan(spec(power=3), Options(outputs=tmp_path), STEPS)
+    rows = plan(spec(power=3), Options(outputs=tmp_path), STEPS, DummySections)
     assert {row.step: row.reason for row in rows}["square"] == "never ran"
     assert "v0001/manifest.json is damaged" in capsys.readouterr().err
     assert run(tmp_path, power=3).version.name == "v0002"
-    assert {row.action for row in plan(spec(power=3), Options(outputs=tmp_path), STEPS)} == {"cached"}
+    assert {row.action for row in plan(spec(power=3), Options(outputs=tmp_path), STEPS, DummySections)} == {"cached"}
 
 
 def test_the_report_of_a_damaged_version_is_not_copied(tmp_path):

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tracing import PACKAGE, Traced, executed
+from tracing import PACKAGE, executed, traced
 
 from mico_runner import paths, spec
 from mico_runner.calibration import leave_one_out, machine
@@ -45,6 +45,7 @@ OTHERS = {  # valid values where "another one" cannot be made up
     "datasets.task": "fashion-mnist",
     "datasets.profile": ["bitfusion/conv2d"],
     "profile.target": "systolic",
+    "search.constraints.accuracy": {"relative_to": "float", "min": 1},
     "profile.sampler": "lhs",
     "simulate.target": ["host", "qemu"],  # a program for a board: another deployment
     "proxy.compare": [{"strategy": "lut", "features": "auto", "regressor": "auto", "params": {}}],
@@ -85,6 +86,8 @@ def changed(data, path):
         at = at[key]
     if ".".join(path) in OTHERS:
         at[last] = OTHERS[".".join(path)]
+    elif last not in at:  # an entry that may be absent, and is
+        return None
     elif isinstance(at[last], bool) or not isinstance(at[last], int | float | str | list):
         at[last] = not at[last]
     elif isinstance(at[last], list):
@@ -121,7 +124,7 @@ def _run_watched(data, outputs):
 
         def context(step, given, *rest):
             made = real_context(step, given, *rest)
-            made.spec = Traced(given, found[step][1])
+            made.spec = traced(given, found[step][1])
             return made
 
         def watching(*args):

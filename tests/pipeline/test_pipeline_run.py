@@ -1,5 +1,6 @@
 """What runs, what is taken from the cache, and what ends in a version."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import dummy_steps
 import pytest
 import yaml
-from dummy_steps import STEPS, run, spec
+from dummy_steps import STEPS, DummySections, run, spec
 from kill import stable_metrics
 
 from mico_runner.data import catalog
@@ -24,7 +25,7 @@ ALL = list(STEPS.entries)
 
 
 def actions(outputs, options=None, **changes):
-    rows = plan(spec(**changes), Options(outputs=outputs, **(options or {})), STEPS)
+    rows = plan(spec(**changes), Options(outputs=outputs, **(options or {})), STEPS, DummySections)
     return {row.step: (row.action, row.reason) for row in rows}
 
 
@@ -59,7 +60,7 @@ def test_the_same_again_comes_from_the_cache_with_the_same_bytes(tmp_path):
 def test_the_resolved_spec_runs_again_as_it_is(tmp_path):
     first = run(tmp_path, {"only": "square"}, gates={"count.numbers": {"min": 1}, "total.value": {"min": 1}})
     again = yaml.safe_load((first.version / "spec.resolved.yaml").read_text())
-    second = running.run(again, Options(outputs=tmp_path, quiet=True), STEPS)
+    second = running.run(again, Options(outputs=tmp_path, quiet=True), STEPS, DummySections)
     assert second.statuses == {"count": "cached", "square": "cached"}
     assert second.exit_code == 0
 
@@ -258,15 +259,17 @@ def test_the_core_needs_no_torch():
 
 
 def test_the_example_in_the_contract_is_a_step(tmp_path, monkeypatch):
-    example = base.__doc__.split("`mico_runner/steps/<name>.py`:\n")[1].split("\nOrder of calls")[0]
+    example = base.__doc__.split("`mico_runner/sections.py`:\n")[1].split("\nOrder of calls")[0]
     registry = dummy_steps.DummyRegistry()
     names = {"register": registry.register, "Step": base.Step, "Path": Path, "catalog": catalog, "__name__": "example"}
     exec(textwrap.dedent(example), names)
     (tmp_path / "number").write_text("21")
+    section = dataclasses.make_dataclass("Section", [("file", str)], frozen=True)
+    form = dataclasses.make_dataclass("Form", [("double", section)], bases=(DummySections,), frozen=True)
     data = spec(steps=["double"], double={"file": str(tmp_path / "number")})
     options = Options(outputs=tmp_path / "outputs", quiet=True)
-    assert running.run(data, options, registry).metrics["double.number"].value == 42
-    assert running.run(data, options, registry).statuses == {"double": "cached"}
+    assert running.run(data, options, registry, form).metrics["double.number"].value == 42
+    assert running.run(data, options, registry, form).statuses == {"double": "cached"}
     (tmp_path / "number").write_text("4")
-    assert [row.reason for row in plan(data, options, registry)] == ["file changed"]
-    assert running.run(data, options, registry).metrics["double.number"].value == 8
+    assert [row.reason for row in plan(data, options, registry, form)] == ["file changed"]
+    assert running.run(data, options, registry, form).metrics["double.number"].value == 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from mico_runner import paths
@@ -16,11 +17,11 @@ class Traced(dict):
     """A mapping of a spec that notes, in `seen`, the path of every value that is read; a list counts as one value."""
 
     def __init__(self, data: dict[str, Any], seen: set[tuple[str, ...]], at: tuple[str, ...] = ()) -> None:
-        super().__init__({k: Traced(v, seen, (*at, k)) if isinstance(v, dict) else v for k, v in data.items()})
+        super().__init__({k: traced(v, seen, (*at, k)) for k, v in data.items()})
         self._seen, self._at = seen, at
 
     def _note(self, key: str) -> None:
-        if not isinstance(super().get(key), Traced):
+        if not _is_traced(super().get(key)):
             self._seen.add((*self._at, key))
 
     def __getitem__(self, key: str) -> Any:
@@ -47,6 +48,29 @@ class Traced(dict):
 
     def __deepcopy__(self, memo):
         return {key: self[key] for key in self}
+
+
+def _is_traced(value: Any) -> bool:
+    return is_dataclass(value) or isinstance(value, Traced)
+
+
+def traced(value: Any, seen: set[tuple[str, ...]], at: tuple[str, ...] = ()) -> Any:
+    """A section of a spec that notes, in `seen`, the path of every value that is read; a tuple counts as one value."""
+    if isinstance(value, dict):
+        return Traced(value, seen, at)
+    if not is_dataclass(value):
+        return value
+    parts = {field.name: traced(getattr(value, field.name), seen, (*at, field.name)) for field in fields(value)}
+
+    class Section(type(value)):
+        def __getattribute__(self, name: str) -> Any:
+            if name in parts and not _is_traced(parts[name]):
+                seen.add((*at, name))
+            return super().__getattribute__(name)
+
+    made = object.__new__(Section)
+    vars(made).update(parts)
+    return made
 
 
 @contextmanager

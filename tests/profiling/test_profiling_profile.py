@@ -5,6 +5,7 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,11 @@ import yaml
 from mico_runner import data, hardware, machine, profiling
 from mico_runner.accelerators import bitfusion
 from mico_runner.errors import UnknownName, UsageError
+from mico_runner.frozen_data import build, plain
 from mico_runner.kernel_table import BITS, COLUMNS, SHAPE
 from mico_runner.paths import shipped
 from mico_runner.profiling.sources import simulator_conditions
+from mico_runner.sections import Profile
 from mico_runner.steps import STEPS
 
 SECTION = {
@@ -42,7 +45,7 @@ LENET = [
 class Context:
     """As much of the pipeline's context as the step touches."""
 
-    def __init__(self, spec: dict, folder: Path) -> None:
+    def __init__(self, spec: SimpleNamespace, folder: Path) -> None:
         self.spec = spec
         self.dir, self.work = folder / "dir", folder / "work"
         self.metrics: dict[str, tuple] = {}
@@ -54,12 +57,16 @@ class Context:
         self.metrics[name] = (value, unit, direction, volatile)
 
 
-def spec(section: dict, device: str) -> dict:
-    return {"name": "p", "hardware": device, "profile": {"seed": 3, **section}}
+def spec(section: dict, device: str) -> SimpleNamespace:
+    return SimpleNamespace(hardware=device, profile=asked({"seed": 3, **section}), codegen=None)
+
+
+def asked(section: dict) -> Profile:
+    return build(Profile, {"seed": 0, **section}, "profile")
 
 
 def test_every_shape_at_every_pair_of_bits(tmp_path):
-    profile = profiling.make(SECTION, hardware.load("bitfusion"), 0, tmp_path)
+    profile = profiling.make(asked(SECTION), hardware.load("bitfusion"), tmp_path)
     for kind, table in profile.tables.items():
         assert list(table.columns) == [*COLUMNS, "latency_cycles"]
         assert (table["kind"] == kind).all() and (table["batch"] == 16).all()
@@ -73,9 +80,9 @@ def test_every_shape_at_every_pair_of_bits(tmp_path):
 
 def test_shapes_follow_the_seed_and_not_the_other_kinds():
     alone = {**SECTION, "kernels": {"linear": SECTION["kernels"]["linear"]}}
-    first = profiling.sample("linear", SECTION, 1, seed=0)
-    pd.testing.assert_frame_equal(first, profiling.sample("linear", alone, 1, seed=0))
-    assert not first.equals(profiling.sample("linear", SECTION, 1, seed=1))
+    first = profiling.sample("linear", asked(SECTION), 1)
+    pd.testing.assert_frame_equal(first, profiling.sample("linear", asked(alone), 1))
+    assert not first.equals(profiling.sample("linear", asked({**SECTION, "seed": 1}), 1))
 
 
 @pytest.mark.parametrize(
@@ -94,22 +101,24 @@ def test_bad_ranges_are_named(path, value, message, tmp_path):
         place = place[key]
     place[path[-1]] = value
     with pytest.raises(UsageError, match=message):
-        profiling.make(section, hardware.load("bitfusion"), 0, tmp_path)
+        profiling.make(asked(section), hardware.load("bitfusion"), tmp_path)
 
 
 @pytest.mark.parametrize(("key", "name"), [("sampler", "lhss"), ("target", "bitfusoin")])
 def test_unknown_names_come_with_the_nearest(key, name, tmp_path):
     with pytest.raises(UnknownName, match="did you mean"):
-        profiling.make({**SECTION, key: name}, hardware.load("bitfusion"), 0, tmp_path)
+        profiling.make(asked({**SECTION, key: name}), hardware.load("bitfusion"), tmp_path)
 
 
 def test_what_a_target_cannot_run_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="'bitfusion' has a batch of 16"):
-        profiling.make({**SECTION, "target": "host"}, hardware.load("bitfusion"), 0, tmp_path)
+        profiling.make(asked({**SECTION, "target": "host"}), hardware.load("bitfusion"), tmp_path)
     with pytest.raises(UsageError, match="'host' is of kind 'cpu'"):
-        profiling.make(SECTION, hardware.load("host"), 0, tmp_path)
+        profiling.make(asked(SECTION), hardware.load("host"), tmp_path)
     with pytest.raises(UsageError, match=r"ternary weights \(1\.5\)"):
-        profiling.make({**SECTION, "bits": {"weight": [1.5], "activation": [8]}}, hardware.load("host"), 0, tmp_path)
+        profiling.make(
+            asked({**SECTION, "bits": {"weight": [1.5], "activation": [8]}}), hardware.load("host"), 0, tmp_path
+        )
 
 
 def test_step_writes_a_profile_that_loads(tmp_path):
@@ -129,7 +138,7 @@ def test_step_writes_a_profile_that_loads(tmp_path):
     assert first.metrics["profile.conv2d.rows"][0] == 20
     assert first.metrics["profile.seconds"][3]  # volatile
     inputs = step.inputs(first.spec)
-    json.dumps(inputs)
+    json.dumps(plain(inputs))
     assert inputs != step.inputs(spec({**SECTION, "shapes": 6}, "bitfusion"))
 
 
@@ -175,7 +184,7 @@ def test_a_simulator_is_known_by_what_it_does(tmp_path, monkeypatch):
 
 def test_shipped_bitfusion_profile_is_what_its_spec_makes(tmp_path):
     made = yaml.safe_load((shipped("specs") / "profile-bitfusion.yaml").read_text())
-    profile = profiling.make({"repeats": 1, **made["profile"]}, hardware.load("bitfusion"), 0, tmp_path)
+    profile = profiling.make(asked({"repeats": 1, **made["profile"]}), hardware.load("bitfusion"), tmp_path)
     profile.save(tmp_path)
     for kind in ("conv2d", "linear"):
         assert (tmp_path / f"{kind}.csv").read_bytes() == (

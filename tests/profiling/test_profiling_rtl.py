@@ -11,8 +11,10 @@ import pytest
 
 from mico_runner import data, hardware, profiling
 from mico_runner.errors import UsageError
+from mico_runner.frozen_data import build
 from mico_runner.kernel_table import SHAPE
 from mico_runner.profiling.samplers import SAMPLERS
+from mico_runner.sections import Profile
 from mico_runner.targets import cores
 
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
@@ -21,17 +23,21 @@ needs_rtl = pytest.mark.skipif(
     not all(map(shutil.which, TOOLS)) or not all(map(importlib.util.find_spec, PACKAGES)),
     reason=f"needs verilator, a RISC-V gcc, {' and '.join(PACKAGES)} (make setup-rtl)",
 )
-SECTION = {
-    "target": "rtl",
-    "sampler": "lhs",
-    "shapes": 3,
-    "bits": {"weight": [2, 8], "activation": [2, 8]},
-    "kernels": {
-        "conv2d": {"in_channels": [4, 8], "out_channels": [4, 8], "in_h": [5, 8], "kernel": [3], "stride": [1]},
-        "linear": {"in_channels": [64, 96], "out_channels": [8, 16]},
+SECTION = build(
+    Profile,
+    {
+        "target": "rtl",
+        "sampler": "lhs",
+        "shapes": 3,
+        "bits": {"weight": [2, 8], "activation": [2, 8]},
+        "kernels": {
+            "conv2d": {"in_channels": [4, 8], "out_channels": [4, 8], "in_h": [5, 8], "kernel": [3], "stride": [1]},
+            "linear": {"in_channels": [64, 96], "out_channels": [8, 16]},
+        },
+        "repeats": 1,
+        "seed": 0,
     },
-    "repeats": 1,
-}
+)
 
 
 @needs_rtl
@@ -39,7 +45,7 @@ SECTION = {
 def test_the_same_spec_gives_the_same_bytes(tmp_path, device):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        profiling.make(SECTION, hardware.load(device), 0, tmp_path / "work").save(tmp_path / name)
+        profiling.make(SECTION, hardware.load(device), tmp_path / "work").save(tmp_path / name)
     for kind in ("conv2d", "linear"):
         assert (tmp_path / "a" / f"{kind}.csv").read_bytes() == (tmp_path / "b" / f"{kind}.csv").read_bytes()
         table = pd.read_csv(tmp_path / "a" / f"{kind}.csv")
@@ -50,7 +56,7 @@ def test_the_same_spec_gives_the_same_bytes(tmp_path, device):
 
 def test_a_device_without_a_core_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="hardware 'host' names no core"):
-        profiling.make(SECTION, hardware.load("host"), 0, tmp_path)
+        profiling.make(SECTION, hardware.load("host"), tmp_path)
 
 
 @pytest.mark.parametrize("core", ["full", "fullcfu", "lite"])

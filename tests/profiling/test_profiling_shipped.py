@@ -13,9 +13,11 @@ import yaml
 from test_profiling_rtl import needs_rtl
 
 from mico_runner import codegen, hardware, profiling
+from mico_runner.frozen_data import build
 from mico_runner.kernel_table import COLUMNS
 from mico_runner.paths import shipped
 from mico_runner.profiling.places import target_of
+from mico_runner.sections import Profile
 from mico_runner.targets import host, rtl
 from mico_runner.targets.base import Target
 from mico_runner.targets.board_kernels import networks
@@ -64,8 +66,9 @@ def test_rows_and_device_are_those_of_the_spec(profile):
     filled = {key: about["profile"][key] for key in ("repeats", "seed")}
     assert about["profile"] == {**filled, **spec["profile"]}
     assert about["hardware"] == {"name": device.name, "sha256": device.sha256}, AGAIN.format(name, path.parent.name)
+    section = build(Profile, about["profile"])
     for kind, table in tables.items():
-        sampled = profiling.sample(kind, about["profile"], device.batch, about["profile"]["seed"])
+        sampled = profiling.sample(kind, section, device.batch)
         pd.testing.assert_frame_equal(sampled[COLUMNS], table[COLUMNS])
 
 

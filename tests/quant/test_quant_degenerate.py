@@ -16,6 +16,7 @@ from mico_runner.quant.assembly import ACCUMULATOR_LIMIT
 from mico_runner.quant.bias import BIAS_LIMIT, settle
 from mico_runner.quant.calibration import Statistics, activation_type
 from mico_runner.quant.qgraph import ACTIVATION_BITS, WEIGHT_BITS, LayerBits, QType
+from mico_runner.sections import ActivationOptions, WeightOptions
 
 PAIRS = [(8, 8), (8, 4), (4, 4), (1.5, 8), (1, 8)]
 CHANNELS, SIZE = 8, 3
@@ -75,7 +76,7 @@ def test_filters_of_zeros_are_no_worse_than_tiny_ones(kind, scale, granularity):
         graph, images = network(kind)
         graph.weighted[0].bias[:] = np.abs(graph.weighted[0].bias) + 0.1
         graph.weighted[0].weight[::2] *= left
-        runs = outputs(graph, images, weights={"granularity": granularity, "scale": scale})
+        runs = outputs(graph, images, weights=WeightOptions(granularity, scale))
         found.append([decibels(wanted, got) for wanted, got, _ in runs])
     np.testing.assert_allclose(*found, atol=0.1)
 
@@ -91,7 +92,7 @@ def test_a_channel_of_zeros_is_its_bias(granularity, top):
     node = replace(node, weight=weight, bias=np.array([0.1, 0.3, 0, -0.2], np.float32))
     images = top * np.random.default_rng(0).random((32, 2, 5, 5), dtype=np.float32)
     pairs = [*PAIRS, (8, 2), (2, 2)]
-    runs = outputs(replace(graph, nodes=(node,)), images, pairs, weights={"granularity": granularity})
+    runs = outputs(replace(graph, nodes=(node,)), images, pairs, weights=WeightOptions(granularity))
     for _, found, step in runs:
         assert np.abs(found[:, 1] - 0.3).max() <= 0.51 * step
         assert not found[:, 2].any()
@@ -158,7 +159,7 @@ def test_every_magnitude(regime, granularity):
     graph, images = network()
     images *= np.float32(size / 20)
     change(graph.weighted)
-    runs = outputs(graph, images, list(ALLOWED), weights={"granularity": granularity})
+    runs = outputs(graph, images, list(ALLOWED), weights=WeightOptions(granularity))
     for (bits, allowed), (wanted, found, step) in zip(ALLOWED.items(), runs, strict=True):
         size_of_output = np.sqrt((wanted**2).mean())
         assert np.sqrt(((found - wanted) ** 2).mean()) <= allowed * size_of_output + step, (regime, bits)
@@ -216,7 +217,7 @@ def test_images_that_are_not_finite_are_counted(value, dtype):
     images[5, 0, 1, 1] = images[7, 0, 0, 0] = value
     with pytest.raises(UsageError, match=r"calibration image 5 .counted from 0. is not finite, nor are 1 others"):
         PTQ(graph, images)
-    PTQ(graph, images, activations={"images": 5})  # the others are not used
+    PTQ(graph, images, activations=ActivationOptions(images=5))  # the others are not used
 
 
 def test_an_overflow_inside_the_network_names_the_layer():

@@ -15,6 +15,7 @@ from mico_runner.quant.assembly import read_whole
 from mico_runner.quant.calibration import Statistics, activation_type, to_integers
 from mico_runner.quant.qgraph import TERNARY, WEIGHT_BITS, LayerBits
 from mico_runner.quant.weights import round_weights, weight_range, weight_scales
+from mico_runner.sections import ActivationOptions, WeightOptions
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -193,10 +194,13 @@ def test_accumulator_overflow_names_the_layer():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weights": {"granularity": "group"}}, "weights.granularity is 'group'; allowed: channel, tensor"),
-        ({"weights": {"scale": "max"}}, "weights.scale is 'max'; allowed: mse, minmax"),
-        ({"activations": {"calibration": "kl"}}, "activations.calibration is 'kl'; allowed: minmax, percentile, mse"),
-        ({"activations": {"images": 0}}, "at least one calibration image"),
+        ({"weights": WeightOptions(granularity="group")}, "weights.granularity is 'group'; allowed: channel, tensor"),
+        ({"weights": WeightOptions(scale="max")}, "weights.scale is 'max'; allowed: mse, minmax"),
+        (
+            {"activations": ActivationOptions(calibration="kl")},
+            "activations.calibration is 'kl'; allowed: minmax, percentile, mse",
+        ),
+        ({"activations": ActivationOptions(images=0)}, "at least one calibration image"),
     ],
 )
 def test_bad_options(options, message):
@@ -221,7 +225,7 @@ def test_options_on_degenerate_images(granularity, calibration):
     for seed in range(6):
         graph = random_graph(seed)
         images = np.zeros((3, *graph.shapes["input"]), np.float32)
-        ptq = PTQ(graph, images, {"granularity": granularity}, {"calibration": calibration})
+        ptq = PTQ(graph, images, WeightOptions(granularity), ActivationOptions(calibration))
         qgraph = ptq.quantize(random_bits(rng_of(seed), graph))
         assert np.isfinite(dequantize_output(qgraph, Executor(qgraph).run(quantize_input(qgraph, images)))).all()
 

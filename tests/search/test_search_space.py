@@ -14,6 +14,7 @@ from mico_runner.quant.qgraph import LayerBits
 from mico_runner.search import Constraint, Cost, Objective, Problem, Space, report_non_monotone, run
 from mico_runner.search.front import front
 from mico_runner.search.sampling import Sampler, fill, repair
+from mico_runner.sections import Pin
 
 pairs = st.tuples(st.sampled_from([1, 1.5, 2, 4, 8]), st.sampled_from([1, 4, 8]))
 spaces = st.lists(st.lists(pairs, min_size=1, max_size=4, unique=True), min_size=1, max_size=4).map(
@@ -52,7 +53,7 @@ def test_costs_are_sums_of_the_table(space, seed):
 
 
 def test_pins_fix_one_bit_width_or_both():
-    pinned = {"a": {"weight_bits": 8, "activation_bits": 8}, "b": {"activation_bits": 8}}
+    pinned = {"a": Pin(8, 8), "b": Pin(activation_bits=8)}
     space = Space.grid(["a", "b", "c"], [2, 4], [4], pinned)
     allowed = [{space.choices[i] for i in indices} for indices in space.allowed]
     assert allowed == [{(8, 8)}, {(2, 8), (4, 8)}, {(2, 4), (4, 4)}]
@@ -61,7 +62,7 @@ def test_pins_fix_one_bit_width_or_both():
 
 def test_mistakes_are_said():
     with pytest.raises(UnknownName, match="did you mean 'conv1'"):
-        Space.grid(["conv1"], [2], [8], {"conv": {"weight_bits": 8}})
+        Space.grid(["conv1"], [2], [8], {"conv": Pin(8)})
     with pytest.raises(StepError, match="no bit-widths to choose from for a"):
         Space.of({"a": []})
     space = Space.grid([f"layer{i}" for i in range(30)], [2, 4, 8], [8])

@@ -71,7 +71,7 @@ def context(tmp_path, table, calibrated=True):
     (tmp_path / "fit.json").write_text('{"unit": "cycles"}', encoding="utf-8")
     metrics, lines = {}, []
     return SimpleNamespace(
-        spec={"hardware": "mico-small"},
+        spec=SimpleNamespace(hardware="mico-small"),
         upstream=lambda step: tmp_path,
         dir=tmp_path,
         metric=lambda name, value, *rest: metrics.update({name: value}),

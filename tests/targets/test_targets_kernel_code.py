@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,22 +13,30 @@ import pytest
 from mico_runner import codegen, hardware, profiling
 from mico_runner.codegen import emit, lowering
 from mico_runner.codegen.program import Call
+from mico_runner.frozen_data import build
+from mico_runner.sections import Profile
 from mico_runner.targets import TARGETS, qemu, rtl
 from mico_runner.targets.host_kernels import single_layer
 from mico_runner.targets.kernel_code import Compiler
 
-SECTION = {
-    "sampler": "lhs",
-    "shapes": 4,  # all of kernels that compile at once
-    "bits": {
-        "weight": [3, 7],
-        "activation": [8],
-    },  # no kernel for wide registers takes these, nor a tiled one so few outputs
-    "kernels": {
-        "linear": {"in_channels": [8, 64], "out_channels": [1, 3]},
-        "add": {"in_channels": [4, 8], "in_h": [3, 8]},
+SECTION = build(
+    Profile,
+    {
+        "sampler": "lhs",
+        "shapes": 4,  # all of kernels that compile at once
+        "bits": {
+            "weight": [3, 7],
+            "activation": [8],
+        },  # no kernel for wide registers takes these, nor a tiled one so few outputs
+        "kernels": {
+            "linear": {"in_channels": [8, 64], "out_channels": [1, 3]},
+            "add": {"in_channels": [4, 8], "in_h": [3, 8]},
+        },
+        "target": "host",
+        "repeats": 1,
+        "seed": 0,
     },
-}
+)
 DEVICES = {
     "host": ("host", "gcc"),
     "rtl": ("vexriscv-lite", rtl.GCC),
@@ -51,7 +60,7 @@ def kernels(request, tmp_path, monkeypatch):
             text = path.read_text()
             assert re.search(before, text), f"{file} has no {before}: the edit is to be brought up to date"
             path.write_text(re.sub(before, after, text))
-        about = profiling.conditions({**section, "target": request.param}, hardware.load(device), 0)
+        about = profiling.conditions(replace(section, target=request.param), hardware.load(device))
         return about["kernels"]
 
     return found
@@ -119,7 +128,7 @@ def test_what_is_decided_for_a_row_counts(kernels, monkeypatch):
 
 
 def test_other_rows_are_other_calls_of_the_same_code(kernels):
-    before, after = kernels(), kernels(section={**SECTION, "shapes": 5})
+    before, after = kernels(), kernels(section=replace(SECTION, shapes=5))
     assert {kind: found["code_sha256"] for kind, found in after.items()} == {
         k: f["code_sha256"] for k, f in before.items()
     }
@@ -129,7 +138,7 @@ def test_other_rows_are_other_calls_of_the_same_code(kernels):
 def test_without_a_compiler_a_profile_can_be_planned(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     for target, (device, _) in DEVICES.items():
-        about = profiling.conditions({**SECTION, "target": target}, hardware.load(device), 0)
+        about = profiling.conditions(replace(SECTION, target=target), hardware.load(device))
         assert about["kernels"] is None and about["compiler"] is None
 
 
@@ -158,6 +167,6 @@ def test_the_generated_makefile_has_the_same_options(target, device, product, tm
     for module in ("host_kernels", "board_kernels"):
         monkeypatch.setattr(f"mico_runner.targets.{module}.version_of", lambda gcc: "any")
         monkeypatch.setattr(f"mico_runner.targets.{module}.describe", lambda rows, gcc: seen.append(gcc) or {})
-    tables = {"linear": profiling.sample("linear", SECTION, 1, 0)}
+    tables = {"linear": profiling.sample("linear", SECTION, 1)}
     TARGETS.get(target)().kernels(tables, device, conditions)
     assert {*seen[0].language, *seen[0].options} == theirs - layout

@@ -11,7 +11,9 @@ import pytest
 
 from mico_runner import codegen, hardware, profiling
 from mico_runner.errors import StepError, StepSkipped, UnknownName, UsageError
+from mico_runner.frozen_data import build
 from mico_runner.quant import reference
+from mico_runner.sections import Profile
 from mico_runner.targets import qemu
 from mico_runner.targets.host_kernels import single_layer
 
@@ -196,21 +198,25 @@ def test_an_unknown_machine(tmp_path):
         qemu.build(tmp_path, "cortex-m4")
 
 
-SECTION = {
-    "target": "qemu",
-    "sampler": "lhs",
-    "shapes": 3,
-    "bits": {"weight": [2, 8], "activation": [2, 8]},
-    "kernels": {"linear": {"in_channels": [64, 96], "out_channels": [8, 16]}},
-    "repeats": 1,
-}
+SECTION = build(
+    Profile,
+    {
+        "target": "qemu",
+        "sampler": "lhs",
+        "shapes": 3,
+        "bits": {"weight": [2, 8], "activation": [2, 8]},
+        "kernels": {"linear": {"in_channels": [64, 96], "out_channels": [8, 16]}},
+        "repeats": 1,
+        "seed": 0,
+    },
+)
 
 
 @needs["cortex-m3"]
 def test_a_profile_of_instructions_repeats_exactly(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        profiling.make(SECTION, hardware.load("cortex-m3"), 0, tmp_path / "work").save(tmp_path / name)
+        profiling.make(SECTION, hardware.load("cortex-m3"), tmp_path / "work").save(tmp_path / name)
     assert (tmp_path / "a" / "linear.csv").read_bytes() == (tmp_path / "b" / "linear.csv").read_bytes()
     table = pd.read_csv(tmp_path / "a" / "linear.csv")
     counts = table.groupby(["act_bits", "weight_bits"])["latency_instructions"].sum()
@@ -220,4 +226,4 @@ def test_a_profile_of_instructions_repeats_exactly(tmp_path):
 @pytest.mark.parametrize("device", ["host", "vexriscv-full"])
 def test_instructions_are_no_profile_of_a_device_that_counts_cycles(tmp_path, device):
     with pytest.raises(UsageError, match=f"hardware is '{device}'; allowed: a device with a core, whose latency_unit"):
-        profiling.make(SECTION, hardware.load(device), 0, tmp_path)
+        profiling.make(SECTION, hardware.load(device), tmp_path)

@@ -1,0 +1,401 @@
+"""The resolved spec as types: what the schema in `mico_runner.spec.schema` lets through, key by key.
+
+The schema says what the keys mean, which values they take and what their defaults are; a test keeps both alike. There is no behaviour here:
+what a step makes of a section is the step's source, and so an input of its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Bits = float  # 1.5 is ternary, all other widths are whole
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """How efficiency curves are fitted.
+
+    Attributes:
+        smooth: p of the p-norm of compute and memory time; None: the larger of both.
+    """
+
+    shapes: tuple[str, ...]
+    folds: int
+    smooth: float | None
+
+
+@dataclass(frozen=True)
+class EfficiencyCurves:
+    fit: CurveFit
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """What is learned from.
+
+    Attributes:
+        profile: kernel-latency profiles, each a name of the catalog or the path of a CSV file.
+        validation: images held out of the training part.
+    """
+
+    task: str | None
+    profile: tuple[str, ...]
+    validation: int
+
+
+@dataclass(frozen=True)
+class Train:
+    """The recipe of a training.
+
+    Attributes:
+        lr: peak of the one-cycle schedule.
+        shift: pixels by which images are moved at most, drawn per batch.
+    """
+
+    epochs: int
+    lr: float
+    batch_size: int
+    weight_decay: float
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network, with the parameters that its entry of the zoo takes, and its training."""
+
+    name: str
+    params: Mapping[str, Any]
+    train: Train
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Attributes: uniform_bits: (weight bits, activation bits) of whole networks; None without a device to choose them for."""
+
+    uniform_bits: tuple[tuple[Bits, int], ...] | None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A latency predictor by the names of its parts."""
+
+    strategy: str
+    features: str
+    regressor: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Attributes: rows: sizes of the profile; repeats: draws per size."""
+
+    rows: tuple[int, ...]
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Attributes: group_by: what no two folds share: "shape", or names of columns."""
+
+    protocols: tuple[str, ...]
+    group_by: str | tuple[str, ...]
+    folds: int
+
+
+@dataclass(frozen=True)
+class Proxy(Predictor):
+    """The predictor that is used, those that are validated beside it, and how."""
+
+    compare: tuple[Predictor, ...]
+    learning_curve: LearningCurve | None
+    validation: Validation
+    seed: int
+
+
+@dataclass(frozen=True)
+class WeightOptions:
+    """How weights are quantised: "channel" or "tensor" shares a scale, which "mse" or "minmax" chooses."""
+
+    granularity: str = "channel"
+    scale: str = "mse"
+
+
+@dataclass(frozen=True)
+class ActivationOptions:
+    """How activations are quantised.
+
+    Attributes:
+        calibration: "mse", "minmax" or "percentile" chooses the scale.
+        percentile: of the values, in percent, of calibration "percentile".
+        images: calibration images that are used.
+    """
+
+    calibration: str = "mse"
+    percentile: float = 99.9
+    images: int = 256
+
+
+@dataclass(frozen=True)
+class Quantization:
+    weights: WeightOptions
+    activations: ActivationOptions
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Bits of one layer that are fixed."""
+
+    weight_bits: Bits | None = None
+    activation_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bits that are tried for every layer, except those of `pinned` layers."""
+
+    weight_bits: tuple[Bits, ...]
+    activation_bits: tuple[int, ...]
+    pinned: Mapping[str, Pin]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of a cost: in its unit, or as a share of that of the 8-bit network when `relative_to` is "int8"."""
+
+    max: float
+    relative_to: str | None
+
+
+@dataclass(frozen=True)
+class LatencyLimit(Limit):
+    """Attributes: risk: probability that the limit is kept; None: the expected latency counts."""
+
+    risk: float | None
+
+
+@dataclass(frozen=True)
+class AccuracyLimit:
+    """Attributes: relative_to: "float" or "int8"; max_drop: points below it; min: percent."""
+
+    relative_to: str
+    max_drop: float | None = None
+    min: float | None = None
+
+
+@dataclass(frozen=True)
+class AllocateConstraints:
+    energy: Limit | None = None
+    latency: Limit | None = None
+    flash_bytes: Limit | None = None
+
+
+@dataclass(frozen=True)
+class Allocate:
+    """Bits of a network that is known by its layers alone.
+
+    Attributes:
+        input: channels, height, width.
+        over: the cost that the front runs over.
+        points: of the front.
+    """
+
+    network: str
+    params: Mapping[str, Any]
+    input: tuple[int, int, int]
+    classes: int
+    space: Space
+    constraints: AllocateConstraints
+    over: str
+    points: int
+
+
+@dataclass(frozen=True)
+class SearchConstraints:
+    """The limits that there are, in the order in which the search hears of them."""
+
+    latency: LatencyLimit | None = None
+    energy: Limit | None = None
+    edp: Limit | None = None
+    flash_bytes: Limit | None = None
+    ram_bytes: Limit | None = None
+    bops: Limit | None = None
+    accuracy: AccuracyLimit | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Networks that may be evaluated, and seconds that this may take."""
+
+    evaluations: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Search:
+    """Attributes: objectives: the most important first; compare: further algorithms at the same budget."""
+
+    space: Space
+    algorithm: str
+    params: Mapping[str, Any]
+    objectives: tuple[str, ...]
+    constraints: SearchConstraints
+    budget: Budget
+    compare: tuple[str, ...]
+    enumerate: bool
+
+
+@dataclass(frozen=True)
+class Codegen:
+    target: str
+    runtime: str
+    scratch: str
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Where the network runs; the numbers of images are "all" or how many of the test part."""
+
+    target: str | tuple[str, ...]
+    images: int | str
+    qemu_images: int | str
+    rtl_images: int
+    rtl_assignments: int
+    sanitize: bool
+
+
+@dataclass(frozen=True)
+class BitPairs:
+    """Every pair of these is timed."""
+
+    weight: tuple[Bits, ...]
+    activation: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Sizes of the kernels of one kind: (lowest, highest) of each that the kind has.
+
+    Attributes:
+        in_h: pixels of a side, padding included.
+        kernel, stride: the values themselves.
+    """
+
+    in_channels: tuple[int, int] | None = None
+    out_channels: tuple[int, int] | None = None
+    in_h: tuple[int, int] | None = None
+    kernel: tuple[int, ...] | None = None
+    stride: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A kernel-latency profile to be made.
+
+    Attributes:
+        shapes: per kind of kernel.
+        kernels: by kind, of `ops.families`.
+        repeats: timings of one kernel, whose median counts.
+    """
+
+    target: str
+    sampler: str
+    shapes: int
+    bits: BitPairs
+    kernels: Mapping[str, Ranges]
+    repeats: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """Micro-benchmarks of this machine.
+
+    Attributes:
+        budget: "quick" or "full".
+        threads: of torch.
+        write_to: folder for a copy of the profile.
+        compare: a previous profile.
+        networks: predicted, then measured end to end.
+    """
+
+    seed: int
+    budget: str
+    operations: tuple[str, ...]
+    precisions: tuple[str, ...]
+    batches: tuple[int, ...]
+    threads: int
+    write_to: str | None
+    compare: str | None
+    networks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A measured device as its data set calls it, and the batch sizes that are learned from."""
+
+    device: str
+    precision: str
+    batches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Attributes: batch: whose latency is estimated; runs: of one machine that was measured twice."""
+
+    data: str
+    devices: tuple[Device, ...]
+    batch: int
+    runs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Limits of a metric, in its unit."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Attributes: jobs: threads of torch."""
+
+    backend: str
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Sections:
+    """A resolved spec; a section that takes no part is None.
+
+    Attributes:
+        hardware: a device's name, or the content of its file, as `hardware.load` takes them.
+        efficiency_curves: "auto", the path of a file, or how they are fitted.
+        steps: in the order in which they run.
+    """
+
+    spec_version: int
+    name: str
+    description: str
+    extends: str | None
+    plugins: tuple[str, ...]
+    seed: int
+    hardware: str | Mapping[str, Any] | None
+    efficiency_curves: str | EfficiencyCurves | None
+    datasets: Datasets
+    model: Model | None
+    evaluate: Evaluate | None
+    proxy: Proxy | None
+    quantization: Quantization | None
+    search: Search | None
+    allocate: Allocate | None
+    codegen: Codegen | None
+    simulate: Simulate | None
+    profile: Profile | None
+    calibrate: Calibrate | None
+    verify: Verify | None
+    gates: Mapping[str, Gate]
+    steps: tuple[str, ...] | None
+    executor: Executor
