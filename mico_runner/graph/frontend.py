@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph
+from mico_runner.graph.refusals import Refusals, located, path_of, source_of
 from mico_runner.graph.trace import Trace, trace
 from mico_runner.graph.verify import drawn_statistics, verify
 from mico_runner.ops import by_aten, operators
@@ -54,21 +54,25 @@ def _lower(
     builder = Builder(input_shape, reserved={path for path, _ in traced.module.named_modules()})
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
+    refusals = Refusals(traced)
     output = traced.output
     for node in traced.program.graph.nodes:
         if node.op == "placeholder":
             values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else builder.input
         elif node.op == "call_function":
-            values[node.name] = _call(node, values, builder, traced.held)
+            try:
+                values[node.name] = _call(node, values, builder, traced.held)
+            except Refused as error:
+                values[node.name] = refusals.stand_in(node, builder, str(error))
             if isinstance(values[node.name], str) and not any(node.meta[PLACE]):
                 origin.setdefault(values[node.name], node.name)
         else:  # the output, or a part of a control-flow operator, which no lowering takes
             values[node.name] = None
+    refusals.raise_any()
     tensor = values.get(output)
     if last := _moved_batch(traced, output):
-        raise _error(
-            last, traced.held, "the network's output must have the batch as its first dimension, and nothing else in it"
-        )
+        reason = "the network's output must have the batch as its first dimension, and nothing else in it"
+        raise UsageError(located(last, traced.held, reason))
     if not isinstance(tensor, str) or tensor == builder.input:
         raise UsageError(f"network {traced.name!r}: its output does not depend on its input through any operator")
     draft = Draft(builder.nodes, builder.shapes, tensor, origin)
@@ -97,7 +101,7 @@ def _moved_batch(traced: Trace, output: str) -> torch.fx.Node | None:
 
 
 def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: dict[str, str]) -> Any:
-    """The value of one call: a tensor's name, a constant tensor, or a list of these."""
+    """The value of one call: a tensor's name, a constant tensor, or a list of these. Raises Refused."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: values[n.name])
     if node.target is operator.getitem:
         node.meta[PLACE] = node.all_input_nodes[0].meta[PLACE]
@@ -111,50 +115,11 @@ def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: d
         if callable(node.target) and all(isinstance(values[n.name], torch.Tensor) for n in node.all_input_nodes):
             return node.target(*args, **kwargs)  # arithmetic on weights alone is done once, here
         if not known:
-            names = ", ".join(sorted({t.split(".")[1] for t in taken if not t.startswith("aten._")}))
-            raise Refused(f"the operator is not supported; supported: {names}")
+            raise Refused("the operator is not supported; docs/reference/operators.md lists those that are")
         reads = [n for n in node.all_input_nodes if isinstance(values[n.name], str)]
-        call = Call(node, builder, _path(node, held), _source(node), bind(node.target, args, kwargs), reads)
+        call = Call(node, builder, path_of(node, held), source_of(node), bind(node.target, args, kwargs), reads)
         found = taken[str(node.target)].capture(call)
         node.meta[PLACE] = call.place
         return found
-    except Refused as error:
-        raise _error(node, held, str(error)) from None
-
-
-def _error(node: torch.fx.Node, held: dict[str, str], reason: str) -> UsageError:
-    where = f"{_source(node)}: " if _source(node) else ""
-    return UsageError(f"{where}node {(_path(node, held) or node.name)!r} ({node.target}): {reason}")
-
-
-def _path(node: torch.fx.Node, held: dict[str, str]) -> str:
-    return _module_path(node) or _weight_path(node, held)
-
-
-def _module_path(node: torch.fx.Node) -> str:
-    """Dotted path of the torch.nn module that made the call; "" for a call in the user's own forward."""
-    stack = list(node.meta.get("nn_module_stack", {}).values())
-    if not stack:
-        return ""
-    path, kind = stack[-1]
-    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-    return path if kind.startswith("torch.nn.") else ""
-
-
-def _weight_path(node: torch.fx.Node, held: dict[str, str]) -> str:
-    """Path of the first parameter or buffer that a functional call uses, without ".weight" and the like; else ""."""
-    names = [held[n.name] for n in node.all_input_nodes if n.name in held]
-    if not names:
-        return ""
-    layer, _, kind = names[0].rpartition(".")
-    return layer if layer and kind in ("weight", "bias", "running_mean") else names[0]
-
-
-def _source(node: torch.fx.Node) -> str:
-    """ "file.py:line" of the innermost frame outside torch, from the node's stack trace."""
-    lines = [s.strip() for s in (node.meta.get("stack_trace") or "").splitlines() if s.strip().startswith('File "')]
-    own = [s for s in lines if not s.startswith(f'File "{Path(torch.__file__).parent}')] or lines
-    if not own:
-        return ""
-    path, line = own[-1].split('"')[1], own[-1].split("line ")[1].split(",")[0]
-    return f"{Path(path).name}:{line}"
+    except (ValueError, TypeError, IndexError) as error:
+        raise Refused(f"this use of it cannot be expressed: {error}") from error

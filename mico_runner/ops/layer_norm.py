@@ -24,11 +24,11 @@ MOST = 1 << 14  # elements of a row: its sums stay below 2^62
 
 @register("layer_norm")
 class LayerNorm(Operator):
-    """y = (x - mean) / sqrt(mean((x - mean)^2) + `eps`) * `factor` + `term` over rows of the last dimension; without mean if not `centred`.
+    """y = (x - mean) / sqrt(mean((x - mean)^2) + `eps`) * `factor` + `term` over rows of the last dimension; no mean if not `centred`.
 
-    In integers, for a row of n: c = n q - sum q (q * n if not centred), d = sum c^2 / n + eps n^2 / scale^2, scaled up by a power of
-    four to 60 bits; t = c / sqrt(d) with 16 bits behind the point, towards zero; r = (t * factor + term + 2^(shift-1)) >> shift, clamped.
-    Constants: `factor` int32 and `term` int64 (n,).
+    In integers, for a row of n: c = n q - sum q (n q if not centred), d = sum c^2 / n + eps n^2 / scale^2, scaled up by a power of four
+    to 60 bits; t = c / sqrt(d) with 16 bits behind the point, by one reciprocal of 61 bits for a row;
+    r = (t * factor + term + 2^(shift-1)) >> shift, clamped. Constants: `factor` int32 and `term` int64 (n,).
     """
 
     ATEN = ("layer_norm.default", "group_norm.default", "rms_norm.default")
@@ -103,8 +103,8 @@ class LayerNorm(Operator):
         c = count * q - (q.sum(-1, keepdims=True) if a["centred"] else 0)
         d = (c * c).sum(-1, keepdims=True) // count + a["eps"]
         up = sum((d < (1 << bits)).astype(np.int64) for bits in range(ROOT_BITS - 2, 0, -2))
-        root = np.maximum(_root(d << (2 * up)), 1)
-        t = np.sign(c) * ((np.abs(c) << (up + FRACTION)) // root)
+        inverse = (1 << 61) // np.maximum(_root(d << (2 * up)), 1)
+        t = np.sign(c) * (((np.abs(c) << up >> 7) * inverse) >> (61 - 7 - FRACTION))
         acc = t * node.constants["factor"] + node.constants["term"]
         return clamp(shifted(acc, np.array(a["shift"])), acc, made, node.relu_max)
 

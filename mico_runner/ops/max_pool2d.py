@@ -34,7 +34,7 @@ class MaxPool2d(Pool):
         return self.emit_windows(call)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
-        largest: torch.Tensor = F.max_pool2d(x[0], *window_of(node), ceil_mode=node.attrs["ceil"])
+        largest: torch.Tensor = F.max_pool2d(x[0], *window_of(node), ceil_mode=node.attrs.get("ceil", False))
         return largest
 
     def quantise(self, q: Quantiser, step: Any) -> None:

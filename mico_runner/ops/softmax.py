@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mico_runner.ops import c, register
-from mico_runner.ops.arithmetic import clamp
+from mico_runner.ops.arithmetic import clamp, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
@@ -18,13 +18,15 @@ from mico_runner.ops.rows import lower_rows
 
 EXP_BITS = 24  # of e^0 in the table
 FACTOR_BITS = 24
+PART_BITS = 38  # so that factor * 2^38 fits 62 bits
 
 
 @register("softmax")
 class Softmax(Operator):
-    """e_i = exp(-scale * (max - q_i)) from a table of 24 bits, r_i = (e_i * factor + sum * 2^(shift-1)) / (sum * 2^shift), clamped.
+    """e_i = exp(-scale * (max - q_i)) from a table of 24 bits, p = factor * 2^38 / sum e, r_i = e_i * p / 2^(38 + shift), rounded, clamped.
 
-    Over the last dimension. Constants: `exp`, int32 (256,), by the distance from the row's maximum; `factor`, 2^shift / output scale.
+    Over the last dimension. Constants: `exp`, int32 (256,), by the distance from the row's maximum; attributes `factor`, which is
+    2^shift / output scale, and `shift`.
     """
 
     ATEN = ("softmax.int", "_softmax.default")
@@ -57,8 +59,8 @@ class Softmax(Operator):
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         e = node.constants["exp"].astype(np.int64)[x[0].max(-1, keepdims=True) - x[0]]
         total = e.sum(-1, keepdims=True)
-        half, shift = np.int64(1) << (node.attrs["shift"] - 1), node.attrs["shift"]
-        found = (e * node.attrs["factor"] + total * half) // (total << shift)
+        part = (node.attrs["factor"] << PART_BITS) // total
+        found = shifted(e * part, np.array(PART_BITS + node.attrs["shift"]))
         return clamp(found, found, made, node.relu_max)
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:

@@ -161,6 +161,8 @@ def test_ceil_mode_is_accepted_where_it_changes_nothing():
 
 
 CALLS = {  # the operators of the graph, in order
+    "ceil": (lambda s, x: F.max_pool2d(x, 3, 2, ceil_mode=True), "conv2d max_pool2d"),
+    "count": (lambda s, x: F.avg_pool2d(x, 3, padding=1, count_include_pad=False), "conv2d avg_pool2d affine"),
     "sigmoid": (lambda s, x: torch.sigmoid(x), "conv2d sigmoid"),
     "clamp": (lambda s, x: F.hardtanh(x, -1, 1), "conv2d clip"),
     "mean": (lambda s, x: x.mean(1), "conv2d permute reshape avg_pool2d reshape"),
@@ -201,9 +203,7 @@ def test_what_a_call_becomes(name):
 REFUSED = {
     "reflect": (lambda s, x: s.conv(F.pad(x, (1, 1, 1, 1), mode="reflect")), "padding mode 'reflect'"),
     "value": (lambda s, x: s.conv(F.pad(x, (1, 1, 1, 1), value=1.0)), "value 1.0"),
-    "ceil": (lambda s, x: F.max_pool2d(x, 3, 2, ceil_mode=True), "ceil_mode"),
     "pool_dilation": (lambda s, x: F.max_pool2d(x, 2, dilation=2), "dilation"),
-    "count": (lambda s, x: F.avg_pool2d(x, 3, padding=1, count_include_pad=False), "count_include_pad"),
     "divisor": (lambda s, x: F.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
     "adaptive": (lambda s, x: F.adaptive_avg_pool2d(x, 3), "multiple of the output"),
     "batch": (lambda s, x: x.reshape(-1, 2), "batch as its first dimension"),
@@ -299,3 +299,19 @@ def test_arithmetic_on_weights_is_done_once(name):
     assert [n.op for n in graph.nodes] == ["conv2d", "relu"] and graph.weighted[0].name == "0"
     if name == "pruned channels":
         assert (graph.weighted[0].weight == 0).all(axis=(1, 2, 3)).sum() == 2
+
+
+def test_all_calls_that_cannot_be_expressed_are_named_at_once():
+    def function(s, x):
+        y = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        z = torch.cumsum(s.conv(x), 1) + F.instance_norm(s.conv(x))
+        return (y * z).logsumexp(1) + torch.cumsum(x, 1)[:, 0]
+
+    with pytest.raises(UsageError) as caught:
+        capture(Body(function), (2, 8, 8), "net")
+    first, *lines = str(caught.value).splitlines()
+    assert first == "network 'net': 5 calls cannot be expressed:"
+    assert [line.split("(aten.")[1].split(".")[0] for line in lines] == [
+        *("linalg_vector_norm", "cumsum", "instance_norm", "logsumexp")
+    ]
+    assert all(line.startswith("  graph_networks.py:") for line in lines) and lines[1].endswith("(2 times)")

@@ -84,7 +84,8 @@ def test_cycles_depend_on_neither_data_nor_scales(tmp_path, weight_bits, act_bit
     x = some_images(graph)
     cycles = []
     for shift, images in ((30, x), (17, graph.tensors[graph.input].type.qmax - x)):
-        node = replace(graph.nodes[0], shift=np.full(6, shift, np.int32))
+        constants = graph.nodes[0].constants | {"shift": np.full(6, shift, np.int32)}
+        node = replace(graph.nodes[0], constants=constants)
         scaled = replace(graph, nodes=(node,))
         codegen.generate(scaled, tmp_path / str(shift), runtime="baremetal")
         (run,) = rtl.run(rtl.build(tmp_path / str(shift)), [images])

@@ -1,19 +1,6 @@
 #include "mico_layer_norm.h"
 
-enum { FRACTION = 16 }; /* bits behind the point of a normalised value */
-
-/* floor(sqrt(d)), d < 2^62: from above by Newton's method, which falls until it is there. */
-static int64_t root(int64_t d)
-{
-    int64_t r = (int64_t)1 << 31;
-
-    for (;;) {
-        const int64_t next = (r + d / r) >> 1;
-        if (next >= r)
-            return r;
-        r = next;
-    }
-}
+#include "mico_divide.h"
 
 void mico_layer_norm(const mico_layer_norm_t *p, const void *x, void *y)
 {
@@ -22,24 +9,26 @@ void mico_layer_norm(const mico_layer_norm_t *p, const void *x, void *y)
     for (int32_t r = 0; r < p->rows; r++) {
         const int32_t first = r * n;
         int32_t sum = 0, up = 0;
-        int64_t d = 0;
+        uint64_t d = 0;
 
         for (int32_t i = 0; i < n && p->centred; i++)
             sum += mico_load(x, first + i, p->input);
         for (int32_t i = 0; i < n; i++) {
             const int64_t c = (int64_t)n * mico_load(x, first + i, p->input) - sum;
-            d += c * c;
+            d += (uint64_t)(c * c);
         }
-        d = d / n + *p->eps;
-        while (d > 0 && d < (int64_t)1 << 58) { /* to 59 or 60 bits */
+        d = mico_divide(d, (uint64_t)n) + (uint64_t)*p->eps;
+        while (d > 0 && d < (uint64_t)1 << 58) { /* to 59 or 60 bits */
             d <<= 2;
             up++;
         }
-        const int64_t deep = d > 0 ? root(d) : 1;
+        const uint64_t inverse = d > 0 ? mico_divide((uint64_t)1 << 61, mico_root(d)) : 0; /* 32 or 33 bits */
         for (int32_t i = 0; i < n; i++) {
             const int64_t c = (int64_t)n * mico_load(x, first + i, p->input) - sum;
-            const int64_t t = (c < 0 ? -((-c << (up + FRACTION)) / deep) : (c << (up + FRACTION)) / deep);
-            mico_store(y, first + i, p->output.type, mico_round(t * p->factor[i] + p->term[i], p->shift, &p->output));
+            const uint64_t size = (uint64_t)(c < 0 ? -c : c) << up >> 7; /* 30 bits */
+            const int64_t t = (int64_t)(size * inverse >> 38);
+            mico_store(y, first + i, p->output.type,
+                       mico_round((c < 0 ? -t : t) * p->factor[i] + p->term[i], p->shift, &p->output));
         }
     }
 }

@@ -1,0 +1,104 @@
+"""Calls that a graph cannot have: where they stand in the user's source, and all of them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mico_runner.errors import UsageError
+from mico_runner.graph.trace import Trace
+from mico_runner.ops import by_aten
+from mico_runner.ops.capture import BATCH, Builder
+
+
+class Refusals:
+    """What was refused so far. What follows from a refused call is not held against the network."""
+
+    def __init__(self, traced: Trace) -> None:
+        self._traced = traced
+        self._found: list[tuple[torch.fx.Node, str]] = []
+        self._doubtful: set[torch.fx.Node] = set()
+
+    def stand_in(self, node: torch.fx.Node, builder: Builder, reason: str) -> Any:
+        """Note why a call was refused; the value, of the right shape, with which capturing goes on."""
+        follows = any(n in self._doubtful for n in self._before(node))
+        if not follows or str(node.target) not in by_aten():
+            self._found.append((node, reason))
+        self._doubtful.add(node)
+        value: Any = node.meta.get("val")
+        many = isinstance(value, list | tuple)
+        names = []
+        for i, part in enumerate(value if many else [value]):
+            name = f"{node.name}.{i}"
+            shape = tuple(getattr(part, "shape", ()))
+            builder.shapes[name] = shape[1:] if shape[:1] == (BATCH,) else shape
+            names.append(name)
+        return names if many else names[0]
+
+    def raise_any(self) -> None:
+        """Raises UsageError that names every refused call, the same operator and reason once, with the lines."""
+        if not self._found:
+            return
+        if len(self._found) == 1:
+            raise UsageError(located(*self._found[0][:1], self._traced.held, self._found[0][1]))
+        groups: dict[tuple[str, str], list[torch.fx.Node]] = {}
+        for node, reason in self._found:
+            groups.setdefault((str(node.target), reason), []).append(node)
+        lines = []
+        for (_, reason), nodes in groups.items():
+            more = f" ({len(nodes)} times)" if len(nodes) > 1 else ""
+            lines.append(f"  {located(nodes[0], self._traced.held, reason)}{more}")
+        count = f"{len(self._found)} calls cannot be expressed"
+        raise UsageError("\n".join([f"network {self._traced.name!r}: {count}:", *lines]))
+
+    def _before(self, node: torch.fx.Node) -> set[torch.fx.Node]:
+        """All calls that a call's value comes from."""
+        due, found = list(node.all_input_nodes), set()
+        while due:
+            one = due.pop()
+            if one not in found:
+                found.add(one)
+                due += one.all_input_nodes
+        return found
+
+
+def located(node: torch.fx.Node, held: dict[str, str], reason: str) -> str:
+    """A message that begins with the line of the user's source."""
+    where = f"{source_of(node)}: " if source_of(node) else ""
+    return f"{where}node {(path_of(node, held) or node.name)!r} ({node.target}): {reason}"
+
+
+def path_of(node: torch.fx.Node, held: dict[str, str]) -> str:
+    """Of the module that makes a call, or of the parameter that it uses; "" for neither."""
+    return _module_path(node) or _weight_path(node, held)
+
+
+def _module_path(node: torch.fx.Node) -> str:
+    """Dotted path of the torch.nn module that made the call; "" for a call in the user's own forward."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    if not stack:
+        return ""
+    path, kind = stack[-1]
+    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    return path if kind.startswith("torch.nn.") else ""
+
+
+def _weight_path(node: torch.fx.Node, held: dict[str, str]) -> str:
+    """Path of the first parameter or buffer that a functional call uses, without ".weight" and the like; else ""."""
+    names = [held[n.name] for n in node.all_input_nodes if n.name in held]
+    if not names:
+        return ""
+    layer, _, kind = names[0].rpartition(".")
+    return layer if layer and kind in ("weight", "bias", "running_mean") else names[0]
+
+
+def source_of(node: torch.fx.Node) -> str:
+    """ "file.py:line" of the innermost frame outside torch, from the node's stack trace."""
+    lines = [s.strip() for s in (node.meta.get("stack_trace") or "").splitlines() if s.strip().startswith('File "')]
+    own = [s for s in lines if not s.startswith(f'File "{Path(torch.__file__).parent}')] or lines
+    if not own:
+        return ""
+    path, line = own[-1].split('"')[1], own[-1].split("line ")[1].split(",")[0]
+    return f"{Path(path).name}:{line}"
