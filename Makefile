@@ -10,7 +10,7 @@ ONE_THREAD = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1# for each of two processes
 install = for tool in $(1); do command -v $$tool >/dev/null || missing=1; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(2) >/dev/null; }
 
-.PHONY: help quickstart test test-all test-fast lint run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
+.PHONY: help quickstart test test-all test-fast lint docs-tables run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ lint: $(INSTALLED)        ## format and fix what ruff can
 	$(BIN)/ruff check --fix mico_runner tests setup.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+docs-tables: $(INSTALLED) ## write the pages of docs/ that are generated from the code
+	$(BIN)/python docs/generate.py
 
 run: $(INSTALLED)         ## run SPEC=...
 	$(BIN)/mico-run $(SPEC)
