@@ -103,6 +103,14 @@ def test_they_meet_the_suite_of_the_package(name, folder, tmp_path):
     check_operator(name, tmp_path / "c", boards=tuple(boards))
 
 
+def test_a_call_that_another_operator_takes_is_found(folder, tmp_path):
+    path = folder / "own/asinh.py"
+    path.write_text(ASINH.replace("asinh.default", "sigmoid.default"))
+    plugins.use([path])
+    with pytest.raises(AssertionError, match=r"'sigmoid' takes sigmoid\.default, too"):
+        check_operator("asinh", tmp_path / "c")
+
+
 def test_a_wrong_kernel_is_found(folder, tmp_path):
     kernel = folder / "own/mico_threshold.c"
     kernel.write_text(kernel.read_text().replace("value > p->limit", "value >= p->limit"))
