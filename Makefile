@@ -19,8 +19,8 @@ quickstart: $(INSTALLED)  ## install into .venv, then run specs/quickstart.yaml
 	$(BIN)/mico-run specs/quickstart.yaml
 
 test: $(INSTALLED)        ## all tests, lint, import directions and types
-	$(BIN)/ruff check mico_runner tests setup.py
-	$(BIN)/ruff format --check mico_runner tests setup.py
+	$(BIN)/ruff check mico_runner tests docs setup.py
+	$(BIN)/ruff format --check mico_runner tests docs setup.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -32,8 +32,8 @@ test-all: test            ## and those that take minutes each: random kernel cal
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m nightly
 
 lint: $(INSTALLED)        ## format and fix what ruff can
-	$(BIN)/ruff format mico_runner tests setup.py
-	$(BIN)/ruff check --fix mico_runner tests setup.py
+	$(BIN)/ruff format mico_runner tests docs setup.py
+	$(BIN)/ruff check --fix mico_runner tests docs setup.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
