@@ -10,7 +10,7 @@ ONE_THREAD = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1# for each of two processes
 install = for tool in $(1); do command -v $$tool >/dev/null || missing=1; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(2) >/dev/null; }
 
-.PHONY: help quickstart test test-all test-fast lint run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
+.PHONY: help quickstart test test-all test-fast lint docs-tables run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,8 +19,8 @@ quickstart: $(INSTALLED)  ## install into .venv, then run specs/quickstart.yaml
 	$(BIN)/mico-run specs/quickstart.yaml
 
 test: $(INSTALLED)        ## all tests, lint, import directions and types
-	$(BIN)/ruff check mico_runner tests setup.py
-	$(BIN)/ruff format --check mico_runner tests setup.py
+	$(BIN)/ruff check mico_runner tests docs setup.py
+	$(BIN)/ruff format --check mico_runner tests docs setup.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -32,10 +32,13 @@ test-all: test            ## and those that take minutes each: random kernel cal
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m nightly
 
 lint: $(INSTALLED)        ## format and fix what ruff can
-	$(BIN)/ruff format mico_runner tests setup.py
-	$(BIN)/ruff check --fix mico_runner tests setup.py
+	$(BIN)/ruff format mico_runner tests docs setup.py
+	$(BIN)/ruff check --fix mico_runner tests docs setup.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+docs-tables: $(INSTALLED) ## write the pages of docs/ that are generated from the code
+	$(BIN)/python docs/generate.py
 
 run: $(INSTALLED)         ## run SPEC=...
 	$(BIN)/mico-run $(SPEC)

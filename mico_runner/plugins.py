@@ -3,7 +3,10 @@
     plugins: [halving.py, my_models]     # files, or folders whose files are read; relative to the spec
 
 A file says which registry it adds to by importing that package's `register`, as a file of the package does. It is read, never imported,
-until one of its entries is used. Modules beside it are imported relatively: `from .helper import anneal`.
+until one of its entries is used. Modules beside it are imported relatively: `from .helper import anneal`; the C of an operator lies
+beside it, too.
+
+An installed package adds such files for every spec by entry points of the group `mico_runner.plugins`, each of which names a module.
 """
 
 from __future__ import annotations
@@ -13,26 +16,70 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
 from mico_runner.errors import UsageError
 
+GROUP = "mico_runner.plugins"  # of entry points
 _PREFIX = "mico_plugins_"
-_used: tuple[Path, ...] = ()  # those of the spec that was loaded last
+_used: tuple[Path, ...] | None = None  # those of the spec that was loaded last, and the installed ones
 
 
 def use(files: Iterable[Path]) -> None:
-    """Let the registries hold the entries of these files, and of no others outside the package."""
+    """Let the registries hold the entries of these files and of installed ones, and of no others outside the package.
+
+    Raises UsageError: see `installed`.
+    """
     global _used
     _used = (
-        *dict.fromkeys(path.resolve() for path in files),
+        *dict.fromkeys([*(path.resolve() for path in files), *installed()]),
     )  # another tuple each time, for the files may have changed
 
 
 def used() -> tuple[Path, ...]:
     """The files in use, absolute."""
-    return _used
+    if _used is None:
+        use(())
+    return _used or ()
+
+
+@cache
+def installed() -> tuple[Path, ...]:
+    """The files that installed packages name in entry points, absolute; nothing is imported.
+
+    Raises UsageError: an entry point names a module that has no source file.
+    """
+    from importlib.metadata import entry_points
+
+    found = []
+    for point in sorted(entry_points(group=GROUP)):
+        path = _source_of(point.module)
+        if path is None:
+            owner = point.dist.name if point.dist else "an installed package"
+            raise UsageError(
+                f"entry point {point.name!r} of {owner}: there is no source file of the module {point.module!r}"
+            )
+        found.append(path.resolve())
+    return tuple(found)
+
+
+def _source_of(module: str) -> Path | None:
+    """The source file of a module, without importing the packages that it is in."""
+    name, *inner = module.split(".")
+    found = importlib.util.find_spec(name)
+    for part in inner:
+        name = f"{name}.{part}"
+        places = found.submodule_search_locations if found else None
+        found = PathFinder.find_spec(name, list(places)) if places else None
+    return Path(found.origin) if found and found.origin and found.origin.endswith(".py") else None
+
+
+def folders() -> list[Path]:
+    """The folders of the files in use, in which the C of their operators lies."""
+    return list(dict.fromkeys(path.parent for path in used()))
 
 
 def files(place: Path) -> list[Path]:

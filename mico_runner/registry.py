@@ -63,7 +63,7 @@ class Registry:
                 for entry in _scan_plugin(path) if plugins.package(path) == self.package else ():
                     if entry.name in found:
                         raise UsageError(
-                            f"{path}: there is a {self.kind} {entry.name!r} already, in {found[entry.name].module}"
+                            f"{path}: there is {a(self.kind)} {entry.name!r} already, in {found[entry.name].module}"
                         )
                     found[entry.name] = entry
             self._plugged = files, dict(sorted(found.items()))
@@ -100,6 +100,11 @@ class Registry:
         if name not in self._objects:
             importlib.import_module(entry.module)
         return self._objects[name]
+
+
+def a(kind: str) -> str:
+    """The word with its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _scan(path: Path, module: str) -> list[Entry]:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mico_runner import plugins, spec
+from mico_runner import cli, plugins, spec
 from mico_runner.errors import UsageError
 from mico_runner.models import MODELS
 from mico_runner.sources import Sources
@@ -139,3 +139,55 @@ def test_a_failing_import_names_the_line(tmp_path):
     for _ in range(2):  # what was registered before the mistake is not used the second time
         with pytest.raises(UsageError, match=r"wide\.py:10: importing this plug-in failed: ZeroDivisionError"):
             MODELS.get("wide")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package whose entry point names a module with the model `wide`."""
+    inner = tmp_path / "installed/others/inner"
+    inner.mkdir(parents=True)
+    inner.joinpath("wide.py").write_text(GOOD + "\nimport sys\nsys.was_run = True\n", encoding="utf-8")
+    inner.joinpath("widths.py").write_text("WIDTH = 5\n", encoding="utf-8")
+    for folder in (inner, inner.parent):
+        folder.joinpath("__init__.py").write_text("raise AssertionError('imported')\n", encoding="utf-8")
+    about = tmp_path / "installed/others-1.0.dist-info"
+    about.mkdir()
+    about.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n", encoding="utf-8")
+    about.joinpath("entry_points.txt").write_text("[mico_runner.plugins]\nwide = others.inner.wide\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path / "installed"))
+    plugins.installed.cache_clear()
+    plugins.use(())
+    yield inner
+    monkeypatch.undo()
+    plugins.installed.cache_clear()
+
+
+def test_an_installed_package_adds_entries_to_every_spec(package, tmp_path, capsys):
+    assert cli.main(["list", "models"]) == 0 and "Wide." in capsys.readouterr().out
+    (tmp_path / "spec.yaml").write_text((SPEC % "").replace("plugins: []\n", ""), encoding="utf-8")
+    assert spec.load(tmp_path / "spec.yaml").data["plugins"] == []
+    assert not hasattr(sys, "was_run") and not any(name.startswith("others") for name in sys.modules)
+    assert MODELS.get("wide")((1, 8, 8), 10, 2) == 10 and vars(sys).pop("was_run")
+    with Sources() as sources:
+        assert "wide.py" in sources.reach([(package / "wide.py", "wide")]).sources
+
+
+def test_a_spec_may_name_a_file_that_is_installed_and_not_its_name_again(package, tmp_path):
+    assert spec.load(write(tmp_path, listed="installed/others/inner")).data["model"]["name"] == "wide"
+    with pytest.raises(SpecErrors, match="there is a model 'wide' already"):
+        spec.load(write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "entry point 'wide' of others: there is no source file of the module 'others.inner.wide'"),
+        ("import os\n", "wide.py imports no register; allowed"),
+        (GOOD.replace('{"type": "integer"}', "3"), "params of 'wide' are no Cerberus schema"),
+    ],
+)
+def test_a_mistake_of_an_installed_package_names_it(content, words, package, tmp_path, capsys):
+    plugins.installed.cache_clear()
+    package.joinpath("wide.py").unlink() if content is None else package.joinpath("wide.py").write_text(content)
+    (tmp_path / "spec.yaml").write_text((SPEC % "").replace("name: wide, params: {depth: 2}", "name: lenet"))
+    assert cli.main(["validate", str(tmp_path / "spec.yaml")]) == 2 and words in capsys.readouterr().err

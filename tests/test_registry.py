@@ -1,6 +1,6 @@
 """Registries: what is listed works. Every entry of every registry of the package is used here, or says where it is used."""
 
-import importlib.util
+import importlib
 import inspect
 import pkgutil
 import subprocess
@@ -13,17 +13,20 @@ import pytest
 
 import mico_runner
 from mico_runner import hardware, paths, spec
-from mico_runner.errors import UnknownName, UsageError
+from mico_runner.errors import UnknownName
 from mico_runner.frozen_data import build, plain
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
 from mico_runner.ops import operator
 from mico_runner.pipeline.fingerprint import canonical
+from mico_runner.profiling.places import target_of
 from mico_runner.registry import Registry
 from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
 from mico_runner.steps.base import Step
-from mico_runner.testing import check_operator
+from mico_runner.testing import check_accelerator, check_features, check_model, check_operator, check_regressor
+from mico_runner.testing.devices import linear_layers
+from mico_runner.testing.problems import network
 
 TESTS = Path(__file__).parent
 
@@ -62,14 +65,6 @@ def shipped():
     return [spec.load(path).data for path in sorted(paths.shipped("specs").glob("*.yaml"))]
 
 
-def helper(path):
-    """A module of helpers in another folder of the tests."""
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
 def table(kind="linear"):
     rng = np.random.default_rng(0)
     shapes = rng.integers(8, 200, (12, 2))
@@ -86,23 +81,7 @@ def table(kind="linear"):
 
 
 def use_model(name, tmp_path):
-    """It is captured, which runs the module beside the graph, and quantised, and its integers are those of the reference."""
-    from mico_runner.graph import capture
-    from mico_runner.quant import PTQ, Executor, LayerBits, quantize_input, reference
-
-    for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224)):
-        try:
-            network = MODELS.get(name)(shape, 7).eval()
-        except UsageError:  # it says that it takes no images of this size
-            continue
-        graph = capture(network, shape, name)
-        images = np.random.default_rng(0).random((4, *shape), np.float32)
-        quantised = PTQ(graph, images).quantize({layer.name: LayerBits(8, 8) for layer in graph.weighted})
-        read = quantize_input(quantised, images[:2])
-        logits = Executor(quantised).run(read)
-        assert logits.shape == (2, 7) and np.array_equal(logits, reference.run(quantised, read))
-        return
-    raise AssertionError("it takes no images")
+    check_model(name)
 
 
 def use_step(name, tmp_path):
@@ -145,22 +124,16 @@ def use_target(name, tmp_path):
 
 
 def use_accelerator(name, tmp_path):
-    """Its device is simulated, and a target of profiles; tests/accelerators has more."""
-    from mico_runner.profiling.places import target_of
-
+    """On its first device; tests/accelerators has more."""
     device = next(d for d in map(hardware.load, hardware.names()) if d.kind == name)
-    rows = table().drop(columns=["latency", "network", "dataset", "device"])[:3].assign(act_bits=8, weight_bits=8)
-    rows = kernel_table(rows.to_dict("records"))
-    target = target_of(name)
-    canonical(target.conditions({"linear": rows}, device))
-    measured = target.measure(rows, device, 1, tmp_path)
-    assert (measured.latency > 0).all() and len(measured.latency) == 3
+    canonical(target_of(name).conditions({"linear": linear_layers()}, device))
+    check_accelerator(name, device.name, tmp_path)
 
 
 def use_algorithm(name, tmp_path):
     from mico_runner.search import run
 
-    problem = helper(TESTS / "search/search_problems.py").network(layers=3, budget=8)
+    problem = network(layers=3, budget=8)
     result = run(problem, name, seed=0)
     assert 1 <= len(result.configs) <= 8 and problem.space.contains(result.configs).all()
 
@@ -183,18 +156,11 @@ def use_strategy(name, tmp_path):
 
 
 def use_features(name, tmp_path):
-    from mico_runner.proxy import features
-
-    found = features.matrix(table(), name)
-    assert len(found) == len(table()) and np.isfinite(found).all() and np.ptp(found, axis=0).any()
+    check_features(name)
 
 
 def use_regressor(name, tmp_path):
-    from mico_runner.proxy import features, regressors
-
-    rows = table()
-    x, y = features.matrix(rows, "raw"), np.log(rows["latency"].to_numpy())
-    assert np.abs(regressors.make(name, None, 0).fit(x, y).predict(x) - y).mean() < y.std()
+    check_regressor(name)
 
 
 def use_protocol(name, tmp_path):

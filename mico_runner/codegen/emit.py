@@ -12,8 +12,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from mico_runner import plugins
 from mico_runner.codegen.placement import places
 from mico_runner.codegen.program import Call, Program
+from mico_runner.errors import StepError
 from mico_runner.ops.c import shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
@@ -126,14 +128,25 @@ def description(program: Program) -> dict[str, Any]:
 
 
 def kernel_files(units: Iterable[str]) -> list[Path]:
-    """Headers and sources of these names, and of all that they include."""
+    """Headers and sources of these names, and of all that they include.
+
+    Raises StepError: two folders have files of one name.
+    """
     due, found = {"mico", *units}, set()
     while due:
-        paths = {KERNELS / f"{unit}{suffix}" for unit in due for suffix in (".h", ".c")} - found
-        new = {path for path in paths if path.is_file()}  # some are a header alone
+        new = {path for unit in due for path in _files_of(unit)} - found
         due = {name for path in new for name in included(path)}
         found |= new
     return sorted(found)
+
+
+def _files_of(unit: str) -> list[Path]:
+    """Header and source of a name, some of which are a header alone: the package's, or beside a plug-in."""
+    paths = [folder / f"{unit}{suffix}" for folder in (KERNELS, *plugins.folders()) for suffix in (".h", ".c")]
+    found = [path for path in paths if path.is_file()]
+    if len({path.parent for path in found}) > 1:
+        raise StepError(f"codegen: there are two kernels of the name {unit!r}: {', '.join(map(str, found))}")
+    return found
 
 
 def included(source: Path) -> list[str]:

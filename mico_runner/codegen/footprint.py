@@ -17,7 +17,7 @@ import yaml
 from mico_runner import paths
 from mico_runner.codegen import emit
 from mico_runner.codegen.placement import LINE, places, struct_bytes
-from mico_runner.codegen.program import Program
+from mico_runner.codegen.program import Call, Program
 from mico_runner.errors import UnknownName
 
 _WORD = 4
@@ -76,9 +76,7 @@ def estimate(program: Program, board: str) -> Footprint:
         UnknownName: a kernel that hardware/programs/<board>.yaml does not have: it is to be measured again.
     """
     known = _measured(board)
-    called = {call.function for call in program.calls}
-    for name in sorted(called - set(known.functions)):
-        raise UnknownName(f"kernel in hardware/programs/{board}.yaml", name, known.functions)
+    called = _known_functions(program.calls, board)
     needed = set().union(*(known.functions[name].sections for name in called))
     code = sum(known.sections[name] for name in needed)
     tables = table_bytes(emit.sections(program).values())
@@ -95,10 +93,19 @@ def least_code(program: Program, board: str) -> int:
     """Flash beside the tables that a network takes on a board whatever bits its layers have: less than `estimate` says of any."""
     known = _measured(board)
     weightless = [call for call in program.calls if not call.weights and not call.at_some_bits]
-    needed = set().union(*(known.functions[call.function].sections for call in weightless))
+    needed = set().union(*(known.functions[name].sections for name in _known_functions(weightless, board)))
     calls = sum(1 for call in program.calls if not call.at_some_bits)
     structs = sum(struct_bytes(call) for call in weightless)
     return known.rest + known.rest_per_call * calls + structs + sum(known.sections[name] for name in needed)
+
+
+def _known_functions(calls: Iterable[Call], board: str) -> set[str]:
+    """The functions that are called. Raises UnknownName: one was not measured."""
+    known = _measured(board).functions
+    called = {call.function for call in calls}
+    for name in sorted(called - known.keys()):
+        raise UnknownName(f"kernel in hardware/programs/{board}.yaml", name, known)
+    return called
 
 
 class _Function(NamedTuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.errors import UsageError
 from mico_runner.registry import Registry
 
 if TYPE_CHECKING:
@@ -41,5 +42,13 @@ def maker(family: str) -> Operator:
 
 
 def by_aten() -> dict[str, Operator]:
-    """The operator that takes each ATen call, by the call's name as `torch.export` has it ("aten.add.Tensor")."""
-    return {f"aten.{call}": entry for entry in operators() for call in entry.ATEN}
+    """The operator that takes each ATen call, by the call's name as `torch.export` has it ("aten.add.Tensor").
+
+    Raises UsageError: two take the same call.
+    """
+    found: dict[str, Operator] = {}
+    for entry in operators():
+        for call in entry.ATEN:
+            if (other := found.setdefault(f"aten.{call}", entry)) is not entry:
+                raise UsageError(f"operators {other.name!r} and {entry.name!r} both take the call {call}")
+    return found

@@ -1,7 +1,7 @@
 """Puts an integer graph together: which bits each tensor is stored at, and the integer factors between them.
 
-A tensor is stored at the most bits that any reader wants: a weighted layer its activation bits, operators without weights 8, the
-network's output 16; operators that keep the type, as pools of maxima and reshapes, pass on what their own readers want. Who wants
+A tensor is stored at the most bits that any reader requests: a weighted layer its activation bits, operators without weights 8, the
+network's output 16; operators that keep the type, as pools of maxima and reshapes, pass on what their own readers request. A reader of
 fewer bits than are stored gets a `requant` node, shared by all readers of the same bits. The network's input is always stored at 8
 bits.
 """
@@ -29,7 +29,7 @@ QuantisedWeights = Callable[[str, LayerBits, QType], tuple[np.ndarray, np.ndarra
 
 
 def wanted_bits(graph: Graph, steps: list[Step], assignment: Assignment) -> dict[str, int]:
-    """The most bits that any reader of each tensor wants."""
+    """The most bits that any reader requests of each tensor."""
     wanted = dict.fromkeys(graph.shapes, 0)
     wanted[graph.output] = OUTPUT_BITS
     for step in reversed(steps):
@@ -42,8 +42,8 @@ def wanted_bits(graph: Graph, steps: list[Step], assignment: Assignment) -> dict
     return wanted
 
 
-def read_whole(graph: Graph) -> dict[str, str]:
-    """Weighted layers whose input is stored at `INPUT_BITS` whatever bits anything has, and that tensor.
+def reads_8_bits(graph: Graph) -> dict[str, str]:
+    """Weighted layers whose input is stored at `INPUT_BITS` whatever bits are assigned, and that tensor.
 
     With fewer activation bits such a layer reads a copy that a `requant` node makes, `<tensor>.to<bits>`.
     """

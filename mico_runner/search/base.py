@@ -13,7 +13,7 @@ Order of calls: `run` makes the searcher for a problem whose cost constraints ca
   them pays for it like for any other, and it can not be chosen.
 
 Keyword arguments of the constructor after `rng` are the spec's `search.params`, declared in `@register(..., params={...})`.
-The suite in tests/search/test_search_conformance.py checks every registered algorithm against this contract.
+`mico_runner.testing.check_searcher` checks an algorithm against this contract.
 """
 
 from __future__ import annotations

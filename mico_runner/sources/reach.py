@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from mico_runner import durable
+from mico_runner import durable, plugins
 from mico_runner.remembered import Remembered
 from mico_runner.sources.files import PACKAGE, Files, Name, is_ours
 from mico_runner.sources.summary import IMPORT
@@ -120,6 +120,12 @@ class Sources:
             for package, entries, every in links.entries:
                 wanted = entries.keys() if every else chosen.get(package, entries.keys()) & entries.keys()
                 todo += [entries[entry] for entry in wanted]
+        if any(
+            path.endswith(".c") for path in data
+        ):  # the package's kernels, and so those of the plug-ins that are used
+            data |= {
+                str(path) for own in plugins.used() if str(own) in names for path in own.parent.glob("mico_*.[ch]")
+            }
         return names, libraries, data, jobs
 
     def _meaning(self, path: str, names: set[str]) -> str:

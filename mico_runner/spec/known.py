@@ -9,6 +9,7 @@ from mico_runner.accelerators import ACCELERATORS
 from mico_runner.data import catalog
 from mico_runner.errors import UnknownName
 from mico_runner.models import MODELS
+from mico_runner.ops import OPERATORS
 from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.registry import Registry
@@ -23,6 +24,7 @@ Rows = list[dict[str, str]]
 REGISTRIES = {
     "steps": STEPS,
     "models": MODELS,
+    "operators": OPERATORS,
     "algorithms": ALGORITHMS,
     "strategies": STRATEGIES,
     "features": FEATURES,

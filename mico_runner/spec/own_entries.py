@@ -1,4 +1,4 @@
-"""`plugins:` of a spec: found and read before the rest of it, whose allowed names they add to."""
+"""`plugins:` of a spec, and installed ones: found and read before the rest of it, whose allowed names they add to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mico_runner import plugins
 from mico_runner.accelerators import ACCELERATORS
 from mico_runner.errors import UsageError
 from mico_runner.models import MODELS
+from mico_runner.ops import OPERATORS
 from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.search import ALGORITHMS
@@ -22,12 +23,23 @@ from mico_runner.yaml_source import Keys, Source
 
 EXTENDED = {
     of.package: of
-    for of in (MODELS, ALGORITHMS, STRATEGIES, REGRESSORS, FEATURES, SAMPLERS, TARGETS, ACCELERATORS, PROTOCOLS)
+    for of in (
+        MODELS,
+        OPERATORS,
+        ALGORITHMS,
+        STRATEGIES,
+        REGRESSORS,
+        FEATURES,
+        SAMPLERS,
+        TARGETS,
+        ACCELERATORS,
+        PROTOCOLS,
+    )
 }
 
 
 def use_plugins(source: Source, folder: Path) -> None:
-    """Let the registries know the files that a spec names, relative to `folder`, and no others. None of their code is run.
+    """Let the registries know the files that a spec names, relative to `folder`, and installed ones. None of their code is run.
 
     Raises SpecErrors: all that is wrong with them.
     """
@@ -46,6 +58,8 @@ def use_plugins(source: Source, folder: Path) -> None:
         raise SpecErrors(problems)
     plugins.use(found)
     try:
+        for file in plugins.installed():
+            _check_package(file)
         for registry in EXTENDED.values():
             for entry in registry.entries.values():
                 if entry.path is not None:
@@ -62,12 +76,16 @@ def _files(place: str, folder: Path) -> list[Path]:
         )
     files = plugins.files(folder / place)
     for file in files:
-        package = plugins.package(file)
-        if package not in EXTENDED:
-            known = ", ".join(f"{of.kind} (mico_runner.{name.partition('.')[2]})" for name, of in EXTENDED.items())
-            what = f"imports register from {package}" if package else "imports no register"
-            raise UsageError(f"{file} {what}; allowed: the register of {known}")
+        _check_package(file)
     return files
+
+
+def _check_package(file: Path) -> None:
+    package = plugins.package(file)
+    if package not in EXTENDED:
+        known = ", ".join(f"{of.kind} (mico_runner.{name.partition('.')[2]})" for name, of in EXTENDED.items())
+        what = f"imports register from {package}" if package else "imports no register"
+        raise UsageError(f"{file} {what}; allowed: the register of {known}")
 
 
 def _check(file: Path, name: str, params: object) -> None:

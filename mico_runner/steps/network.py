@@ -18,7 +18,7 @@ from mico_runner.kernel_table import STORED_BITS, kernel_table
 from mico_runner.models import MODELS
 from mico_runner.models.training import accuracy
 from mico_runner.ops.families import COPY
-from mico_runner.quant.assembly import read_whole
+from mico_runner.quant.assembly import reads_8_bits
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
 from mico_runner.sections import Sections
 from mico_runner.steps.base import StepContext
@@ -160,7 +160,7 @@ class Latency:
         self._rows = {row["layer"]: row for row in graph.kernel_rows(network, self.batch)}
         others = [name for name in self._rows if name not in self.layers]
         self._counted = [name for name in others if self._rows[name]["kind"] in self._model.kinds]
-        self._copied = read_whole(network)  # {layer: tensor}
+        self._copied = reads_8_bits(network)  # {layer: tensor}
         for tensor in self._copied.values():
             self._rows[_copy(tensor)] = graph.elementwise_row(network, tensor, COPY, self.batch)
         self._requantised = COPY in self._model.kinds

@@ -16,7 +16,7 @@ from mico_runner.codegen.lowering import lower
 from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.kernel_table import kernel_table
-from mico_runner.ops import OPERATORS, operator
+from mico_runner.ops import OPERATORS, operator, operators
 from mico_runner.ops.base import Operator, Shapes
 from mico_runner.ops.families import FAMILIES
 from mico_runner.ops.node import INPUT_BITS, QNode, QType
@@ -36,7 +36,7 @@ ROUNDING = 0.02  # steps of the output: multipliers have 21 significant bits
 def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ...] = ()) -> None:
     """Try an operator on its own `samples`, quantised by the project's quantiser.
 
-    - It has a summary, attributes as it says, and a row of the kernel table or a reason for having none.
+    - No other operator takes its calls; it has a summary, attributes as it says, and a row of the kernel table or a reason for having none.
     - Float: the shape is as stated and samples of a batch do not mix.
     - Integer: within its bound (`BOUND`, `BOUND_READ`) of the float result on the same inputs, and in the range of its type.
     - Fast = integer, element for element; C = integer on the host under sanitizers, with and without tiled kernels, and on `boards`.
@@ -52,6 +52,9 @@ def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ..
     """
     entry, of = OPERATORS.info(name), operator(name)
     assert entry.summary, f"operator {name!r}: its docstring says nothing"
+    for other in operators():
+        shared = set(other.ATEN) & set(of.ATEN) if other is not of else ()
+        assert not shared, f"operator {name!r}: {other.name!r} takes {', '.join(sorted(shared))}, too"
     rng = np.random.default_rng(seed)
     cases = [case for node, shapes in of.samples(rng) for case in _cases(of, node, shapes, rng)]
     assert cases, f"operator {name!r}: no samples"

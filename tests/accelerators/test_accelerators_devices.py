@@ -9,8 +9,9 @@ from mico_runner import accelerators, hardware, profiling, proxy
 from mico_runner.accelerators import ACCELERATORS
 from mico_runner.errors import UsageError
 from mico_runner.frozen_data import build
-from mico_runner.kernel_table import kernel_table
 from mico_runner.sections import Profile
+from mico_runner.testing import check_accelerator
+from mico_runner.testing.devices import linear_layers
 
 DEVICES = [name for name in hardware.names() if hardware.load(name).simulated]
 SECTION = build(
@@ -27,30 +28,18 @@ SECTION = build(
 )
 
 
-def table():
-    shape = {"kind": "linear", "batch": 16, "out_channels": 40, "act_bits": 8, "weight_bits": 4}
-    return kernel_table([{**shape, "in_channels": 30 * n} for n in range(1, 9)])
-
-
 @pytest.mark.parametrize("name", DEVICES)
-def test_every_simulated_device_runs_and_explains_itself(name):
-    device = hardware.load(name)
-    simulator = accelerators.of(device)
-    trace = simulator.simulate(table())
-    np.testing.assert_array_equal(simulator.cycles(table()), trace["cycles"])
-    causes = [c for c in trace if c.endswith("_cycles")]
-    assert (trace["cycles"] == trace[causes].sum(axis=1)).all()
-    traffic = ["weight_read_bits", "act_read_bits", "output_read_bits", "output_write_bits"]
-    assert (trace["dram_bits"] == trace[traffic].sum(axis=1)).all()
+def test_every_simulated_device_runs_and_explains_itself(name, tmp_path):
+    check_accelerator(hardware.load(name).kind, name, tmp_path)
 
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_the_analytical_predictor_is_the_simulator_of_its_device(name):
     device = hardware.load(name)
-    truth = accelerators.of(device).cycles(table())
-    measured = table().assign(latency=3.0 * truth)
+    truth = accelerators.of(device).cycles(linear_layers())
+    measured = linear_layers().assign(latency=3.0 * truth)
     model = proxy.STRATEGIES.get("analytical")(hardware=name).fit(measured, measured["latency"].to_numpy())
-    np.testing.assert_allclose(model.predict(table()), 3.0 * truth, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(linear_layers()), 3.0 * truth, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", DEVICES)

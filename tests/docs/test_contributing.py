@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mico_runner import accelerators, cli, hardware, plugins
+from mico_runner.testing import check_accelerator, check_device, check_model, check_predictor, check_searcher
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -97,3 +98,12 @@ def test_its_device_file_is_checked_by_what_the_accelerator_states(page, capsys)
     device.write_text(device.read_text(encoding="utf-8").replace("value: 16,", "value: 18,"), encoding="utf-8")
     assert cli.main(["validate", str(path)]) == 2
     assert "parameters.lanes.value: found 18; allowed: a multiple of 4" in capsys.readouterr().err
+
+
+def test_its_entries_meet_the_suites_of_the_package(page):
+    plugins.use(plugins.files(page / "own"))
+    check_model("tiny")
+    check_searcher("climb", page)
+    check_device(page / "own/chip.yaml")
+    check_accelerator("vector", page / "own/lanes.yaml", page)
+    check_predictor("power", page, error=0.4)  # a power law is simpler than a device

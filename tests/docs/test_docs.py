@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,11 @@ def test_the_index_has_every_page_in_the_order_of_the_parts():
         root.index(f"](docs/README.md#{anchor})") for anchor in ("tutorial", "how-to", "reference", "design", "results")
     ]
     assert places == sorted(places)
+
+
+@pytest.mark.slow
+def test_generated_pages_say_what_the_code_says():
+    written = runpy.run_path(str(DOCS / "generate.py"))["pages"]()
+    assert {page for page in DOCS.rglob("*.md") if "`make docs-tables`" in page.read_text("utf-8")} == set(written)
+    for page, text in written.items():
+        assert page.read_text(encoding="utf-8") == text, f"{name(page)} is older than the code: make docs-tables"

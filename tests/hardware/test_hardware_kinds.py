@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from mico_runner import hardware
 from mico_runner.codegen import emit
 from mico_runner.errors import UsageError
 from mico_runner.hardware import kinds
@@ -34,19 +33,6 @@ def test_formulas(formula, value):
 def test_what_is_no_arithmetic_is_refused(formula):
     with pytest.raises(UsageError, match="formula"):
         evaluate(formula, {"rows": 4.0})
-
-
-@pytest.mark.parametrize("kind", hardware.simulated_kinds())
-def test_an_accelerator_states_only_what_its_devices_have(kind):
-    about = kinds.accelerators()[kind].meta
-    figures = dict.fromkeys(about.get("parameters", {}), 8.0)
-    assert set(about.get("units", ())) <= set(figures)
-    for name, formula, text in about.get("rules", ()):
-        assert name in {"", *figures}
-        evaluate(formula, figures)
-        text.format(**figures)
-    for tensor, formula in about.get("tiles", {}).items():
-        assert f"{tensor}_sram_bytes" in figures and evaluate(formula, figures) > 0
 
 
 def test_cores_and_boards_are_there():

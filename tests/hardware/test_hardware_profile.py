@@ -5,6 +5,7 @@ import pytest
 from mico_runner import hardware, paths
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.hardware import rules
+from mico_runner.testing import check_device
 
 CHIP = {"name": "chip", "kind": "cpu", "latency_unit": "ns", "weight_bits": [4, 8], "activation_bits": [8]}
 
@@ -14,10 +15,7 @@ def test_shipped_devices(name):
     device = hardware.load(name)
     assert device.name == name
     assert device == hardware.load(paths.shipped("hardware") / f"{name}.yaml")
-    optional = ("clock_hz", "flash_bytes", "ram_bytes")
-    given = {"batch", "weight_bits", "activation_bits", *(key for key in optional if getattr(device, key))}
-    assert set(device.sources) == given, "every figure has a source"
-    assert {8} <= set(device.weight_bits) & set(device.activation_bits), "INT8 is what relative limits refer to"
+    check_device(name)
 
 
 def test_bitfusion_is_the_published_configuration():

@@ -11,7 +11,7 @@ from torch import nn
 from mico_runner.errors import StepError, UsageError
 from mico_runner.graph import capture, run_float
 from mico_runner.quant import PTQ, Executor, dequantize_output, quantize_input
-from mico_runner.quant.assembly import read_whole
+from mico_runner.quant.assembly import reads_8_bits
 from mico_runner.quant.calibration import Statistics, activation_type, to_integers
 from mico_runner.quant.qgraph import TERNARY, WEIGHT_BITS, LayerBits
 from mico_runner.quant.weights import round_weights, weight_range, weight_scales
@@ -135,7 +135,7 @@ def test_requant_nodes_are_shared_and_a_lone_relu_becomes_one():
 def test_inputs_stored_whole_are_copied_for_the_layers_that_want_fewer_bits(seed, bits):
     graph = random_graph(seed)
     qgraph = PTQ(graph, random_images(rng_of(seed), graph.shapes["input"], 4)).quantize(uniform(graph, 4, bits))
-    whole = read_whole(graph)
+    whole = reads_8_bits(graph)
     readers = {node.name: node.inputs[0] for node in qgraph.nodes if node.name in whole}
     assert readers == {layer: f"{tensor}.to{bits}" for layer, tensor in whole.items()}
     copies = {node.name for node in qgraph.nodes if node.name.endswith(f".to{bits}")}

@@ -3,11 +3,11 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_problems import additive
 
 from mico_runner.search import Budget, Constraint, Cost, Objective, Problem, Space, enumerate_all, regret, run
 from mico_runner.search.milp import allocate
 from mico_runner.search.nearby import changes
+from mico_runner.testing.problems import additive
 
 spaces = st.lists(
     st.lists(st.sampled_from([(1, 8), (2, 8), (4, 4), (4, 8), (8, 2), (8, 8)]), min_size=1, max_size=4, unique=True),

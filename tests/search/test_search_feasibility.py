@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_problems import additive, network
 
 from mico_runner.search import ALGORITHMS, Constraint, Cost, InfeasibleError, Space, enumerate_all, run
 from mico_runner.search.feasibility import anchor
+from mico_runner.testing.problems import additive, network
 
 
 def evaluations(problem):

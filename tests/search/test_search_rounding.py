@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_problems import network
 
 from mico_runner.search import ALGORITHMS, Constraint, Cost, run
 from mico_runner.search.rounding import DIGITS, quanta, quantum, significant
+from mico_runner.testing.problems import network
 
 NOISE = 1e-12  # of a value: far more than two BLAS kernels differ by
 KERNELS = ("Haswell", "Nehalem", "Prescott")  # of OpenBLAS, that every x86-64 machine of today can run

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_problems import network
 
 from mico_runner.errors import StepError, UnknownName
 from mico_runner.quant.qgraph import LayerBits
@@ -15,6 +14,7 @@ from mico_runner.search import Constraint, Cost, Objective, Problem, Space, repo
 from mico_runner.search.front import front
 from mico_runner.search.sampling import Sampler, fill, repair
 from mico_runner.sections import Pin
+from mico_runner.testing.problems import network
 
 pairs = st.tuples(st.sampled_from([1, 1.5, 2, 4, 8]), st.sampled_from([1, 4, 8]))
 spaces = st.lists(st.lists(pairs, min_size=1, max_size=4, unique=True), min_size=1, max_size=4).map(

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from search_problems import additive, network
 
 from mico_runner.search import Constraint, Space
 from mico_runner.search.feasibility import anchor
 from mico_runner.search.start import noise, start
 from mico_runner.search.surrogate import AdditiveSurrogate
+from mico_runner.testing.problems import additive, network
 
 GRID = {"weight_bits": (1, 2, 4, 8), "activation_bits": (2, 8)}
 

@@ -1,6 +1,6 @@
 """Latency strategies: scikit-learn estimators from the kernel table of one kind to latency.
 
-Contract (checked for every entry by `tests/proxy/test_proxy_conformance.py`): `fit(table, latency)` and `predict(table)` take kernel tables
+Contract (checked by `mico_runner.testing.check_predictor`): `fit(table, latency)` and `predict(table)` take kernel tables
 of one kind and read columns by name, never by position; predictions are positive and finite, do not depend on the order or number of
 the rows, and are the same after `persist` has saved and loaded the estimator; the same seed gives the same model; `clone` works.
 """

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from mico_runner.search import Budget, Constraint, Cost, Objective, Problem, Space
+from mico_runner.search.problem import Budget, Constraint, Cost, Metrics, Objective, Problem
+from mico_runner.search.space import Space
 
 IMAGES = 5000  # of the imitated validation split: what accuracy is discrete in
 
 
 def network(
-    layers=5,
-    weight_bits=(2, 4, 8),
-    activation_bits=(8,),
-    seed=0,
-    limit=0.5,
-    budget=40,
-    interaction=0.3,
-    with_loss=True,
-    noise=True,
-    objectives=("accuracy", "latency"),
-    accuracy_drop=None,
-    **options,
-):
+    layers: int = 5,
+    weight_bits: tuple[float, ...] = (2, 4, 8),
+    activation_bits: tuple[int, ...] = (8,),
+    seed: int = 0,
+    limit: float = 0.5,
+    budget: int = 40,
+    interaction: float = 0.3,
+    with_loss: bool = True,
+    noise: bool = True,
+    objectives: tuple[str, ...] = ("accuracy", "latency"),
+    accuracy_drop: float | None = None,
+    **options: Any,
+) -> Problem:
     """A network whose quantisation noise has a power per layer that falls by roughly 4^-bits, for weights and activations.
 
     Noises of two layers interact; loss saturates as a network's does; accuracy falls with loss, is the share of IMAGES that a
@@ -42,7 +45,7 @@ def network(
     flash = rng.lognormal(8.0, 1.0, (layers, 1)) * bits[:, 0] / 8
     rows = np.arange(layers)
 
-    def evaluate(configs):
+    def evaluate(configs: np.ndarray) -> Metrics:
         amplitude = np.sqrt(power[rows, configs])
         total = (amplitude**2).sum(axis=1) + 2 * np.einsum("pi,ij,pj->p", amplitude, couple, amplitude)
         excess = 2.2 * (1 - np.exp(-np.maximum(total, 0.0) / 2.2))
@@ -69,7 +72,13 @@ def network(
     )
 
 
-def additive(space, rng, budget, constraints=1, objectives=("accuracy", "latency")):
+def additive(
+    space: Space,
+    rng: np.random.Generator,
+    budget: int,
+    constraints: int = 1,
+    objectives: tuple[str, ...] = ("accuracy", "latency"),
+) -> Problem:
     """Whole-number losses and costs that are exactly additive, random in every choice: no law to be guessed, no near ties."""
     rows = np.arange(len(space.layers))
     loss = rng.integers(0, 1000, space.mask.shape).astype(float)
