@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise, windows
-from mico_runner.ops.base import Example, Pool, Rescaled, Row, same_scale, window_of, window_shapes
+from mico_runner.ops.base import Example, Rescaled, Row, same_scale
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.pool import Pool, window_of, window_shapes
 
 
 @register("avg_pool2d")

@@ -12,21 +12,12 @@ import torch.nn.functional as F
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import requantise, windows
-from mico_runner.ops.base import (
-    Example,
-    Row,
-    Shapes,
-    Weighted,
-    random_weights,
-    same_scale,
-    sample,
-    window_row,
-    window_shapes,
-)
+from mico_runner.ops.base import Example, Row, Shapes, Weighted, random_weights, same_scale, sample
 from mico_runner.ops.capture import Call, Refused, as_array, pair
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
 from mico_runner.ops.pad import padded
+from mico_runner.ops.pool import window_row, window_shapes
 
 
 @register("conv2d")

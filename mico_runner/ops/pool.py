@@ -1,0 +1,106 @@
+"""What pools share: windows over an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mico_runner.errors import UsageError
+from mico_runner.ops.base import Operator, Row, Shapes, sample
+from mico_runner.ops.capture import Call, Refused, pair
+from mico_runner.ops.node import Node, QNode
+
+
+class Pool(Operator):
+    """Windows over an image, a channel at a time."""
+
+    ATTRS: tuple[str, ...] = ("kernel", "stride", "padding")  # pairs (height, width); padding counts as zeros
+
+    def emit_windows(self, call: Call) -> str:
+        """A pooling call as a node; raises Refused where windows overhang the input."""
+        one_d = call.target.endswith("1d")
+        kernel = pair(call["kernel_size"])
+        stride = pair(call["stride"]) if call["stride"] else kernel
+        padding = pair(call["padding"])
+        tensor, shape = call.input(), call.shape
+        if call.rank(tensor) != (2 if one_d else 3):
+            raise Refused(f"it needs inputs of shape {'(N, C, L)' if one_d else '(N, C, H, W)'}")
+        if one_d:
+            kernel, stride, padding = (1, kernel[1]), (1, stride[1]), (0, padding[1])
+            tensor = call.reshape(tensor, (shape[0], 1, call.builder.shapes[tensor][1]))
+            shape = (shape[0], 1, shape[1])
+        size = call.builder.shapes[tensor][1:]
+        whole = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+        attrs: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding}
+        if whole != shape[1:]:
+            if "ceil" not in self.ATTRS:
+                raise Refused(
+                    f"ceil_mode makes windows that overhang an input of {size}: only whole ones are supported"
+                )
+            attrs["ceil"] = True
+        elif "ceil" in self.ATTRS:
+            attrs["ceil"] = False
+        return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
+
+    def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
+        return window_row(node, shapes, node.attrs["kernel"]) | {
+            "kind": self.name,
+            "out_channels": shapes[node.output][0],
+        }
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for _ in range(4):
+            channels, *size = (int(v) for v in rng.integers(4, 9, 3))
+            kernel, stride = (tuple(int(v) for v in rng.integers(1, 4, 2)) for _ in range(2))
+            padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+            out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+            attrs = dict(zip(self.ATTRS, (kernel, stride, padding, False), strict=False))
+            yield sample(self.name, [(channels, *size)], (channels, *out), attrs)
+
+
+Pair = tuple[int, int]
+
+
+def overhang(node: Node | QNode, size: tuple[int, ...]) -> list[int]:
+    """How far the last window lies beyond an input (H, W) and its padding, 0 but for nodes with `ceil`: it begins within it."""
+    if not node.attrs.get("ceil"):
+        return [0, 0]
+    found = []
+    for n, k, s, p in zip(size, *window_of(node), strict=True):
+        count = -(-(n + 2 * p - k) // s) + 1
+        count -= (count - 1) * s >= n + p
+        found.append(max((count - 1) * s + k - n - 2 * p, 0))
+    return found
+
+
+def window_of(node: Node | QNode) -> tuple[Pair, Pair, Pair]:
+    """Kernel, stride and padding of a pool."""
+    return node.attrs["kernel"], node.attrs["stride"], node.attrs["padding"]
+
+
+def window_row(node: Node, shapes: Shapes, extent: tuple[int, int]) -> Row:
+    """Shape columns of a kernel that moves a window over an image, `out_channels` left out.
+
+    Raises UsageError: different strides in height and width where both matter; the kernel table has one stride.
+    """
+    channels, *size = shapes[node.inputs[0]]
+    height, width = (n + 2 * p for n, p in zip(size, node.attrs["padding"], strict=True))
+    sizes = list(zip((height, width), extent, shapes[node.output][1:], strict=True))
+    stride = next((s for s in node.attrs["stride"] if all((n - k) // s + 1 == out for n, k, out in sizes)), None)
+    if stride is None:
+        where = f"{node.source}: " if node.source else ""
+        raise UsageError(
+            f"{where}node {node.name!r}: stride {node.attrs['stride']}: latency profiles know one stride for both axes"
+        )
+    row = {"in_channels": channels, "in_h": height, "in_w": width, "kernel_h": extent[0], "kernel_w": extent[1]}
+    return row | {"stride": stride, "groups": 1}
+
+
+def window_shapes(row: Row) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]:
+    """Shapes of input and output, and the attributes of a pool, of a kernel whose input has its padding in it already."""
+    source = (row["in_channels"], row["in_h"], row["in_w"])
+    kernel, stride = (row["kernel_h"], row["kernel_w"]), row["stride"]
+    target = (row["out_channels"], *((n - k) // stride + 1 for n, k in zip(source[1:], kernel, strict=True)))
+    return source, target, {"kernel": kernel, "stride": (stride, stride), "padding": (0, 0)}
