@@ -24,13 +24,15 @@ class AvgPool2d(Pool, Rescaled):
 
     ATEN = (
         *("avg_pool2d.default", "avg_pool1d.default", "adaptive_avg_pool2d.default", "adaptive_avg_pool1d.default"),
-        *("mean.dim", "sum.dim_IntList"),
+        *("mean.dim", "sum.dim_IntList", "linalg_vector_norm.default"),
     )
     FAMILIES = ("avg_pool2d",)
 
     def capture(self, call: Call) -> str:
         if call.target in ("mean", "sum"):
-            return self._mean(call)
+            return self._mean(call, call.input())
+        if call.target == "linalg_vector_norm":
+            return self._norm(call)
         if call.target.startswith("adaptive"):
             return self._adaptive(call)
         kernel = _values(call["kernel_size"])
@@ -59,9 +61,17 @@ class AvgPool2d(Pool, Rescaled):
             )
         return self._average(call, tensor, tuple(n // m for n, m in zip(size[1:], shape[1:], strict=True)))
 
-    def _mean(self, call: Call) -> str:
+    def _norm(self, call: Call) -> str:
+        """The root of the sum of squares."""
+        if call["ord"] != 2:
+            raise Refused(f"a norm of order {call['ord']} is not supported; allowed: 2")
+        square, root = ({"exponent": exponent} for exponent in (2, 0.5))
+        squares = call.builder.elementwise(f"{call.name}.square", "pow", [call.input()], call.source, attrs=square)
+        total = self._mean(call, squares)
+        return call.builder.elementwise(f"{call.name}.root", "pow", [total], call.source, attrs=root)
+
+    def _mean(self, call: Call, tensor: str) -> str:
         """Over any dimensions but the batch: they are put last, where they are the columns of one window."""
-        tensor = call.input()
         rank = call.rank(tensor)
         dims = sorted({call.axis(d) for d in call["dim"] or range(rank + 1)})
         if dims[0] < 0:
@@ -70,7 +80,7 @@ class AvgPool2d(Pool, Rescaled):
             call.batch -= sum(d % len(call.sizes_read) < call.batch for d in call["dim"])
         shape = call.builder.shapes[tensor]
         count = prod(shape[d] for d in dims)
-        if call.target == "sum":
+        if call.target != "mean":
             return emit_affine(call, self._average_over(call, tensor, dims), factor=count)
         return self._average_over(call, tensor, dims)
 

@@ -11,6 +11,7 @@ import torch
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.capture import Call
 from mico_runner.ops.node import Node, QNode, QType
 
 
@@ -18,8 +19,18 @@ from mico_runner.ops.node import Node, QNode, QType
 class Constant(Operator):
     """`value` (float64, no batch), whatever the input is. Constant: `value`, its nearest integers, int32."""
 
+    ATEN = (
+        *("new_zeros.default", "zeros_like.default", "new_ones.default", "ones_like.default"),
+        *("new_full.default", "full_like.default"),
+    )
     ATTRS = ("value",)
     NO_KERNEL = "copies are not profiled"
+
+    def capture(self, call: Call) -> torch.Tensor:
+        """Values that only take a shape from the network: a node where an operator reads them."""
+        value = call.node.meta["val"]
+        fill = call["fill_value"] if "full" in call.target else float("ones" in call.target)
+        return torch.full(value.shape, fill, dtype=value.dtype)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         value = torch.as_tensor(node.attrs["value"], dtype=x[0].dtype)

@@ -14,7 +14,7 @@ from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.broadcast import spread
-from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.capture import Call
 from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
@@ -22,7 +22,10 @@ from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
 
 @register("mul")
 class Mul(Operator):
-    """acc = q0 * q1, requantised; the second may be smaller and is repeated over dimensions of size 1, as a factor of each channel."""
+    """acc = q0 * q1, requantised; the second may be smaller and is repeated over dimensions of size 1, as a factor of each channel.
+
+    A division by what is computed is a product with its `pow` of -1.
+    """
 
     ATEN = ("mul.Tensor", "div.Tensor")
     TAKES_RELU = True
@@ -32,12 +35,17 @@ class Mul(Operator):
         a, b = call["self"], call["other"]
         if call.target == "div":
             if (divisor := call.constant(b)) is None:
-                raise Refused("a division by what is computed from the input is not supported")
+                name, attrs = f"{call.name}.inverse", {"exponent": -1}
+                b = call.builder.elementwise(name, "pow", [call.tensor(b)], call.source, attrs=attrs)
+                return self._product(call, a, b)
             with np.errstate(divide="ignore"):
                 return emit_affine(call, call.tensor(a), factor=1 / divisor)
         for tensor, factor in ((a, call.constant(b)), (b, call.constant(a))):
             if factor is not None:
                 return emit_affine(call, call.tensor(tensor), factor=factor)
+        return self._product(call, a, b)
+
+    def _product(self, call: Call, a: Any, b: Any) -> str:
         operands = [call.tensor(a), call.tensor(b)]
         shapes = [call.builder.shapes[t] for t in operands]
         if np.prod(shapes[0]) < np.prod(shapes[1]):
