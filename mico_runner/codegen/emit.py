@@ -14,7 +14,7 @@ import numpy as np
 
 from mico_runner.codegen.placement import places
 from mico_runner.codegen.program import Call, Program
-from mico_runner.ops.c import shape_text
+from mico_runner.ops.c import Buffer, shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -108,7 +108,7 @@ def sections(program: Program) -> dict[str, int]:
 def description(program: Program) -> dict[str, Any]:
     """`network.json`: what another program must know to run the C program."""
 
-    def tensor(buffer) -> dict[str, Any]:
+    def tensor(buffer: Buffer) -> dict[str, Any]:
         t = buffer.type
         return {"shape": list(buffer.shape), "bits": t.bits, "signed": t.signed, "scale": t.scale}
 
@@ -127,7 +127,7 @@ def description(program: Program) -> dict[str, Any]:
 
 def kernel_files(units: Iterable[str]) -> list[Path]:
     """Headers and sources of these names, and of all that they include."""
-    due, found = {"mico", *units}, set()
+    due, found = {"mico", *units}, set[Path]()
     while due:
         paths = {KERNELS / f"{unit}{suffix}" for unit in due for suffix in (".h", ".c")} - found
         new = {path for path in paths if path.is_file()}  # some are a header alone
