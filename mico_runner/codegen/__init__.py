@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mico_runner.errors import UnknownName
-
 if TYPE_CHECKING:
     from mico_runner.codegen.planner import Placement
+    from mico_runner.codegen.policy import KernelPolicy
+    from mico_runner.codegen.program import KernelRow, Program
     from mico_runner.quant.qgraph import QGraph
 
 RUNTIMES = ("host", "baremetal")
@@ -27,6 +27,7 @@ class CodegenResult:
         arena_bytes: RAM for activations and scratch; the caller's input and output come on top.
         arena_lower_bound: the most bytes that live at one time; no plan can be smaller.
         flash_bytes: constant tables, the sum of `sections` ("<layer>.weight", ".bias", ".multiplier", ".shift"); no code.
+        kernels: which kernel each weighted layer gets, and why.
         memory: (tensor, offset, bytes, first_node, last_node) of each buffer in the arena; nodes count kernel calls.
     """
 
@@ -37,14 +38,7 @@ class CodegenResult:
     flash_bytes: int
     sections: dict[str, int]
     memory: list[Placement]
-
-
-def families(runtime: str, core: str | None = None, scratch: str = "two_rows") -> dict[str, bool]:
-    """Which kernels a program for this runtime, core and scratch is made of: the keywords of `lowering.lower`."""
-    from mico_runner.codegen import dot_unit
-
-    tiles = runtime in TILED
-    return {"tiles": tiles, "dot_unit": core in dot_unit.CORES, "simd": not tiles, "tables": scratch == "tables"}
+    kernels: list[KernelRow]
 
 
 def generate(
@@ -64,12 +58,9 @@ def generate(
     """
     from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
+    from mico_runner.codegen.policy import KernelPolicy
 
-    if runtime not in RUNTIMES:
-        raise UnknownName("codegen runtime", runtime, RUNTIMES)
-    if scratch not in SCRATCH:
-        raise UnknownName("codegen scratch", scratch, SCRATCH)
-    program = lower(graph, **families(runtime, core, scratch))
+    program = lower(graph, KernelPolicy.of(runtime, core, scratch))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name, core)}, folder)
@@ -84,33 +75,25 @@ def generate(
         flash_bytes=sum(tables.values()),
         sections=tables,
         memory=program.memory,
+        kernels=[choice.row() for choice in program.choices],
     )
 
 
 def generate_networks(
-    graphs: Sequence[QGraph],
-    folder: Path | str,
-    runtime: str = "host",
-    tiles: bool | None = None,
-    core: str | None = None,
-    scratch: str = "two_rows",
-) -> list:
+    graphs: Sequence[QGraph], folder: Path | str, policy: KernelPolicy, core: str | None = None
+) -> list[Program]:
     """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
 
     Args:
-        tiles: use the tiled kernels; by default as `generate` does.
-        core, scratch: as `generate`.
+        core: as `generate`; here it decides nothing but where traps are.
 
     Returns:
-        Their `program.Program`s, in order.
+        Their programs, in order.
     """
     from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
 
-    chosen = families(runtime, core, scratch)
-    if tiles is not None:
-        chosen |= {"tiles": tiles, "simd": chosen["simd"] and not tiles}
-    programs = [lower(graph, **chosen) for graph in graphs]
+    programs = [lower(graph, policy) for graph in graphs]
     if len({p.name for p in programs}) < len(programs):
         raise ValueError("networks in one folder need different names")
     folder = Path(folder)

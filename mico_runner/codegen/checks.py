@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mico_runner.codegen.program import stored_bits
 from mico_runner.errors import StepError
 from mico_runner.quant.qgraph import MULTIPLIER_BITS, TERNARY, WEIGHT_BITS, QGraph, QNode, QType, scaling_of, weights_of
 
@@ -26,7 +27,7 @@ def _check_weights(graph: QGraph, node: QNode) -> None:
         node, source.bits <= ACTIVATION_BITS_MAX, f"reads {source.bits}-bit activations; at most {ACTIVATION_BITS_MAX}"
     )
     _require(node, node.weight_bits in WEIGHT_BITS, f"weight_bits {node.weight_bits}; allowed: {WEIGHT_BITS}")
-    kind = QType(int(node.weight_bits), True, 1.0)
+    kind = QType(stored_bits(node), True, 1.0)
     low, high = (-1, 1) if node.weight_bits == TERNARY else (kind.qmin, kind.qmax)
     weights, bias = weights_of(node)
     weight = weights.astype(np.int64)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mico_runner.codegen import families
-
 if TYPE_CHECKING:
     from mico_runner.codegen.footprint import Footprint
     from mico_runner.codegen.program import Program
@@ -54,8 +52,9 @@ class Deployment:
     def lower(self, graph: QGraph) -> Program:
         """The program's calls and memory."""
         from mico_runner.codegen.lowering import lower
+        from mico_runner.codegen.policy import KernelPolicy
 
-        return lower(graph, **families(self.runtime, self.core, self.scratch))
+        return lower(graph, KernelPolicy.of(self.runtime, self.core, self.scratch))
 
     def footprint(self, program: Program) -> Footprint | None:
         """Estimated flash and stack; None without a board."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from mico_runner.codegen.packing import WORD
 from mico_runner.codegen.placement import CACHE
-from mico_runner.codegen.program import Weights
-from mico_runner.codegen.tiling import requantisation
+from mico_runner.codegen.program import Form, Weights
+from mico_runner.codegen.tiling import TOO_LARGE, middle_of, requantisation
+from mico_runner.ops.c import Buffer, ConvGeometry, output_range
 from mico_runner.quant.qgraph import QNode, QType
 
 LANES = (4, 2, 1)  # output rows in a word, the best first
@@ -19,28 +19,23 @@ STORES = 4  # outputs requantised at a time
 FLIP = 0x80  # makes codes of signed bytes
 
 
-def depthwise(
-    node: QNode, geometry: dict[str, int], activation: QType, output: QType
-) -> tuple[Weights, dict[str, Any], int, str] | None:
-    """Constants, further members of `mico_depthwise_t`, words of scratch and function; None when the kernel does not take the layer.
-
-    Args:
-        geometry: members of `mico_conv2d_t`.
-    """
+def form(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Form | str:
+    """The layer for `mico_depthwise`, or why it does not take it."""
+    activation = source.type
     channels, _, kernel_h, kernel_w = node.constants["weight"].shape
     rows = node.constants["weight"][:, 0].transpose(0, 2, 1).reshape(channels, -1)
     sizes = np.abs(rows.astype(np.int64)).sum(1)
-    scales = requantisation(node, output, sizes * max(-activation.qmin, activation.qmax))
+    scales = requantisation(node, output.type, sizes * max(-activation.qmin, activation.qmax))
     if scales is None:
-        return None
+        return f"not depthwise: {TOO_LARGE}"
     weights = replace(Weights.of(node, rows), multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8))
-    lanes = lanes_of(int(sizes.max()), activation, geometry["out_h"])
+    lanes = lanes_of(int(sizes.max()), activation, geometry.out_h)
     # output rows at a time; fewer where the input rows under them are many, as a small cache is to hold them for all channels
-    together = 2 if geometry["stride_h"] == 2 and lanes < 4 else 4
+    together = 2 if geometry.stride[0] == 2 and lanes < 4 else 4
     # a word of a column begins at each input row under the first of the lanes
-    column_words = (together - lanes) * geometry["stride_h"] + (kernel_h - 1) * geometry["dilation_h"] + 1
-    sum_words = -(-geometry["out_w"] * lanes // STORES) * STORES // lanes
-    columns = geometry["in_w"] + 2 * geometry["pad_w"]
+    column_words = (together - lanes) * geometry.stride[0] + (kernel_h - 1) * geometry.dilation[0] + 1
+    sum_words = -(-geometry.out_w * lanes // STORES) * STORES // lanes
+    columns = geometry.in_w + 2 * geometry.padding[1]
     rest = together // lanes * sum_words + kernel_h * kernel_w
     planes = planes_of(geometry, together, PLANES * columns * column_words + rest)
     members = {
@@ -54,25 +49,33 @@ def depthwise(
         "flip": FLIP if activation.signed else 0,
     }
     family = f"planes_{lanes}" if planes == PLANES else f"nine_{lanes}" if _is_nine(geometry) else "any"
-    return weights, members, planes * columns * column_words + rest, f"depthwise_{family}"
+    aligned = source.place != "input" or planes == 1  # as the caller's buffer need not be
+    written = output_range(node, output)
+    fields = {
+        **{name: size for name, size in geometry.members().items() if name not in ("in_c", "out_c")},
+        **{"output": written, "channels": channels, "middle": middle_of(written)},
+        **members,
+    }
+    scratch_words = planes * columns * column_words + rest
+    return Form("depthwise", fields, weights, scratch_words, f"depthwise_{family}" if aligned else "depthwise")
 
 
-def _is_nine(geometry: dict[str, int]) -> bool:
-    return geometry["kernel_h"] == geometry["kernel_w"] == 3 and geometry["dilation_h"] * geometry["dilation_w"] == 1
+def _is_nine(geometry: ConvGeometry) -> bool:
+    return geometry.kernel == (3, 3) and geometry.dilation == (1, 1)
 
 
-def planes_of(geometry: dict[str, int], together: int, words: int) -> int:
+def planes_of(geometry: ConvGeometry, together: int, words: int) -> int:
     """Channels gathered at a time: four where the input rows under a group of output rows are more than a cache holds.
 
     Args:
         together: output rows of a group.
         words: of scratch with four.
     """
-    stride, row = geometry["stride_h"], geometry["in_w"] * geometry["in_c"]
+    stride, row = geometry.stride[0], geometry.in_w * geometry.in_c
     plain = _is_nine(geometry) and stride <= 2
-    under = ((together - 1) * stride + geometry["kernel_h"]) * row
+    under = ((together - 1) * stride + geometry.kernel[0]) * row
     fits = words * WORD // 8 <= MOST_ROWS * row
-    return PLANES if plain and fits and geometry["in_c"] % PLANES == 0 and under > CACHE else 1
+    return PLANES if plain and fits and geometry.in_c % PLANES == 0 and under > CACHE else 1
 
 
 def lanes_of(size: int, activation: QType, rows: int) -> int:

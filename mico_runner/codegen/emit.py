@@ -16,7 +16,7 @@ from mico_runner import plugins
 from mico_runner.codegen.placement import places
 from mico_runner.codegen.program import Call, Program
 from mico_runner.errors import StepError
-from mico_runner.ops.c import shape_text
+from mico_runner.ops.c import Buffer, shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -110,7 +110,7 @@ def sections(program: Program) -> dict[str, int]:
 def description(program: Program) -> dict[str, Any]:
     """`network.json`: what another program must know to run the C program."""
 
-    def tensor(buffer) -> dict[str, Any]:
+    def tensor(buffer: Buffer) -> dict[str, Any]:
         t = buffer.type
         return {"shape": list(buffer.shape), "bits": t.bits, "signed": t.signed, "scale": t.scale}
 
@@ -132,7 +132,7 @@ def kernel_files(units: Iterable[str]) -> list[Path]:
 
     Raises StepError: two folders have files of one name.
     """
-    due, found = {"mico", *units}, set()
+    due, found = {"mico", *units}, set[Path]()
     while due:
         new = {path for unit in due for path in _files_of(unit)} - found
         due = {name for path in new for name in included(path)}

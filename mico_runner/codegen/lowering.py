@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mico_runner.codegen import simd
 from mico_runner.codegen.checks import check
-from mico_runner.codegen.depthwise import depthwise
-from mico_runner.codegen.dot_unit import DotLayer, dot_layer, in_one_row, output_mode, together
 from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
-from mico_runner.codegen.program import Call, Program, Weights
-from mico_runner.codegen.tiling import middle, tiled, whole_words
+from mico_runner.codegen.policy import KernelPolicy
+from mico_runner.codegen.program import Call, Choice, Program, Weights
 from mico_runner.errors import StepError
 from mico_runner.ops import OPERATORS, operator
-from mico_runner.ops.c import Buffer, Fields, same_order
+from mico_runner.ops.c import Buffer, ConvGeometry, Fields, same_order
 from mico_runner.quant.qgraph import QGraph, QNode
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
@@ -26,16 +23,8 @@ register restrict return short signed sizeof static struct switch typedef union 
 _TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "rtl", "rv32"}
 
 
-def lower(
-    graph: QGraph, tiles: bool = False, dot_unit: bool = False, simd: bool = False, tables: bool = False
-) -> Program:
-    """Lower and plan a graph.
-
-    Args:
-        tiles: use the tiled kernels for the layers that they take.
-        dot_unit: use the dot-product unit for the layers that it takes; it comes before the tiled kernels.
-        simd: use the kernel for wide registers for the layers that it takes.
-        tables: tiled kernels that gather patches may have tables in their scratch, too (`schemes.schemes`).
+def lower(graph: QGraph, policy: KernelPolicy) -> Program:
+    """Lower and plan a graph, by the kernels of a policy.
 
     Raises:
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
@@ -45,7 +34,7 @@ def lower(
         if node.op not in OPERATORS.entries:
             known = ", ".join(OPERATORS.names())
             raise StepError(f"codegen: node {node.name!r}: no kernel for operator {node.op!r}; there are {known}")
-    lowering = Lowering(graph, tiles, dot_unit, simd, tables)
+    lowering = Lowering(graph, policy)
     for node in graph.nodes:
         check(graph, node)
         lowering.add(node)
@@ -60,19 +49,19 @@ def lower(
         memory=memory,
         arena_bytes=arena_bytes(memory),
         lower_bound=lower_bound(requests),
+        choices=tuple(lowering.choices),
     )
 
 
 class Lowering:
     """The program while nodes are lowered one by one: the `ops.c.Lowerer` that operators add their calls to."""
 
-    def __init__(self, graph: QGraph, tiles: bool, dot_unit: bool, simd: bool, tables: bool) -> None:
+    def __init__(self, graph: QGraph, policy: KernelPolicy) -> None:
         self.graph = graph
-        self.tiles = tiles
-        self.dot_unit = dot_unit
-        self.simd = simd
-        self.tables = tables
+        self.policy = policy
+        self.dot_unit = policy.dot_unit
         self.calls: list[Call] = []
+        self.choices: list[Choice] = []
         self._names: set[str] = set()
         tensor = graph.tensors[graph.input]
         self.where: dict[str, Buffer] = {graph.input: Buffer("input", tensor.shape, tensor.type, "input")}
@@ -140,68 +129,15 @@ class Lowering:
             )
         )
 
-    def emit_tiled(self, node: QNode, source: Buffer, output: Buffer, fields: Fields, rows: np.ndarray) -> bool:
-        """Emit a convolution (its struct's geometry and output in `fields`) for wide registers, for the dot-product unit or tiled.
-
-        False: no such kernel takes it.
-        """
-        if self.simd and (layer := simd.weights_of(node, rows, source.type, output.type)) is not None:
-            weights, high_word = layer
-            how = {"flip": int(source.type.signed), "high_word": int(high_word)}
-            scratch = simd.scratch_words(weights, fields["out_h"] * fields["out_w"])
-            self._call(node, "conv2d_simd", [source], output, {**fields, **how}, weights, scratch_words=scratch)
-            return True
-        padded = fields["pad_h"] + fields["pad_w"] > 0
-        if self.dot_unit and self._emit_dot(node, source, output, fields, dot_layer(node, rows, source.type, padded)):
-            return True
-        if not self.tiles:
+    def emit_convolution(
+        self, node: QNode, source: Buffer, output: Buffer, geometry: ConvGeometry, rows: np.ndarray
+    ) -> bool:
+        choice = self.policy.choose(node, rows, geometry, source, output)
+        self.choices.append(choice)
+        if (form := choice.form) is None:
             return False
-        positions = fields["out_h"] * fields["out_w"]
-        tables = self.tables or fields["kernel_h"] * fields["kernel_w"] == 1
-        layer = tiled(node, rows, source.type, output.type, positions, padded, tables, whole_words(fields))
-        if layer is None:
-            return False
-        codes = {
-            "flip": f"0x{layer.flip:08x}u",
-            "less": f"0x{layer.less:08x}u",
-            "code_words": layer.code_words,
-            "middle": _middle(fields),
-            "in_place": int(whole_words(fields)),
-        }
-        more = {
-            "variant": f"conv2d_{layer.kernel(fields)}",
-            "unit": layer.scheme.unit,
-            "scratch_words": layer.scratch_words,
-        }
-        self._call(node, "conv2d_tiled", [source], output, {**fields, **codes}, layer.weights, **more)
-        return True
-
-    def emit_depthwise(self, node: QNode, source: Buffer, output: Buffer, fields: Fields) -> bool:
-        """Emit a convolution of one input and one output per group. False: the kernel does not take it."""
-        layer = depthwise(node, fields, source.type, output.type)
-        if layer is None:
-            return False
-        weights, members, scratch_words, function = layer
-        if source.place == "input" and members["planes"] > 1:
-            function = "depthwise"  # the caller's buffer need not be aligned
-        fields = {
-            **{k: v for k, v in fields.items() if k not in ("in_c", "out_c")},
-            "channels": fields["in_c"],
-            "middle": _middle(fields),
-            **members,
-        }
-        more = {"scratch_words": scratch_words, "variant": function}
-        self._call(node, "depthwise", [source], output, fields, weights, **more)
-        return True
-
-    def _emit_dot(self, node: QNode, source: Buffer, output: Buffer, fields: Fields, layer: DotLayer | None) -> bool:
-        if layer is None:
-            return False
-        fields = in_one_row(fields)
-        modes = layer.modes | output_mode(output.type.is_sign)
-        sizes = {"modes": modes, "patch_words": layer.patch_words, "positions": layer.positions}
-        sizes["together"] = together(fields)
-        self._call(node, "conv2d_dot", [source], output, {**fields, **sizes}, layer.weights, scratch_words=0)
+        more = {"variant": form.variant, "unit": form.unit, "scratch_words": form.scratch_words}
+        self._call(node, form.kernel, [source], output, form.fields, form.weights, **more)
         return True
 
     def permute(self, name: str, node: str, source: Buffer, target: Buffer, rows: int) -> None:
@@ -240,11 +176,6 @@ class Lowering:
                 break
             chain.append(node.inputs[0])
         return set() if chain[-1] == self.graph.input else set(chain)
-
-
-def _middle(fields: Fields) -> int:
-    kind = fields["output"]
-    return middle(kind["max"], bool(kind["sign"]))
 
 
 def identifier(name: str, taken: set[str]) -> str:

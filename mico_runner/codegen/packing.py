@@ -41,7 +41,6 @@ def unpack_rows(words: np.ndarray, taps: int, bits: int) -> np.ndarray:
     """The int8 weights (rows, taps) that `pack_rows` packed."""
     octets = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
     stream = np.unpackbits(octets, axis=1, bitorder="little")[:, : taps * bits].reshape(len(words), taps, bits)
-    codes = (stream.astype(np.int32) << np.arange(bits)).sum(axis=2)
-    if bits == 1:
-        return (2 * codes - 1).astype(np.int8)
-    return np.where(codes >= 1 << (bits - 1), codes - (1 << bits), codes).astype(np.int8)
+    codes: np.ndarray = (stream.astype(np.int32) << np.arange(bits)).sum(axis=2)
+    values = 2 * codes - 1 if bits == 1 else np.where(codes >= 1 << (bits - 1), codes - (1 << bits), codes)
+    return values.astype(np.int8)

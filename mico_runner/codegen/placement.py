@@ -128,15 +128,16 @@ def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> 
     for buffer in call.inputs:
         where, at = (own, 0) if buffer.place == "input" else (arena, offsets[buffer.name])
         where += _lines(at, buffer.bytes, inputs)
-    patch = {"arena_patch": None, "input_patch": None}
-    if call.unit == "mico_bytes" and call.variant.endswith("_narrow") and call.weights.bits == 8:
+    patch: dict[str, _Patch | None] = {"arena_patch": None, "input_patch": None}
+    own_weights = call.weights
+    if call.unit == "mico_bytes" and call.variant.endswith("_narrow") and own_weights and own_weights.bits == 8:
         (buffer,) = call.inputs
         in_place = call.fields["in_place"] and not int(call.fields["flip"].rstrip("u"), 16)
         there = in_place and buffer.place == "input"
         offset = 0 if there else offsets[buffer.name if in_place else f"{call.name}.scratch"]
-        rows = last + _WORD * call.weights.words.shape[1] * np.arange(len(call.weights.words))
+        rows = last + _WORD * own_weights.words.shape[1] * np.arange(len(own_weights.words))
         positions = call.fields["out_h"] * call.fields["out_w"]
-        patch["input_patch" if there else "arena_patch"] = _Patch(offset, rows, call.weights.taps, positions)
+        patch["input_patch" if there else "arena_patch"] = _Patch(offset, rows, own_weights.taps, positions)
     # a frame's values are read and written again in each pass
     return _Regions(
         _lines(first, last + size - first, weights), _lines(-STACK, STACK, 2 * scratch), arena, own, **patch
@@ -151,8 +152,8 @@ def _side_by_side(patch: _Patch | None) -> np.ndarray:
     if patch is None:
         return np.zeros(SETS)
     apart = (patch.offset + LINE * np.arange(SETS)[:, None] - patch.rows) % CACHE
-    share = np.maximum(0, 1 - np.minimum(apart, CACHE - apart) / LINE).sum(1)
-    return 2 * patch.length * patch.positions * share
+    share: np.ndarray = np.maximum(0, 1 - np.minimum(apart, CACHE - apart) / LINE).sum(1)
+    return share * (2 * patch.length * patch.positions)
 
 
 def _touches(call: Call) -> tuple[float, float, float]:
@@ -166,6 +167,7 @@ def _touches(call: Call) -> tuple[float, float, float]:
     if positions >= POSITIONS and not call.variant.endswith("_narrow"):
         tiles = positions / POSITIONS
         return tiles, tiles, tiles * part
+    assert call.weights is not None  # calls without weights are not placed
     tiles = call.weights.words.shape[0] / OUTPUTS  # narrow ones: each reads the patch of its position
     return positions, positions * tiles, positions * part
 
@@ -181,4 +183,5 @@ def _evictions(regions: list[np.ndarray]) -> np.ndarray:
     total = largest = np.zeros(SETS)
     for region in regions:
         total, largest = total + region, np.maximum(largest, region)
-    return 2 * (total - largest).sum(-1)
+    evicted: np.ndarray = 2 * (total - largest).sum(-1)
+    return evicted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,12 @@ from mico_runner.codegen.packing import pack_rows
 from mico_runner.codegen.planner import Placement
 from mico_runner.ops.c import Buffer, Fields
 from mico_runner.ops.node import QNode, scaling_of, storage_bits, weights_of
+
+
+def stored_bits(node: QNode) -> int:
+    """Bits of each weight of a weighted layer, in memory."""
+    assert node.weight_bits is not None
+    return storage_bits(node.weight_bits)
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Weights:
     def of(cls, node: QNode, rows: np.ndarray) -> Weights:
         """Pack `rows` (rows, taps), the node's weights in the kernel's order."""
         count, (_, bias), (multiplier, shift) = len(rows), weights_of(node), scaling_of(node)
-        bits = storage_bits(node.weight_bits)
+        bits = stored_bits(node)
         return cls(
             words=pack_rows(rows, bits),
             bias=bias.astype(np.int32),
@@ -36,6 +43,18 @@ class Weights:
             taps=rows.shape[1],
             bits=bits,
         )
+
+
+@dataclass(frozen=True)
+class Form:
+    """A weighted layer as one kernel takes it: what `Call` has of these names."""
+
+    kernel: str
+    fields: Fields
+    weights: Weights
+    scratch_words: int
+    variant: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,50 @@ class Call:
         return "int8_t" if self.scratch_words is None else "uint32_t"
 
 
+class Candidate(NamedTuple):
+    """A kernel that takes a layer.
+
+    Attributes:
+        kernel: its function, without `mico_`.
+        cycles: that the layer takes, as far as they are estimated (`schemes.Scheme.cycles`).
+    """
+
+    kernel: str
+    cycles: float | None = None
+
+
+class KernelRow(NamedTuple):
+    """A line of kernels.csv."""
+
+    layer: str
+    kernel: str
+    estimated_cycles: float | None
+    candidates: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The kernel of a layer.
+
+    Attributes:
+        candidates: those that take the layer, best first: the first is chosen, the last is the plain one.
+        reason: why the chosen one, and why not what would have come before it.
+        form: the layer in the chosen one's form; None for the plain one.
+    """
+
+    layer: str
+    candidates: tuple[Candidate, ...]
+    reason: str
+    form: Form | None
+
+    def row(self) -> KernelRow:
+        chosen = self.candidates[0]
+        known = (c.kernel if c.cycles is None else f"{c.kernel} ({c.cycles:.0f})" for c in self.candidates)
+        cycles = None if chosen.cycles is None else round(chosen.cycles)
+        return KernelRow(self.layer, chosen.kernel, cycles, ", ".join(known), self.reason)
+
+
 @dataclass(frozen=True)
 class Program:
     """A network, lowered and planned."""
@@ -101,3 +164,4 @@ class Program:
     memory: list[Placement] = field(default_factory=list)
     arena_bytes: int = 0
     lower_bound: int = 0
+    choices: tuple[Choice, ...] = ()

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -228,7 +228,8 @@ def _streams(taps: int, bits: int) -> np.ndarray:
     found = np.empty((-(-taps // CODES) * CODES, bits), int)
     for start in range(0, taps, WORD):
         count = min(taps - start, WORD)
-        quads, left = [], []  # bits of a stream, as counted in a row
+        quads: list[list[int]] = []
+        left: list[int] = []  # bits of a stream, as counted in a row
         for word in range(start * bits, (start * bits) + row_words(count, bits) * WORD, WORD):
             whole = 8 - 8 % bits
             quads += [[word + first + i for i in range(bits)] for first in range(0, whole, bits)]
@@ -261,10 +262,11 @@ def _groups(taps: int, bits: int) -> np.ndarray:
     high, at = np.divmod(
         np.arange(group) % CODES, 2
     )  # a code word's taps: two steps, the first of each in the high lane
-    found = steps[np.arange(group) // CODES * 2 + at] + (1 - high)[:, None] * lane
-    return (np.arange(taps // group)[:, None, None] * group * bits + found).reshape(taps, bits)
+    found: np.ndarray = steps[np.arange(group) // CODES * 2 + at] + (1 - high)[:, None] * lane
+    return (found + np.arange(taps // group)[:, None, None] * group * bits).reshape(taps, bits)
 
 
 @cache
-def _cycles() -> dict[str, dict]:
-    return yaml_source.read(_CYCLES).data
+def _cycles() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml_source.read(_CYCLES).data
+    return found

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from mico_runner.codegen.packing import WORD, pack_rows, row_words
-from mico_runner.codegen.program import Weights
+from mico_runner.codegen.program import Form, Weights, stored_bits
 from mico_runner.codegen.tiling import requantisation
-from mico_runner.quant.qgraph import QNode, QType, storage_bits
+from mico_runner.ops.c import Buffer, ConvGeometry, output_range
+from mico_runner.quant.qgraph import QNode
 
 LANES = 16  # output channels of a block
 PATCHES = 8  # at most
@@ -28,15 +29,15 @@ def takes(bits: int) -> bool:
     return 8 % bits == 0
 
 
-def weights_of(node: QNode, rows: np.ndarray, activation: QType, output: QType) -> tuple[Weights, bool] | None:
-    """The layer's constants, and whether they are for requantisation by the high word; None when its bits (3, 5, 6, 7) fill no byte.
+def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Form | str:
+    """The layer for `mico_conv2d_simd`, or why it does not take it.
 
     Args:
         rows: int8 (outputs, taps), in the kernel's order.
     """
-    bits = storage_bits(node.weight_bits)
+    bits, activation = stored_bits(node), source.type
     if not takes(bits):
-        return None
+        return f"not in wide registers: weights of {bits} bits fill no byte"
     count, taps = rows.shape
     words = row_words(taps, bits)
     padding = words * WORD // bits - taps
@@ -50,13 +51,10 @@ def weights_of(node: QNode, rows: np.ndarray, activation: QType, output: QType) 
         bias = bias - _OFFSET * (rows.astype(np.int64).sum(1) + beyond)
     wrapped = bias.astype(np.uint32).view(np.int32)
     weights = replace(Weights.of(node, rows), words=np.concatenate(blocks).reshape(count, words), bias=wrapped)
-    scales = requantisation(node, output, np.abs(rows.astype(np.int64)).sum(1) * max(-activation.qmin, activation.qmax))
-    if scales is None:
-        return weights, False
-    return replace(weights, multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8)), True
-
-
-def scratch_words(weights: Weights, positions: int) -> int:
-    """Room for the patches of a layer of that many output positions."""
-    patch = weights.words.shape[1] * WORD // weights.bits
-    return (min(positions, PATCHES) * patch + SLACK_BYTES) // 4
+    products = np.abs(rows.astype(np.int64)).sum(1) * max(-activation.qmin, activation.qmax)
+    if (scales := requantisation(node, output.type, products)) is not None:  # by the high word
+        weights = replace(weights, multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8))
+    how = {"flip": int(activation.signed), "high_word": int(scales is not None)}
+    fields = {**geometry.members(), "output": output_range(node, output), **how}
+    patch = words * WORD // bits
+    return Form("conv2d_simd", fields, weights, (min(geometry.positions, PATCHES) * patch + SLACK_BYTES) // 4)

@@ -1,90 +1,64 @@
-"""Which layers the tiled kernels (kernels/mico_tile.h) take, in which scheme, and the numbers of their requantisation.
+"""Which layers the tiled kernels (kernels/mico_tile.h) take: their form in a scheme, and the numbers of their requantisation.
 
 The constant terms of the product of codes (codegen/schemes.py) go into the bias.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from mico_runner.codegen.packing import WORD, place_bits
-from mico_runner.codegen.program import Weights
-from mico_runner.codegen.schemes import CODES, OUTPUTS, POSITIONS, Scheme, schemes
-from mico_runner.quant.qgraph import QNode, QType, scaling_of, storage_bits
+from mico_runner.codegen.program import Form, Weights
+from mico_runner.codegen.schemes import CODES, POSITIONS, Scheme
+from mico_runner.ops.c import Buffer, ConvGeometry, Fields, output_range
+from mico_runner.quant.qgraph import QNode, QType, scaling_of
 
 MOST_FOUR = 255  # taps of patches that are gathered four at a time: their sums are counted in bytes and halves of words
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
 LEFT_BITS = 5  # of it that hold how far the accumulator is shifted up
 SIGN_FACTOR, SIGN_LEFT = (1 << HIGH_BITS) - (1 << LEFT_BITS), 3  # to signed bits
 _BYTE = 0x01010101
+TOO_LARGE = "a channel's numbers are too large for requantisation in 32 bits"
 
 
-@dataclass(frozen=True)
-class Tiled:
-    """A layer for `mico_conv2d_tiled`: its scheme, its weights, how activations become codes, words of scratch."""
-
-    scheme: Scheme
-    weights: Weights
-    flip: int
-    less: int
-    code_words: int
-    scratch_words: int
-
-    def kernel(self, geometry: dict[str, int]) -> str:
-        """Its function is `mico_conv2d_<kernel>`."""
-        if self.scheme.tile(geometry["out_h"] * geometry["out_w"]) == 1:
-            return f"{self.scheme.name}_narrow"
-        return f"{self.scheme.name}_four" if self.together(geometry) else self.scheme.name
-
-    def together(self, geometry: dict[str, int]) -> bool:
-        """Whether the patches of four positions are gathered together.
-
-        A patch of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
-        """
-        shape = {k: geometry[k] for k in ("kernel_h", "kernel_w", "in_c")}
-        wide = self.scheme.tile(geometry["out_h"] * geometry["out_w"]) == POSITIONS
-        near = geometry["dilation_h"] * geometry["dilation_w"] == 1 and shape["kernel_h"] * shape["kernel_w"] > 1
-        fits = self.weights.taps <= MOST_FOUR and geometry["out_w"] >= POSITIONS
-        return bool(wide and near and fits and shape["in_c"] % 2)
+def variant(scheme: Scheme, geometry: ConvGeometry) -> str:
+    """The layer's function is `mico_conv2d_<variant>`."""
+    if scheme.tile(geometry.positions) == 1:
+        return f"{scheme.name}_narrow"
+    return f"{scheme.name}_four" if _together(scheme, geometry) else scheme.name
 
 
-def whole_words(geometry: dict[str, int]) -> bool:
+def _together(scheme: Scheme, geometry: ConvGeometry) -> bool:
+    """Whether the patches of four positions are gathered together.
+
+    A patch of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
+    """
+    wide = scheme.tile(geometry.positions) == POSITIONS
+    near = geometry.dilation == (1, 1) and geometry.kernel != (1, 1)
+    fits = geometry.taps <= MOST_FOUR and geometry.out_w >= POSITIONS
+    return bool(wide and near and fits and geometry.in_c % 2)
+
+
+def whole_words(geometry: ConvGeometry) -> bool:
     """Whether each patch lies in the input in one piece of whole words."""
-    one = geometry["kernel_h"] * geometry["kernel_w"] == 1 and geometry["pad_h"] + geometry["pad_w"] == 0
-    return one and geometry["in_c"] % CODES == 0
+    return geometry.kernel == (1, 1) and not geometry.padded and geometry.in_c % CODES == 0
 
 
-def tiled(
-    node: QNode,
-    rows: np.ndarray,
-    activation: QType,
-    output: QType,
-    positions: int,
-    padded: bool,
-    tables: bool = True,
-    whole: bool = False,
-) -> Tiled | None:
-    """The layer in the form of the tiled kernels, or None when they do not take it.
+def form(
+    node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer, scheme: Scheme
+) -> Form | str:
+    """The layer for the tiled kernel of a scheme that holds it, or why that does not take it.
 
     Args:
         rows: int8 (outputs, taps), in the kernel's order.
-        positions: output positions (rows of a matrix) that share the weights.
-        tables: as `schemes`.
-        whole: as `Scheme.cycles`.
     """
-    candidates = schemes(storage_bits(node.weight_bits), activation, padded, tables)
-    candidates = [scheme for scheme in candidates if scheme.holds(rows.shape[1])]
-    if not candidates or len(rows) < OUTPUTS:
-        return None
-    size = (rows.shape[1], len(rows), positions)
-    scheme = min(candidates, key=lambda s: s.cycles(*size, whole))
+    activation, taps = source.type, geometry.taps
     rows = rows.astype(np.int64)
-    scales = requantisation(node, output, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
+    scales = requantisation(node, output.type, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
-        return None
-    taps = rows.shape[1]
+        return f"not tiled: {TOO_LARGE}"
     code_words = -(-taps // CODES)
     codes = (rows + scheme.offset) // scheme.scale
     # x = sx * c - ox; beyond the taps activations are 0, so that their codes are ox in S unless they are halved to 0
@@ -99,13 +73,21 @@ def tiled(
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),
     )
-    return Tiled(
-        scheme=scheme,
-        weights=weights,
-        flip=0x80 * _BYTE if activation.signed else 0,
-        less=(0x80 - shift) * _BYTE if activation.signed else 0,
-        code_words=code_words,
-        scratch_words=scheme.scratch_words(*size),
+    written = output_range(node, output)
+    how = {
+        "flip": f"0x{0x80 * _BYTE if activation.signed else 0:08x}u",
+        "less": f"0x{(0x80 - shift) * _BYTE if activation.signed else 0:08x}u",
+        "code_words": code_words,
+        "middle": middle_of(written),
+        "in_place": int(whole_words(geometry)),
+    }
+    return Form(
+        "conv2d_tiled",
+        {**geometry.members(), "output": written, **how},
+        weights,
+        scheme.scratch_words(taps, len(rows), geometry.positions),
+        variant=f"conv2d_{variant(scheme, geometry)}",
+        unit=scheme.unit,
     )
 
 
@@ -138,3 +120,8 @@ def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np
 def middle(high: int, is_sign: bool) -> int:
     """`middle` in C: twice the middle between a layer's largest output and what would be rounded to the next."""
     return 1 if is_sign else 2 * high + 1
+
+
+def middle_of(written: Fields) -> int:
+    """The same, of a struct's range of outputs."""
+    return middle(written["max"], bool(written["sign"]))

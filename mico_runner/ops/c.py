@@ -66,6 +66,46 @@ class Buffer:
         return f"{shape_text(self.memory_shape)} {kind} {self.type.bits} bits"
 
 
+@dataclass(frozen=True)
+class ConvGeometry:
+    """Sizes of a convolution; of a linear layer, those of one with a window of a single pixel. Pairs are (height, width)."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def positions(self) -> int:
+        """Output pixels, which share the weights."""
+        return self.out_h * self.out_w
+
+    @property
+    def taps(self) -> int:
+        """Weights of one output channel."""
+        return self.kernel[0] * self.kernel[1] * self.in_c // self.groups
+
+    @property
+    def padded(self) -> bool:
+        return self.padding != (0, 0)
+
+    def members(self) -> Fields:
+        """Of the structs of all kernels for convolutions; that of the plain one has the groups besides."""
+        pairs = {"kernel": self.kernel, "stride": self.stride, "pad": self.padding, "dilation": self.dilation}
+        return {
+            **{"in_h": self.in_h, "in_w": self.in_w, "in_c": self.in_c},
+            **{"out_h": self.out_h, "out_w": self.out_w, "out_c": self.out_c},
+            **{f"{name}_{axis}": size for name, pair in pairs.items() for axis, size in zip("hw", pair, strict=True)},
+        }
+
+
 class Lowerer(Protocol):
     """A C program in the making (`codegen.lowering.Lowering`), as operators see it.
 
@@ -104,11 +144,14 @@ class Lowerer(Protocol):
             tables: constant arrays, members of these names.
         """
 
-    def emit_tiled(self, node: QNode, source: Buffer, output: Buffer, fields: Fields, rows: np.ndarray) -> bool:
-        """Emit a convolution of one group by the fastest kernel that takes it; False: none of them does."""
+    def emit_convolution(
+        self, node: QNode, source: Buffer, output: Buffer, geometry: ConvGeometry, rows: np.ndarray
+    ) -> bool:
+        """Emit a convolution, or a linear layer, by the kernel that the program's policy gives it; False: the plain one.
 
-    def emit_depthwise(self, node: QNode, source: Buffer, output: Buffer, fields: Fields) -> bool:
-        """Emit a convolution of one input and one output per group. False: the kernel does not take it."""
+        Args:
+            rows: its weights as of `emit`.
+        """
 
     def row_major(self, node: QNode, source: Buffer) -> Buffer:
         """The same tensor in the IR's own element order, as a vector: a copy if HWC is another order."""

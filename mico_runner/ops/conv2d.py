@@ -99,20 +99,13 @@ class Conv2d(Weighted):
         weight, _ = weights_of(node)
         kernel_h, kernel_w = weight.shape[2:]
         stride, padding, dilation = (c.pair(node, key) for key in ("stride", "padding", "dilation"))
-        fields = {
-            **{"in_h": in_h, "in_w": in_w, "in_c": channels},
-            **{"out_h": output.shape[1], "out_w": output.shape[2], "out_c": output.shape[0]},
-            **{"kernel_h": kernel_h, "kernel_w": kernel_w, "stride_h": stride[0], "stride_w": stride[1]},
-            **{"pad_h": padding[0], "pad_w": padding[1], "dilation_h": dilation[0], "dilation_w": dilation[1]},
-            "output": c.output_range(node, output),
-        }
-        groups = int(node.attrs["groups"])
-        if groups == channels == output.shape[0] and groups > 1 and to.emit_depthwise(node, source, output, fields):
-            return
+        out_c, out_h, out_w = output.shape
+        window = (kernel_h, kernel_w), stride, padding, dilation, int(node.attrs["groups"])
+        geometry = c.ConvGeometry(in_h, in_w, channels, out_h, out_w, out_c, *window)
         rows = weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
-        if groups == 1 and to.emit_tiled(node, source, output, fields, rows):
-            return
-        to.emit(node, "conv2d", [source], output, {**fields, "groups": groups, "input": source.tag}, rows=rows)
+        if not to.emit_convolution(node, source, output, geometry, rows):
+            kinds = {"output": c.output_range(node, output), "groups": geometry.groups, "input": source.tag}
+            to.emit(node, "conv2d", [source], output, {**geometry.members(), **kinds}, rows=rows)
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         """Unpadded; a depthwise one has half its size as padding, as in networks."""

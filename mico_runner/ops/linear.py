@@ -68,16 +68,11 @@ class Linear(Weighted):
             source = to.row_major(node, source)
             written = to.temporary(f"{node.name}_rows", output, (output.size,))
         rows = source.size // inputs
-        image = {
-            **{"in_h": rows, "in_w": 1, "in_c": inputs, "out_h": rows, "out_w": 1, "out_c": outputs},
-            **{"kernel_h": 1, "kernel_w": 1, "stride_h": 1, "stride_w": 1, "pad_h": 0, "pad_w": 0},
-            **{"dilation_h": 1, "dilation_w": 1, "output": c.output_range(node, written)},
-        }
-        fields = {
-            **{"rows": rows, "inputs": inputs, "outputs": outputs},
-            **{"input": source.tag, "output": c.output_range(node, written)},
-        }
-        if not to.emit_tiled(node, source, written, image, weight):
+        if not to.emit_convolution(node, source, written, c.ConvGeometry(rows, 1, inputs, rows, 1, outputs), weight):
+            fields = {
+                **{"rows": rows, "inputs": inputs, "outputs": outputs},
+                **{"input": source.tag, "output": c.output_range(node, written)},
+            }
             to.emit(node, "linear", [source], written, fields, rows=weight)
         if written is not output:
             to.from_row_major(node, written, output)

@@ -86,6 +86,7 @@ class Report:
             "calibration": self.calibration(),
             "verified": self.verified(),
             "accuracy": self.accuracy(),
+            "kernels": table(self.csv("codegen", "kernels.csv")),
             "memory": self.memory(),
             "metrics": self.metrics,
             "broken_gates": self.manifest["broken_gates"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.kernel_table import DENSE, WEIGHTED
 from mico_runner.ops.families import FAMILIES
 from mico_runner.proxy import tiled_terms as tiled_kernels
@@ -21,6 +22,7 @@ WORD = 32  # elements to which MiCo's kernels pad rows, and a common width of ar
 CACHE_BYTES = 4096  # where float inputs and outputs begin to miss the smallest first-level caches
 FLOAT_BYTES = 4
 SUM_SIZE = 0.9  # of the largest sum of products: not all weights of a kernel are the most negative
+OTHERS = KernelPolicy()  # any kernels
 BRICK_BITS = (
     1024  # a row of 16 units of 8 x 8 bits, as fusing multipliers have: K * act_bits * weight_bits / 1024 steps
 )
@@ -64,21 +66,18 @@ def sizes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     )
 
 
-def physical_terms(
-    table: pd.DataFrame, runs: bool = False, tiled: bool | str = False, wide: bool = False
-) -> pd.DataFrame:
+def physical_terms(table: pd.DataFrame, runs: bool = False, policy: KernelPolicy = OTHERS) -> pd.DataFrame:
     """The terms of each row, float64, non-negative; a latency is a non-negative combination of them.
 
     Args:
         runs: also a term for patches that are gathered a row of the kernel at a time, as some convolutions do.
-        tiled: terms of this project's kernels on small cores: of the tiled ones instead, where the rows are convolutions or linear
-            layers ("tables": as `codegen.scratch` has them then); further ones where they have windows of a size that is unrolled.
-        wide: terms of this project's kernels on a host instead, where the rows are convolutions or linear layers.
+        policy: of this project's kernels. Where the rows are convolutions or linear layers, there are terms of its tiled ones or of
+            those for wide registers instead; with tiled ones further terms where windows have a size that is unrolled.
     """
     N, M, K, inputs = sizes(table)
-    if tiled and table["kind"].isin(DENSE).all():
-        return tiled_terms(table, N, K, tiled == "tables")
-    if wide and table["kind"].isin(DENSE).all():
+    if policy.tiles and table["kind"].isin(DENSE).all():
+        return tiled_terms(table, N, K, policy)
+    if policy.simd and table["kind"].isin(DENSE).all():
         return wide_terms(table, N, K)
     ones = np.ones(len(table))
     if (table["kind"] == "depthwise").all():
@@ -106,7 +105,7 @@ def physical_terms(
             "window_rows": N * table["kernel_h"].to_numpy(float),  # and per row of taps
         }
         unrolled = FAMILIES[table["kind"].iloc[0]].unrolled if table["kind"].nunique() == 1 else 0
-        if tiled and unrolled:  # windows of this size have a kernel without loops over taps
+        if policy.tiles and unrolled:  # windows of this size have a kernel without loops over taps
             loops = ~((table["kernel_h"] == unrolled) & (table["kernel_w"] == unrolled)).to_numpy()
             terms |= {f"loop_{name}": terms[name] * loops for name in ("outputs", "macs", "window_rows")}
         return pd.DataFrame(terms, index=table.index)

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from mico_runner.codegen.placement import CACHE, STACK
-from mico_runner.codegen.schemes import POSITIONS, schemes
+from mico_runner.codegen.policy import KernelPolicy
+from mico_runner.codegen.schemes import POSITIONS
 from mico_runner.codegen.tiling import MOST_FOUR
 from mico_runner.quant.qgraph import QType
 
@@ -40,7 +41,7 @@ class Work(NamedTuple):
 
 
 def tiled_terms(
-    table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray, tables: bool = False
+    table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray, policy: KernelPolicy
 ) -> pd.DataFrame:
     """The terms of convolutions or linear layers, float64 (rows, terms), non-negative.
 
@@ -48,7 +49,7 @@ def tiled_terms(
 
     Args:
         positions, reduction: N and K of the matrix product (`terms.sizes`), (rows,).
-        tables: as `lowering.lower`.
+        policy: which has tiled kernels.
     """
     channels = table["in_channels"] // table["groups"]
     single = (table["kernel_h"] * table["kernel_w"] == 1).to_numpy()
@@ -56,11 +57,11 @@ def tiled_terms(
     columns = zip(
         *(table[name].tolist() for name in ("weight_bits", "act_bits", "out_channels")),
         *(sizes.astype(int).tolist() for sizes in (reduction, positions)),
-        (single | tables).tolist(),
+        single.tolist(),
         whole.tolist(),
         strict=True,
     )
-    work = pd.DataFrame([_work(*row) for row in columns], index=table.index)
+    work = pd.DataFrame([_work(policy, *row) for row in columns], index=table.index)
     height = table["kernel_h"].to_numpy(float)
     run = (table["kernel_w"] * channels).to_numpy(int)  # bytes of a row of the kernel
     near = ~single & (work["positions"] == POSITIONS * work["tiles"])  # gathered together
@@ -109,11 +110,20 @@ def tiled_terms(
 
 
 @cache
-def _work(weight_bits: int, act_bits: int, outputs: int, taps: int, positions: int, tables: bool, whole: bool) -> Work:
-    activation, found = QType(act_bits, False, 1.0), []
-    for bits in range(weight_bits, MOST_BITS + 1):  # where no scheme holds the bits, the next wider
-        found = found or [s for s in schemes(bits, activation, False, tables) if s.holds(taps)]
-    scheme = min(found, key=lambda s: s.cycles(taps, outputs, positions, whole))
+def _work(
+    policy: KernelPolicy,
+    weight_bits: int,
+    act_bits: int,
+    outputs: int,
+    taps: int,
+    positions: int,
+    single: bool,
+    whole: bool,
+) -> Work:
+    activation, size = QType(act_bits, False, 1.0), (taps, outputs, positions)
+    wider = range(weight_bits, MOST_BITS + 1)  # where no scheme holds the bits
+    found = (policy.tiled_schemes(bits, activation, *size, single=single, whole=whole) for bits in wider)
+    scheme, _ = next(filter(None, found))[0]
     tile, tiles, quads, _ = scheme.counts(taps, outputs, positions)
     turned = tiles * quads * scheme.unit.endswith("lanes")
     parts = scheme.parts(taps, outputs, positions)

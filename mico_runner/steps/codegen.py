@@ -33,6 +33,7 @@ class Codegen(Step):
         import pandas as pd
 
         from mico_runner import codegen
+        from mico_runner.codegen.program import KernelRow
         from mico_runner.quant import storage
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps.inputs import deployment_of, device_targets, present
@@ -48,6 +49,8 @@ class Codegen(Step):
         result = codegen.generate(deployed, ctx.dir / "c", runtime=section.runtime, core=core, scratch=section.scratch)
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
+        kernels = pd.DataFrame(result.kernels, columns=KernelRow._fields)
+        kernels.to_csv(ctx.dir / "kernels.csv", index=False)
         sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])
         sections.to_csv(ctx.dir / "sections.csv", index=False)
         deployment = deployment_of(ctx.spec)

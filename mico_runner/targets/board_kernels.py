@@ -14,6 +14,7 @@ import pandas as pd
 from mico_runner import codegen, durable
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.placement import places
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.quant.qgraph import QGraph, QNode
 from mico_runner.targets.host_kernels import single_layer
@@ -37,11 +38,12 @@ def in_programs(
         scratch: as `codegen.generate`.
         core: whose function unit the kernels use, if it has one.
     """
+    policy = KernelPolicy.of("baremetal", core, scratch)
     latencies: list[int] = []
     for number, (graphs, images) in enumerate(networks(table)):
         folder = work / f"{table['kind'].iloc[0]}-{number}"
         durable.remove(folder)  # of an interrupted run: it may be damaged
-        codegen.generate_networks(graphs, folder, runtime="baremetal", core=core, scratch=scratch)
+        codegen.generate_networks(graphs, folder, policy, core)
         latencies += [int(calls[:, :-1].sum()) for calls in run(folder, images)]
         shutil.rmtree(folder)
     return np.array(latencies, "int64")
@@ -72,13 +74,13 @@ def compiled(
     """
     if (version := version_of(gcc)) is None:
         return None
-    chosen = codegen.families("baremetal", core, scratch)
-    compiler = Compiler(gcc, version, (*cflags.split(), *([DOT_UNIT] if chosen["dot_unit"] else [])))
+    policy = KernelPolicy.of("baremetal", core, scratch)
+    compiler = Compiler(gcc, version, (*cflags.split(), *([DOT_UNIT] if policy.dot_unit else [])))
     found = {}
     for kind, table in tables.items():
         rows = []
         for graphs, _ in networks(table):
-            programs = [lower(graph, **chosen) for graph in graphs]
+            programs = [lower(graph, policy) for graph in graphs]
             rows += [Row(p.calls[:-1], p, place) for p, place in zip(programs, places(programs), strict=True)]
         found[kind] = describe(rows, compiler)
     return found

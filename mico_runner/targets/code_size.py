@@ -21,6 +21,7 @@ from mico_runner import codegen, paths
 from mico_runner.codegen import emit, footprint
 from mico_runner.codegen.footprint import BOARDS
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.kernel_table import DENSE
 from mico_runner.ops.families import FAMILIES
 from mico_runner.quant.qgraph import QGraph, QTensor
@@ -134,7 +135,7 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
             graph = _chain(kind, length)
             sources = work / graph.name
             codegen.generate(graph, sources, runtime="baremetal")
-            lowered = lower(graph, **codegen.families("baremetal"))
+            lowered = lower(graph, KernelPolicy.of("baremetal"))
             needed = set().union(*(found["functions"][c.function]["sections"] for c in lowered.calls))
             kernels = sum(found["sections"][name] for name in needed)
             known = (

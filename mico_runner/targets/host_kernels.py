@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mico_runner import codegen, durable, machine
-from mico_runner.codegen import families
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import BITS, SHAPE
@@ -28,6 +28,7 @@ SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thou
 GRAPHS_PER_PROGRAM = 250  # keeps one compilation within seconds
 QUIET = 0.1  # a kernel whose samples spread more than this was disturbed, and is timed again
 ROUNDS = 4
+POLICY = KernelPolicy.of("host")
 
 
 class KernelTime(NamedTuple):
@@ -82,22 +83,15 @@ def single_layer(
 
 
 def build_networks(
-    graphs: Sequence[QGraph],
-    folder: Path | str,
-    sanitize: bool = False,
-    tiles: bool | None = None,
-    core: str | None = None,
-    scratch: str = "two_rows",
+    graphs: Sequence[QGraph], folder: Path | str, sanitize: bool = False, policy: KernelPolicy = POLICY
 ) -> Path:
     """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
 
     Args:
-        tiles: use the tiled kernels, which other targets have; by default the host's own.
-        core: use the kernels for that core's function unit, on a model of it.
-        scratch: as `codegen.generate`.
+        policy: other targets' kernels run on the host, too, those for a function unit on a model of it.
     """
     networks = [replace(g, name=f"network{i}") for i, g in enumerate(graphs)]
-    codegen.generate_networks(networks, folder, tiles=tiles, core=core, scratch=scratch)
+    codegen.generate_networks(networks, folder, policy)
     return host.build(folder, sanitize=sanitize)
 
 
@@ -174,7 +168,7 @@ class Host(Target):
         compiler = Compiler(host.GCC, version, tuple(host.CFLAGS.replace(host.NATIVE, conditions["native"]).split()))
         found = {}
         for kind, table in tables.items():
-            programs = [lower(graph, **families("host")) for graph in _graphs(table)]
+            programs = [lower(graph, POLICY) for graph in _graphs(table)]
             found[kind] = describe([Row(program.calls, program) for program in programs], compiler)
         return found
 

@@ -13,6 +13,7 @@ import torch
 from mico_runner import codegen
 from mico_runner.codegen import emit
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.kernel_table import kernel_table
@@ -150,17 +151,17 @@ def _check_c(cases: list[tuple[QGraph, np.ndarray]], folder: Path, boards: tuple
     graphs, inputs = [case[0] for case in cases], [case[1] for case in cases]
     expected = [reference.run(graph, x) for graph, x in cases]
     for graph in graphs:
-        program = lower(graph)
+        program = lower(graph, KernelPolicy())
         counted = sum(emit.sections(program).values())
         text = emit.network_files(program, "sample")[f"{program.name}_weights.c"]
         emitted = sum(int(bits) // 8 * int(size) for bits, size in _ARRAY.findall(text))
         assert counted == emitted, f"{graph.name}: flash counted {counted} bytes, emitted {emitted}"
-    for tiles in (False, True):
-        binary = build_networks(graphs, folder / f"tiles{int(tiles)}", sanitize=True, tiles=tiles)
-        _compare(run_networks(binary, graphs, inputs), expected, graphs, f"host, tiles={tiles}")
+    for runtime in codegen.RUNTIMES:
+        binary = build_networks(graphs, folder / runtime, sanitize=True, policy=KernelPolicy.of(runtime))
+        _compare(run_networks(binary, graphs, inputs), expected, graphs, f"host, kernels of {runtime}")
     for board in boards:
         sources = folder / board
-        codegen.generate_networks(_numbered(graphs), sources, runtime="baremetal")
+        codegen.generate_networks(_numbered(graphs), sources, KernelPolicy.of("baremetal"))
         found = qemu.run(qemu.build(sources, board), inputs, board)
         _compare([run.outputs for run in found.networks], expected, graphs, board)
 

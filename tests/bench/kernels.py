@@ -14,7 +14,11 @@ import numpy as np
 
 from mico_runner import codegen
 from mico_runner.codegen import emit
-from mico_runner.codegen.tiling import Tiled, tiled
+from mico_runner.codegen.policy import KernelPolicy
+from mico_runner.codegen.program import Form, stored_bits
+from mico_runner.codegen.schemes import Scheme
+from mico_runner.codegen.tiling import form
+from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
 from mico_runner.targets import program, rtl
@@ -76,7 +80,7 @@ def operands(act_bits: int, weight_bits: int) -> tuple[QGraph, np.ndarray]:
 def layer(graph: QGraph, x: np.ndarray) -> int:
     """Cycles of a whole linear layer, alone in its program, its code and weights in the caches as far as they fit."""
     with tempfile.TemporaryDirectory() as folder:
-        codegen.generate_networks([replace(graph, name="layer")], folder, runtime="baremetal")
+        codegen.generate_networks([replace(graph, name="layer")], folder, KernelPolicy.of("baremetal"))
         (run,) = rtl.run(rtl.build(folder), [np.stack([x, x])])
     assert np.array_equal(run.outputs, reference.run(graph, np.stack([x, x])))
     return int(run.cycles[1].sum())
@@ -90,11 +94,14 @@ def parts(graph: QGraph, x: np.ndarray, tables: bool = True) -> tuple[int, int]:
     """
     (node,) = graph.nodes
     activation = graph.tensors[node.inputs[0]].type
-    tile = tiled(node, node.weight, activation, QType(8, False, 1.0), len(x), padded=False, tables=tables, whole=True)
-    assert tile is not None
+    policy, size = KernelPolicy(tiles=True, tables=tables), (INPUTS, OUTPUTS, len(x))
+    scheme, _ = policy.tiled_schemes(stored_bits(node), activation, *size, single=False, whole=True)[0]
+    read, made = Buffer("x", x.shape, activation, "arena"), Buffer("y", (OUTPUTS,), QType(8, False, 1.0), "arena")
+    tile = form(node, node.weight, ConvGeometry(len(x), 1, INPUTS, len(x), 1, OUTPUTS), read, made, scheme)
+    assert isinstance(tile, Form)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        (work / "case.h").write_text(case(tile, x), encoding="utf-8")
+        (work / "case.h").write_text(case(tile, scheme, x), encoding="utf-8")
         board = emit.BOARDS / "rtl"
         flags = [
             *emit.RV32_TARGET.split(),
@@ -112,15 +119,14 @@ def parts(graph: QGraph, x: np.ndarray, tables: bool = True) -> tuple[int, int]:
         command = [str(rtl.core("full")), str(work / "bin"), str(work / "in"), str(work / "out"), "0", str(10**8)]
         program.checked(command, "product", 100)
         packing, product, *sums = np.fromfile(work / "out", "<i4")
-    size = tile.scheme.positions
+    size = scheme.positions
     found = np.reshape(sums, (-1, OUTPUTS, size)).transpose(0, 2, 1).reshape(len(x), OUTPUTS)
     assert np.array_equal(found, x @ node.weight.astype(int).T)
     return int(packing), int(product)
 
 
-def case(tile: Tiled, x: np.ndarray) -> str:
+def case(tile: Form, scheme: Scheme, x: np.ndarray) -> str:
     """`case.h` of product.c."""
-    scheme = tile.scheme
     family = scheme.name.split("_")[0]
     size = scheme.positions
     codes = np.ascontiguousarray(x.astype(np.uint8)).view("<u4")
@@ -130,7 +136,7 @@ def case(tile: Tiled, x: np.ndarray) -> str:
         "TILE": size,
         "M": len(x),
         "N": OUTPUTS,
-        "CODE_WORDS": tile.code_words,
+        "CODE_WORDS": tile.fields["code_words"],
         "ROW_WORDS": tile.weights.words.shape[1],
         "SCRATCH_WORDS": tile.scratch_words,
     }

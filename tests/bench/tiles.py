@@ -12,6 +12,7 @@ from scipy.optimize import lsq_linear
 
 from mico_runner import codegen
 from mico_runner.codegen.packing import WORD
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.schemes import CODES, Scheme, schemes
 from mico_runner.quant.qgraph import QType
 from mico_runner.targets import rtl
@@ -85,7 +86,7 @@ def measure(name: str, weight_bits: int, act_bits: int, shapes: list[dict]) -> l
 
     with tempfile.TemporaryDirectory() as folder:
         with patch.object(Scheme, "cycles", first):
-            codegen.generate_networks(graphs, Path(folder), runtime="baremetal", scratch="tables")
+            codegen.generate_networks(graphs, Path(folder), KernelPolicy.of("baremetal", scratch="tables"))
         return [int(run.cycles.sum()) for run in rtl.run(rtl.build(folder), images)]
 
 

@@ -14,6 +14,7 @@ from test_codegen_output import small_network
 from test_codegen_tiling import PAIRS, layers
 
 from mico_runner import codegen
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant import reference
 from mico_runner.targets.host_kernels import run_networks
 
@@ -116,13 +117,14 @@ def test_clang_compiles_for_the_boards_without_a_warning(folder, board, tmp_path
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("tiles", [False, True])
-def test_every_pair_of_bits_by_clang(tmp_path, tiles):
+@pytest.mark.parametrize("runtime", codegen.RUNTIMES)
+def test_every_pair_of_bits_by_clang(tmp_path, runtime):
     needs("clang", "make")
     rng = np.random.default_rng(6)
     graphs = [layers(*pair, rng) for pair in PAIRS]
     inputs = [images(graph, rng) for graph in graphs]
-    codegen.generate_networks([replace(g, name=f"n{i}") for i, g in enumerate(graphs)], tmp_path, tiles=tiles)
+    named = [replace(g, name=f"n{i}") for i, g in enumerate(graphs)]
+    codegen.generate_networks(named, tmp_path, KernelPolicy.of(runtime))
     subprocess.run(["make", "-s", "CC=clang", "CFLAGS=-O2", "BUILD=."], cwd=tmp_path, check=True)
     found = run_networks(tmp_path / "networks", graphs, inputs)
     for graph, x, y in zip(graphs, inputs, found, strict=True):

@@ -15,6 +15,7 @@ from mico_runner import codegen
 from mico_runner.codegen import depthwise
 from mico_runner.codegen.depthwise import lanes_of
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType, storage_bits
 from mico_runner.targets import rtl
@@ -26,6 +27,7 @@ needs_rtl = pytest.mark.skipif(
     not all(map(shutil.which, TOOLS)) or importlib.util.find_spec("pythondata_cpu_vexriscv") is None,
     reason="needs verilator, a RISC-V gcc and pythondata-cpu-vexriscv (make setup-rtl)",
 )
+POLICY = KernelPolicy()
 PAIRS = [(w, a, s) for w in (1, 1.5, 2, 3, 4, 5, 6, 7, 8) for a in (1, 2, 4, 7, 8) for s in (False, True)]
 
 
@@ -50,7 +52,7 @@ def layer(weight_bits: float, act_bits: int, signed: bool, rng: np.random.Genera
 def test_every_pair_of_bits_and_any_shape(tmp_path, sanitize, kernel):
     rng = np.random.default_rng([int(sanitize), kernel is None])
     graphs = [layer(*pair, rng, kernel) for pair in PAIRS for _ in range(2)]
-    calls = [call.kernel for graph in graphs for call in lower(graph).calls]
+    calls = [call.kernel for graph in graphs for call in lower(graph, POLICY).calls]
     assert calls.count("depthwise") > 0.95 * len(graphs)
     assert_same(graphs, tmp_path, sanitize)
 
@@ -67,7 +69,7 @@ def test_four_channels_at_a_time(tmp_path, monkeypatch, sanitize):
         stride = tuple(int(v) for v in rng.integers(1, 3, 2))
         y = net.conv("x", shape["groups"], (3, 3), weight_bits, stride, to=net.some_type(), **shape)
         graphs.append(net.done(net.requant(y, OUTPUT)))
-    calls = [call.fields for graph in graphs for call in lower(graph).calls if call.kernel == "depthwise"]
+    calls = [call.fields for graph in graphs for call in lower(graph, POLICY).calls if call.kernel == "depthwise"]
     assert {c["lanes"] for c in calls if c["planes"] == 4} == {1, 2, 4}
     assert sum(c["planes"] == 4 for c in calls) > 0.9 * len(calls)
     assert_same(graphs, tmp_path, sanitize)
@@ -78,7 +80,7 @@ def test_four_channels_at_a_time_where_their_rows_leave_a_small_cache():
     sizes = {7: 1, 14: 1, 16: 4}  # the last two leave it, but scratch of four channels would be above two rows of 14
     shape = {"in_channels": 64, "kernel_h": 3, "kernel_w": 3, "rng": rng}
     graphs = {size: single_layer("depthwise", in_h=size + 2, in_w=size + 2, **shape) for size in sizes}
-    assert {size: lower(graph).calls[0].fields["planes"] for size, graph in graphs.items()} == sizes
+    assert {size: lower(graph, POLICY).calls[0].fields["planes"] for size, graph in graphs.items()} == sizes
 
 
 def test_a_program_calls_the_function_of_its_layers():
@@ -90,7 +92,7 @@ def test_a_program_calls_the_function_of_its_layers():
     y = net.conv(y, 64, (3, 3), 8, (2, 2), **layer)
     y = net.conv(y, 64, (3, 3), 1, **layer)
     y = net.conv(y, 64, (2, 2), 8, **layer)
-    functions = [call.function for call in lower(net.done(y)).calls if call.kernel == "depthwise"]
+    functions = [call.function for call in lower(net.done(y), POLICY).calls if call.kernel == "depthwise"]
     assert functions == [f"mico_depthwise{part}" for part in ("", "_planes_1", "_planes_1", "_nine_2", "_any")]
 
 
@@ -116,7 +118,7 @@ def test_weights_take_their_true_size_and_scratch_is_less_than_two_rows():
         graph = single_layer(
             "depthwise", in_channels=64, in_h=16, in_w=16, kernel_h=3, kernel_w=3, weight_bits=weight_bits, rng=rng
         )
-        (call,) = lower(graph).calls
+        (call,) = lower(graph, POLICY).calls
         assert call.weights.words.shape == (64, -(-9 * storage_bits(weight_bits) // 32))
         assert call.scratch_bytes <= 2 * 14 * 64
 
@@ -126,9 +128,10 @@ def test_a_multiplier_that_is_too_large_keeps_the_plain_kernel():
     graph = single_layer("depthwise", in_channels=4, in_h=6, in_w=6, kernel_h=3, kernel_w=3, rng=rng)
     (node,) = graph.nodes
     scales = {"multiplier": np.full(4, 1 << 21, np.int32), "shift": np.full(4, 1, np.int32)}
-    assert [call.kernel for call in lower(graph).calls] == ["depthwise"]
+    assert [call.kernel for call in lower(graph, POLICY).calls] == ["depthwise"]
     assert [
-        call.kernel for call in lower(replace(graph, nodes=(replace(node, constants=node.constants | scales),))).calls
+        call.kernel
+        for call in lower(replace(graph, nodes=(replace(node, constants=node.constants | scales),)), POLICY).calls
     ] == ["conv2d"]
 
 
@@ -139,7 +142,7 @@ def test_cycles_do_not_depend_on_data_and_fewer_bits_take_fewer(tmp_path):
     bits = [(8, 8), (8, 4), (4, 1)]
     graphs = [single_layer("depthwise", **shape, act_bits=a, weight_bits=w, rng=rng) for a, w in bits]
     graphs = [replace(graph, name=f"network{i}") for i, graph in enumerate(graphs)]
-    codegen.generate_networks(graphs, tmp_path, runtime="baremetal")
+    codegen.generate_networks(graphs, tmp_path, KernelPolicy.of("baremetal"))
     images = [
         np.concatenate([rng.integers(0, 1 << a, (1, 16, 10, 10)), np.zeros((1, 16, 10, 10), int)]) for a, _ in bits
     ]

@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from codegen_graphs import OUTPUT, Network, images, pair_network, random_network
 
+from mico_runner.codegen import RUNTIMES
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.quant import PTQ, reference
 from mico_runner.quant.qgraph import ACTIVATION_BITS, TERNARY, WEIGHT_BITS, LayerBits, QGraph, QType
-from mico_runner.targets.host_kernels import build_networks, run_networks
+from mico_runner.targets.host_kernels import POLICY, build_networks, run_networks
 
 pytestmark = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 
 U4, S4 = QType(4, False, 0.5), QType(4, True, 0.5)
 
 
-def assert_same(
-    graphs: Sequence[QGraph], folder: Path, sanitize: bool = False, tiles: bool = False, scratch: str = "two_rows"
-) -> None:
+def assert_same(graphs: Sequence[QGraph], folder: Path, sanitize: bool = False, policy: KernelPolicy = POLICY) -> None:
     rng = np.random.default_rng(5)
     inputs = [images(graph, rng) for graph in graphs]
-    binary = build_networks(graphs, folder, sanitize=sanitize, tiles=tiles, scratch=scratch)
+    binary = build_networks(graphs, folder, sanitize, policy)
     for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, graphs, inputs), strict=True)):
         expected = reference.run(graph, x)
         assert found.dtype == np.int32
@@ -154,9 +154,9 @@ def test_random_networks(tmp_path):
     assert_same(random_networks(40, seed=1), tmp_path)
 
 
-@pytest.mark.parametrize("tiles", [False, True])
-def test_degenerate_networks(tiles, tmp_path):
-    assert_same(degenerate_networks(), tmp_path, sanitize=True, tiles=tiles)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_degenerate_networks(runtime, tmp_path):
+    assert_same(degenerate_networks(), tmp_path, sanitize=True, policy=KernelPolicy.of(runtime))
 
 
 @pytest.mark.slow

@@ -14,15 +14,18 @@ from test_codegen_differential import random_networks, special_networks
 from test_codegen_tiling import PAIRS, layers
 
 from mico_runner import codegen
-from mico_runner.codegen.dot_unit import BUFFER_WORDS, POSITIONS, RUN_BYTES, SEGMENT_BYTES, dot_layer, together
+from mico_runner.codegen.dot_unit import BUFFER_WORDS, POSITIONS, RUN_BYTES, SEGMENT_BYTES, form, together
 from mico_runner.codegen.emit import KERNELS
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
+from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
 from mico_runner.targets import qemu, rtl
 from mico_runner.targets.host_kernels import build_networks, run_networks, single_layer
 
 CORE = "fullcfu-dot"
+POLICY = KernelPolicy.of("baremetal", CORE)
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
 needs_rtl = pytest.mark.skipif(
@@ -35,7 +38,7 @@ U8, S1 = QType(8, False, 1.0), QType(1, True, 1.0)
 def assert_same_on_the_model(graphs: list[QGraph], folder: Path, sanitize: bool = True) -> None:
     rng = np.random.default_rng(5)
     inputs = [images(graph, rng) for graph in graphs]
-    binary = build_networks(graphs, folder, sanitize=sanitize, core=CORE)
+    binary = build_networks(graphs, folder, sanitize, POLICY)
     for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, graphs, inputs), strict=True)):
         np.testing.assert_array_equal(found, reference.run(graph, x), err_msg=f"network {i}")
 
@@ -99,7 +102,7 @@ def test_outputs_on_rtl_are_those_of_the_reference(tmp_path):
     rng = np.random.default_rng(6)
     graphs = [layers(*pair, rng) for pair in PAIRS[::2]] + limits(rng) + special_networks(rng)
     graphs = [replace(graph, name=f"network{i}") for i, graph in enumerate(graphs)]
-    codegen.generate_networks(graphs, tmp_path, runtime="baremetal", core=CORE)
+    codegen.generate_networks(graphs, tmp_path, POLICY, CORE)
     inputs = [images(graph, rng, count=1) for graph in graphs]
     runs = rtl.run(rtl.build(tmp_path), inputs, on=CORE)
     for graph, x, run in zip(graphs, inputs, runs, strict=True):
@@ -115,7 +118,7 @@ def test_cycles_per_product(tmp_path):
         replace(single_layer("linear", **shape, weight_bits=b, act_bits=b, rng=np.random.default_rng(0)), name=f"n{b}")
         for b in most
     ]
-    codegen.generate_networks(graphs, tmp_path, runtime="baremetal", core=CORE)
+    codegen.generate_networks(graphs, tmp_path, POLICY, CORE)
     inputs = [images(graph, np.random.default_rng(1), count=1) for graph in graphs]
     runs = rtl.run(rtl.build(tmp_path), inputs, on=CORE)
     cycles = {bits: run.cycles.sum(axis=1).max() / (16 * 64 * 32) for bits, run in zip(most, runs, strict=True)}
@@ -147,28 +150,33 @@ def test_boards_without_the_unit_run_the_model(tmp_path):
 
 def test_which_layers_it_takes():
     graphs = limits(np.random.default_rng(0))
-    kernels = [lower(graph, tiles=True, dot_unit=True).calls[0].kernel for graph in graphs]
+    kernels = [lower(graph, POLICY).calls[0].kernel for graph in graphs]
     assert kernels == ["conv2d_dot"] * 2 + ["conv2d_tiled"] + ["conv2d_dot"] * 8
     net = Network(np.random.default_rng(0), (3, 4, 4))
     pooled = net.pool("max_pool2d", "x", (2, 2), (2, 2))
     graph = net.done(net.conv(net.conv(pooled, 4, (1, 1), 5), 4, (1, 1), 4, groups=2))
-    kernels = [call.kernel for call in lower(graph, tiles=True, dot_unit=True).calls]
+    kernels = [call.kernel for call in lower(graph, POLICY).calls]
     assert kernels == ["max_pool2d_dot", "conv2d_tiled", "conv2d"]  # 5 bits, groups
-    assert lower(graph, tiles=True).calls[0].kernel == "max_pool2d"
+    assert lower(graph, KernelPolicy.of("baremetal")).calls[0].kernel == "max_pool2d"
 
 
 def test_operands_are_as_wide_as_the_wider_of_both():
     net = Network(np.random.default_rng(0), (9,))
     graph = net.done(net.linear("x", 4, 2))
     node = graph.nodes[0]
-    lanes = {a: 1 << (dot_layer(node, node.weight, QType(a, False, 1.0), False).modes & 3) for a in range(1, 9)}
+    made = Buffer("y", (4,), graph.tensors[graph.output].type, "arena")
+    lanes = {}
+    for bits in range(1, 9):
+        read = Buffer("x", (9,), QType(bits, False, 1.0), "input")
+        layer = form(node, node.weight, ConvGeometry(1, 1, 9, 1, 1, 4), read, made)
+        lanes[bits] = 1 << (layer.fields["modes"] & 3)
     assert lanes == {1: 2, 2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 8: 8}
 
 
 def test_patches_side_by_side():
-    size = {"kernel_w": 3, "in_c": 100, "stride_w": 2, "dilation_w": 1}
+    size = ConvGeometry(4, 9, 100, 4, 4, 1, kernel=(1, 3), stride=(1, 2))
     assert together(size) == (SEGMENT_BYTES - 300) // 200 + 1 == 9
-    assert together({**size, "dilation_w": 2}) == together({**size, "in_c": 339}) == 0
+    assert together(replace(size, dilation=(1, 2))) == together(replace(size, in_c=339)) == 0
 
 
 def test_the_limits_are_those_of_the_c():

@@ -13,11 +13,13 @@ import pytest
 from mico_runner import codegen
 from mico_runner.codegen import placement
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Program
 from mico_runner.quant.qgraph import QGraph
 from mico_runner.targets import rtl
 from mico_runner.targets.host_kernels import single_layer
 
+POLICY = KernelPolicy.of("baremetal", "full")
 NM = "riscv64-unknown-elf-nm"
 needs_gcc = pytest.mark.skipif(
     not all(map(shutil.which, (rtl.GCC, NM, "make"))), reason="needs a RISC-V gcc and make (make setup-rtl)"
@@ -46,7 +48,7 @@ def networks(weight_bits: int = 8, act_bits: int = 8) -> list[QGraph]:
 
 
 def programs(graphs: list[QGraph]) -> list[Program]:
-    return [lower(graph, **codegen.families("baremetal", "full")) for graph in graphs]
+    return [lower(graph, POLICY) for graph in graphs]
 
 
 def sets(address: int, size: int) -> set[int]:
@@ -55,7 +57,7 @@ def sets(address: int, size: int) -> set[int]:
 
 @needs_gcc
 def test_constants_lie_where_they_are_taken_to_lie(tmp_path):
-    made = codegen.generate_networks(networks(), tmp_path, runtime="baremetal", core="full")
+    made = codegen.generate_networks(networks(), tmp_path, POLICY)
     elf = rtl.build(tmp_path).with_suffix(".elf")
     lines = subprocess.run([NM, "-S", elf], capture_output=True, text=True, check=True).stdout.splitlines()
     symbols = [line.split() for line in lines if len(line.split()) == 4]
@@ -91,7 +93,7 @@ def test_a_kernel_takes_the_same_time_wherever_its_constants_lie(tmp_path):
     cycles = []
     for order in (graphs, graphs[::-1]):
         folder = tmp_path / order[0].name
-        codegen.generate_networks(order, folder, runtime="baremetal", core="full")
+        codegen.generate_networks(order, folder, POLICY)
         images = [np.ones((1, *graph.tensors[graph.input].shape), int) for graph in order]
         runs = rtl.run(rtl.build(folder), images, on="full")
         cycles.append({graph.name: run.cycles[0].sum() for graph, run in zip(order, runs, strict=True)})
@@ -105,7 +107,7 @@ def test_a_patch_shares_no_line_with_the_weights_that_are_read_beside_it(inside)
     rng = np.random.default_rng(0)
     for inputs in (84, 256, 520, 636, 1000):
         graph = single_layer("linear", in_channels=inputs, out_channels=10, weight_bits=8, act_bits=8, rng=rng)
-        program = lower(graph, **codegen.families("baremetal", "full"))
+        program = lower(graph, POLICY)
         (call,) = program.calls
         if inside:  # not in one piece, so that it is gathered
             program = replace(program, calls=[replace(call, fields={**call.fields, "in_place": 0})])

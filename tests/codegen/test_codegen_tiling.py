@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from itertools import pairwise
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,11 +11,14 @@ from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.schemes import Scheme, schemes
-from mico_runner.codegen.tiling import middle, requantisation, tiled
+from mico_runner.codegen.tiling import form, middle, requantisation
+from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
+POLICY, WITH_TABLES = KernelPolicy(tiles=True), KernelPolicy(tiles=True, tables=True)
 PAIRS = [(w, a, s) for w in range(1, 9) for a in range(1, 9) for s in (False, True)]
 
 
@@ -69,18 +71,16 @@ def image_layers(rng: np.random.Generator) -> list[QGraph]:
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_four_patches_at_a_time(tmp_path, sanitize):
     graphs = image_layers(np.random.default_rng([8, int(sanitize)]))
-    variants = [
-        call.variant for graph in graphs for call in lower(graph, tiles=True, tables=True).calls if call.variant
-    ]
+    variants = [call.variant for graph in graphs for call in lower(graph, WITH_TABLES).calls if call.variant]
     assert sum(variant.endswith("_four") for variant in variants) > 0.6 * len(graphs)
-    assert_same(graphs, tmp_path, sanitize, tiles=True, scratch="tables")
+    assert_same(graphs, tmp_path, sanitize, policy=WITH_TABLES)
 
 
 @needs_gcc
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_every_pair_of_bits(tmp_path, sanitize):
     rng = np.random.default_rng(int(sanitize))
-    assert_same([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize, tiles=True, scratch="tables")
+    assert_same([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize, policy=WITH_TABLES)
 
 
 @needs_gcc
@@ -89,16 +89,16 @@ def test_scratch_of_two_rows(tmp_path, sanitize):
     """Of 16 bits, with some weights where these become bytes; tables and sums are a few KiB besides, asked for or without patches."""
     rng = np.random.default_rng([9, int(sanitize)])
     graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
-    for tables in (False, True):
-        calls = [c for graph in graphs for c in lower(graph, tiles=True, tables=tables).calls if c.variant]
+    for policy in (POLICY, WITH_TABLES):
+        calls = [c for graph in graphs for c in lower(graph, policy).calls if c.variant]
         having = [c for c in calls if c.unit == "mico_tables"]
         patches = [c for c in having if c.fields["kernel_h"] * c.fields["kernel_w"] > 1]
-        assert len(calls) > 400 and len(having) > len(patches) + 10 and (len(patches) > 10) == tables
+        assert len(calls) > 400 and len(having) > len(patches) + 10 and (len(patches) > 10) == policy.tables
         for call in calls:
             more = 128 if call.unit == "mico_bytes" and call.weights.bits < 8 else 0
             more += 2048 + 2048 if call.unit == "mico_tables" else 0
             assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["code_words"] + more
-    assert_same(graphs, tmp_path, sanitize, tiles=True)
+    assert_same(graphs, tmp_path, sanitize, policy=POLICY)
 
 
 @needs_gcc
@@ -110,19 +110,19 @@ def test_every_scheme_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
     monkeypatch.setattr(Scheme, "cycles", lambda self, *size: self.name not in ranks)
     rng = np.random.default_rng(6 + rank)
     graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
-    assert_same(graphs, tmp_path, sanitize=True, tiles=True, scratch="tables")
+    assert_same(graphs, tmp_path, sanitize=True, policy=WITH_TABLES)
 
 
 @needs_gcc
 def test_long_rows(tmp_path):
-    assert_same(wide_layers(np.random.default_rng(2)), tmp_path, sanitize=True, tiles=True)
+    assert_same(wide_layers(np.random.default_rng(2)), tmp_path, sanitize=True, policy=POLICY)
 
 
 @needs_gcc
 @pytest.mark.slow
 def test_special_and_random_networks(tmp_path):
     graphs = special_networks(np.random.default_rng(3)) + random_networks(60, seed=4)
-    assert_same(graphs, tmp_path, sanitize=True, tiles=True)
+    assert_same(graphs, tmp_path, sanitize=True, policy=POLICY)
 
 
 @pytest.mark.parametrize("weight_bits", range(1, 9))
@@ -133,12 +133,13 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
     weight = Network(rng, (1,)).weights((6, taps), weight_bits)
     scales = {"multiplier": np.ones(6, np.int32), "shift": np.ones(6, np.int32), "bias": np.zeros(6, np.int32)}
     node = QNode("l", "linear", ("x",), "y", {}, {"weight": weight, **scales}, weight_bits)
-    for scheme in schemes(weight_bits, QType(act_bits, False, 1.0), padded=False):
+    types = {"x": QType(act_bits, False, 1.0), "y": QType(8, False, 1.0)}
+    buffers = [Buffer(name, (1,), kind, "arena") for name, kind in types.items()]
+    for scheme in schemes(weight_bits, types["x"], padded=False):
         if not scheme.holds(taps):
             continue
-        with patch.object(Scheme, "cycles", lambda self, *size, name=scheme.name: self.name != name):
-            layer = tiled(node, weight, QType(act_bits, False, 1.0), QType(8, False, 1.0), positions=1, padded=False)
-        assert layer.scheme == scheme
+        layer = form(node, weight, ConvGeometry(1, 1, taps, 1, 1, 6), *buffers, scheme)
+        assert layer.variant == f"conv2d_{scheme.name}_narrow"
         words, places = scheme.mixed(layer.weights.words), scheme.places(taps)
         assert words.shape == (6, -(-taps * weight_bits // 32))
         assert places.shape == (taps, weight_bits) and len(np.unique(places)) == places.size

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Call
 from mico_runner.codegen.schemes import Scheme, schemes
 from mico_runner.ops.c import Buffer
@@ -20,11 +21,11 @@ from mico_runner.targets import host
 from tests.codegen.codegen_graphs import OUTPUT, Network
 
 WEIGHTS = (1, TERNARY, 2, 3, 4, 5, 6, 7, 8)
-FAMILIES = {  # keywords of `lower`: the kernels that a program for the host, and for the cores, is made of; and those of neither
-    "plain": {},
-    "tiles": {"tiles": True, "tables": True},
-    "dot_unit": {"tiles": True, "tables": True, "dot_unit": True},
-    "simd": {"simd": True},
+FAMILIES = {  # the kernels that a program for the host, and for the cores, is made of; and those of neither
+    "plain": KernelPolicy(),
+    "tiles": KernelPolicy(tiles=True, tables=True),
+    "dot_unit": KernelPolicy(tiles=True, tables=True, dot_unit=True),
+    "simd": KernelPolicy(simd=True),
 }
 
 
@@ -86,7 +87,7 @@ def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[st
     inside = bool(rng.integers(2))  # read by a further node, so that it is stored in its own type
     whole = net.done(net.requant(tensor)) if inside else net.done(tensor)
     with _first(setting.scheme):
-        calls = lower(whole, **FAMILIES[setting.family]).calls
+        calls = lower(whole, FAMILIES[setting.family]).calls
     calls = tuple(call for call in calls if not inside or call.node != whole.nodes[-1].name)
     if wanted is not None and calls[-1].function not in wanted:
         return None

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from mico_runner.codegen.program import KernelRow
 from mico_runner.outputs import environment, store
 from mico_runner.steps.base import Metric
 
@@ -178,6 +179,8 @@ def _codegen(folder):
             (f"{name}.multiplier", 480),
         ]
     pd.DataFrame(sections, columns=["section", "bytes"]).to_csv(folder / "sections.csv", index=False)
+    kernels = [KernelRow(name, "conv2d_simd", None, "conv2d_simd, conv2d", "wide registers") for name in LAYERS]
+    pd.DataFrame(kernels).to_csv(folder / "kernels.csv", index=False)
     (folder / "c").mkdir()
     (folder / "c" / "network.c").write_text("int main(void) { return 0; }\n")
     return {

@@ -54,6 +54,7 @@ def test_a_whole_version_shows_all_sections(whole):
         "Bits of each layer",
         "Predicted and measured latency",
         "Accuracy before and after",
+        "Which kernel each layer gets",
         "Memory",
         "All metrics",
         "Steps and environment",

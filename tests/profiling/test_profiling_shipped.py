@@ -13,6 +13,7 @@ import yaml
 from test_profiling_rtl import needs_rtl
 
 from mico_runner import codegen, hardware, profiling
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.frozen_data import build
 from mico_runner.kernel_table import COLUMNS
 from mico_runner.paths import shipped
@@ -109,7 +110,9 @@ def test_rows_measured_again_are_equal(profile, tmp_path):
         graphs, images = next(networks(tables[kind]))
         images = [image if i < count else image[:0] for i, image in enumerate(images)]
         folder = tmp_path / kind
-        codegen.generate_networks(graphs, folder, runtime="baremetal", core=device.core, scratch=target.scratch)
+        codegen.generate_networks(
+            graphs, folder, KernelPolicy.of("baremetal", device.core, target.scratch), device.core
+        )
         runs = rtl.run(rtl.build(folder), images, on=device.core, wait_states=int(device.value("wait_states")))
         again = [int(run.cycles[:, :-1].sum()) for run in runs[:count]]
         assert again == latency[:count][: len(graphs)].tolist()

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mico_runner import data, proxy
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.schemes import OUTPUTS, PAIR, POSITIONS, schemes
 from mico_runner.kernel_table import kernel_table
 from mico_runner.proxy.terms import physical_terms
@@ -26,7 +27,7 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(
 ):
     shape = {"in_channels": channels, "out_channels": outputs, "in_h": size + kernel - 1, "in_w": size + kernel - 1}
     row = {"kind": "conv2d", **shape, "kernel_h": kernel, "kernel_w": kernel, "weight_bits": weight, "act_bits": act}
-    terms = physical_terms(kernel_table([row]), tiled="tables" if tables else True)
+    terms = physical_terms(kernel_table([row]), policy=KernelPolicy(tiles=True, tables=tables))
     assert (terms >= 0).all(axis=None)
     taps, positions = channels * kernel**2, size**2
     candidates = [s for s in schemes(weight, QType(act, False, 1.0), False, tables or kernel == 1) if s.holds(taps)]
@@ -73,6 +74,8 @@ def test_a_model_with_them_is_the_same_after_saving(tmp_path):
 
 def test_other_kinds_and_other_settings_keep_their_terms():
     table = data.load_profile(["vexriscv-full/depthwise"])
-    assert physical_terms(table, tiled=True).equals(physical_terms(table))
+    assert physical_terms(table, policy=KernelPolicy(tiles=True)).equals(physical_terms(table))
     table = data.load_profile(["vexriscv-full/linear"])
-    assert "array_steps" in physical_terms(table) and "array_steps" not in physical_terms(table, tiled=True)
+    assert "array_steps" in physical_terms(table) and "array_steps" not in physical_terms(
+        table, policy=KernelPolicy(tiles=True)
+    )

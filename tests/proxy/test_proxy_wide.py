@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from mico_runner import data, hardware, proxy
-from mico_runner.codegen import families
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.simd import takes
 from mico_runner.kernel_table import SHAPE, kernel_table
 from mico_runner.proxy.terms import physical_terms
 from mico_runner.targets.host_kernels import single_layer
 
+POLICY = KernelPolicy.of("host")
 CLEARLY = 1.5  # one latency of a shape over another's: more than noise and alignment make
 LAYERS = [
     {"kind": "conv2d", "in_channels": 3, "out_channels": 20, "in_h": 9, "in_w": 9, "kernel_h": 3, "kernel_w": 3},
@@ -29,11 +30,11 @@ def test_the_terms_are_of_the_kernel_that_a_layer_gets(layer):
     for weight in device.weight_bits:
         bits = 2 if weight == 1.5 else int(weight)
         assert bits in profiled
-        terms = physical_terms(kernel_table([{**layer, "weight_bits": bits, "act_bits": 8}]), wide=True).iloc[0]
+        terms = physical_terms(kernel_table([{**layer, "weight_bits": bits, "act_bits": 8}]), policy=POLICY).iloc[0]
         used = {name.split("_")[0] for name in terms.index[terms > 0]}
         for activation in device.activation_bits:
             graph = single_layer(rng=np.random.default_rng(0), weight_bits=weight, act_bits=activation, **layer)
-            (call,) = lower(graph, **families("host")).calls
+            (call,) = lower(graph, POLICY).calls
             family = "wide" if call.function == "mico_conv2d_simd" else "plain"
             assert used == {family} and takes(bits) == (family == "wide"), (weight, activation)
 
@@ -79,7 +80,7 @@ def test_a_search_sees_which_bits_are_slow(unseen):
 def test_layers_with_groups_are_of_the_plain_kernel():
     layer = {"kind": "conv2d", "in_channels": 8, "out_channels": 8, "in_h": 8, "in_w": 8, "kernel_h": 3, "kernel_w": 3}
     table = kernel_table([{**layer, "groups": groups, "weight_bits": 8, "act_bits": 8} for groups in (1, 2)])
-    terms = physical_terms(table, wide=True)
+    terms = physical_terms(table, policy=POLICY)
     wide = terms.filter(like="wide_").sum(axis=1)
     assert wide[0] > 0 and wide[1] == 0 and terms.filter(like="plain_").sum(axis=1)[1] > 0
     assert (terms >= 0).all(axis=None)
@@ -87,4 +88,4 @@ def test_layers_with_groups_are_of_the_plain_kernel():
 
 def test_other_kinds_keep_their_terms():
     table = kernel_table([{"kind": "max_pool2d", "in_channels": 4, "in_h": 8, "in_w": 8, "kernel_h": 2, "kernel_w": 2}])
-    assert physical_terms(table, wide=True).equals(physical_terms(table))
+    assert physical_terms(table, policy=POLICY).equals(physical_terms(table))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from mico_runner import codegen, hardware, profiling
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import StepError, StepSkipped, UnknownName, UsageError
 from mico_runner.frozen_data import build
 from mico_runner.quant import reference
@@ -45,7 +46,7 @@ def programs(folder, runtime):
     graphs.append(replace(layer(groups=5, out_channels=5), name="depthwise"))
     pool = {"in_channels": 3, "in_h": 4, "in_w": 4, "kernel_h": 2, "kernel_w": 2, "rng": np.random.default_rng(2)}
     graphs += [single_layer(kind, **pool) for kind in ("max_pool2d", "avg_pool2d", "add")]
-    codegen.generate_networks(graphs, folder, runtime=runtime)
+    codegen.generate_networks(graphs, folder, KernelPolicy.of(runtime))
     return graphs
 
 
@@ -73,7 +74,7 @@ def test_instructions_repeat_exactly_and_fewer_bits_take_fewer(tmp_path, on):
         )
         for w, a in ((8, 8), (2, 2), (1, 1))
     ]  # fmt: skip
-    codegen.generate_networks(graphs, tmp_path, runtime="baremetal")
+    codegen.generate_networks(graphs, tmp_path, KernelPolicy.of("baremetal"))
     elf = qemu.build(tmp_path, on)
     inputs = [some_images(g) for g in graphs]
     first, again = ([run.instructions for run in qemu.run(elf, inputs, on).networks] for _ in range(2))

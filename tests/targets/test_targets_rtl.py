@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mico_runner import codegen
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import StepError, StepSkipped, UnknownName
 from mico_runner.quant import reference
 from mico_runner.targets import program, rtl
@@ -60,7 +61,7 @@ def test_outputs_are_those_of_the_reference_on_every_core(tmp_path, on, wait_sta
     graphs.append(
         single_layer("max_pool2d", in_channels=3, in_h=4, in_w=4, kernel_h=2, kernel_w=2, rng=np.random.default_rng(2))
     )
-    codegen.generate_networks(graphs, tmp_path, runtime="baremetal")
+    codegen.generate_networks(graphs, tmp_path, KernelPolicy.of("baremetal"))
     inputs = [some_images(g) for g in graphs]
     runs = rtl.run(rtl.build(tmp_path), inputs, on=on, wait_states=wait_states)
     for graph, x, run in zip(graphs, inputs, runs, strict=True):
@@ -104,7 +105,7 @@ def test_fewer_bits_take_fewer_cycles(tmp_path):
         return replace(graph, name=f"n{act_bits}x{weight_bits}")
 
     graphs = [matrix(*pair) for pair in ((8, 8), (4, 8), (2, 8), (1, 8), (4, 4), (2, 2), (1, 1))]
-    codegen.generate_networks(graphs, tmp_path, runtime="baremetal")
+    codegen.generate_networks(graphs, tmp_path, KernelPolicy.of("baremetal"))
     runs = rtl.run(rtl.build(tmp_path), [some_images(g) for g in graphs])
     cycles = [run.cycles[-1].sum() for run in runs]
     assert cycles[:4] == sorted(cycles[:4], reverse=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mico_runner import codegen
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import StepError
 from mico_runner.targets import qemu, stack
 from mico_runner.targets.host_kernels import single_layer
@@ -38,7 +39,7 @@ def layer(**changes):
 
 
 def measured_and_bound(graphs, folder, on: str, core: str | None = None) -> tuple[int, stack.Bound]:
-    codegen.generate_networks(graphs, folder, runtime="baremetal", core=core)
+    codegen.generate_networks(graphs, folder, KernelPolicy.of("baremetal", core), core)
     elf = qemu.build(folder, on)
     tensors = [graph.tensors[graph.input] for graph in graphs]
     images = [np.random.default_rng(1).integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.proxy.strategies import Strategy, register
 from mico_runner.proxy.terms import DEVIATIONS, physical_terms
 
@@ -36,7 +37,9 @@ class Structural(Strategy):
     Args:
         power: 1 adds the terms up (one thing after another), larger values approach their maximum (overlapping compute and memory).
         bit_penalty: ridge penalty of the deviations; 0 fits each pair of bit-widths freely, a large value makes them all alike.
-        runs, tiled, wide: of `terms.physical_terms`.
+        runs: of `terms.physical_terms`.
+        tiled: the kernels are this project's tiled ones; "tables": with `codegen.scratch: tables`.
+        wide: they are this project's on a host.
     """
 
     def __init__(
@@ -53,9 +56,13 @@ class Structural(Strategy):
         self.tiled = tiled
         self.wide = wide
 
+    @property
+    def policy(self) -> KernelPolicy:
+        return KernelPolicy(tiles=bool(self.tiled), tables=self.tiled == "tables", simd=self.wide)
+
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Structural:
         latency = np.asarray(latency, dtype=float)
-        terms = physical_terms(table, self.runs, self.tiled, self.wide)
+        terms = physical_terms(table, self.runs, self.policy)
         self.terms_ = list(terms)
         self.levels_ = {"s": np.zeros(1), **{level: np.unique(bit_codes(table, level)) for level in "awp"}}
         X, penalty = self._columns(table, terms.to_numpy())
@@ -74,7 +81,7 @@ class Structural(Strategy):
 
     def predict(self, table: pd.DataFrame) -> np.ndarray:
         """Bit-widths that were not profiled take the deviations of the nearest profiled ones (on a log scale)."""
-        powered = physical_terms(table, self.runs, self.tiled, self.wide)[self.terms_].to_numpy() ** self.power
+        powered = physical_terms(table, self.runs, self.policy)[self.terms_].to_numpy() ** self.power
         summed = np.zeros(len(table))  # term by term: the last bits of a matrix product depend on the number of rows
         for term in range(len(self.terms_)):
             summed += powered[:, term] * self.coefficients_[term]
@@ -86,7 +93,7 @@ class Structural(Strategy):
 
     def relative_terms(self, table: pd.DataFrame, latency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Terms over latency, each of mean square 1, (rows, terms); and which of them all bit-widths share, bool (terms,)."""
-        X, _ = self._columns(table, physical_terms(table, self.runs, self.tiled, self.wide)[self.terms_].to_numpy())
+        X, _ = self._columns(table, physical_terms(table, self.runs, self.policy)[self.terms_].to_numpy())
         A = X / latency[:, None]
         scale = np.sqrt((A**2).mean(axis=0))
         return A[:, scale > 0] / scale[scale > 0], (np.arange(A.shape[1]) < len(self.terms_))[scale > 0]
