@@ -21,14 +21,10 @@ def fused(graph: Graph) -> list[Step]:
     """The nodes, with every ReLU that alone reads the output of an operator that takes it folded into that operator."""
     steps: dict[str, Step] = {}
     for node in graph.nodes:
-        step = Step(node, node.output, node.attrs.get("max"))
+        merges = operator(node.op).MERGES
+        step = Step(node, node.output, node.attrs["max"] if merges else None)
         before = steps.get(node.inputs[0])
-        if (
-            operator(node.op).MERGES
-            and before is not None
-            and alone(graph, before.output)
-            and operator(before.node.op).TAKES_RELU
-        ):
+        if merges and before is not None and alone(graph, before.output) and operator(before.node.op).TAKES_RELU:
             del steps[before.output]
             tops = [t for t in (before.top, step.top) if t is not None]
             step = Step(before.node, node.output, min(tops, default=None))

@@ -25,8 +25,9 @@ TERM_BITS = 30
 class Affine(Operator):
     """y = factor * x + term; below zero factor * `below` * x + term where `below` is given: r = (q * factor + term + 2^(shift-1)) >> shift.
 
-    Attributes: float64 arrays that are repeated over the shape without batch; `below` may be None. Constants: `factor`, `below`, `term`,
-    int32 in the shape of these, `shift` (1,). One that alone reads a layer whose output channels it scales becomes part of its weights.
+    Attributes: float64 arrays that are repeated over the shape without batch; `below` may be None. In integers, constants `factor`,
+    `below` and `term`, int32 in the shape of these, and the attribute `shift`. One that alone reads a layer whose output channels it
+    scales becomes part of its weights.
     """
 
     ATEN = ("rsub.Scalar", "neg.default", "prelu.default", "_prelu_kernel.default", "addcmul.default")
@@ -41,17 +42,14 @@ class Affine(Operator):
             return emit_affine(call, call.input(), factor=-float(call["alpha"]), term=float(call["other"]))
         if call.target == "addcmul":
             return self._addcmul(call)
-        slope = None if isinstance(call["weight"], str) else as_doubles(call["weight"])
-        if slope is None:
+        if isinstance(call["weight"], str):
             raise Refused("the slopes must be parameters, not computed from the input")
-        tensor = call.input()
-        slope = np.reshape(slope, -1)
+        tensor, slope = call.input(), as_doubles(call["weight"])
         return emit_affine(call, tensor, below=slope.reshape(-1, *[1] * (call.rank(tensor) - 1)))
 
     def _addcmul(self, call: Call) -> str:
         """self + value * tensor1 * tensor2, where all but one tensor are constants."""
-        found = [call.constant(call[key]) for key in ("self", "tensor1", "tensor2")]
-        term, *factors = found
+        term, *factors = (call.constant(call[key]) for key in ("self", "tensor1", "tensor2"))
         known = [factor for factor in factors if factor is not None]
         if term is None or len(known) != 1:
             raise Refused("only one of its three tensors may be computed from the input, and not the first")
@@ -99,16 +97,16 @@ class Affine(Operator):
             .reshape(np.shape(value) or (1,))
             for key, value in raw.items()
         }
-        q.add(step, (tensor,), attrs={}, constants=constants | {"offset_shift": np.array([shift], np.int32)})
+        q.add(step, (tensor,), attrs={"shift": shift}, constants=constants)
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         k = {key: value.astype(np.int64) for key, value in node.constants.items()}
         factor = np.where(x[0] < 0, k.get("below", k["factor"]), k["factor"])
         acc = x[0] * factor + k["term"]
-        return clamp(shifted(acc, k["offset_shift"]), acc, made, node.relu_max)
+        return clamp(shifted(acc, np.array(node.attrs["shift"])), acc, made, node.relu_max)
 
     def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
-        scale = 2.0 ** -int(node.constants["offset_shift"][0])
+        scale = 2.0 ** -node.attrs["shift"]
         k = {key: torch.from_numpy(v.astype(np.float64) * scale) for key, v in node.constants.items()}
         clamped, below = clamper(made, node.relu_max), k.get("below")
 
@@ -127,7 +125,7 @@ class Affine(Operator):
         )
         short, run = period(values, source.shape)
         fields = {
-            **{"size": output.size, "input": source.tag, "shift": int(k["offset_shift"][0])},
+            **{"size": output.size, "input": source.tag, "shift": node.attrs["shift"]},
             **{"run": run, "count": short.shape[1], "output": c.output_range(node, output)},
         }
         tables = dict(zip(("factor", "below", "term"), np.ascontiguousarray(short), strict=True))

@@ -43,6 +43,7 @@ class LayerNorm(Operator):
         shape, over = call.builder.shapes[tensor], tuple(call["normalized_shape"])
         if shape[len(shape) - len(over) :] != over:
             raise Refused(f"a norm over {over} of a tensor of shape {shape} is not supported")
+        _check_length(prod(over))
         eps = call["eps"] if call["eps"] is not None else torch.finfo(torch.float32).eps
         factor, term = (
             np.full(prod(over), fill)
@@ -60,6 +61,7 @@ class LayerNorm(Operator):
         tensor, groups = call.input("input"), int(call["num_groups"])
         shape = call.builder.shapes[tensor]
         size = prod(shape) // groups
+        _check_length(size)
         attrs = {"eps": float(call["eps"]), "factor": np.ones(size), "term": np.zeros(size), "centred": True}
         rows = call.reshape(tensor, (groups, size))
         found = call.reshape(call.emit(self.name, [rows], (groups, size), attrs=attrs), shape)
@@ -126,6 +128,11 @@ class LayerNorm(Operator):
             factor, term = rng.normal(size=(2, shape[-1]))
             attrs = {"eps": 1e-5, "factor": factor, "term": term, "centred": centred}
             yield sample(self.name, [shape], shape, attrs)
+
+
+def _check_length(count: int) -> None:
+    if count > MOST:
+        raise Refused(f"a norm over {count} elements may overflow 64 bits; at most {MOST}")
 
 
 def _root(d: np.ndarray) -> np.ndarray:

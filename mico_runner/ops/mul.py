@@ -36,8 +36,10 @@ class Mul(Operator):
         if call.target == "div":
             if (divisor := call.constant(b)) is None:
                 name, attrs = f"{call.name}.inverse", {"exponent": -1}
-                b = call.builder.elementwise(name, "pow", [call.tensor(b)], call.source, attrs=attrs)
-                return self._product(call, a, b)
+                inverse = call.builder.elementwise(name, "pow", [call.tensor(b)], call.source, attrs=attrs)
+                if (numerator := call.constant(a)) is not None:
+                    return emit_affine(call, inverse, factor=numerator)
+                return self._product(call, a, inverse)
             with np.errstate(divide="ignore"):
                 return emit_affine(call, call.tensor(a), factor=1 / divisor)
         for tensor, factor in ((a, call.constant(b)), (b, call.constant(a))):

@@ -303,7 +303,7 @@ def test_arithmetic_on_weights_is_done_once(name):
 
 def test_all_calls_that_cannot_be_expressed_are_named_at_once():
     def function(s, x):
-        y = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        y = torch.linalg.vector_norm(x, ord=1, dim=1, keepdim=True)
         z = torch.cumsum(s.conv(x), 1) + F.instance_norm(s.conv(x))
         return (y * z).logsumexp(1) + torch.cumsum(x, 1)[:, 0]
 
@@ -315,3 +315,35 @@ def test_all_calls_that_cannot_be_expressed_are_named_at_once():
         *("linalg_vector_norm", "cumsum", "instance_norm", "logsumexp")
     ]
     assert all(line.startswith("  graph_networks.py:") for line in lines) and lines[1].endswith("(2 times)")
+
+
+class Windows(nn.Module):
+    """As Swin has them: the batch is part of a dimension that holds windows, and back again."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 5)
+
+    def forward(self, x):
+        n, h, w, c = x.shape
+        y = x.view(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 4, c)
+        y = self.layer(y).relu()
+        return y.view(n, h // 2, w // 2, 2, 2, 5).permute(0, 1, 3, 2, 4, 5).reshape(n, h, w, 5)
+
+
+ENCODERS = {
+    "batch first": (lambda: nn.TransformerEncoderLayer(16, 4, 24, batch_first=True), (6, 16)),
+    "norm first": (lambda: nn.TransformerEncoderLayer(16, 2, 24, batch_first=True, norm_first=True), (5, 16)),
+    "windows": (Windows, (4, 6, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_batch_may_be_anywhere_inside(name):
+    make, shape = ENCODERS[name]
+    same_numbers(nn.Sequential(make()).eval(), shape)
+
+
+def test_attention_over_the_samples_of_a_batch_is_refused():
+    with pytest.raises(UsageError, match="does not compute what the module does"):
+        capture(nn.Sequential(nn.TransformerEncoderLayer(16, 2, 24, batch_first=False)), (6, 16), "net")
