@@ -27,7 +27,7 @@ class Simulated(Target):
         self.kind = kind
 
     def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
-        return simulator_conditions(sys.modules[type(self._model(hardware)).__module__])
+        return simulator_conditions(sys.modules[accelerators.ACCELERATORS.get(self.kind).__module__])
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
         return Measurement(self._model(hardware).cycles(table))
