@@ -21,11 +21,11 @@ for word; do
     *) options="$options $word" ;;
     esac
 done
-options=$level$(printf '%s\n' $options | sort | tr '\n' ' ')
 case "$compiles$several$aside|$source|$out" in
 "1|mico"*.c"|"*.o* | "1|"*/mico*.c"|"*.o*) ;;
 *) exec "$REAL" "$@" ;; # a network, which is not met again; or it links, preprocesses, says its version
 esac
+options=$level$(printf '%s\n' $options | sort | tr '\n' ' ')
 "$REAL" "$@" -E -P || exit # to the object's place
 sum=$({ "$REAL" --version; echo "${source##*/}$options"; cat "$out"; } | sha256sum)
 kept=$KEPT/${sum%% *}
