@@ -17,17 +17,19 @@ from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
 from mico_runner.ops.rows import lower_rows
 
 FRACTION = 16  # bits behind the point of a normalised value
+MEAN_BITS = 12  # behind the point of a mean
+DROPPED = 9  # bits of c that its product with the reciprocal has no room for
 ROOT_BITS = 60  # of the sum of squares before its root is taken: the root has half as many
 TERM_BITS = 40
-MOST = 1 << 14  # elements of a row: its sums stay below 2^62
+MOST = 1 << 20  # elements of a row: products with the reciprocal stay below 2^62, which grows with their root
 
 
 @register("layer_norm")
 class LayerNorm(Operator):
     """y = (x - mean) / sqrt(mean((x - mean)^2) + `eps`) * `factor` + `term` over rows of the last dimension; no mean if not `centred`.
 
-    In integers, for a row of n: c = n q - sum q (n q if not centred), d = sum c^2 / n + eps n^2 / scale^2, scaled up by a power of four
-    to 60 bits; t = c / sqrt(d) with 16 bits behind the point, by one reciprocal of 61 bits for a row;
+    In integers: c = 2^12 q - mean, the mean with 12 bits behind the point, towards zero (0 if not centred); d = mean c^2 + eps, scaled
+    up by a power of four to 60 bits; t = c / sqrt(d) with 16 bits behind the point, by one reciprocal of 61 bits for a row;
     r = (t * factor + term + 2^(shift-1)) >> shift, clamped. Constants: `factor` int32 and `term` int64 (n,).
     """
 
@@ -84,14 +86,13 @@ class LayerNorm(Operator):
     def quantise(self, q: Quantiser, step: Any) -> None:
         tensor = q.read(step.node.inputs[0], INPUT_BITS)
         scale, made, a = q.type_of(tensor).scale, q.made(step), step.node.attrs
-        count = len(a["factor"])
         factor, term = a["factor"] * 2.0**-FRACTION / made.scale, a["term"] / made.scale
         tops = ((MULTIPLIER_BITS, np.abs(factor).max()), (TERM_BITS, np.abs(term).max()))
         shift = int(np.clip(min((bits - np.frexp(top)[1] for bits, top in tops if top), default=1), 1, MAX_SHIFT))
         attrs = {
             "shift": shift,
             "centred": a["centred"],
-            "eps": round(min(a["eps"] * count**2 / scale**2, 2.0**ROOT_BITS)),
+            "eps": round(min(a["eps"] * 4.0**MEAN_BITS / scale**2, 2.0**ROOT_BITS)),
         }
         constants = {
             "factor": np.rint(np.ldexp(factor, shift)).astype(np.int32),
@@ -102,11 +103,12 @@ class LayerNorm(Operator):
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         q, a = x[0], node.attrs
         count = q.shape[-1]
-        c = count * q - (q.sum(-1, keepdims=True) if a["centred"] else 0)
+        total = q.sum(-1, keepdims=True) if a["centred"] else np.zeros((1,), np.int64)
+        c = (q << MEAN_BITS) - np.sign(total) * ((np.abs(total) << MEAN_BITS) // count)
         d = (c * c).sum(-1, keepdims=True) // count + a["eps"]
         up = sum((d < (1 << bits)).astype(np.int64) for bits in range(ROOT_BITS - 2, 0, -2))
         inverse = (1 << 61) // np.maximum(_root(d << (2 * up)), 1)
-        t = np.sign(c) * (((np.abs(c) << up >> 7) * inverse) >> (61 - 7 - FRACTION))
+        t = np.sign(c) * (((np.abs(c) << up >> DROPPED) * inverse) >> (61 - DROPPED - FRACTION))
         acc = t * node.constants["factor"] + node.constants["term"]
         return clamp(shifted(acc, np.array(a["shift"])), acc, made, node.relu_max)
 

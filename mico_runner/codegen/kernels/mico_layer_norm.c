@@ -8,13 +8,15 @@ void mico_layer_norm(const mico_layer_norm_t *p, const void *x, void *y)
 
     for (int32_t r = 0; r < p->rows; r++) {
         const int32_t first = r * n;
-        int32_t sum = 0, up = 0;
+        int32_t sum = 0, mean, up = 0;
         uint64_t d = 0;
 
         for (int32_t i = 0; i < n && p->centred; i++)
             sum += mico_load(x, first + i, p->input);
+        mean = (int32_t)mico_divide((uint64_t)(sum < 0 ? -(int64_t)sum : sum) << 12, (uint64_t)n); /* 12 bits behind the point */
+        mean = sum < 0 ? -mean : mean;
         for (int32_t i = 0; i < n; i++) {
-            const int64_t c = (int64_t)n * mico_load(x, first + i, p->input) - sum;
+            const int64_t c = ((int64_t)mico_load(x, first + i, p->input) * 4096) - mean;
             d += (uint64_t)(c * c);
         }
         d = mico_divide(d, (uint64_t)n) + (uint64_t)*p->eps;
@@ -24,9 +26,9 @@ void mico_layer_norm(const mico_layer_norm_t *p, const void *x, void *y)
         }
         const uint64_t inverse = d > 0 ? mico_divide((uint64_t)1 << 61, mico_root(d)) : 0; /* 32 or 33 bits */
         for (int32_t i = 0; i < n; i++) {
-            const int64_t c = (int64_t)n * mico_load(x, first + i, p->input) - sum;
-            const uint64_t size = (uint64_t)(c < 0 ? -c : c) << up >> 7; /* 30 bits */
-            const int64_t t = (int64_t)(size * inverse >> 38);
+            const int64_t c = ((int64_t)mico_load(x, first + i, p->input) * 4096) - mean;
+            const uint64_t size = (uint64_t)(c < 0 ? -c : c) << up >> 9;
+            const int64_t t = (int64_t)(size * inverse >> 36);
             mico_store(y, first + i, p->output.type,
                        mico_round((c < 0 ? -t : t) * p->factor[i] + p->term[i], p->shift, &p->output));
         }

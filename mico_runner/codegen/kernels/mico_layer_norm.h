@@ -12,7 +12,7 @@ typedef struct {
     mico_range output;
     const int32_t *factor; /* (length,), in steps of the output shifted up */
     const int64_t *term;   /* (length,) */
-    const int64_t *eps;    /* (1,), in steps of the input squared */
+    const int64_t *eps;    /* (1,), in steps of the input squared, 24 bits behind the point */
 } mico_layer_norm_t;
 
 /* x (rows, length) -> y (rows, length) */
