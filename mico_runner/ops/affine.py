@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mico_runner.ops import c, operator, register
-from mico_runner.ops.arithmetic import MAX_SHIFT, clamp, shifted
+from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, Weighted, sample
 from mico_runner.ops.broadcast import period
 from mico_runner.ops.capture import Call, Refused, as_doubles
@@ -87,8 +87,7 @@ class Affine(Operator):
         below = np.float64(1.0) if a["below"] is None else a["below"]
         factor, term = a["factor"] * ratio / made.scale, a["term"] / made.scale
         slopes = max(np.abs(factor).max(), np.abs(factor * below).max())
-        room = [bits - np.frexp(v)[1] for bits, v in ((MULTIPLIER_BITS, slopes), (TERM_BITS, np.abs(term).max())) if v]
-        shift = int(np.clip(min(room, default=1), 1, MAX_SHIFT))
+        shift = shift_that_fits((MULTIPLIER_BITS, slopes), (TERM_BITS, np.abs(term).max()))
         raw = {"factor": factor, "term": term} | ({} if a["below"] is None else {"below": factor * below})
         limit = 2**31 - 1
         constants = {

@@ -77,6 +77,12 @@ def shared_shift(factors: np.ndarray) -> dict[str, np.ndarray]:
     return {"multiplier": multiplier, "shift": np.array([shift], dtype=np.int32)}
 
 
+def shift_that_fits(*largest: tuple[int, float]) -> int:
+    """The most, 1 .. 52, by which values can be shifted up: each pair is the bits that one may take, and its magnitude."""
+    room = [bits - int(np.frexp(value)[1]) for bits, value in largest if value]
+    return int(np.clip(min(room, default=1), 1, MAX_SHIFT))
+
+
 def _rounded(factors: np.ndarray, shift: np.ndarray) -> np.ndarray:
     multiplier: np.ndarray = np.clip(np.rint(np.ldexp(factors, shift)), 1, 2**MULTIPLIER_BITS - 1).astype(np.int32)
     return multiplier

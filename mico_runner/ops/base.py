@@ -212,6 +212,19 @@ class Rescaled(Operator):
         q.add(step, inputs, constants=self.scaling(step.node, factors))
 
 
+class Product(Operator):
+    """A product of two computed tensors, requantised with one multiplier and shift."""
+
+    TAKES_RELU = True
+    NO_KERNEL = "products of tensors are not profiled"
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        inputs = tuple(q.read(tensor, INPUT_BITS) for tensor in step.node.inputs)
+        made = q.made(step)
+        factor = q.type_of(inputs[0]).scale * q.type_of(inputs[1]).scale / made.scale
+        q.add(step, inputs, constants=multiplier_and_shift(np.array([factor])))
+
+
 def elements_row(shape: tuple[int, ...]) -> Row:
     """Shape columns of a kernel that goes over a tensor once."""
     channels, height, width = (*shape, 1, 1)[:3]

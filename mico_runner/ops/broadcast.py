@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mico_runner.ops.c import memory_order
+from mico_runner.ops.c import memory_order, memory_place
 
 
 def spread(shape: tuple[int, ...], over: tuple[int, ...]) -> tuple[int, int] | None:
@@ -13,9 +13,7 @@ def spread(shape: tuple[int, ...], over: tuple[int, ...]) -> tuple[int, int] | N
         return None
     shape = (1,) * (len(over) - len(shape)) + shape
     size = int(np.prod(shape))
-    place = np.empty(size, np.int64)  # in memory, of each element in the IR's order
-    place[memory_order(shape)] = np.arange(size)
-    index = np.broadcast_to(place.reshape(shape), over).ravel()[memory_order(over)]
+    index = np.broadcast_to(memory_place(shape).reshape(shape), over).ravel()[memory_order(over)]
     turns = np.flatnonzero(np.diff(index))
     run = int(turns[0]) + 1 if len(turns) else len(index)
     return (run, size) if np.array_equal(np.arange(len(index)) // run % size, index) else None

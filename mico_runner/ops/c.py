@@ -178,6 +178,11 @@ def memory_order(shape: tuple[int, ...]) -> np.ndarray:
     return index.reshape(shape).transpose(1, 2, 0).ravel() if len(shape) == 3 else index
 
 
+def memory_place(shape: tuple[int, ...]) -> np.ndarray:
+    """Where in memory each element lies, by the IR's flat index: the inverse of `memory_order`."""
+    return np.argsort(memory_order(shape))
+
+
 def same_order(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     """Whether a reshape from `a` to `b` leaves every element where it is in memory."""
     return np.array_equal(memory_order(a), memory_order(b))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mico_runner.ops import c, register
-from mico_runner.ops.arithmetic import MAX_SHIFT, clamp, shifted
+from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
@@ -87,8 +87,7 @@ class LayerNorm(Operator):
         tensor = q.read(step.node.inputs[0], INPUT_BITS)
         scale, made, a = q.type_of(tensor).scale, q.made(step), step.node.attrs
         factor, term = a["factor"] * 2.0**-FRACTION / made.scale, a["term"] / made.scale
-        tops = ((MULTIPLIER_BITS, np.abs(factor).max()), (TERM_BITS, np.abs(term).max()))
-        shift = int(np.clip(min((bits - np.frexp(top)[1] for bits, top in tops if top), default=1), 1, MAX_SHIFT))
+        shift = shift_that_fits((MULTIPLIER_BITS, np.abs(factor).max()), (TERM_BITS, np.abs(term).max()))
         attrs = {
             "shift": shift,
             "centred": a["centred"],

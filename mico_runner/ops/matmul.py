@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod, sqrt
-from typing import Any
 
 import numpy as np
 import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
-from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
-from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.arithmetic import requantise
+from mico_runner.ops.base import Product, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.expand import expanded
 from mico_runner.ops.fast import Kernel, requantiser
-from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.node import Node, QNode, QType
 
 _MOST_TERMS = 1 << 15  # of a sum of products of 8 bits that fits an int32
 
 
 @register("matmul")
-class Matmul(Operator):
+class Matmul(Product):
     """(..., M, K) times (..., K, N), or (..., N, K) where `transposed`: acc = sum of q0 * q1, requantised."""
 
     ATEN = ("matmul.default", "bmm.default", "scaled_dot_product_attention.default")
     ATTRS = ("transposed",)
-    TAKES_RELU = True
-    NO_KERNEL = "products of tensors are not profiled"
 
     def capture(self, call: Call) -> str:
         if call.target == "scaled_dot_product_attention":
@@ -66,12 +63,6 @@ class Matmul(Operator):
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return x[0] @ (x[1].transpose(-1, -2) if node.attrs["transposed"] else x[1])
-
-    def quantise(self, q: Quantiser, step: Any) -> None:
-        inputs = tuple(q.read(tensor, INPUT_BITS) for tensor in step.node.inputs)
-        made = q.made(step)
-        factor = q.type_of(inputs[0]).scale * q.type_of(inputs[1]).scale / made.scale
-        q.add(step, inputs, constants=multiplier_and_shift(np.array([factor])))
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         second = x[1].swapaxes(-1, -2) if node.attrs["transposed"] else x[1]

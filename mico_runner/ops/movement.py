@@ -50,8 +50,7 @@ class Movement(Operator):
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         """Nested loops where the index is regular; else it is a table."""
         source, output = to.buffer_of(node.inputs[0]), to.target(node)
-        place = np.empty(source.size, np.int64)  # in memory, of each element in the IR's order
-        place[c.memory_order(source.shape)] = np.arange(source.size)
+        place = c.memory_place(source.shape)
         index = self.sources(node, source.shape).ravel()[c.memory_order(output.shape)]
         index = np.where(index == ZERO, ZERO, place[index.clip(0)])
         fields: c.Fields = {"size": output.size, "input": source.tag, "output": output.tag}

@@ -11,25 +11,23 @@ import torch
 from mico_runner.errors import StepError
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
-from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
-from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.arithmetic import requantise
+from mico_runner.ops.base import Product, Shapes, sample
 from mico_runner.ops.broadcast import spread
 from mico_runner.ops.capture import Call
 from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, requantiser
-from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.node import Node, QNode, QType
 
 
 @register("mul")
-class Mul(Operator):
+class Mul(Product):
     """acc = q0 * q1, requantised; the second may be smaller and is repeated over dimensions of size 1, as a factor of each channel.
 
     A division by what is computed is a product with its `pow` of -1.
     """
 
     ATEN = ("mul.Tensor", "div.Tensor")
-    TAKES_RELU = True
-    NO_KERNEL = "products of tensors are not profiled"
 
     def capture(self, call: Call) -> str:
         a, b = call["self"], call["other"]
@@ -58,12 +56,6 @@ class Mul(Operator):
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return x[0] * _aligned(x[1], x[0])
-
-    def quantise(self, q: Quantiser, step: Any) -> None:
-        inputs = tuple(q.read(tensor, INPUT_BITS) for tensor in step.node.inputs)
-        made = q.made(step)
-        factor = q.type_of(inputs[0]).scale * q.type_of(inputs[1]).scale / made.scale
-        q.add(step, inputs, constants=multiplier_and_shift(np.array([factor])))
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         small = x[1].reshape(len(x[1]), *[1] * (x[0].ndim - x[1].ndim), *x[1].shape[1:])
