@@ -1,0 +1,22 @@
+"""Networks in the files of other tools: each format is read into a torch module, so that there is one capture for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class FileNetwork:
+    """A network that a file holds.
+
+    Attributes:
+        module: takes and returns float32 tensors whose first dimension is the batch; images are (N, C, H, W) whatever the file's own
+            layout is. Each operator of the file is a submodule that bears the operator's name in the file: `graph.capture` names it
+            where it cannot be expressed.
+        input_shapes: of each input in the order of the module's arguments, without the batch dimension.
+    """
+
+    module: torch.nn.Module
+    input_shapes: tuple[tuple[int, ...], ...]
