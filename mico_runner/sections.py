@@ -36,11 +36,15 @@ class Datasets:
     """What is learned from.
 
     Attributes:
+        scale, mean, std: how pixels become inputs, see `data.tasks.Pixels`.
         profile: kernel-latency profiles, each a name of the catalog or the path of a CSV file.
         validation: images held out of the training part.
     """
 
     task: str | None
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     profile: tuple[str, ...]
     validation: int
 
@@ -63,11 +67,25 @@ class Train:
 
 @dataclass(frozen=True)
 class Model:
-    """The network, with the parameters that its entry of the zoo takes, and its training."""
+    """The network and its training.
 
-    name: str
+    Attributes:
+        name: of an entry of the zoo, else None.
+        file: a file of the user's own, or a network of the catalog.
+        entry: of a Python file, the class or function that makes the network.
+        params: of the zoo's entry, or of `entry`.
+        weights: file that holds those to begin with.
+        input: shape of one input without the batch; None: that of the data.
+        train: None takes the network as it is.
+    """
+
+    name: str | None
+    file: str | None
+    entry: str | None
     params: Mapping[str, Any]
-    train: Train
+    weights: str | None
+    input: tuple[int, ...] | None
+    train: Train | None
 
 
 @dataclass(frozen=True)
@@ -248,9 +266,12 @@ class Search:
 
 @dataclass(frozen=True)
 class Codegen:
+    """Attributes: bits: (weight bits, activation bits) of every layer; None where a search chooses them."""
+
     target: str
     runtime: str
     scratch: str
+    bits: tuple[Bits, int] | None
 
 
 @dataclass(frozen=True)

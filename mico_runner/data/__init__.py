@@ -12,17 +12,17 @@ from mico_runner.registry import Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mico_runner.data.tasks import Task
+    from mico_runner.data.tasks import Pixels, Task
 
 LOADERS = Registry("data loader", __name__)
 register = LOADERS.register
 
 
-def load_task(name: str, validation: int | None = None, seed: int = 0) -> Task:
+def load_task(name: str, validation: int | None = None, seed: int = 0, pixels: Pixels | None = None) -> Task:
     """See `mico_runner.data.tasks.load_task`."""
     from mico_runner.data import tasks
 
-    return tasks.load_task(name, validation, seed)
+    return tasks.load_task(name, validation, seed, pixels or tasks.Pixels())
 
 
 def load_profile(names: str | list[str]) -> pd.DataFrame:

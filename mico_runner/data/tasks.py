@@ -5,7 +5,7 @@ Training and search see train and validation only; test is touched once, for the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,18 +15,43 @@ from mico_runner.errors import UsageError
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """How pixels become inputs: (pixel / 255 * scale - mean) / std, mean and std per channel or one for all.
+
+    Data that is float32 already is not scaled.
+    """
+
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def floats(self, images: np.ndarray) -> np.ndarray:
+        """float32 inputs (N, C, ...) of uint8 pixels or float32 data of that shape."""
+        found = images.astype(np.float32) / np.float32(255 / self.scale) if images.dtype == np.uint8 else images
+        for values, apply in ((self.mean, np.subtract), (self.std, np.divide)):
+            if any(value != (0.0 if apply is np.subtract else 1.0) for value in values):
+                found = apply(found, np.array(values, np.float32).reshape(-1, *[1] * (images.ndim - 2)))
+        return found
+
+
+@dataclass(frozen=True)
 class Split:
     """Images uint8 (N, C, H, W), or float32 for data that is not images, and labels int64 (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
+    pixels: Pixels = Pixels()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def floats(self) -> np.ndarray:
-        """float32 inputs of the network: uint8 pixels become [0, 1]."""
-        return self.images.astype(np.float32) / np.float32(255) if self.images.dtype == np.uint8 else self.images
+        """float32 inputs of the network."""
+        return self.pixels.floats(self.images)
+
+    def first(self, count: int) -> Split:
+        """The first samples."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
 
 
 @dataclass(frozen=True)
@@ -42,7 +67,7 @@ class Task:
         return self.train.images.shape[1:]
 
 
-def load_task(name: str, validation: int | None = None, seed: int = 0) -> Task:
+def load_task(name: str, validation: int | None = None, seed: int = 0, pixels: Pixels = Pixels()) -> Task:
     """Load a data set of kind `task` from the catalog and hold `validation` images (default: a tenth) out of its training part.
 
     The held-out images are drawn at random with `seed`, the same number from each class as far as that divides.
@@ -55,13 +80,25 @@ def load_task(name: str, validation: int | None = None, seed: int = 0) -> Task:
     if not 0 < count < len(train):
         raise UsageError(f"datasets.validation: {count} images of {name!r} asked for; allowed: 1 to {len(train) - 1}")
     held = stratified(train.labels, count, np.random.default_rng(seed))
+    _check_channels(name, train.images, pixels)
     return Task(
         name=name,
         classes=int(train.labels.max()) + 1,
-        train=Split(train.images[~held], train.labels[~held]),
-        validation=Split(train.images[held], train.labels[held]),
-        test=test,
+        train=Split(train.images[~held], train.labels[~held], pixels),
+        validation=Split(train.images[held], train.labels[held], pixels),
+        test=replace(test, pixels=pixels),
     )
+
+
+def _check_channels(name: str, images: np.ndarray, pixels: Pixels) -> None:
+    for key, values in (("mean", pixels.mean), ("std", pixels.std)):
+        if len(values) not in (1, images.shape[1]):
+            allowed = " or ".join(str(count) for count in sorted({1, images.shape[1]}))
+            raise UsageError(
+                f"datasets.{key}: found {len(values)} values; allowed: {allowed}, one per channel of {name!r}"
+            )
+    if pixels.scale != 1 and images.dtype != np.uint8:
+        raise UsageError(f"datasets.scale: found {pixels.scale:g}; allowed: 1, because {name!r} holds no pixels")
 
 
 def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

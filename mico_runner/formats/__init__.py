@@ -1,10 +1,21 @@
-"""Networks in the files of other tools: each format is read into a torch module, so that there is one capture for all of them."""
+"""Networks in the files of other tools: each format is read into a torch module, so that there is one capture for all of them.
+
+A reader is registered under the file's ending; `read` is what others call.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from mico_runner.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+
+READERS = Registry("network format", __name__)
+register = READERS.register
 
 
 @dataclass(frozen=True)
@@ -20,3 +31,14 @@ class FileNetwork:
 
     module: torch.nn.Module
     input_shapes: tuple[tuple[int, ...], ...]
+
+
+def read(file: Path) -> FileNetwork:
+    """The network in a file of another tool. Raises UsageError: no reader for its ending, a missing package, a damaged file."""
+    network: FileNetwork = READERS.get(ending(file))(file)
+    return network
+
+
+def ending(file: Path) -> str:
+    """Under which a file's reader is registered: ".ONNX" is "onnx"."""
+    return file.suffix.lower().removeprefix(".")

@@ -4,3 +4,4 @@ from mico_runner.registry import Registry
 
 MODELS = Registry("model", __name__)
 register = MODELS.register
+WEIGHT_ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")  # of files that `weights.load` reads

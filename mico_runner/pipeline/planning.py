@@ -16,6 +16,7 @@ from mico_runner.outputs import store
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.cache import Entry
 from mico_runner.pipeline.fingerprint import difference, fingerprint
+from mico_runner.pipeline.network_check import check_own_network
 from mico_runner.registry import Registry
 from mico_runner.sections import Sections
 from mico_runner.sources import Sources
@@ -45,8 +46,8 @@ class Plan:
         inputs: what each step depends on besides other steps: what it says itself, and the source that it reaches, the versions of the
             libraries that this uses, and the number of jobs if it reads that.
 
-    Raises UnknownName for steps that do not exist or an `only` / `from_` that is not in the spec; UsageError for a step
-    that needs one which the spec leaves out.
+    Raises UnknownName for steps that do not exist or an `only` / `from_` that is not in the spec; UsageError for a step that needs one
+    which the spec leaves out, and for a network of the user's own that cannot be captured.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Plan:
         self.objects = {name: registry.get(name)() for name in self.steps}
         self.jobs = options.jobs or data["executor"]["jobs"]
         with Sources() as sources:
+            check_own_network(self.spec, sources, options.quiet)
             found = {name: self._surroundings(step, sources) for name, step in self.objects.items()}
         self.inputs = {name: plain(step.inputs(self.spec)) | found[name] for name, step in self.objects.items()}
         self._forced = self._forced_steps()

@@ -176,6 +176,8 @@ def _places(folder: str, first: str) -> list[str]:
     places = [folder]
     while os.path.isfile(os.path.join(places[-1], "__init__.py")):
         places.append(os.path.dirname(places[-1]))
+    if len(places) == 1:
+        places.append(os.path.dirname(folder))
     return places
 
 

@@ -20,11 +20,15 @@ from mico_runner.sources.summary import IMPORT
 NO_NUMBERS = {"data/catalog.py", "durable.py", "errors.py", "paths.py", "registry.py", "remembered.py", "sources"}
 # Libraries whose version can change a number, and what they are called where they are installed.
 LIBRARIES = {
+    "einops": ("einops",),
     "numpy": ("numpy",),
     "pygmo": ("pygmo",),
     "scipy": ("scipy",),
     "sklearn": ("scikit-learn",),
+    "timm": ("timm",),
     "torch": ("torch",),
+    "torchvision": ("torchvision",),
+    "transformers": ("transformers",),
     "xgboost": ("xgboost-cpu", "xgboost"),
 }
 _C_TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/|//[^\n]*', re.DOTALL)

@@ -18,13 +18,16 @@ from mico_runner.spec.consistency import check_consistency
 from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
 from mico_runner.spec.files import escapes
 from mico_runner.spec.gates import add_default_gates
+from mico_runner.spec.own_network import check_network
 from mico_runner.spec.schema import CURVES, sections
 from mico_runner.spec.steps import order_steps
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source
 
+INT8 = (8, 8)
 UNIFORM = [[8, 8], [4, 4], [2, 2]]  # evaluated by default, as far as the hardware has them
-NEED_HARDWARE = ("model", "profile", "search", "allocate", "simulate")
+NEED_HARDWARE = ("profile", "search", "allocate")
+THIS_MACHINE = "host"  # what a network is for when a spec that neither searches nor profiles names no hardware
 
 
 class Draft:
@@ -69,10 +72,12 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     _efficiency_curves(draft)
     _calibrate(draft)
     check_datasets(draft, device)
+    check_network(draft)
     _parameters(draft)
     _uniform_bits(draft, device)
     _memory_limits(draft, device)
     order_steps(draft)
+    _codegen_bits(draft)
     check_consistency(draft, device)
     add_default_gates(draft)
     if draft.problems:
@@ -83,6 +88,8 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
 def _hardware(draft: Draft) -> Hardware | None:
     """The device. A path becomes the mapping that the file holds, so that the resolved spec does not depend on it."""
     wanted = draft.data["hardware"]
+    if wanted is None and draft.data["model"] is not None and not any(draft.data[name] for name in NEED_HARDWARE):
+        wanted = draft.data["hardware"] = THIS_MACHINE
     if wanted is None:
         needed = [name for name in NEED_HARDWARE if draft.data[name] is not None]
         if needed:
@@ -154,7 +161,7 @@ def _calibrate(draft: Draft) -> None:
 def _parameters(draft: Draft) -> None:
     """Fill in and check `params` by the plug-in that they are for."""
     data = draft.data
-    if data["model"]:
+    if data["model"] and data["model"]["name"] is not None:
         _params(draft, ("model",), data["model"], MODELS, data["model"]["name"])
     if data["allocate"]:
         _params(draft, ("allocate",), data["allocate"], MODELS, data["allocate"]["network"])
@@ -180,6 +187,17 @@ def _uniform_bits(draft: Draft, device: Hardware | None) -> None:
         section["uniform_bits"] = [
             [weight, act] for weight, act in UNIFORM if weight in device.weight_bits and act in device.activation_bits
         ]
+
+
+def _codegen_bits(draft: Draft) -> None:
+    """A search chooses the bits; without one every layer gets the same."""
+    section = draft.data["codegen"]
+    if section is None:
+        return
+    if "search" not in draft.data["steps"]:
+        section["bits"] = section["bits"] or list(INT8)
+    elif section["bits"] is not None:
+        draft.fail(("codegen", "bits"), f"found {section['bits']}; allowed: null, because the search chooses the bits")
 
 
 def _memory_limits(draft: Draft, device: Hardware | None) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mico_runner import hardware, plugins
 from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS
 from mico_runner.data import catalog
-from mico_runner.models import MODELS
+from mico_runner.formats import READERS
+from mico_runner.models import MODELS, WEIGHT_ENDINGS
 from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
@@ -110,6 +112,14 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
                 "target": choice("language", ["c"], default="c"),
                 "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
                 "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
+                "bits": items(
+                    "[weight bits, activation bits] of every layer, without a search; default: [8, 8]",
+                    width(WEIGHT_BITS),
+                    minlength=2,
+                    maxlength=2,
+                    nullable=True,
+                    default=None,
+                ),
             },
         ),
         "simulate": optional("runs of the generated code", _simulate()),
@@ -154,6 +164,13 @@ def _datasets() -> dict[str, Rules]:
     profile = text("catalog name, or path of a CSV file", minlength=1)
     return {
         "task": choice("images and labels", catalog.names("task"), nullable=True, default=None),
+        "scale": number("of images: what a pixel of full brightness becomes", above=0, max=10**6, default=1.0),
+        "mean": items(
+            "of images, per channel or one for all, in units of scale: taken off", _finite(), minlength=1, default=[0.0]
+        ),
+        "std": items(
+            "of images, likewise: what is left is divided by it", _finite(above=0), minlength=1, default=[1.0]
+        ),
         "profile": items("kernel latencies", profile, distinct=True, default=[]),
         "validation": number("images held out of train", "integer", min=1, max=10**7, default=5000),
     }
@@ -167,11 +184,39 @@ def _model() -> dict[str, Rules]:
         "weight_decay": number("of AdamW", min=0, max=100, default=0.0),
         "shift": number("pixels by which training images are moved at most", "integer", min=0, max=1024, default=0),
     }
+    path = {"regex": r"[^\\\0]+", "nullable": True, "default": None}
+    endings = ", ".join(f".{ending}" for ending in ("py", *READERS.names()))
     return {
-        "name": choice("network", MODELS.names(), required=True),
+        "name": choice("network of the zoo", MODELS.names(), nullable=True, default=None),
+        "file": {
+            **text("", **path),
+            "meta": {
+                "help": "network of your own",
+                "text": f"a path to a file ({endings}), or a network of the catalog",
+            },
+        },
+        "entry": text(
+            "of a Python file: the class or function that makes the network", regex=r"\w+", nullable=True, default=None
+        ),
         "params": free("of the network"),
-        "train": section("", train, default={}),
+        "weights": {
+            **text("", **path),
+            "meta": {"help": "that the network starts with", "text": f"a path to a file ({', '.join(WEIGHT_ENDINGS)})"},
+        },
+        "input": items(
+            "shape of one input, without the batch; default: that of the data",
+            {"type": "integer", "min": 1, "max": 10**6},
+            minlength=1,
+            maxlength=4,
+            nullable=True,
+            default=None,
+        ),
+        "train": section("null takes the network as it is", train, nullable=True, default={}),
     }
+
+
+def _finite(**rules: Any) -> Rules:
+    return {"type": "number", "min": -(10**6), "max": 10**6, **rules}
 
 
 def _evaluate() -> dict[str, Rules]:

@@ -14,7 +14,7 @@ def target_core(spec: Sections, runtime: str) -> str | None:
     return None if runtime == "host" or not spec.hardware else hardware.load(spec.hardware).core
 
 
-@register("codegen", section="codegen", needs=["train", "search"], order=60)
+@register("codegen", section="codegen", needs=["train"], optional_needs=["search"], order=60)
 class Codegen(Step):
     """Generate C for the chosen bit-widths."""
 
@@ -27,7 +27,6 @@ class Codegen(Step):
         return own | {"core": target_core(spec, present(spec.codegen).runtime), "program": deployment_of(spec)}
 
     def run(self, ctx: StepContext) -> None:
-        import json
         from dataclasses import asdict
 
         import pandas as pd
@@ -35,14 +34,20 @@ class Codegen(Step):
         from mico_runner import codegen
         from mico_runner.codegen.program import KernelRow
         from mico_runner.quant import storage
-        from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps.inputs import deployment_of, device_targets, present
-        from mico_runner.steps.network import load_task, memory_direction, quantiser, report_limits, trained_graph
+        from mico_runner.steps.network import (
+            assignment_of,
+            load_task,
+            memory_direction,
+            memory_limits,
+            quantiser,
+            report_limits,
+            trained_graph,
+        )
 
         task = load_task(ctx.spec)
-        choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
-        assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
-        deployed = quantiser(ctx, trained_graph(ctx, task), task).quantize(assignment)
+        network = trained_graph(ctx, task)
+        deployed = quantiser(ctx, network, task).quantize(assignment_of(ctx, network))
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
         core = target_core(ctx.spec, section.runtime)
@@ -66,4 +71,4 @@ class Codegen(Step):
                 else "flash counts the constant tables alone, RAM no stack"
             )
             ctx.log(f"no program is linked, as simulate.target names neither qemu nor rtl: {what}")
-            report_limits(ctx, "codegen", {"flash_bytes": needs.flash, "ram_bytes": needs.ram}, choice["limits"])
+            report_limits(ctx, "codegen", {"flash_bytes": needs.flash, "ram_bytes": needs.ram}, memory_limits(ctx))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mico_runner.sections import AllocateConstraints, Limit, SearchConstraints, Sections
+from mico_runner.sections import AllocateConstraints, Limit, Model, SearchConstraints, Sections
 
 if TYPE_CHECKING:
     from mico_runner.codegen.deployment import Deployment
@@ -57,9 +57,39 @@ def task_inputs(spec: Sections) -> Inputs:
     """The task by its name, its files' content and how they are read."""
     from mico_runner.data import catalog
 
-    name = present(spec.datasets.task)
+    name, section = present(spec.datasets.task), spec.datasets
     of = catalog.entry(name)
-    return {"name": name, "files": catalog.fingerprint(name), "loader": of.loader, "loader_params": of.loader_params}
+    read = {"loader": of.loader, "loader_params": of.loader_params}
+    pixels = {"scale": section.scale, "mean": section.mean, "std": section.std}
+    return {"name": name, "files": catalog.fingerprint(name), **read, **pixels}
+
+
+def model_inputs(spec: Sections) -> Inputs:
+    """The model's section; of files that it names the content, of a Python file what the entry uses of it and of modules beside it."""
+    from mico_runner.data import catalog
+    from mico_runner.sources import Sources
+
+    section = present(spec.model)
+    found: Inputs = {"model": section}
+    if section.file in catalog.names("network"):
+        found["file"] = catalog.fingerprint(section.file)
+    elif section.file and section.entry:
+        with Sources() as sources:
+            reached = sources.reach([(Path(section.file), section.entry)])
+        found |= {"file": reached.sources, "file_libraries": reached.libraries}
+    elif section.file:
+        found["file"] = catalog.sha256(Path(section.file))
+    if section.weights:
+        found["weights"] = catalog.sha256(Path(section.weights))
+    return found
+
+
+def network_file(section: Model) -> Path:
+    """The file of a model's section: of the catalog, where it need not be on this machine yet, its name alone."""
+    from mico_runner.data import catalog
+
+    name = present(section.file)
+    return Path(catalog.entry(name).files[0].path if name in catalog.names("network") else name)
 
 
 def chosen(spec: Sections) -> dict[str, list[str]]:
@@ -70,16 +100,19 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
     from mico_runner import hardware
     from mico_runner.accelerators import ACCELERATORS
     from mico_runner.data import LOADERS, catalog
+    from mico_runner.formats import READERS, ending
     from mico_runner.models import MODELS
     from mico_runner.profiling.samplers import SAMPLERS
     from mico_runner.proxy import STRATEGIES
     from mico_runner.search import ALGORITHMS
     from mico_runner.targets import TARGETS
 
-    networks = ([spec.model.name] if spec.model else []) + ([spec.allocate.network] if spec.allocate else [])
+    networks = [spec.model.name] if spec.model and spec.model.name else []
+    networks += [spec.allocate.network] if spec.allocate else []
     proxy, search, profile, task = spec.proxy, spec.search, spec.profile, spec.datasets.task
     return {
         MODELS.package: networks,
+        READERS.package: [ending(network_file(spec.model))] if spec.model and spec.model.file else [],
         LOADERS.package: [present(catalog.entry(task).loader)] if task else [],
         ALGORITHMS.package: [search.algorithm, *search.compare] if search else [],
         STRATEGIES.package: [of.strategy for of in (proxy, *proxy.compare)] if proxy else [],

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from mico_runner import accelerators, data, graph, hardware, proxy, quant
-from mico_runner.data.tasks import Split, Task
-from mico_runner.errors import StepError
+from mico_runner import accelerators, data, formats, graph, hardware, proxy, quant
+from mico_runner.data.tasks import Pixels, Split, Task
+from mico_runner.errors import StepError, UsageError
 from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import STORED_BITS, kernel_table
-from mico_runner.models import MODELS
+from mico_runner.models import MODELS, user_file, weights
 from mico_runner.models.training import accuracy
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import reads_8_bits
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
-from mico_runner.sections import Sections
+from mico_runner.sections import Model, Sections
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.inputs import device_of, limits_of, present
 
@@ -32,7 +33,9 @@ TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own,
 
 def load_task(spec: Sections) -> Task:
     """The spec's task; which images are held out depends on the spec's seed."""
-    return data.load_task(present(spec.datasets.task), spec.datasets.validation, spec.seed)
+    section = spec.datasets
+    pixels = Pixels(section.scale, section.mean, section.std)
+    return data.load_task(present(section.task), section.validation, spec.seed, pixels)
 
 
 def use_threads(ctx: StepContext) -> None:
@@ -41,11 +44,69 @@ def use_threads(ctx: StepContext) -> None:
 
 
 def build_model(spec: Sections, task: Task) -> torch.nn.Module:
-    """The spec's model with initial weights drawn from the spec's seed."""
+    """The spec's model, with the weights that it names or has, else initial ones drawn from the spec's seed.
+
+    Raises UsageError: a file of the user's own fails, or does not fit.
+    """
     torch.manual_seed(spec.seed)
     section = present(spec.model)
-    model: torch.nn.Module = MODELS.get(section.name)(task.input_shape, task.classes, **section.params)
+    model = _own_network(section, task) if section.file else _of_zoo(section, task)
+    if section.weights:
+        weights.load(model, Path(section.weights))
     return model
+
+
+def _of_zoo(section: Model, task: Task) -> torch.nn.Module:
+    model: torch.nn.Module = MODELS.get(present(section.name))(task.input_shape, task.classes, **section.params)
+    return model
+
+
+def _own_network(section: Model, task: Task) -> torch.nn.Module:
+    """The module of a file, which takes inputs of the task's shape."""
+    file = present(section.file)
+    wanted = section.input
+    if section.entry:
+        model = user_file.build(Path(file), section.entry, section.params)
+    else:
+        (path,) = data.catalog.fetch(file) if file in data.catalog.names("network") else (Path(file),)
+        found = formats.read(path)
+        model = found.module
+        if len(found.input_shapes) != 1:
+            raise UsageError(f"{path} takes {len(found.input_shapes)} inputs; allowed: 1, as data sets have")
+        wanted = wanted or found.input_shapes[0]
+    if wanted not in (None, task.input_shape):
+        shapes = f"{tuple(wanted)} is the network's input, {task.input_shape} that of data set {task.name!r}"
+        raise UsageError(f"{file}: {shapes}; they must be the same")
+    return model
+
+
+def check_network(spec: Sections) -> None:
+    """Build and capture the network of a file, before anything trains.
+
+    Raises UsageError: what `build_model` and `graph.capture` say, or outputs that are no classes of the task.
+    """
+    task = load_task(spec)
+    network = graph.capture(build_model(spec, task), task.input_shape, spec.name)
+    shape = network.shapes[network.output]
+    if len(shape) != 1 or shape[0] < task.classes:
+        found = f"the network returns {('N', *shape)}".replace("'", "")
+        raise UsageError(f"{found}; allowed: (N, {task.classes}) or more, a score for each class of {task.name!r}")
+
+
+def assignment_of(ctx: StepContext, network: Graph) -> Assignment:
+    """The bits of every layer of the program: what the search chose; without one, those that `codegen` gives all layers."""
+    if not ctx.has("search"):
+        return uniform(network, *present(present(ctx.spec.codegen).bits))
+    return {layer: LayerBits(*bits) for layer, bits in _choice(ctx)["assignment"].items()}
+
+
+def memory_limits(ctx: StepContext) -> dict[str, float]:
+    """Bytes at most, of "flash_bytes" and "ram_bytes" where the search had a limit."""
+    return _choice(ctx)["limits"] if ctx.has("search") else {}
+
+
+def _choice(ctx: StepContext) -> Any:
+    return json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
 
 
 def trained_graph(ctx: StepContext, task: Task) -> Graph:
@@ -121,7 +182,9 @@ def report_area(ctx: StepContext, device: Hardware, step: str) -> None:
 
 def memory_direction(spec: Sections, name: str) -> str:
     """Of a metric of "flash_bytes" or "ram_bytes": "info" where the search was not asked to keep it low: it follows from the bits."""
-    section = present(spec.search)
+    section = spec.search
+    if section is None:
+        return "lower"
     return "lower" if name in section.objectives or name in limits_of(section.constraints) else "info"
 
 

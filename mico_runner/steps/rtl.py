@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,14 @@ from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.codegen import target_core
 from mico_runner.steps.inputs import device_of, present, scratch_of
-from mico_runner.steps.network import Latency, memory_direction, quantiser, report_limits, uniform
+from mico_runner.steps.network import (
+    Latency,
+    memory_direction,
+    memory_limits,
+    quantiser,
+    report_limits,
+    uniform,
+)
 from mico_runner.targets import program, rtl
 
 if TYPE_CHECKING:
@@ -50,8 +56,7 @@ def report_memory(ctx: StepContext, flash: int, stack: int) -> None:
     ctx.log(
         f"linked program: {flash:,} bytes of flash, {estimate:,.0f} estimated; {sizes['ram_bytes']:,.0f} bytes of RAM"
     )
-    choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
-    report_limits(ctx, "simulate", sizes, choice["limits"])
+    report_limits(ctx, "simulate", sizes, memory_limits(ctx))
 
 
 class RtlBench:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mico_runner.quant.qgraph import Assignment, QGraph
 
 
-@register("simulate", section="simulate", needs=["train", "search", "codegen"], optional_needs=["fit"], order=70)
+@register("simulate", section="simulate", needs=["train", "codegen"], optional_needs=["search", "fit"], order=70)
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
@@ -42,10 +42,9 @@ class Simulate(Step):
         from mico_runner import hardware
         from mico_runner.models.training import accuracy, accuracy_tolerance
         from mico_runner.quant import storage
-        from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps import qemu
         from mico_runner.steps.inputs import present, targets_of
-        from mico_runner.steps.network import load_task, trained_graph
+        from mico_runner.steps.network import assignment_of, load_task, trained_graph
         from mico_runner.steps.rtl import RtlBench
         from mico_runner.targets import host
 
@@ -53,8 +52,8 @@ class Simulate(Step):
         task = load_task(ctx.spec)
         images = _first(task.test, section.images)
         deployed = storage.load(ctx.upstream("codegen") / "qgraph")
-        choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
-        assignment = {layer: LayerBits(*bits) for layer, bits in choice["assignment"].items()}
+        network = trained_graph(ctx, task)
+        assignment = assignment_of(ctx, network)
         about: dict[str, Any] = {"targets": targets, "images": len(images)}
         measured: dict[str, pd.DataFrame] = {}
 
@@ -75,7 +74,6 @@ class Simulate(Step):
                 f"C program: {len(images)} images, {wrong} with other logits than the reference, accuracy {score:.2f} %"
             )
 
-        network = trained_graph(ctx, task)
         for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
         if "rtl" in targets:
@@ -121,9 +119,7 @@ _TIMED_IMAGES = 200  # their median is the time of a layer
 
 
 def _first(split: Split, images: int | str) -> Split:
-    from mico_runner.data.tasks import Split
-
-    return split if images == "all" else Split(split.images[:images], split.labels[:images])
+    return split if isinstance(images, str) else split.first(images)
 
 
 def _run_c(

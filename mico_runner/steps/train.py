@@ -14,13 +14,13 @@ class Train(Step):
     VERSION = 2
 
     def inputs(self, spec: Sections) -> Inputs:
-        from mico_runner.steps.inputs import task_inputs
+        from mico_runner.steps.inputs import model_inputs, task_inputs
 
         return {
             "seed": spec.seed,
             "task": task_inputs(spec),
             "validation": spec.datasets.validation,
-            "model": spec.model,
+            **model_inputs(spec),
         }
 
     def run(self, ctx: StepContext) -> None:
@@ -36,11 +36,14 @@ class Train(Step):
         model = build_model(ctx.spec, task)
         recipe = present(ctx.spec.model).train
 
-        ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
-        history = training.train(
-            model, task.train, task.validation, recipe, ctx.seed, ctx.work, lambda *_: next(ticks, None), ctx.log
-        )
-        pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
+        if recipe is None:
+            ctx.log("model.train is null: the network is taken as it is")
+        else:
+            ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
+            history = training.train(
+                model, task.train, task.validation, recipe, ctx.seed, ctx.work, lambda *_: next(ticks, None), ctx.log
+            )
+            pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
         np.savez(ctx.dir / "model.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
         validation = training.accuracy(training.logits(model, task.validation.floats()), task.validation.labels)
         test = training.accuracy(training.logits(model, task.test.floats()), task.test.labels)

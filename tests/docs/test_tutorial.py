@@ -1,8 +1,9 @@
 """The tutorials work as they are printed: their files are written, their commands run, and print what is shown."""
 
 import re
-import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,10 @@ def shows(line, output):
 
 
 def run_file(path):
-    runpy.run_path(path)
-    return 0
+    """Its output is printed, where `capsys` finds it."""
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True)
+    print(done.stdout, done.stderr)
+    return done.returncode
 
 
 @pytest.fixture

@@ -1,0 +1,178 @@
+"""A network of a user's own from its file to C, and what is said before anything trains when that cannot be."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from mico_runner import cli, pipeline, spec
+from mico_runner.models import user_file
+from mico_runner.quant import storage
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.conv = nn.Conv2d(1, width, 3, 2, bias=False)
+        self.head = nn.Linear(width * 9, 10)
+
+    def forward(self, x):
+        return self.head(nn.functional.silu(self.conv(x)).flatten(1))
+
+class Odd(Net):
+    def forward(self, x):
+        x = torch.cumsum(x, 2)
+        x = torch.erfinv(x)
+        return super().forward(torch.cumsum(x, 2))
+
+class Few(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(64, 5))
+"""
+SPEC = {
+    "spec_version": 1,
+    "name": "own",
+    "datasets": {"task": "digits", "validation": 200},
+    "model": {"file": "net.py", "entry": "Net", "train": {"epochs": 2, "lr": 0.01}},
+    "codegen": {},
+    "simulate": {"images": 50},
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False), encoding="utf-8")
+    return tmp_path
+
+
+def run(folder, *sets, command="run"):
+    overrides = [part for change in sets for part in ("--set", change)]
+    return cli.main([command, str(folder / "own.yaml"), *overrides, "--outputs", str(folder / "out")])
+
+
+def metrics(folder):
+    content = json.loads((folder / "out/own/latest/metrics.json").read_text(encoding="utf-8"))
+    return {name: metric["value"] for name, metric in content.get("metrics", content).items()}
+
+
+def test_int8_and_c_need_neither_hardware_nor_search(folder, capsys):
+    assert run(folder) == 0, capsys.readouterr().err
+    found = metrics(folder)
+    assert found["simulate.logits_mismatches"] == 0
+    assert found["simulate.accuracy"] > 60
+    assert abs(found["evaluate.int8.validation_accuracy"] - found["train.validation_accuracy"]) < 3
+
+
+def test_weights_are_taken_as_they_are(folder, capsys):
+    torch.manual_seed(5)
+    model = user_file.build(folder / "net.py", "Net", {"width": 4})
+    torch.save({"state_dict": model.state_dict()}, folder / "w.pt")
+    changes = ["model.train=null", "model.params.width=4", "model.weights=w.pt", "gates=null", "codegen.bits=[4, 8]"]
+    assert run(folder, *changes) == 0, capsys.readouterr().err
+    step = folder / "out/own/latest/steps"
+    with np.load(step / "train/model.npz") as found:
+        assert all(np.array_equal(found[name], value) for name, value in model.state_dict().items())
+    weighted = [node for node in storage.load(step / "codegen/qgraph").nodes if "weight" in node.constants]
+    assert len(weighted) == 2
+    assert all(-8 <= node.constants["weight"].min() < -3 < 3 < node.constants["weight"].max() <= 7 for node in weighted)
+    assert metrics(folder)["simulate.logits_mismatches"] == 0
+
+
+def test_all_that_is_missing_is_said_before_anything_trains(folder, capsys):
+    assert run(folder, "model.entry=Odd") == 2
+    text = capsys.readouterr().err
+    assert "3 calls cannot be expressed" in text
+    lines = NET.splitlines()
+    for line, call in (
+        (lines.index("        x = torch.cumsum(x, 2)") + 1, "cumsum"),
+        (lines.index("        x = torch.erfinv(x)") + 1, "erfinv"),
+    ):
+        assert f"net.py:{line}: node '{call}'" in text
+    assert not (folder / "out/own").exists()
+
+
+def test_outputs_that_are_no_classes_are_refused(folder, capsys):
+    assert run(folder, "model.entry=Few", command="plan") == 2
+    assert "the network returns (N, 5); allowed: (N, 10) or more" in capsys.readouterr().err
+
+
+def test_another_input_than_the_data_s_is_refused(folder, capsys):
+    assert run(folder, "model.input=[1, 8, 9]", command="plan") == 2
+    assert "(1, 8, 9) is the network's input, (1, 8, 8) that of data set 'digits'" in capsys.readouterr().err
+
+
+def test_a_network_is_captured_once_for_the_same_files(folder, capsys):
+    for said in (True, False):
+        assert run(folder, command="plan") == 0
+        assert ("capturing the network" in capsys.readouterr().err) == said
+    text = (folder / "net.py").read_text(encoding="utf-8")
+    (folder / "net.py").write_text(text.replace("silu", "gelu"), encoding="utf-8")
+    assert run(folder, command="plan") == 0
+    assert "capturing the network" in capsys.readouterr().err
+
+
+def test_comments_and_what_the_entry_does_not_use_are_no_input(folder):
+    before = train_reads(folder)
+    (folder / "net.py").write_text(f"# a comment\n{NET}\nclass Unused: pass\n", encoding="utf-8")
+    assert train_reads(folder) == before
+
+
+def test_the_file_its_modules_and_the_weights_are_inputs(folder):
+    (folder / "parts.py").write_text("WIDTH = 8\n", encoding="utf-8")
+    (folder / "net.py").write_text(
+        "from parts import WIDTH\n" + NET.replace("width=8", "width=WIDTH"), encoding="utf-8"
+    )
+    seen = [train_reads(folder)]
+    (folder / "parts.py").write_text("WIDTH = 6\n", encoding="utf-8")
+    seen.append(train_reads(folder))
+    (folder / "net.py").write_text(
+        (folder / "net.py").read_text(encoding="utf-8").replace("silu", "gelu"), encoding="utf-8"
+    )
+    seen.append(train_reads(folder))
+    for width in (1, 2):
+        model = user_file.build(folder / "net.py", "Net", {})
+        torch.nn.init.constant_(model.head.bias, width)
+        torch.save(model.state_dict(), folder / "w.pt")
+        seen.append(train_reads(folder, "model.weights=w.pt"))
+    assert len({json.dumps(each, sort_keys=True) for each in seen}) == len(seen)
+
+
+def train_reads(folder, *sets):
+    """Inputs of the train step."""
+    from mico_runner.frozen_data import build, plain
+    from mico_runner.sections import Sections
+    from mico_runner.steps.inputs import model_inputs
+
+    return plain(model_inputs(build(Sections, spec.load(folder / "own.yaml", sets).data)))
+
+
+def test_validate_runs_no_code_of_the_user(folder):
+    (folder / "net.py").write_text(NET + "\nopen('was_run', 'w')\n", encoding="utf-8")
+    assert cli.main(["validate", str(folder / "own.yaml")]) == 0
+    assert not (folder / "was_run").exists()
+
+
+def test_the_resolved_spec_runs_again_from_anywhere(folder, tmp_path, monkeypatch):
+    data = spec.load(folder / "own.yaml").data
+    (tmp_path / "elsewhere").mkdir()
+    again = tmp_path / "elsewhere/again.yaml"
+    again.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    assert spec.load(again).data == data
+
+
+def test_pixels_enter_as_the_spec_says(folder):
+    from mico_runner.data.tasks import Pixels
+
+    images = np.array([0, 51, 255], np.uint8).reshape(1, 3, 1)
+    assert Pixels(255).floats(images).ravel().tolist() == [0, 51, 255]
+    whole = Pixels(1, (0.5, 0.25, 0.0), (0.5, 1.0, 2.0)).floats(images)
+    assert np.allclose(whole.ravel(), [-1.0, 0.2 - 0.25, 0.5])
+    assert run(folder, "datasets.scale=2", command="plan") == 0
+    assert pipeline.plan(spec.load(folder / "own.yaml", ["datasets.mean=[0.1]"]).data)
