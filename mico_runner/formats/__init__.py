@@ -20,3 +20,15 @@ class FileNetwork:
 
     module: torch.nn.Module
     input_shapes: tuple[tuple[int, ...], ...]
+
+
+class FileOperator(torch.nn.Module):
+    """An operator of the file, as a submodule of the network.
+
+    Attributes:
+        file: name of the file.
+        place: where it is, as messages have it: "net.onnx: node 'conv1' (Conv)".
+    """
+
+    file = ""
+    place = ""
