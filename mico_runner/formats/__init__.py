@@ -1,36 +1,20 @@
 """Networks in the files of other tools: each format is read into a torch module, so that there is one capture for all of them.
 
-A reader is registered under the file's ending; `read` is what others call.
+A reader is registered under the file's ending, in a file of its own: a function `(path) -> network.FileNetwork`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mico_runner.registry import Registry
 
 if TYPE_CHECKING:
-    import torch
+    from mico_runner.formats.network import FileNetwork
 
 READERS = Registry("network format", __name__)
 register = READERS.register
-
-
-@dataclass(frozen=True)
-class FileNetwork:
-    """A network that a file holds.
-
-    Attributes:
-        module: takes and returns float32 tensors whose first dimension is the batch; images are (N, C, H, W) whatever the file's own
-            layout is. Each operator of the file is a submodule that bears the operator's name in the file: `graph.capture` names it
-            where it cannot be expressed.
-        input_shapes: of each input in the order of the module's arguments, without the batch dimension.
-    """
-
-    module: torch.nn.Module
-    input_shapes: tuple[tuple[int, ...], ...]
 
 
 def read(file: Path) -> FileNetwork:
