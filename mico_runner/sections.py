@@ -251,6 +251,8 @@ class Codegen:
     target: str
     runtime: str
     scratch: str
+    bundle: str
+    package: str
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,10 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
                 "target": choice("language", ["c"], default="c"),
                 "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
                 "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
+                "bundle": choice("a C file per kernel, or one for all", ["files", "single"], default="files"),
+                "package": choice(
+                    "whose library the folder is", ["cmake", "arduino", "platformio", "zephyr"], default="cmake"
+                ),
             },
         ),
         "simulate": optional("runs of the generated code", _simulate()),
