@@ -272,6 +272,8 @@ class Codegen:
     runtime: str
     scratch: str
     bits: tuple[Bits, int] | None
+    bundle: str
+    package: str
 
 
 @dataclass(frozen=True)

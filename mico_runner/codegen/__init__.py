@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mico_runner.codegen.layout import Layout
     from mico_runner.codegen.planner import Placement
     from mico_runner.codegen.policy import KernelPolicy
     from mico_runner.codegen.program import KernelRow, Program
@@ -42,7 +43,12 @@ class CodegenResult:
 
 
 def generate(
-    graph: QGraph, folder: Path | str, runtime: str = "host", core: str | None = None, scratch: str = "two_rows"
+    graph: QGraph,
+    folder: Path | str,
+    runtime: str = "host",
+    core: str | None = None,
+    scratch: str = "two_rows",
+    layout: Layout | None = None,
 ) -> CodegenResult:
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
 
@@ -51,20 +57,31 @@ def generate(
             traps where it looks for them.
         scratch: of the runtime `baremetal`: convolutions have two rows of an im2col matrix of 16 bits at most, or 2 to 4 KiB of "tables"
             besides; layers without patches, linear and 1 x 1, may have these in any case.
+        layout: one file or many, for which build system; None: a file per kernel, for make and CMake.
 
     Raises:
         UnknownName: for a runtime or scratch that does not exist.
         StepError: when a node has no kernel or breaks a bound of `quant.qgraph`.
     """
     from mico_runner.codegen import emit
+    from mico_runner.codegen.example import example_files
+    from mico_runner.codegen.layout import Layout
     from mico_runner.codegen.lowering import lower
+    from mico_runner.codegen.packages import package_files
     from mico_runner.codegen.policy import KernelPolicy
 
+    layout = layout or Layout()
     program = lower(graph, KernelPolicy.of(runtime, core, scratch))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write({**emit.network_files(program, graph.name), **emit.single_files(program, graph.name, core)}, folder)
-    emit.copy_kernels([program], folder)
+    sources = emit.source_files(program, graph.name, layout)
+    units = [file.removesuffix(".c") for file in sources if file.endswith(".c")]
+    _write(sources, folder / layout.sources)
+    _write(emit.build_files([program], program.name, units, core, layout), folder)
+    example = example_files(graph, program, layout)
+    _write(example, folder)
+    test_vector = example[f"example/{program.name}_test_vector.h"]
+    _write(package_files(program, graph.name, units, layout, test_vector), folder)
     emit.copy_boards(folder)
     tables = emit.sections(program)
     return CodegenResult(
@@ -100,13 +117,12 @@ def generate_networks(
     folder.mkdir(parents=True, exist_ok=True)
     for program, graph in zip(programs, graphs, strict=True):
         _write(emit.network_files(program, graph.name), folder)
-    _write(emit.bundle_files(programs, core), folder)
-    emit.copy_kernels(programs, folder)
+    _write({**emit.kernel_texts(programs), **emit.bundle_files(programs, core)}, folder)
     emit.copy_boards(folder)
     return programs
 
 
 def _write(files: dict[str, str], folder: Path) -> None:
     for name, text in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")

@@ -13,7 +13,10 @@ import jinja2
 import numpy as np
 
 from mico_runner import plugins
+from mico_runner.codegen import bundle
+from mico_runner.codegen.layout import Layout
 from mico_runner.codegen.placement import places
+from mico_runner.codegen.planner import ALIGNMENT
 from mico_runner.codegen.program import Call, Program
 from mico_runner.errors import StepError
 from mico_runner.ops.c import Buffer, shape_text
@@ -30,6 +33,9 @@ ARM_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -ffunction-s
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
 BUNDLE = "networks"  # the program of `generate_networks`
 _LINE = 8  # numbers per line of a table
+_KERNEL_NAME = re.compile(
+    r"\bmico_(?!layer_hook\b|\w+\.[ch]\b)"
+)  # the program's hook and names of files stay as they are
 _INCLUDE = re.compile(r'^#include "(mico\w*)\.h"', re.MULTILINE)
 
 _TEMPLATES = jinja2.Environment(
@@ -51,26 +57,33 @@ def network_files(program: Program, title: str) -> dict[str, str]:
         f"{n}_weights.h": "weights.h",
         f"{n}_weights.c": "weights.c",
     }
-    return {name: _render(template, program, title) for name, template in templates.items()}
+    return {name: render(template, program, title) for name, template in templates.items()}
 
 
-def single_files(program: Program, title: str, core: str | None = None) -> dict[str, str]:
-    """What one network needs to run: `main.c` for the host, `README.md`, and what `build_files` gives."""
-    files = {name: _render(name, program, title) for name in ("main.c", "README.md")}
-    return {**files, **build_files([program], program.name, core)}
+def source_files(program: Program, title: str, layout: Layout) -> dict[str, str]:
+    """The library of a network: C files and headers that no other network's meet in one program."""
+    files = {**network_files(program, title), **kernel_texts([program])}
+    if layout.bundle == "single":
+        return bundle.single(program, title, files)
+    return {file: own_names(text, program.name) for file, text in files.items()}
 
 
 def bundle_files(programs: Sequence[Program], core: str | None = None) -> dict[str, str]:
-    """What many networks in one program need to run: `main.c` for the host, and what `build_files` gives."""
-    main = _TEMPLATES.get_template("bundle.c.j2").render(programs=programs)
-    return {"main.c": main, **build_files(programs, BUNDLE, core)}
+    """What many networks in one program need to run: `boards/host.c`, and what `build_files` gives."""
+    main = _TEMPLATES.get_template("bundle.c.j2").render(programs=programs, alignment=ALIGNMENT)
+    return {"boards/host.c": main, **build_files(programs, BUNDLE, _sources(programs), core)}
 
 
-def build_files(programs: Sequence[Program], name: str, core: str | None = None) -> dict[str, str]:
+def build_files(
+    programs: Sequence[Program], name: str, units: Sequence[str], core: str | None = None, layout: Layout | None = None
+) -> dict[str, str]:
     """`boards/bare.c`, the main function without an operating system; `Makefile`, `CMakeLists.txt`, `network.json`.
 
     Args:
+        name: of the program and of the library.
+        units: names of the library's C files, without suffix.
         core: that of `make rtl`; some need a start of their own (`boards/rtl/start.S`).
+        layout: of the folder of a network, which has an example; None for many networks.
     """
     layers = max(len(p.calls) for p in programs)
     flags = {
@@ -79,22 +92,28 @@ def build_files(programs: Sequence[Program], name: str, core: str | None = None)
         "rv32": {"target": RV32_TARGET, "cflags": RV32_CFLAGS},
         "arm": {"target": ARM_TARGET, "cflags": ARM_CFLAGS},
     }
-    units = _sources(programs)
-    of_rtl = " -DMICO_PLACED" + " -DMICO_DOT_UNIT" * ("mico_dot" in units) + " -DMICO_IBEX" * (core == "ibex")
+    dot_unit = any(file.stem == "mico_dot" for file in kernel_files(_units(programs)))
+    of_rtl = " -DMICO_PLACED" + " -DMICO_DOT_UNIT" * dot_unit + " -DMICO_IBEX" * (core == "ibex")
     boards = [("rv32", "RV32", "RV32", ""), ("cortex-m", "ARM", "ARM", ""), ("rtl", "RTL", "RV32", of_rtl)]
     content = {"name": name, "networks": [description(p) for p in programs]}
+    files = {"name": name, "units": units, "headers": [f"{p.name}.h" for p in programs], "boards": boards}
+    where = {"src": layout.sources if layout else ".", "example": layout is not None}
     build = {
-        file: _TEMPLATES.get_template(f"{file}.j2").render(name=name, units=units, boards=boards, **flags)
+        file: _TEMPLATES.get_template(f"{file}.j2").render(**files, **where, **flags)
         for file in ("Makefile", "CMakeLists.txt")
     }
     bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, places=places(programs), most_layers=layers)
     return {**build, "boards/bare.c": bare, "network.json": json.dumps(content, indent=1) + "\n"}
 
 
-def copy_kernels(programs: Sequence[Program], folder: Path) -> None:
-    """Copy the C of the kernels that the programs call, and what they share, into `folder`."""
-    for source in kernel_files(_units(programs)):
-        shutil.copyfile(source, folder / source.name)
+def kernel_texts(programs: Sequence[Program]) -> dict[str, str]:
+    """The C of the kernels that the programs call, and of what they share, by name of the file."""
+    return {source.name: source.read_text(encoding="utf-8") for source in kernel_files(_units(programs))}
+
+
+def own_names(text: str, network: str) -> str:
+    """C whose kernels are named after a network, so that it meets no other network's in one program: `<network>_mico_conv2d`."""
+    return _KERNEL_NAME.sub(f"{network}_mico_", text)
 
 
 def copy_boards(folder: Path) -> None:
@@ -160,18 +179,20 @@ def _units(programs: Sequence[Program]) -> set[str]:
 
 
 def _sources(programs: Sequence[Program]) -> list[str]:
-    """Names of all C files without suffix, `main` left out: networks, tables, kernels."""
+    """Names of all C files of the library without suffix: networks, tables, kernels."""
     networks = [unit for p in programs for unit in (p.name, f"{p.name}_weights")]
     return [*networks, *(path.stem for path in kernel_files(_units(programs)) if path.suffix == ".c")]
 
 
-def _render(template: str, program: Program, title: str) -> str:
+def render(template: str, program: Program, title: str, **more: Any) -> str:
+    """A file of one network by its template, which has what is listed here and what `more` adds."""
     places = {p.tensor: p for p in program.memory}
     arena = {c.output.name: c.output for c in reversed(program.calls) if c.output.place == "arena"}
     return _TEMPLATES.get_template(f"{template}.j2").render(
         program=program,
         title=title.replace("*/", "* /"),
         NAME=program.name.upper(),
+        alignment=ALIGNMENT,
         flash_bytes=sum(sections(program).values()),
         kernels=sorted({c.kernel for c in program.calls}),
         constant=[c for c in program.calls if c.constants],
@@ -183,6 +204,7 @@ def _render(template: str, program: Program, title: str) -> str:
         shape_text=shape_text,
         ctype=lambda table: f"{table.dtype}_t",
         numbers=lambda table: _table([_number(v) for v in table.ravel()]),
+        **more,
     )
 
 

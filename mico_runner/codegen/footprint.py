@@ -89,6 +89,12 @@ def estimate(program: Program, board: str) -> Footprint:
     return Footprint(tables, structs, code, rest, stack)
 
 
+def estimates(program: Program) -> dict[str, Footprint]:
+    """The footprint on each board whose compiler's sizes are known for all kernels that the program calls."""
+    called = {call.function for call in program.calls}
+    return {board: estimate(program, board) for board in BOARDS if called <= _measured(board).functions.keys()}
+
+
 def least_code(program: Program, board: str) -> int:
     """Flash beside the tables that a network takes on a board whatever bits its layers have: less than `estimate` says of any."""
     known = _measured(board)

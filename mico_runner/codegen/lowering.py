@@ -20,7 +20,9 @@ from mico_runner.quant.qgraph import QGraph, QNode
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
-_TAKEN = {*_C_KEYWORDS.split(), "main", "input", "output", "arena", "boards", "rtl", "rv32"}
+_CMAKE_TARGETS = "all clean edit_cache help install package package_source preinstall rebuild_cache test"
+_BUILDS = "bare boards host rtl rv32 stack"  # what lies beside the objects of a build
+_TAKEN = {*_C_KEYWORDS.split(), *_CMAKE_TARGETS.split(), *_BUILDS.split(), "main", "input", "output", "arena"}
 
 
 def lower(graph: QGraph, policy: KernelPolicy) -> Program:

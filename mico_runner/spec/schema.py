@@ -120,6 +120,10 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
                     nullable=True,
                     default=None,
                 ),
+                "bundle": choice("a C file per kernel, or one for all", ["files", "single"], default="files"),
+                "package": choice(
+                    "whose library the folder is", ["cmake", "arduino", "platformio", "zephyr"], default="cmake"
+                ),
             },
         ),
         "simulate": optional("runs of the generated code", _simulate()),

@@ -32,6 +32,7 @@ class Codegen(Step):
         import pandas as pd
 
         from mico_runner import codegen
+        from mico_runner.codegen.layout import Layout
         from mico_runner.codegen.program import KernelRow
         from mico_runner.quant import storage
         from mico_runner.steps.inputs import deployment_of, device_targets, present
@@ -51,7 +52,8 @@ class Codegen(Step):
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
         core = target_core(ctx.spec, section.runtime)
-        result = codegen.generate(deployed, ctx.dir / "c", runtime=section.runtime, core=core, scratch=section.scratch)
+        layout = Layout(section.bundle, section.package)
+        result = codegen.generate(deployed, ctx.dir / "c", section.runtime, core, section.scratch, layout)
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         kernels = pd.DataFrame(result.kernels, columns=KernelRow._fields)

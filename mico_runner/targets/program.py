@@ -19,7 +19,7 @@ from mico_runner.errors import StepError
 BUILD_TIMEOUT_S = 1800.0
 VERSION_TIMEOUT_S = 60.0  # of a tool that only says its version
 SANITIZER_LINES = ("SUMMARY: AddressSanitizer", "SUMMARY: UndefinedBehaviorSanitizer", "SUMMARY: LeakSanitizer")
-_SOURCES = ("*.c", "*.h", "boards/*.c", "boards/*/*", "Makefile", "network.json")
+_SOURCES = ("*.c", "*.h", "src/*.c", "src/*.h", "boards/*.c", "boards/*/*", "Makefile", "network.json")
 _SUMS = "sums.json"  # of a build's files
 _LAST_LINES = 15  # of a failed tool's output, in the message
 

@@ -349,7 +349,7 @@ QUANTISED = NETWORK - {"train"}
         ("accelerators/systolic.py", "def simulate(", "def simulate_(", set()),
         ("codegen/kernels/mico_conv2d.c", "{", "{;", {"codegen", "simulate"}),
         ("codegen/kernels/mico_conv2d.c", "\n", " // why\n\n", set()),
-        ("codegen/templates/main.c.j2", "main", "main ", {"codegen", "simulate"}),
+        ("codegen/templates/host.c.j2", "main", "main ", {"codegen", "simulate"}),
         ("steps/fit.py", '"rows": len(table)', '"rows": 0', {"fit"}),
         ("steps/fit.py", "    def inputs(", "    # why\n\n    def inputs(", set()),
         ("outputs/report.py", "def ", "def _", set()),

@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 def replace_main(folder, body: str) -> None:
     """Put a `main` there that misbehaves."""
-    (folder / "main.c").write_text(f"#include <stdio.h>\n#include <stdlib.h>\n{body}\n")
+    (folder / "boards" / "host.c").write_text(f"#include <stdio.h>\n#include <stdlib.h>\n{body}\n")
 
 
 @needs_gcc

@@ -69,7 +69,7 @@ static inline int32_t mico_load(const void *x, int32_t i, mico_type type)
         return ((const uint8_t *)x)[i];
     if (type == MICO_S8)
         return ((const int8_t *)x)[i];
-    int32_t value; /* memcpy, which needs no header so: the arena is bytes, and need not be aligned */
+    int32_t value; /* memcpy, which needs no header so: the arena is declared as bytes */
     __builtin_memcpy(&value, (const uint8_t *)x + (int32_t)sizeof value * i, sizeof value);
     return value;
 }

@@ -1,0 +1,47 @@
+"""What a generated folder has for its reader: an example with a test vector, a page about it, a map of its memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mico_runner.codegen import emit, footprint
+from mico_runner.codegen.layout import Layout
+from mico_runner.codegen.program import Program
+from mico_runner.ops.c import memory_order
+from mico_runner.quant import reference
+from mico_runner.quant.qgraph import QGraph
+
+
+def example_files(graph: QGraph, program: Program, layout: Layout) -> dict[str, str]:
+    """`example/main.c`, `example/<name>_test_vector.h`, `memory.txt`, `README.md` and `boards/host.c`."""
+    image = some_image(graph)
+    given, expected = (
+        np.ravel(array)[memory_order(buffer.shape)]
+        for array, buffer in ((image, program.input), (reference.run(graph, image[None])[0], program.output))
+    )
+    tables = [call.name for call in program.calls if call.constants]
+    more = {
+        "src": layout.sources,
+        "layout": layout,
+        "test_input": given,
+        "test_output": expected,
+        "footprints": footprint.estimates(program),
+        "widest": max(map(len, tables), default=0),
+    }
+    files = {
+        "boards/host.c": "host.c",
+        "example/main.c": "main.c",
+        f"example/{program.name}_test_vector.h": "test_vector.h",
+        "memory.txt": "memory.txt",
+        "README.md": "README.md",
+    }
+    return {file: emit.render(template, program, graph.name, **more) for file, template in files.items()}
+
+
+def some_image(graph: QGraph) -> np.ndarray:
+    """Random integers of all that the input's type holds, int32 in the IR's order; the same for the same shape and type."""
+    tensor = graph.tensors[graph.input]
+    rng = np.random.default_rng(0)
+    if tensor.type.is_sign:
+        return rng.choice(np.array([-1, 1], np.int32), tensor.shape)
+    return rng.integers(tensor.type.qmin, tensor.type.qmax + 1, tensor.shape, dtype=np.int32)
