@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from math import prod
 
 import numpy as np
 import torch
 
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.ops import operator
+
+AT_ONCE = (
+    2**23
+)  # elements of the largest tensor of a batch: larger ones (32 MiB) malloc gives back, and each use pays for new pages
+
+
+def images_at_once(shapes: Iterable[tuple[int, ...]], most: int) -> int:
+    """Up to `most` images of a network with tensors of these shapes, so that their largest tensor together stays in memory at hand."""
+    return min(most, max(1, AT_ONCE // max(prod(shape) for shape in shapes)))
 
 
 def run_float(

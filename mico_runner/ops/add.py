@@ -13,7 +13,7 @@ from mico_runner.ops.arithmetic import clamp, shared_shift, shifted
 from mico_runner.ops.base import Example, Rescaled, Row, Shapes, elements_row, same_scale, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.expand import same_shape
-from mico_runner.ops.fast import Kernel, clamper
+from mico_runner.ops.fast import Kernel, chunks, clamper
 from mico_runner.ops.node import Node, QNode, QType, scaling_of
 
 
@@ -60,7 +60,15 @@ class Add(Rescaled):
         multipliers, shift = scaling_of(node)
         first, second = (float(m) * 2.0 ** -int(shift[0]) for m in multipliers)
         clamped = clamper(made, node.relu_max)
-        return lambda x: clamped(x[0].double().mul_(first).add_(x[1].double().mul_(self.SIGN * second)))
+
+        def kernel(x: list[torch.Tensor]) -> torch.Tensor:
+            a, b = x[0].reshape(-1), x[1].reshape(-1)
+            found = torch.empty(a.shape)
+            for at in chunks(a):
+                clamped(a[at].double().mul_(first).add_(b[at].double().mul_(self.SIGN * second)), found[at])
+            return found.reshape(x[0].shape)
+
+        return kernel
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         a, b = (to.buffer_of(tensor) for tensor in node.inputs)

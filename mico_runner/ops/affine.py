@@ -112,7 +112,9 @@ class Affine(Operator):
         def kernel(x: list[torch.Tensor]) -> torch.Tensor:
             q = x[0].double()
             factor = k["factor"] if below is None else torch.where(q < 0, below, k["factor"])
-            return clamped(q * factor + k["term"])
+            found = torch.empty(q.shape)
+            clamped(q * factor + k["term"], found)
+            return found
 
         return kernel
 

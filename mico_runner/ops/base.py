@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from mico_runner.ops.arithmetic import multiplier_and_shift
 from mico_runner.ops.c import Lowerer
 from mico_runner.ops.capture import Call
 from mico_runner.ops.draft import Draft
-from mico_runner.ops.fast import Kernel, exact_dtype, requantiser
+from mico_runner.ops.fast import Kernel, exact_sums, requantiser
 from mico_runner.ops.node import INPUT_BITS, TERNARY, LayerBits, Node, QNode, QType
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -174,12 +175,16 @@ class Weighted(Operator):
         """Axis of the output channels in a batch-less output of this shape."""
         return 0 if self.CHANNELS == 1 else len(shape) - 1
 
-    def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
-        """(positions, groups, K): what each output position reads, K as in a row of the weights."""
+    def positions(self, shape: tuple[int, ...]) -> int:
+        """Output positions in a batch-less output of this shape: each makes one value of every channel."""
+        return prod(shape) // shape[self.channel_axis(shape)]
+
+    def patches(self, node: Node, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, groups, K): what these output positions read, counted over the whole batch; K as in a row of the weights."""
         raise NotImplementedError
 
-    def products(self, node: QNode, dtype: torch.dtype) -> Kernel:
-        """Accumulators, bias included, in a float type in which they are exact."""
+    def products(self, node: QNode, inputs: slice, bias: torch.Tensor | None, dtype: torch.dtype) -> Kernel:
+        """Sums of products over these inputs of each group (second axis of the weight), computed in a float type."""
         raise NotImplementedError
 
     def quantise(self, q: Quantiser, step: Any) -> None:
@@ -188,14 +193,30 @@ class Weighted(Operator):
         made = q.made(step)
         q.add(step, (tensor,), **q.weights(step, bits, q.type_of(tensor), made))
 
+    def accumulators(self, node: QNode, read: QType) -> Kernel:
+        """Bias and all products, exact in float32 or float64."""
+        sums = exact_sums(node, read)
+        bias = torch.from_numpy(node.constants["bias"].astype(np.float64))
+        if not sums.bias_apart:
+            return self.products(node, sums.parts[0], bias.to(sums.dtype), sums.dtype)
+        parts = [self.products(node, part, None, sums.dtype) for part in sums.parts]
+
+        def kernel(x: list[torch.Tensor]) -> torch.Tensor:
+            acc = parts[0](x).double()
+            for part in parts[1:]:
+                acc.add_(part(x))
+            return acc.add_(bias.reshape([-1] + [1] * (acc.ndim - 2)) if self.CHANNELS == 1 else bias)
+
+        return kernel
+
     def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
-        products, requant = self.products(node, exact_dtype(node, read[0])), requantiser(node, made, self.CHANNELS)
-        return lambda x: requant(products(x))
+        accumulators, requant = self.accumulators(node, read[0]), requantiser(node, made, self.CHANNELS)
+        return lambda x: requant(accumulators(x))
 
     def fast_selected(self, node: QNode, read: list[QType], made: QType, select: Kernel) -> Kernel:
         """The node with an operator that `SELECTS` behind it: fewer elements are requantised."""
-        products, requant = self.products(node, exact_dtype(node, read[0])), requantiser(node, made, self.CHANNELS)
-        return lambda x: requant(select([products(x)]))
+        accumulators, requant = self.accumulators(node, read[0]), requantiser(node, made, self.CHANNELS)
+        return lambda x: requant(select([accumulators(x)]))
 
 
 class Rescaled(Operator):

@@ -70,10 +70,23 @@ class Conv2d(Weighted):
         row = window_row(node, shapes, (extent[0], extent[1]))
         return row | {"kind": self.name, "out_channels": out_channels, "groups": node.attrs["groups"]}
 
-    def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
-        a = node.attrs
-        columns = F.unfold(x, weight_of(node).shape[2:], a["dilation"], a["padding"], a["stride"])
-        return columns.transpose(1, 2).reshape(-1, a["groups"], columns.shape[1] // a["groups"])
+    def patches(self, node: Node, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Gathers what these positions read: all windows of a large image would be kernel height * width times the image."""
+        a, kernel, sizes = node.attrs, weight_of(node).shape[2:], x.shape[2:]
+        out_h, out_w = (
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, p, d, k, s in zip(sizes, a["padding"], a["dilation"], kernel, a["stride"], strict=True)
+        )
+        image, places = rows // (out_h * out_w), (rows // out_w % out_h, rows % out_w)
+        y, z = (
+            at[:, None] * s - p + torch.arange(k) * d
+            for at, s, p, k, d in zip(places, a["stride"], a["padding"], kernel, a["dilation"], strict=True)
+        )
+        inside = ((y >= 0) & (y < sizes[0]))[:, :, None] & ((z >= 0) & (z < sizes[1]))[:, None, :]
+        y, z = y.clamp(0, sizes[0] - 1), z.clamp(0, sizes[1] - 1)
+        found = x[image[:, None, None], :, y[:, :, None], z[:, None, :]]  # (rows, kh, kw, channels)
+        found = torch.where(inside[..., None], found, 0.0).permute(0, 3, 1, 2)
+        return found.reshape(len(rows), a["groups"], -1)
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         weight, bias = weights_of(node)
@@ -87,10 +100,18 @@ class Conv2d(Weighted):
         acc = (rows @ columns).reshape(n, out, ho, wo).astype(np.int64) + bias.reshape(-1, 1, 1)
         return requantise(acc, node, made)
 
-    def products(self, node: QNode, dtype: torch.dtype) -> Kernel:
-        weight, bias = (torch.as_tensor(array).to(dtype) for array in weights_of(node))
-        options = [node.attrs[name] for name in self.ATTRS]
-        return lambda x: F.conv2d(x[0].to(dtype), weight, bias, *options)
+    def products(self, node: QNode, inputs: slice, bias: torch.Tensor | None, dtype: torch.dtype) -> Kernel:
+        whole, groups = node.constants["weight"], node.attrs["groups"]
+        weight, options = torch.as_tensor(whole[:, inputs]).to(dtype), [node.attrs[name] for name in self.ATTRS]
+        if weight.shape == whole.shape:
+            return lambda x: F.conv2d(x[0].to(dtype), weight, bias, *options)
+
+        def kernel(x: list[torch.Tensor]) -> torch.Tensor:
+            n, _, *size = x[0].shape
+            part = x[0].reshape(n, groups, -1, *size)[:, :, inputs].flatten(1, 2)
+            return F.conv2d(part.to(dtype), weight, bias, *options)
+
+        return kernel
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         """Weight rows are (kh, kw, Cin / groups)."""

@@ -45,17 +45,17 @@ class Linear(Weighted):
         count = batch * prod(shapes[node.output][:-1])
         return ONE | {"kind": self.name, "batch": count, "in_channels": weight.shape[1], "out_channels": len(weight)}
 
-    def patches(self, node: Node, x: torch.Tensor) -> torch.Tensor:
-        return x.reshape(-1, 1, x.shape[-1])
+    def patches(self, node: Node, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return x.reshape(-1, 1, x.shape[-1])[rows]
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         weight, bias = weights_of(node)
         acc: np.ndarray = x[0].astype(np.float64) @ weight.astype(np.float64).T  # exact: below 2^31
         return requantise(acc.astype(np.int64) + bias, node, made, channel_axis=-1)
 
-    def products(self, node: QNode, dtype: torch.dtype) -> Kernel:
-        weight, bias = (torch.as_tensor(array).to(dtype) for array in weights_of(node))
-        return lambda x: F.linear(x[0].to(dtype), weight, bias)
+    def products(self, node: QNode, inputs: slice, bias: torch.Tensor | None, dtype: torch.dtype) -> Kernel:
+        weight = torch.as_tensor(node.constants["weight"][:, inputs]).to(dtype)
+        return lambda x: F.linear(x[0][..., inputs].to(dtype), weight, bias)
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         """Columns follow the order of a flattened HWC input."""

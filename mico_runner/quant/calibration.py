@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from math import isfinite, prod
 
 import numpy as np
 import torch
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph
-from mico_runner.graph.run import run_float
+from mico_runner.graph.run import images_at_once, run_float
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.base import Weighted
 from mico_runner.quant.qgraph import QType
 
-BATCH = 32
+BATCH = 32  # images among which rows are drawn together
 SAMPLES = 1 << 15  # values kept per tensor
 PATCHES = 1 << 12  # inputs of one output position kept per layer
 GRID = np.linspace(0.02, 1.0, 99)  # candidate scales, as parts of the min-max scale
@@ -33,52 +36,92 @@ class Statistics:
 
 
 class Calibration:
-    """Runs the float network over the calibration images once.
+    """Runs the float network over the calibration images once, a few at a time.
 
     Attributes:
         tensors: statistics of every tensor.
-        patches: for every weighted node its inputs at random output positions, (samples, groups, K) with K as in a weight row.
+        patches: for every weighted node its inputs at random output positions, float32 (samples, groups, K) with K as in a weight row.
 
     Raises UsageError when a tensor is not finite, and names the first layer that makes one.
     """
 
     def __init__(self, graph: Graph, images: np.ndarray, seed: int = 0) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._graph, self._images = graph, len(images)
-        values: dict[str, list[np.ndarray]] = {t: [] for t in graph.shapes}
-        extremes: dict[str, list[float]] = {t: [] for t in graph.shapes}
-        patches: dict[str, list[np.ndarray]] = {n.name: [] for n in graph.weighted}
-
-        makers = {node.output: node for node in graph.nodes}
-
-        def observe(tensor: str, x: torch.Tensor) -> None:
-            found = [float(x.min()), float(x.max())]  # NaN if any value is
-            if not np.isfinite(found).all():
-                maker = f"layer {makers[tensor].name!r} ({makers[tensor].op})" if tensor in makers else "the input"
-                raise UsageError(
-                    f"calibration: {maker}: values not finite ({found[0]:g} .. {found[1]:g}) on finite images; float32 overflows there"
-                )
-            extremes[tensor] += found
-            values[tensor].append(self._choose(x.numpy().reshape(-1), SAMPLES, len(x)))
-            for node in graph.consumers(tensor):
-                weighted = operator(node.op)
-                if isinstance(weighted, Weighted):
-                    patches[node.name].append(self._choose(weighted.patches(node, x).numpy(), PATCHES, len(x)))
-
-        for start in range(0, len(images), BATCH):
-            run_float(graph, images[start : start + BATCH], observe)
-        self.tensors = {
-            t: Statistics(min(extremes[t]), max(extremes[t]), np.concatenate(v).astype(np.float64))
-            for t, v in values.items()
+        self._graph, self._makers = graph, {node.output: node for node in graph.nodes}
+        self._extremes: dict[str, list[float]] = {t: [] for t in graph.shapes}
+        self._values = {t: _Rows(prod(shape), SAMPLES, len(images)) for t, shape in graph.shapes.items()}
+        self._patches = {
+            node.name: _Rows(weighted.positions(graph.shapes[node.output]), PATCHES, len(images))
+            for node, weighted in ((node, operator(node.op)) for node in graph.nodes)
+            if isinstance(weighted, Weighted)
         }
-        self.patches = {name: np.concatenate(p).astype(np.float64) for name, p in patches.items()}
+        rng, at_once = np.random.default_rng(seed), images_at_once(graph.shapes.values(), BATCH)
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
+            self._draw(len(batch), rng)
+            for first in range(0, len(batch), at_once):
+                run_float(graph, batch[first : first + at_once], partial(self._observe, first))
+        self.tensors = {
+            t: Statistics(min(self._extremes[t]), max(self._extremes[t]), rows.found.astype(np.float64))
+            for t, rows in self._values.items()
+        }
+        self.patches = {name: rows.found for name, rows in self._patches.items()}
 
-    def _choose(self, rows: np.ndarray, total: int, images: int) -> np.ndarray:
-        """A random part of the rows, so that all batches together make about `total`."""
-        count = -(-total * images // self._images)
-        if len(rows) <= count:
-            return rows.copy()
-        return rows[self._rng.choice(len(rows), count, replace=False)]
+    def _draw(self, images: int, rng: np.random.Generator) -> None:
+        for tensor in self._graph.shapes:
+            self._values[tensor].draw(images, rng)
+            for node in self._graph.consumers(tensor):
+                if node.name in self._patches:
+                    self._patches[node.name].draw(images, rng)
+
+    def _observe(self, first: int, tensor: str, x: torch.Tensor) -> None:
+        low, high = (float(value) for value in x.aminmax())  # NaN if any value is
+        if not isfinite(low) or not isfinite(high):
+            maker = (
+                f"layer {self._makers[tensor].name!r} ({self._makers[tensor].op})"
+                if tensor in self._makers
+                else "the input"
+            )
+            raise UsageError(
+                f"calibration: {maker}: values not finite ({low:g} .. {high:g}) on finite images; float32 overflows there"
+            )
+        self._extremes[tensor] += [low, high]
+        self._values[tensor].take(first, len(x), lambda rows: x.reshape(-1)[rows])
+        for node in self._graph.consumers(tensor):
+            weighted = operator(node.op)
+            if isinstance(weighted, Weighted):
+                self._patches[node.name].take(first, len(x), partial(weighted.patches, node, x))
+
+
+class _Rows:
+    """A random part of the rows of all images, about `total`: drawn batch by batch, in one array from the start.
+
+    Which rows they are, and their order, does not depend on how many images of a batch are computed at once.
+    """
+
+    def __init__(self, per_image: int, total: int, images: int) -> None:
+        self._per_image, self._total, self._images = per_image, total, images
+        batches = (min(BATCH, images - start) for start in range(0, images, BATCH))
+        self._length = sum(min(count * per_image, self._share(count)) for count in batches)
+        self._filled, self._chosen = 0, torch.arange(0)
+        self.found = np.zeros(0, np.float32)
+
+    def _share(self, images: int) -> int:
+        return -(-self._total * images // self._images)
+
+    def draw(self, images: int, rng: np.random.Generator) -> None:
+        """Choose rows of the next batch."""
+        self._filled += len(self._chosen)
+        rows, share = images * self._per_image, self._share(images)
+        self._chosen = torch.arange(rows) if rows <= share else torch.from_numpy(rng.choice(rows, share, replace=False))
+
+    def take(self, first: int, images: int, gather: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Keep the chosen rows of so many images of the batch; `gather` gives rows that are counted from the first of these."""
+        chosen = self._chosen - first * self._per_image
+        (at,) = ((chosen >= 0) & (chosen < images * self._per_image)).nonzero(as_tuple=True)
+        values = gather(chosen[at]).numpy()
+        if not len(self.found):
+            self.found = np.empty((self._length, *values.shape[1:]), np.float32)
+        self.found[self._filled + at.numpy()] = values
 
 
 def activation_type(stats: Statistics, bits: int, method: str, percentile: float) -> QType:

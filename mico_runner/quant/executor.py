@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from mico_runner.graph.run import images_at_once
 from mico_runner.ops import operator
 from mico_runner.ops.base import Weighted
 from mico_runner.ops.fast import Kernel
@@ -40,12 +41,16 @@ class Executor:
             self._program.append((_kernel(qgraph, node, pool), node.inputs, output, []))
         _free_after_last_use(self._program, qgraph.output)
 
-    def run(self, inputs: np.ndarray, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    def run(self, inputs: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """int32 outputs (N, ...), bit for bit those of `reference.run`, for integer inputs (N, *shape).
+
+        Args:
+            batch_size: images computed at once; by default as many as the size of the tensors suggests, up to BATCH_SIZE.
 
         Raises ValueError when an input is no integer of the input type.
         """
         check_inputs(self.qgraph, inputs)
+        batch_size = batch_size or images_at_once((t.shape for t in self.qgraph.tensors.values()), BATCH_SIZE)
         shape = self.qgraph.tensors[self.qgraph.output].shape
         outputs = np.empty((len(inputs), *shape), dtype=np.int32)
         with torch.inference_mode(), _true_float32():

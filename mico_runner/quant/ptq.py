@@ -90,7 +90,7 @@ class PTQ:
     def _quantise_weights(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Integer weights, their scales (Cout,) and the real bias (Cout,) for a layer that reads integers of one type."""
         node = next(n for n in self.graph.weighted if n.name == name)
-        x = self._calibration.patches[name]
+        x = self._calibration.patches[name].astype(np.float64)
         xq = to_integers(x, read) * read.scale
         if read.is_sign:
             xq[x == 0] = 0.0  # padding adds nothing, though no value of the tensor itself is ever zero

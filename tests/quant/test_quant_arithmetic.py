@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from quant_networks import extreme_inputs, random_bits, random_graph, random_images
 
 from mico_runner.ops.arithmetic import multiplier_and_shift, shared_shift
+from mico_runner.ops.fast import exact_sums
 from mico_runner.quant import PTQ, Executor, quantize_input, reference
 from mico_runner.quant.qgraph import ACTIVATION_BITS, WEIGHT_BITS, LayerBits, QGraph, QNode, QTensor, QType
 from mico_runner.quant.weights import weight_range
@@ -178,6 +179,59 @@ def test_sums_beyond_float32_are_exact():
     assert np.abs(wanted).max() < 2**15
     for found in (reference.run(qgraph, x), Executor(qgraph).run(x)):
         np.testing.assert_array_equal(found[:, 0], wanted)
+
+
+def wide_layer(rng, groups, per_group, kernel, signed):
+    """One convolution of large weights of mostly one sign, two outputs a group; requantised so that the last bit shows."""
+    weight = rng.integers(100, 128, (2 * groups, per_group, *kernel)) * rng.choice([1, 1, 1, -1], (2 * groups, 1, 1, 1))
+    read = QType(8, signed, 1.0)
+    centre = weight.reshape(2 * groups, -1).sum(1) * (read.qmax - 10)  # what inputs near the top give
+    constants = {
+        "weight": weight.astype(np.int8),
+        "bias": (-centre).astype(np.int32),
+        "multiplier": np.full(2 * groups, 1, np.int32),
+        "shift": np.full(2 * groups, 1, np.int32),
+    }
+    attrs = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": groups}
+    node = QNode("layer", "conv2d", ("input",), "out", attrs, constants, 8)
+    tensors = {"input": QTensor((groups * per_group, kernel[0], kernel[1] + 1), read)}
+    tensors["out"] = QTensor((2 * groups, 1, 2), QType(16, True, 1.0))
+    return QGraph("wide", "input", "out", (node,), tensors)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    ("groups", "per_group", "kernel", "parts", "dtype"),
+    [
+        (1, 50, (3, 3), 1, torch.float32),  # all in one
+        (1, 400, (3, 3), None, torch.float32),  # several parts
+        (3, 301, (3, 3), None, torch.float32),  # that do not divide the inputs, in each group
+        (2, 2, (40, 40), 1, torch.float64),  # one input is too much already
+    ],
+)
+def test_wide_layers_are_summed_in_exact_parts(signed, groups, per_group, kernel, parts, dtype):
+    rng = np.random.default_rng(per_group)
+    qgraph = wide_layer(rng, groups, per_group, kernel, signed)
+    (node,), read = qgraph.nodes, qgraph.tensors["input"]
+    sums = exact_sums(node, read.type)
+    covered = [i for part in sums.parts for i in range(per_group)[part]]
+    assert covered == list(range(per_group)) and sums.dtype == dtype
+    assert len(sums.parts) == parts or (parts is None and len(sums.parts) > 1 and sums.bias_apart)
+    x = rng.integers(read.type.qmax - 20, read.type.qmax + 1, (4, *read.shape))
+    x[-1] = read.type.qmin
+    found = Executor(qgraph).run(x)
+    np.testing.assert_array_equal(found, reference.run(qgraph, x))
+    assert len(np.unique(found)) > 4  # more than the limits of the type
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_parts_are_as_few_as_the_weights_allow(signed):
+    """Products of both signs do not add up to the worst case of 8 x 8 bits."""
+    limit = 2 * (2**24 // (127 * 255)) if not signed else 2**24 // (127 * (127 + 128) // 2)
+    for inputs, parts in ((limit - 2, 1), (limit + 2, 2)):
+        constants = {"weight": np.resize(np.array([127, -127], np.int8), (1, inputs)), "bias": np.zeros(1, np.int32)}
+        node = QNode("layer", "linear", ("input",), "out", {}, constants)
+        assert len(exact_sums(node, QType(8, signed, 1.0)).parts) == parts
 
 
 @given(st.lists(st.floats(1e-20, 1e12), min_size=1, max_size=4))
