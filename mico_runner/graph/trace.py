@@ -6,14 +6,18 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import torch
 
 from mico_runner.errors import UsageError
+
+# Calls that are captured as the calls they consist of; recurrent layers are unrolled over the length of their sequence.
+TAKEN_APART = (("einsum", "default"), *((name, "input") for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")))
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,14 @@ def _export(module: torch.nn.Module, sample: torch.Tensor, name: str) -> torch.e
 
 
 def _decomposed(module: torch.nn.Module, sample: torch.Tensor) -> torch.export.ExportedProgram:
-    program: torch.export.ExportedProgram = torch.export.export(module, (sample,)).run_decompositions({})
+    program: torch.export.ExportedProgram = torch.export.export(module, (sample,)).run_decompositions(_taken_apart())
     return program
+
+
+@cache
+def _taken_apart() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
+    known, aten = torch.export.default_decompositions(), torch.ops.aten
+    return {call: known[call] for call in (getattr(getattr(aten, name), kind) for name, kind in TAKEN_APART)}
 
 
 @contextmanager

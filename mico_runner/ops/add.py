@@ -30,13 +30,14 @@ class Add(Rescaled):
     SIGN = 1  # of the second operand
 
     def capture(self, call: Call) -> str:
+        call.broadcast()
         a, b = call["self"], call["other"]
         constants = [call.constant(a), call.constant(b)]
         sign = self.SIGN * float(call["alpha"])
         if constants[1] is not None:
-            return emit_affine(call, call.tensor(a), term=sign * constants[1])
+            return emit_affine(call, call.aligned(call.tensor(a)), term=sign * constants[1])
         if constants[0] is not None:
-            return emit_affine(call, call.tensor(b), factor=sign, term=constants[0])
+            return emit_affine(call, call.aligned(call.tensor(b)), factor=sign, term=constants[0])
         if call["alpha"] != 1:
             raise Refused(f"only plain sums of two tensors are supported; found alpha {call['alpha']}")
         operands = same_shape(call, [call.tensor(a), call.tensor(b)])

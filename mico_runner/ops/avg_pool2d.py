@@ -15,7 +15,8 @@ from mico_runner.ops.base import Example, Rescaled, Row, same_scale
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
-from mico_runner.ops.pool import Pool, window_of, window_shapes
+from mico_runner.ops.pool import Pool, as_image, as_windows, output_size, reduced, window_of, window_shapes
+from mico_runner.ops.resize import average
 
 
 @register("avg_pool2d")
@@ -45,21 +46,19 @@ class AvgPool2d(Pool, Rescaled):
 
     def _without_padding(self, call: Call, tensor: str) -> str:
         """The averages times taps of a window / those of them that lie inside the input."""
-        shape = call.builder.shapes[call.input()]
         counted = getattr(F, call.target)(
-            torch.ones(1, 1, *shape[1:], dtype=torch.float64),
+            torch.ones(1, 1, *call.sizes_read[2:], dtype=torch.float64),
             *(call[key] for key in ("kernel_size", "stride", "padding", "ceil_mode")),
         )
         return emit_affine(call, tensor, factor=1 / counted[0].numpy())
 
     def _adaptive(self, call: Call) -> str:
-        tensor, shape = call.input(), call.shape
-        size = call.builder.shapes[tensor]
-        if any(n % m for n, m in zip(size[1:], shape[1:], strict=True)):
-            raise Refused(
-                f"adaptive pooling from {size[1:]} to {shape[1:]}: the input size must be a multiple of the output"
-            )
-        return self._average(call, tensor, tuple(n // m for n, m in zip(size[1:], shape[1:], strict=True)))
+        tensor = as_image(call, call.input())
+        _, *size = call.builder.shapes[tensor]
+        target = output_size(call)
+        if any(n % m for n, m in zip(size, target, strict=True)):
+            return call.reshape(average(call, tensor, target), call.shape)
+        return self._average(call, tensor, tuple(n // m for n, m in zip(size, target, strict=True)))
 
     def _norm(self, call: Call) -> str:
         """The root of the sum of squares."""
@@ -72,12 +71,7 @@ class AvgPool2d(Pool, Rescaled):
 
     def _mean(self, call: Call, tensor: str) -> str:
         """Over any dimensions but the batch: they are put last, where they are the columns of one window."""
-        rank = call.rank(tensor)
-        dims = sorted({call.axis(d) for d in call["dim"] or range(rank + 1)})
-        if dims[0] < 0:
-            raise Refused("a mean over the batch is not supported")
-        if not call["keepdim"]:
-            call.batch -= sum(d % len(call.sizes_read) < call.batch for d in call["dim"])
+        dims = reduced(call, call["dim"])
         shape = call.builder.shapes[tensor]
         count = prod(shape[d] for d in dims)
         if call.target != "mean":
@@ -85,16 +79,8 @@ class AvgPool2d(Pool, Rescaled):
         return self._average_over(call, tensor, dims)
 
     def _average_over(self, call: Call, tensor: str, dims: list[int]) -> str:
-        rank, shape = call.rank(tensor), call.builder.shapes[tensor]
-        if (rank, dims) in [(3, [1, 2]), (2, [1])]:
-            return self._average(call, tensor, shape[1:])
-        order = (*(d for d in range(rank) if d not in dims), *dims)
-        if order != tuple(range(rank)):
-            sizes = tuple(shape[d] for d in order)
-            name = f"{call.name}.permute"
-            tensor = call.builder.emit(name, "permute", [tensor], sizes, call.source, attrs={"order": order})
-        count = prod(shape[d] for d in dims)
-        return self._average(call, call.reshape(tensor, (prod(shape) // count, count)), (count,))
+        tensor = as_windows(call, tensor, dims)
+        return self._average(call, tensor, call.builder.shapes[tensor][1:])
 
     def _average(self, call: Call, tensor: str, window: tuple[int, ...]) -> str:
         """Windows side by side on (C, H, W) or (C, L)."""

@@ -72,8 +72,7 @@ class Call:
     @property
     def place_read(self) -> BatchPlace:
         """Of its first computed argument."""
-        found: BatchPlace = self.reads[0].meta.get(PLACE, BatchPlace()) if self.reads else BatchPlace()
-        return found
+        return _place(self.reads[0]) if self.reads else BatchPlace()
 
     @property
     def batch_read(self) -> int:
@@ -137,6 +136,19 @@ class Call:
             raise Refused("a constant differs between the samples of a batch")
         aligned: np.ndarray = found.take(0, axis=self.batch)
         return aligned
+
+    def broadcast(self) -> None:
+        """Of an elementwise call: its output's batch is where the operands, aligned at their last dimensions, have it."""
+        rank = len(_sizes(self.node))
+        places = {(p.dimension + rank - len(_sizes(n)), p.inner) for n in self.reads for p in [_place(n)]}
+        if len(places) > 1:
+            raise Refused("its operands have the batch in different dimensions")
+        ((self.batch, self.inner),) = places
+
+    def aligned(self, tensor: str) -> str:
+        """An operand of an elementwise call with as many dimensions as its output."""
+        shape = self.builder.shapes[tensor]
+        return self.reshape(tensor, (*(1,) * (len(self.shape) - len(shape)), *shape))
 
     def _constant(self, value: torch.Tensor) -> str:
         if not value.is_floating_point():
@@ -227,6 +239,11 @@ class Builder:
     def free(self, name: str) -> str:
         """`name`, changed when a module is called so."""
         return f"{name}_" if name in self.reserved else name
+
+
+def _place(node: torch.fx.Node) -> BatchPlace:
+    found: BatchPlace = node.meta.get(PLACE, BatchPlace())
+    return found
 
 
 def _sizes(node: torch.fx.Node) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from mico_runner.ops.capture import Call, Refused, as_array, pair
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
 from mico_runner.ops.pad import padded
+from mico_runner.ops.permute import permuted
 from mico_runner.ops.pool import window_row, window_shapes
 
 
@@ -38,15 +39,20 @@ class Conv2d(Weighted):
         one_d = call.target == "conv1d"
         stride, dilation = pair(call["stride"]), pair(call["dilation"])
         pad, uneven = _padding(call["padding"], [int(k) for k in weight.shape[2:]], dilation)
-        tensor = call.input("input")
-        if call.rank(tensor) != len(pad) + 1:
+        tensor, shape = call.input("input"), call.shape
+        if len(call.sizes_read) != len(pad) + 2 or call.batch_read != 0:
             raise Refused(f"it needs inputs of shape {'(N, C, L)' if one_d else '(N, C, H, W)'}")
         if uneven:
             tensor = padded(call, tensor, uneven)
+        parts = call.builder.shapes[tensor][0] if call.is_merged else 0
+        if parts:
+            reach = [d * (int(k) - 1) + 1 for k, d in zip(weight.shape[2:], dilation[-len(pad) :], strict=True)]
+            tensor, lines = _one_image(call, tensor, pad[0], reach[0], stride[-len(pad)])
+            pad, shape = [0, *pad[1:]], (shape[1], lines, *shape[3:])
         before = call.builder.producer.get(tensor)
-        if before is not None and before.op == "pad":
+        if before is not None and before.op == "pad" and not parts:
             tensor, pad, weight = _without_pad(call, before, pad, weight, groups)
-        shape = call.shape
+        made = shape
         if one_d:
             channels, length = call.builder.shapes[tensor]
             tensor = call.reshape(tensor, (channels, 1, length))
@@ -56,7 +62,8 @@ class Conv2d(Weighted):
         output = call.emit(
             self.name, [tensor], shape, attrs=attrs, weight=as_array(weight), bias=as_array(call["bias"])
         )
-        return call.reshape(output, call.shape)
+        output = call.reshape(output, made)
+        return _apart(call, output, parts) if parts else output
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         weight = torch.as_tensor(weight_of(node), dtype=x[0].dtype)
@@ -162,6 +169,35 @@ def pointwise(node: Node, weight: np.ndarray, bias: np.ndarray) -> Node:
     """`node` as a depthwise 1 x 1 convolution: a factor (C, 1, 1, 1) and a term (C,) for each channel."""
     attrs = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": len(weight)}
     return replace(node, op="conv2d", attrs=attrs, weight=weight, bias=bias)
+
+
+def _one_image(call: Call, tensor: str, pad: int, reach: int, stride: int) -> tuple[str, int]:
+    """Parts of a sample (n, C, L, ...) one after the other along L, so that one convolution serves all, and its output's length.
+
+    Zeros keep them apart, as many as make each part a multiple of the stride; `reach` is the dilated extent of the kernel.
+    """
+    count, channels, length, *rest = call.builder.shapes[tensor]
+    room = -(-max(length + 2 * pad, reach) // stride) * stride  # of a part
+    behind = room - length - pad
+    if reach > stride or pad or behind:
+        tensor = padded(call, tensor, (0, 0) * len(rest) + (pad, behind))
+    order = (1, 0, 2, *range(3, 3 + len(rest)))
+    tensor = call.reshape(permuted(call, tensor, order), (channels, count * room, *rest))
+    more = max(reach - stride, 0)  # so that the last part has as many output lines as the others
+    if more:
+        tensor = padded(call, tensor, (0, 0) * len(rest) + (0, more))
+    return tensor, count * room // stride
+
+
+def _apart(call: Call, tensor: str, count: int) -> str:
+    """The output of `_one_image`'s image as parts (n, C, L, ...) again: lines that span two parts are left out."""
+    channels, lines, *rest = call.builder.shapes[tensor]
+    tensor = call.reshape(tensor, (channels, count, lines // count, *rest))
+    wanted = call.shape[2]
+    if wanted < lines // count:
+        size, cut = (channels, count, wanted, *rest), {"axis": 2, "start": 0, "stop": wanted, "step": 1}
+        tensor = call.builder.emit(f"{call.name}.slice", "slice", [tensor], size, call.source, attrs=cut)
+    return permuted(call, tensor, (1, 0, 2, *range(3, 3 + len(rest))))
 
 
 def _without_pad(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 
@@ -39,6 +40,8 @@ def expanded(call: Call, tensor: str, shape: tuple[int, ...]) -> str:
         return tensor
     if len(found) > len(shape) or np.broadcast_shapes(found, shape) != shape:
         raise Refused(f"a tensor of shape {found} does not repeat to {shape}")
+    if prod(found) == prod(shape):
+        return call.reshape(tensor, shape)
     return call.builder.emit(f"{call.name}.expand", "expand", [tensor], shape, call.source, attrs={"shape": shape})
 
 

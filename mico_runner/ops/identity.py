@@ -18,6 +18,7 @@ class Identity(Operator):
     ATEN = (
         *("dropout.default", "feature_dropout.default", "alpha_dropout.default", "alias.default", "clone.default"),
         *("contiguous.default", "detach.default", "lift_fresh.default", "_to_copy.default", "to.dtype"),
+        "type_as.default",
         f"{_ASSERTION}.default",
     )
     NO_KERNEL = "nothing is computed"

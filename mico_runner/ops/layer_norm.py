@@ -1,4 +1,4 @@
-"""layer_norm, and its kin: group norm, RMS norm and division by the L2 norm."""
+"""layer_norm, and its kin: group norm, instance norm, RMS norm and division by the L2 norm."""
 
 from __future__ import annotations
 
@@ -33,14 +33,18 @@ class LayerNorm(Operator):
     r = (t * factor + term + 2^(shift-1)) >> shift, clamped. Constants: `factor` int32 and `term` int64 (n,).
     """
 
-    ATEN = ("layer_norm.default", "group_norm.default", "rms_norm.default")
+    ATEN = ("layer_norm.default", "group_norm.default", "instance_norm.default", "rms_norm.default")
     ATTRS = ("eps", "factor", "term", "centred")
     NO_KERNEL = "its kernel is not profiled"
     BOUND = 0.6  # half a step, and what the 16 bits leave where the output has as many
 
     def capture(self, call: Call) -> str:
         if call.target == "group_norm":
-            return self._groups(call)
+            return self._groups(call, int(call["num_groups"]))
+        if call.target == "instance_norm":
+            if not call["use_input_stats"] or call["running_mean"] is not None:
+                raise Refused("an instance norm with stored statistics is not supported")
+            return self._groups(call, call.builder.shapes[call.input("input")][0])
         tensor = call.input("input")
         shape, over = call.builder.shapes[tensor], tuple(call["normalized_shape"])
         if shape[len(shape) - len(over) :] != over:
@@ -58,9 +62,9 @@ class LayerNorm(Operator):
         found = call.emit(self.name, [rows], call.builder.shapes[rows], attrs=attrs)
         return call.reshape(found, shape)
 
-    def _groups(self, call: Call) -> str:
+    def _groups(self, call: Call, groups: int) -> str:
         """Each group is a row; the channels' own factors and terms come behind, as they differ within it."""
-        tensor, groups = call.input("input"), int(call["num_groups"])
+        tensor = call.input("input")
         shape = call.builder.shapes[tensor]
         size = prod(shape) // groups
         _check_length(size)

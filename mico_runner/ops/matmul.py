@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod, sqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import requantise
 from mico_runner.ops.base import Product, Shapes, sample
-from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.capture import Call, Refused, as_array
 from mico_runner.ops.expand import expanded
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.permute import permuted
 
 _MOST_TERMS = 1 << 15  # of a sum of products of 8 bits that fits an int32
 
@@ -31,6 +33,10 @@ class Matmul(Product):
         if call.target == "scaled_dot_product_attention":
             return self._attention(call)
         a, b = call["self"], call["other"] if "other" in call.args else call["mat2"]
+        if _is_matrix(b):
+            return _linear(call, call.tensor(a), b, call.shape)
+        if _is_matrix(a):
+            return self._constant_first(call, a, call.tensor(b))
         return self._product(call, call.tensor(a), call.tensor(b), transposed=False)
 
     def _product(self, call: Call, a: str, b: str, transposed: bool) -> str:
@@ -46,6 +52,13 @@ class Matmul(Product):
         attrs = {"transposed": transposed}
         return call.builder.emit(name, self.name, [a, b], shape, call.source, attrs=attrs)
 
+    def _constant_first(self, call: Call, a: torch.Tensor, b: str) -> str:
+        """a b = (b' a')'"""
+        turned = (*range(call.rank(b) - 2), call.rank(b) - 1, call.rank(b) - 2)
+        columns = permuted(call, b, turned)
+        shape = (*call.builder.shapes[columns][:-1], a.shape[-2])
+        return call.reshape(permuted(call, _linear(call, columns, a.mT, shape), turned), call.shape)
+
     def _attention(self, call: Call) -> str:
         """softmax(query key^T * scale + mask) value."""
         if call["dropout_p"] or call["is_causal"] or call.args.get("enable_gqa"):
@@ -53,11 +66,8 @@ class Matmul(Product):
         query, key, value = (call.tensor(call[name]) for name in ("query", "key", "value"))
         scale = call["scale"] or 1 / sqrt(call.builder.shapes[query][-1])
         found = emit_affine(call, self._product(call, query, key, transposed=True), factor=scale)
-        if call["attn_mask"] is not None:
-            mask = call.constant(call["attn_mask"])
-            if mask is None or call["attn_mask"].dtype == torch.bool or not np.isfinite(mask).all():
-                raise Refused("a mask must be a constant of finite numbers")
-            found = emit_affine(call, found, term=mask)
+        if (mask := call["attn_mask"]) is not None:
+            found = _masked(call, found, mask)
         found = call.builder.emit(f"{call.name}.softmax", "softmax", [found], call.builder.shapes[found], call.source)
         return self._product(call, found, value, transposed=False)
 
@@ -103,3 +113,26 @@ def _steps(buffer: c.Buffer) -> tuple[int, int, int]:
     if len(shape) == 3:  # (b, r, c) is stored as (r, c, b)
         return 1, shape[2] * shape[0], shape[0]
     return shape[-1] * shape[-2], shape[-1], 1
+
+
+def _masked(call: Call, scores: str, mask: Any) -> str:
+    """A mask of terms, or one of truth values that leaves nothing out."""
+    if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool and bool(mask.all()):
+        return scores
+    term = call.constant(mask)
+    if term is None or mask.dtype == torch.bool or not np.isfinite(term).all():
+        raise Refused("a mask must be a constant of finite numbers, or leave nothing out")
+    return emit_affine(call, scores, term=term) if term.any() else scores
+
+
+def _is_matrix(value: torch.Tensor | str) -> bool:
+    """Whether an operand is one constant matrix for all that the other holds."""
+    return isinstance(value, torch.Tensor) and value.ndim > 1 and prod(value.shape[:-2]) == 1
+
+
+def _linear(call: Call, tensor: str, matrix: torch.Tensor, shape: tuple[int, ...]) -> str:
+    """A product with a constant matrix is a layer whose bits can be chosen."""
+    if len(call.builder.shapes[tensor]) < 1 or call.builder.shapes[tensor][-1] != matrix.shape[-2]:
+        raise Refused("a product that adds up over the batch is not supported")
+    weight = as_array(matrix.reshape(matrix.shape[-2:]).T.contiguous())
+    return call.emit("linear", [tensor], shape, weight=weight)

@@ -1,4 +1,4 @@
-"""max_pool2d, and max_pool1d as one of height 1."""
+"""max_pool2d; adaptive and one-dimensional maxima are windows of it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,56 @@ from mico_runner.ops.base import Example, Quantiser, Row, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, pair
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
-from mico_runner.ops.pool import Pool, overhang, window_of, window_shapes
+from mico_runner.ops.pool import Pool, as_image, as_windows, output_size, overhang, reduced, window_of, window_shapes
+from mico_runner.ops.take import taken
 
 
 @register("max_pool2d")
 class MaxPool2d(Pool):
     """Maximum over the taps inside the input; the type does not change. With `ceil` the last windows may overhang it."""
 
-    ATEN = ("max_pool2d.default", "max_pool1d.default")
+    ATEN = (
+        *("max_pool2d.default", "max_pool1d.default", "adaptive_max_pool2d.default", "adaptive_max_pool1d.default"),
+        *("amax.default", "max.dim"),
+    )
     ATTRS = ("kernel", "stride", "padding", "ceil")
     KEEPS_TYPE = True
     SELECTS = True
     FAMILIES = ("max_pool2d",)
 
-    def capture(self, call: Call) -> str:
+    def capture(self, call: Call) -> str | list[str]:
+        if call.target.startswith("adaptive"):
+            return [self._adaptive(call)]
+        if call.target == "amax":
+            return self._largest(call)
+        if call.target == "max":
+            return [self._largest(call)]
         if pair(call["dilation"]) != (1, 1):
             raise Refused(f"dilation {call['dilation']} in pooling is not supported")
         return self.emit_windows(call)
+
+    def _largest(self, call: Call) -> str:
+        """Over any dimensions but the batch."""
+        tensor = as_windows(call, call.input(), reduced(call, call["dim"]))
+        channels, *size = call.builder.shapes[tensor]
+        window = (1, *size) if len(size) == 1 else (size[0], size[1])
+        tensor = call.reshape(tensor, (channels, *window))
+        attrs = {"kernel": window, "stride": window, "padding": (0, 0), "ceil": False}
+        return call.reshape(call.emit(self.name, [tensor], (channels, 1, 1), attrs=attrs), call.shape)
+
+    def _adaptive(self, call: Call) -> str:
+        """Windows side by side; those that overlap are laid side by side first, short ones with their last element again."""
+        tensor, target, kernel = as_image(call, call.input()), output_size(call), []
+        for axis, (n, m) in enumerate(zip(call.builder.shapes[tensor][1:], target, strict=True), start=1):
+            starts, ends = [i * n // m for i in range(m)], [-(-(i + 1) * n // m) for i in range(m)]
+            longest = max(end - start for start, end in zip(starts, ends, strict=True))
+            index = [min(start + j, end - 1) for start, end in zip(starts, ends, strict=True) for j in range(longest)]
+            tensor = taken(call, tensor, axis, index)
+            kernel.append(longest)
+        window = (kernel[0], kernel[1])
+        attrs = {"kernel": window, "stride": window, "padding": (0, 0), "ceil": False}
+        shape = (call.builder.shapes[tensor][0], *target)
+        return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         largest: torch.Tensor = F.max_pool2d(x[0], *window_of(node), ceil_mode=node.attrs.get("ceil", False))

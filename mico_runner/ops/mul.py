@@ -14,7 +14,7 @@ from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import requantise
 from mico_runner.ops.base import Product, Shapes, sample
 from mico_runner.ops.broadcast import spread
-from mico_runner.ops.capture import Call
+from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
@@ -24,12 +24,16 @@ from mico_runner.ops.node import Node, QNode, QType
 class Mul(Product):
     """acc = q0 * q1, requantised; the second may be smaller and is repeated over dimensions of size 1, as a factor of each channel.
 
-    A division by what is computed is a product with its `pow` of -1.
+    A division by what is computed is a product with its `pow` of -1, a gated linear unit one of its first half and a function of its
+    second.
     """
 
-    ATEN = ("mul.Tensor", "div.Tensor")
+    ATEN = ("mul.Tensor", "div.Tensor", "glu.default")
 
     def capture(self, call: Call) -> str:
+        if call.target == "glu":
+            return self._gated(call)
+        call.broadcast()
         a, b = call["self"], call["other"]
         if call.target == "div":
             if (divisor := call.constant(b)) is None:
@@ -39,11 +43,23 @@ class Mul(Product):
                     return emit_affine(call, inverse, factor=numerator)
                 return self._product(call, a, inverse)
             with np.errstate(divide="ignore"):
-                return emit_affine(call, call.tensor(a), factor=1 / divisor)
+                return emit_affine(call, call.aligned(call.tensor(a)), factor=1 / divisor)
         for tensor, factor in ((a, call.constant(b)), (b, call.constant(a))):
             if factor is not None:
-                return emit_affine(call, call.tensor(tensor), factor=factor)
+                return emit_affine(call, call.aligned(call.tensor(tensor)), factor=factor)
         return self._product(call, a, b)
+
+    def _gated(self, call: Call) -> str:
+        tensor, axis, build = call.input(), call.axis(call["dim"]), call.builder
+        if axis < 0:
+            raise Refused("halves of the batch are not supported")
+        half = build.shapes[tensor][axis] // 2
+        parts = []
+        for name, start in (("value", 0), ("gate", half)):
+            attrs = {"axis": axis, "start": start, "stop": start + half, "step": 1}
+            parts.append(build.emit(f"{call.name}.{name}", "slice", [tensor], call.shape, call.source, attrs=attrs))
+        parts[1] = build.elementwise(f"{call.name}.sigmoid", "sigmoid", parts[1:], call.source)
+        return self._product(call, *parts)
 
     def _product(self, call: Call, a: Any, b: Any) -> str:
         operands = [call.tensor(a), call.tensor(b)]

@@ -1,8 +1,9 @@
-"""pad: zeros around a tensor. A convolution that reads it adds them itself where it can."""
+"""pad: zeros around a tensor, which a convolution that reads it adds itself where it can; other values are copies and constants."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -11,26 +12,37 @@ from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.movement import ZERO, Movement
 from mico_runner.ops.node import Node, QNode
+from mico_runner.ops.take import taken
 
 
 @register("pad")
 class Pad(Movement):
     """Zeros before and behind each dimension; `pad` in torch's order, the last dimension first."""
 
-    ATEN = ("pad.default", "constant_pad_nd.default")
+    ATEN = (
+        *("pad.default", "constant_pad_nd.default"),
+        *("reflection_pad1d.default", "reflection_pad2d.default"),
+        *("replication_pad1d.default", "replication_pad2d.default"),
+    )
     ATTRS = ("pad",)
 
     def capture(self, call: Call) -> str:
-        if call.args.get("mode", "constant") != "constant" or call["value"] not in (None, 0, 0.0):
-            mode = call.args.get("mode", "constant")
-            raise Refused(f"padding mode {mode!r} with value {call['value']} is not supported; allowed: zeros")
-        if min(call["pad"]) < 0:
-            raise Refused(f"negative padding {list(call['pad'])} is not supported")
-        if any(call["pad"][2 * call.rank(call.input()) :]):
+        tensor, around = call.input(), tuple(call["pad" if "pad" in call.args else "padding"])
+        rank = call.rank(tensor)
+        if any(around[2 * rank :]):
             raise Refused("padding the batch is not supported")
-        if not any(call["pad"]):
-            return call.input()
-        return call.emit(self.name, [call.input()], call.shape, attrs={"pad": tuple(call["pad"])})
+        if not any(around):
+            return tensor
+        if min(around) < 0:
+            tensor, around = _cropped(call, tensor, around), tuple(max(n, 0) for n in around)
+        mode = call.args.get("mode", call.target.partition("_pad")[0])
+        if mode in _INDEXED:
+            return _indexed(call, tensor, around, _INDEXED[mode])
+        if call["value"]:
+            return _with_value(call, tensor, around, float(call["value"]))
+        if not any(around):
+            return tensor
+        return call.emit(self.name, [tensor], call.shape, attrs={"pad": around})
 
     def wanted_bits(self, node: Node, wanted: int) -> int:
         """At least 2: a signed bit has no zero."""
@@ -45,6 +57,50 @@ class Pad(Movement):
         yield sample(self.name, [(3, 4, 5)], (3, 7, 6), {"pad": (0, 1, 2, 1)})
         yield sample(self.name, [(3, 4, 5)], (6, 4, 5), {"pad": (0, 0, 0, 0, 1, 2)})
         yield sample(self.name, [(4, 5)], (4, 7), {"pad": (1, 1)})
+
+
+# Modes that repeat elements: what numpy calls them.
+_INDEXED = {
+    **{"reflect": "reflect", "reflection": "reflect", "replicate": "edge", "replication": "edge"},
+    "circular": "wrap",
+}
+
+
+def _cropped(call: Call, tensor: str, around: tuple[int, ...]) -> str:
+    """Negative padding leaves elements out."""
+    for i, (low, high) in enumerate(zip(around[::2], around[1::2], strict=True)):
+        axis = call.rank(tensor) - 1 - i
+        length = call.builder.shapes[tensor][axis]
+        tensor = taken(call, tensor, axis, range(max(-low, 0), length - max(-high, 0)))
+    return tensor
+
+
+def _indexed(call: Call, tensor: str, around: tuple[int, ...], mode: Any) -> str:
+    for i, pair in enumerate(zip(around[::2], around[1::2], strict=True)):
+        axis = call.rank(tensor) - 1 - i
+        index: np.ndarray = np.pad(np.arange(call.builder.shapes[tensor][axis]), pair, mode=mode)
+        tensor = taken(call, tensor, axis, index.tolist())
+    return tensor
+
+
+def _with_value(call: Call, tensor: str, around: tuple[int, ...], value: float) -> str:
+    """A value other than zero comes from constants beside the tensor."""
+    if not np.isfinite(value):
+        raise Refused(f"padding with {value} is not supported; allowed: finite values")
+    build = call.builder
+    for i, pair in enumerate(zip(around[::2], around[1::2], strict=True)):
+        parts, shape, axis = [tensor], list(build.shapes[tensor]), call.rank(tensor) - 1 - i
+        for at, count in enumerate(pair):
+            edge = (*shape[:axis], count, *shape[axis + 1 :])
+            fill = {"value": np.full(edge, value)}
+            if count:
+                name = f"{call.name}.constant"
+                made = build.emit(name, "constant", [build.input], edge, call.source, attrs=fill)
+                parts.insert(0 if at == 0 else len(parts), made)
+        shape[axis] += sum(pair)
+        if len(parts) > 1:
+            tensor = call.emit("concat", parts, tuple(shape), attrs={"axis": axis})
+    return tensor
 
 
 def padded(call: Call, tensor: str, around: tuple[int, ...]) -> str:

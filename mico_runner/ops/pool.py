@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,24 +21,20 @@ class Pool(Operator):
 
     def emit_windows(self, call: Call) -> str:
         """A pooling call as a node; raises Refused where windows overhang the input."""
-        one_d = call.target.endswith("1d")
         kernel = pair(call["kernel_size"])
         stride = pair(call["stride"]) if call["stride"] else kernel
         padding = pair(call["padding"])
-        tensor, shape = call.input(), call.shape
-        if call.rank(tensor) != (2 if one_d else 3):
-            raise Refused(f"it needs inputs of shape {'(N, C, L)' if one_d else '(N, C, H, W)'}")
-        if one_d:
+        if call.target.endswith("1d"):
             kernel, stride, padding = (1, kernel[1]), (1, stride[1]), (0, padding[1])
-            tensor = call.reshape(tensor, (shape[0], 1, call.builder.shapes[tensor][1]))
-            shape = (shape[0], 1, shape[1])
-        size = call.builder.shapes[tensor][1:]
+        tensor = as_image(call, call.input())
+        channels, *size = call.builder.shapes[tensor]
+        shape = (channels, *output_size(call))
         whole = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
         attrs: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding}
         if whole != shape[1:]:
             if "ceil" not in self.ATTRS:
                 raise Refused(
-                    f"ceil_mode makes windows that overhang an input of {size}: only whole ones are supported"
+                    f"ceil_mode makes windows that overhang an input of {tuple(size)}: only whole ones are supported"
                 )
             attrs["ceil"] = True
         elif "ceil" in self.ATTRS:
@@ -61,6 +58,53 @@ class Pool(Operator):
 
 
 Pair = tuple[int, int]
+
+
+def as_image(call: Call, tensor: str) -> str:
+    """What a pooling call reads as (C, H, W), be it one-dimensional, or of parts of samples: its channels do not meet.
+
+    Raises Refused: it has not as many dimensions as the call is for.
+    """
+    one_d = call.target.endswith("1d")
+    if len(call.sizes_read) != (3 if one_d else 4) or call.batch_read != 0:
+        raise Refused(f"it needs inputs of shape {'(N, C, L)' if one_d else '(N, C, H, W)'}")
+    size = call.sizes_read[2:]
+    channels = prod(call.builder.shapes[tensor]) // prod(size)
+    return call.reshape(tensor, (channels, *(1,) * one_d, *size))
+
+
+def output_size(call: Call) -> tuple[int, int]:
+    """Height and width of what a pooling call makes."""
+    return (1, call.shape[-1]) if call.target.endswith("1d") else (call.shape[-2], call.shape[-1])
+
+
+def reduced(call: Call, dims: int | list[int] | None) -> list[int]:
+    """Axes, batch left out, of the dimensions that a call reduces, all of them for None; the output's batch moves along.
+
+    Raises Refused: the batch is one of them.
+    """
+    rank = len(call.sizes_read)
+    given = [dims] if isinstance(dims, int) else list(dims or range(rank))
+    axes = sorted({call.axis(d) for d in given})
+    if axes[0] < 0 or call.batch_read in (d % rank for d in given):
+        raise Refused(f"a {call.target} over the batch is not supported")
+    if not call["keepdim"]:
+        call.batch -= sum(d % rank < call.batch for d in given)
+    return axes
+
+
+def as_windows(call: Call, tensor: str, dims: list[int]) -> str:
+    """These axes as all there is to (C, H, W) or (C, L) but C: they are put last, where they are columns."""
+    rank, shape = call.rank(tensor), call.builder.shapes[tensor]
+    if (rank, dims) in [(3, [1, 2]), (2, [1])]:
+        return tensor
+    order = (*(d for d in range(rank) if d not in dims), *dims)
+    if order != tuple(range(rank)):
+        sizes = tuple(shape[d] for d in order)
+        name = f"{call.name}.permute"
+        tensor = call.builder.emit(name, "permute", [tensor], sizes, call.source, attrs={"order": order})
+    count = prod(shape[d] for d in dims)
+    return call.reshape(tensor, (prod(shape) // count, count))
 
 
 def overhang(node: Node | QNode, size: tuple[int, ...]) -> list[int]:

@@ -1,4 +1,4 @@
-"""resize: bilinear and bicubic interpolation to another size."""
+"""resize: bilinear and bicubic interpolation to another size, and averages over windows that share rows and columns."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import torch.nn.functional as F
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
-from mico_runner.ops.capture import Call
+from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
 
 WEIGHT_BITS = (
     10  # of an axis: a product of both and 8 bits of activation fits 32 bits, overshoot of bicubic ones included
 )
+MOST_SUM = 1 << (31 - INPUT_BITS)  # of the weights of a window: times 8 bits of activation it fits 32 bits
 
 
 @register("resize")
 class Resize(Operator):
-    """acc = sum over rows and columns of w_row * w_column * q, requantised; the weights of an axis are whole and sum to 2^10.
+    """acc = sum over rows and columns of w_row * w_column * q, requantised; the weights of an axis are whole, their sums alike.
 
+    They sum to 2^10, but for the mode `area`, whose windows have 1 / n as weights: there to the least number that every n divides.
     Constants: `rows` (out_h, in_h) and `columns` (out_w, in_w), int32, what torch's interpolation makes of each row and column.
     """
 
@@ -53,9 +55,11 @@ class Resize(Operator):
 
     def quantise(self, q: Quantiser, step: Any) -> None:
         tensor = q.read(step.node.inputs[0], INPUT_BITS)
-        made = q.made(step)
-        whole = [_whole(m) for m in _matrices(step.node.attrs, q.shape_of(tensor)[1:])]
-        factor = q.type_of(tensor).scale / made.scale / 4**WEIGHT_BITS
+        made, mode = q.made(step), step.node.attrs["mode"]
+        whole = [
+            _windows(m) if mode == "area" else _whole(m) for m in _matrices(step.node.attrs, q.shape_of(tensor)[1:])
+        ]
+        factor = q.type_of(tensor).scale / made.scale / int(whole[0][0].sum()) / int(whole[1][0].sum())
         constants = {"rows": whole[0], "columns": whole[1], **multiplier_and_shift(np.array([factor]))}
         q.add(step, (tensor,), attrs={}, constants=constants)
 
@@ -87,6 +91,22 @@ class Resize(Operator):
             for size in ((8, 10), (3, 9)):
                 attrs = {"size": size, "mode": mode, "align_corners": align}
                 yield sample(self.name, [(3, 4, 5)], (3, *size), attrs)
+        for size in ((3, 2), (7, 4)):
+            attrs = {"size": size, "mode": "area", "align_corners": None}
+            yield sample(self.name, [(3, 4, 5)], (3, *size), attrs)
+
+
+def average(call: Call, tensor: str, size: tuple[int, int]) -> str:
+    """Averages over as many windows, which cover the image and overlap where its size is no multiple of theirs.
+
+    Raises Refused: their sums may not fit 32 bits.
+    """
+    channels, *source = call.builder.shapes[tensor]
+    attrs = {"size": size, "mode": "area", "align_corners": None}
+    sums = [int(_windows(m)[0].sum()) for m in _matrices(attrs, (source[0], source[1]))]
+    if sums[0] * sums[1] > MOST_SUM:
+        raise Refused(f"adaptive pooling from {tuple(source)} to {size}: its sums may overflow 32 bits")
+    return call.emit("resize", [tensor], (channels, *size), attrs=attrs)
 
 
 def _matrices(attrs: dict[str, Any], size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -106,6 +126,12 @@ def _whole(weights: np.ndarray) -> np.ndarray:
     found: np.ndarray = np.rint(weights * 2**WEIGHT_BITS).astype(np.int32)
     found[np.arange(len(found)), weights.argmax(1)] += 2**WEIGHT_BITS - found.sum(1)
     return found
+
+
+def _windows(weights: np.ndarray) -> np.ndarray:
+    """Equal weights over the taps of each window, as whole numbers with one sum for all windows: exact."""
+    taps = (weights != 0).sum(1, keepdims=True)
+    return np.where(weights != 0, np.lcm.reduce(taps[:, 0]) // taps, 0).astype(np.int32)
 
 
 def _taps(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

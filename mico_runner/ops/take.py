@@ -1,0 +1,62 @@
+"""take: elements of one dimension by their numbers, in any order and more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from mico_runner.ops import register
+from mico_runner.ops.base import Shapes, sample
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.movement import Movement
+from mico_runner.ops.node import Node, QNode
+
+
+@register("take")
+class Take(Movement):
+    """Element i of dimension `axis` is element `index`[i] of the input's, batch left out."""
+
+    ATEN = ("index_select.default", "index.Tensor")
+    ATTRS = ("axis", "index")
+
+    def capture(self, call: Call) -> str:
+        tensor = call.input()
+        if call.target == "index_select":
+            return self._along(call, tensor, int(call["dim"]), call["index"])
+        given = [dim for dim, index in enumerate(call["indices"]) if index is not None]
+        if len(given) != 1:
+            raise Refused("only one dimension can be indexed by a tensor")
+        return self._along(call, tensor, given[0], call["indices"][given[0]])
+
+    def _along(self, call: Call, tensor: str, dim: int, index: torch.Tensor | str) -> str:
+        axis = call.axis(dim)
+        if axis < 0 or dim % len(call.sizes_read) == call.batch_read:
+            raise Refused("choosing samples of the batch is not supported")
+        if not isinstance(index, torch.Tensor) or index.is_floating_point() or index.dtype == torch.bool:
+            raise Refused("an index must be a constant of whole numbers")
+        length = call.builder.shapes[tensor][axis]
+        found = taken(call, tensor, axis, [int(i) % length for i in index.reshape(-1)])
+        if dim < call.batch_read:
+            call.batch += index.ndim - 1
+        return call.reshape(found, call.shape)
+
+    def sources(self, node: Node | QNode, shape: tuple[int, ...]) -> np.ndarray:
+        index = np.arange(int(np.prod(shape))).reshape(shape)
+        return np.ascontiguousarray(index.take(node.attrs["index"], axis=node.attrs["axis"]))
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        yield sample(self.name, [(5,)], (4,), {"axis": 0, "index": (4, 0, 0, 2)})
+        yield sample(self.name, [(3, 4, 5)], (3, 6, 5), {"axis": 1, "index": (1, 0, 1, 2, 3, 2)})
+        yield sample(self.name, [(3, 4, 5)], (2, 4, 5), {"axis": 0, "index": (2, 0)})
+
+
+def taken(call: Call, tensor: str, axis: int, index: Sequence[int]) -> str:
+    """These elements of one dimension; the tensor itself where they are all of it, in order."""
+    shape = list(call.builder.shapes[tensor])
+    if list(index) == list(range(shape[axis])):
+        return tensor
+    shape[axis] = len(index)
+    attrs = {"axis": axis, "index": tuple(int(i) for i in index)}
+    return call.builder.emit(f"{call.name}.take", "take", [tensor], tuple(shape), call.source, attrs=attrs)
