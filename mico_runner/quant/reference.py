@@ -5,11 +5,15 @@ Written to be obviously right; `quant.executor` is the fast one. Everything is i
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.quant.qgraph import QGraph
+
+BATCH_ELEMENTS = 1 << 24  # of all tensors together, 128 MiB: more inputs are computed one batch after another
 
 
 def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
@@ -25,7 +29,11 @@ def dequantize_output(qgraph: QGraph, outputs: np.ndarray) -> np.ndarray:
 
 def run(qgraph: QGraph, inputs: np.ndarray) -> np.ndarray:
     """int32 outputs (N, ...) for integer inputs (N, *shape). Raises ValueError when an input is no integer of the input type."""
-    return trace(qgraph, inputs)[qgraph.output].astype(np.int32)
+    check_inputs(qgraph, inputs)
+    one = sum(math.prod(tensor.shape) for tensor in qgraph.tensors.values())
+    batch = max(1, BATCH_ELEMENTS // one)
+    parts = [inputs[i : i + batch] for i in range(0, max(len(inputs), 1), batch)]
+    return np.concatenate([trace(qgraph, part)[qgraph.output].astype(np.int32) for part in parts])
 
 
 def trace(qgraph: QGraph, inputs: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from mico_runner.data.subgraphs import load_subgraphs
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import COLUMNS, KINDS
 
-KINDS_OF_DATA = {"task", "kernel_profile", "subgraph_profile", "text", "reference"}
+KINDS_OF_DATA = {"task", "kernel_profile", "subgraph_profile", "network", "text", "reference"}
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
 
@@ -62,6 +62,7 @@ USES = {
     "task": "load_task",
     "kernel_profile": "load_profile",
     "subgraph_profile": "load_subgraphs",
+    "network": "read",
     "text": None,
     "reference": None,
 }
