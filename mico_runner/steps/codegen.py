@@ -1,4 +1,4 @@
-"""codegen: the chosen network as C, with the integers that the search evaluated."""
+"""codegen: the chosen network as C, with the integers that the search evaluated, or as a model of ONNX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def target_core(spec: Sections, runtime: str) -> str | None:
 
 @register("codegen", section="codegen", needs=["train", "search"], order=60)
 class Codegen(Step):
-    """Generate C for the chosen bit-widths."""
+    """Generate C, or a model of ONNX, for the chosen bit-widths."""
 
     VERSION = 10
 
@@ -38,6 +38,7 @@ class Codegen(Step):
         from mico_runner.quant.qgraph import LayerBits
         from mico_runner.steps.inputs import deployment_of, device_targets, present
         from mico_runner.steps.network import load_task, memory_direction, quantiser, report_limits, trained_graph
+        from mico_runner.steps.onnx_model import write_model
 
         task = load_task(ctx.spec)
         choice = json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
@@ -45,6 +46,9 @@ class Codegen(Step):
         deployed = quantiser(ctx, trained_graph(ctx, task), task).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
+        if section.target == "onnx":
+            write_model(ctx, deployed, task.test.floats())
+            return
         core = target_core(ctx.spec, section.runtime)
         result = codegen.generate(deployed, ctx.dir / "c", runtime=section.runtime, core=core, scratch=section.scratch)
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
