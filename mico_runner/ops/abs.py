@@ -14,6 +14,7 @@ class Abs(Table):
     """Magnitude."""
 
     ATEN = ("abs.default",)
+    ONNX = "Abs"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return x[0].abs()

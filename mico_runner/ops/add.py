@@ -15,6 +15,7 @@ from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, chunks, clamper
 from mico_runner.ops.node import Node, QNode, QType, scaling_of
+from mico_runner.ops.onnx import OnnxGraph
 
 
 @register("add")
@@ -81,6 +82,9 @@ class Add(Rescaled):
             **{"shift": int(shift[0]), "output": c.output_range(node, output)},
         }
         to.emit(node, "add", [a, b], output, fields)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("Add" if self.SIGN > 0 else "Sub", x)
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         shape = (row["in_channels"], row["in_h"], row["in_w"])

@@ -17,6 +17,7 @@ from mico_runner.ops.draft import Draft
 from mico_runner.ops.fast import Kernel, clamper
 from mico_runner.ops.folding import fold
 from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 
 TERM_BITS = 30
 
@@ -134,6 +135,19 @@ class Affine(Operator):
             fields["below"] = 0
             del tables["below"]
         to.emit(node, "affine", [source], output, fields, tables=tables)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """In steps of the input: factor * q + term."""
+        step = np.ldexp(made.scale, -node.attrs["shift"])
+        k = {
+            key: to.constant(value * step / (1.0 if key == "term" else read[0].scale))
+            for key, value in node.constants.items()
+        }
+        factor = k["factor"]
+        if "below" in k:
+            is_below = to.add("Less", [x[0], to.constant(0.0)])
+            factor = to.add("Where", [is_below, k["below"], factor])
+        return to.add("Add", [to.add("Mul", [x[0], factor]), k["term"]])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape, over in (((3, 4, 5), ()), ((3, 4, 5), (3, 1, 1)), ((6, 4), (6, 4)), ((6, 4), (4,))):

@@ -15,6 +15,7 @@ from mico_runner.ops.base import Example, Rescaled, Row, same_scale
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.pool import Pool, as_image, as_windows, output_size, reduced, window_of, window_shapes
 from mico_runner.ops.resize import average
 
@@ -113,6 +114,10 @@ class AvgPool2d(Pool, Rescaled):
             **{"scale": c.scale(node), "output": c.output_range(node, output)},
         }
         to.emit(node, "avg_pool2d", [source], output, fields)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        kernel, stride, padding = window_of(node)
+        return to.add("AveragePool", x, kernel_shape=kernel, strides=stride, pads=padding * 2, count_include_pad=1)
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         return Example(*window_shapes(row), constants=same_scale(1))

@@ -20,6 +20,7 @@ from mico_runner.ops.capture import Call
 from mico_runner.ops.draft import Draft
 from mico_runner.ops.fast import Kernel, exact_sums, requantiser
 from mico_runner.ops.node import INPUT_BITS, TERNARY, LayerBits, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 
 Shapes = Mapping[str, tuple[int, ...]]
 Row = dict[str, Any]  # columns of the kernel table
@@ -154,6 +155,13 @@ class Operator:
 
     def lower(self, to: Lowerer, node: QNode) -> None:
         """Emit the C calls."""
+        raise NotImplementedError
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """The real values of its output, by nodes of ONNX, from those of its inputs (`codegen.qdq` quantises them).
+
+        `read` and `made` are the types of the integers. An operator without this method is refused.
+        """
         raise NotImplementedError
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:

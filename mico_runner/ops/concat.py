@@ -14,6 +14,7 @@ from mico_runner.ops.base import Rescaled, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType, scaling_of
+from mico_runner.ops.onnx import OnnxGraph
 
 _AXIS_IN_HWC = (2, 0, 1)  # of C, H, W
 
@@ -73,6 +74,9 @@ class Concat(Rescaled):
             }
             to.emit(node, "concat", [source], output, fields)
             offset += part
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("Concat", x, axis=node.attrs["axis"] + 1)
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         yield sample(self.name, [(3,), (5,)], (8,), {"axis": 0})

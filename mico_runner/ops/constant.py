@@ -13,6 +13,7 @@ from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph, whole
 
 
 @register("constant")
@@ -52,6 +53,14 @@ class Constant(Operator):
         tables = {"words": value} if wide else {"bytes": value.astype(np.uint8)}
         fields = {"size": output.size, "bytes" if wide else "words": 0}
         to.emit(node, "constant", [], output, fields, tables=tables)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """Repeated for each sample: the sum of the input times zero would be the same, but for infinities."""
+        value = node.constants["value"] * made.scale
+        batch = to.add("Slice", [to.add("Shape", [x[0]]), to.constant(whole(0)), to.constant(whole(1))])
+        return to.add(
+            "Expand", [to.constant(value[None]), to.add("Concat", [batch, to.constant(whole(*value.shape))], axis=0)]
+        )
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape in ((5,), (3, 4, 5)):

@@ -16,6 +16,7 @@ from mico_runner.ops.base import Example, Row, Shapes, Weighted, random_weights,
 from mico_runner.ops.capture import Call, Refused, as_array, pair
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
+from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.pad import padded
 from mico_runner.ops.permute import permuted
 from mico_runner.ops.pool import window_row, window_shapes
@@ -134,6 +135,17 @@ class Conv2d(Weighted):
         if not to.emit_convolution(node, source, output, geometry, rows):
             kinds = {"output": c.output_range(node, output), "groups": geometry.groups, "input": source.tag}
             to.emit(node, "conv2d", [source], output, {**geometry.members(), **kinds}, rows=rows)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        a, (weight, bias) = node.attrs, to.weights(node, read[0], made)
+        return to.add(
+            "Conv",
+            [x[0], weight, bias],
+            strides=a["stride"],
+            pads=a["padding"] * 2,
+            dilations=a["dilation"],
+            group=a["groups"],
+        )
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         """Unpadded; a depthwise one has half its size as padding, as in networks."""

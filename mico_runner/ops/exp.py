@@ -14,6 +14,7 @@ class Exp(Table):
     """e to the power of x."""
 
     ATEN = ("exp.default",)
+    ONNX = "Exp"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.exp(x[0])

@@ -15,6 +15,7 @@ class Hardswish(Table):
     """x * relu6(x + 3) / 6."""
 
     ATEN = ("hardswish.default",)
+    ONNX = "HardSwish"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return F.hardswish(x[0])

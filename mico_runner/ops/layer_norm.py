@@ -14,6 +14,7 @@ from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph, whole
 from mico_runner.ops.rows import lower_rows
 
 FRACTION = 16  # bits behind the point of a normalised value
@@ -127,6 +128,18 @@ class LayerNorm(Operator):
             to.emit(node, "layer_norm", [source], output, fields, tables=tables)
 
         lower_rows(to, node, emit)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        step = np.ldexp(made.scale, -node.attrs["shift"])
+        factor, term = (
+            to.constant(node.constants[key] * s) for key, s in (("factor", step * 2.0**FRACTION), ("term", step))
+        )
+        minus = to.constant(whole(-1))
+        centred = to.add("Sub", [x[0], to.add("ReduceMean", [x[0], minus])]) if node.attrs["centred"] else x[0]
+        square = to.add("ReduceMean", [to.add("Mul", [centred, centred]), minus])
+        eps = to.constant(float(node.attrs["eps"] * read[0].scale ** 2 / 4.0**MEAN_BITS))
+        root = to.add("Sqrt", [to.add("Add", [square, eps])])
+        return to.add("Add", [to.add("Mul", [to.add("Div", [centred, root]), factor]), term])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape, centred in (((12,), True), ((6, 8), True), ((6, 8), False), ((3, 4, 16), True)):

@@ -15,6 +15,7 @@ from mico_runner.ops.base import ONE, Example, Row, Shapes, Weighted, random_wei
 from mico_runner.ops.capture import Call, Refused, as_array
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
+from mico_runner.ops.onnx import OnnxGraph
 
 
 @register("linear")
@@ -76,6 +77,11 @@ class Linear(Weighted):
             to.emit(node, "linear", [source], written, fields, rows=weight)
         if written is not output:
             to.from_row_major(node, written, output)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """A matrix in front of rows of features, which ONNX's Gemm does not take where a sample has several."""
+        weight, bias = to.weights(node, read[0], made, transposed=True)
+        return to.add("Add", [to.add("MatMul", [x[0], weight]), bias])
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         ins, outs = row["in_channels"], row["out_channels"]

@@ -17,6 +17,7 @@ from mico_runner.ops.capture import Call, Refused, as_array
 from mico_runner.ops.expand import expanded
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.permute import permuted
 
 _MOST_TERMS = 1 << 15  # of a sum of products of 8 bits that fits an int32
@@ -97,6 +98,12 @@ class Matmul(Product):
             **{"input_a": a.tag, "input_b": b.tag, "scale": c.scale(node), "output": c.output_range(node, output)},
         }
         to.emit(node, "matmul", [a, b], output, fields)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        if not node.attrs["transposed"]:
+            return to.add("MatMul", x)
+        rank = 1 + len(to.shape(node.inputs[1]))
+        return to.add("MatMul", [x[0], to.add("Transpose", [x[1]], perm=[*range(rank - 2), rank - 1, rank - 2])])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for front in ((), (3,), (2, 2)):

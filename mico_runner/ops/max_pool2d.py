@@ -16,6 +16,7 @@ from mico_runner.ops.base import Example, Quantiser, Row, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, pair
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.pool import Pool, as_image, as_windows, output_size, overhang, reduced, window_of, window_shapes
 from mico_runner.ops.take import taken
 
@@ -98,6 +99,11 @@ class MaxPool2d(Pool):
         for size, kernel, out in (((7, 8), (2, 2), (4, 4)), ((6, 9), (3, 3), (3, 4)), ((5, 5), (3, 2), (2, 3))):
             attrs = {"kernel": kernel, "stride": (2, 2), "padding": (0, 0), "ceil": True}
             yield sample(self.name, [(3, *size)], (3, *out), attrs)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        kernel, stride, padding = window_of(node)
+        ceil = int(node.attrs.get("ceil", False))
+        return to.add("MaxPool", x, kernel_shape=kernel, strides=stride, pads=padding * 2, ceil_mode=ceil)
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         return Example(*window_shapes(row))

@@ -15,6 +15,7 @@ class Mish(Table):
     """x * tanh(softplus(x))."""
 
     ATEN = ("mish.default",)
+    ONNX = "Mish"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return F.mish(x[0])

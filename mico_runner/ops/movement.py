@@ -11,6 +11,7 @@ from mico_runner.ops import c
 from mico_runner.ops.base import Operator, Quantiser
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph, whole
 
 ZERO = -1  # in an index: no input element, but zero
 LOOPS = 6  # of mico_move_t
@@ -63,6 +64,16 @@ class Movement(Operator):
         loops += [(1, 0, 0)] * (LOOPS - len(loops))
         lists = dict(zip(("counts", "to_steps", "from_steps"), zip(*loops, strict=True), strict=True))
         to.emit(node, "move", [source], output, fields | first | lists)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """Picked from the flattened input by the index, to which a zero is added where there are any."""
+        index = self.sources(node, to.shape(node.inputs[0]))
+        flat = to.add("Flatten", x)
+        if (index == ZERO).any():
+            flat = to.add("Pad", [flat, to.constant(whole(0, 0, 0, 1))])
+        size = int(np.prod(to.shape(node.inputs[0])))
+        picked = to.add("Gather", [flat, to.constant(np.where(index == ZERO, size, index).ravel())], axis=1)
+        return to.add("Reshape", [picked, to.constant(whole(-1, *index.shape))])
 
 
 def nested(to: np.ndarray, source: np.ndarray) -> list[tuple[int, int, int]] | None:

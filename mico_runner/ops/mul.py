@@ -18,6 +18,7 @@ from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph, whole
 
 
 @register("mul")
@@ -92,6 +93,14 @@ class Mul(Product):
             **{"scale": c.scale(node), "output": c.output_range(node, output)},
         }
         to.emit(node, "mul", [a, b], output, fields)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """The smaller one gets the dimensions that it lacks, the batch still in front."""
+        large, small = (to.shape(tensor) for tensor in node.inputs)
+        if len(small) == len(large):
+            return to.add("Mul", x)
+        shape = whole(-1, *[1] * (len(large) - len(small)), *small)
+        return to.add("Mul", [x[0], to.add("Reshape", [x[1], to.constant(shape)])])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for small in ((3, 4, 5), (3, 1, 1), (1, 4, 5), (1, 1, 1)):

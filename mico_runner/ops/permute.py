@@ -10,7 +10,8 @@ from mico_runner.ops import register
 from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import Call
 from mico_runner.ops.movement import Movement
-from mico_runner.ops.node import Node, QNode
+from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 
 
 @register("permute")
@@ -51,6 +52,9 @@ class Permute(Movement):
 
     def sources(self, node: Node | QNode, shape: tuple[int, ...]) -> np.ndarray:
         return np.ascontiguousarray(np.arange(int(np.prod(shape))).reshape(shape).transpose(node.attrs["order"]))
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("Transpose", x, perm=[0, *(d + 1 for d in node.attrs["order"])])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape, order in (

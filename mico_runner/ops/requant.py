@@ -9,6 +9,7 @@ from mico_runner.ops.arithmetic import requantise
 from mico_runner.ops.base import Example, Operator, Row, same_scale
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 
 
 @register("requant")
@@ -35,6 +36,9 @@ class Requant(Operator):
             output,
             {"size": output.size, "input": source.tag, "scale": scale, "output": made},
         )
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return x[0]
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         shape = (row["in_channels"], row["in_h"], row["in_w"])

@@ -15,6 +15,7 @@ from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import BATCH, BatchPlace, Call, Refused
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph, whole
 
 
 @register("reshape")
@@ -64,6 +65,9 @@ class Reshape(Operator):
             to.where[node.output] = replace(vector, shape=shape)
             return
         to.from_row_major(node, vector, to.target(node))
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("Reshape", [x[0], to.constant(whole(-1, *node.attrs["shape"]))])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for source, target in (((3, 4, 5), (60,)), ((60,), (3, 4, 5)), ((3, 4, 5), (5, 12)), ((2, 3, 4), (4, 3, 2))):

@@ -15,6 +15,7 @@ from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 
 WEIGHT_BITS = (
     10  # of an axis: a product of both and 8 bits of activation fits 32 bits, overshoot of bicubic ones included
@@ -85,6 +86,11 @@ class Resize(Operator):
             **{"input": source.tag, "scale": c.scale(node), "output": c.output_range(node, output)},
         }
         to.emit(node, "resize", [source], output, fields, tables=tables)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """As matrices over rows and columns, with the weights as they were rounded: whichever way its pixels lie."""
+        rows, columns = (to.constant(node.constants[key] / 2.0**WEIGHT_BITS) for key in ("rows", "columns"))
+        return to.add("MatMul", [to.add("MatMul", [rows, x[0]]), to.add("Transpose", [columns], perm=[1, 0])])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for mode, align in (("bilinear", False), ("bilinear", True), ("bicubic", False)):

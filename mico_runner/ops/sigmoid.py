@@ -14,6 +14,7 @@ class Sigmoid(Table):
     """1 / (1 + exp(-x))."""
 
     ATEN = ("sigmoid.default",)
+    ONNX = "Sigmoid"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.sigmoid(x[0])

@@ -13,6 +13,7 @@ from mico_runner.ops.arithmetic import clamp, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.permute import permuted
 from mico_runner.ops.rows import lower_rows
 
@@ -77,6 +78,9 @@ class Softmax(Operator):
             to.emit(node, "softmax", [source], output, fields, tables={"exp": exp})
 
         lower_rows(to, node, emit)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("Softmax", x, axis=-1)
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape in ((10,), (6, 7), (3, 4, 5)):

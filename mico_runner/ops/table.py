@@ -14,6 +14,9 @@ from mico_runner.ops.c import Lowerer
 from mico_runner.ops.capture import Call
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
+
+_INT64 = 7  # onnx.TensorProto.INT64
 
 
 class Table(Operator):
@@ -25,6 +28,7 @@ class Table(Operator):
     TAKES_RELU = True
     FAMILIES = ("table",)
 
+    ONNX = ""  # the operator of ONNX that computes the same and has no attributes
     EXAMPLE: tuple[Any, ...] = ()  # attributes of its samples, in the order of ATTRS
 
     def capture(self, call: Call) -> str:
@@ -64,6 +68,14 @@ class Table(Operator):
         tables = {"words": table.astype(np.int32)} if wide else {"bytes": table.astype(np.uint8)}
         fields = {"size": output.size, "input": source.tag, "least": source.type.qmin, "bytes" if wide else "words": 0}
         to.emit(node, "table", [source], output, fields, tables=tables)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        """The function where ONNX has it (`ONNX`), else the table."""
+        if self.ONNX:
+            return to.add(self.ONNX, x)
+        steps = to.add("Round", [to.add("Mul", [x[0], to.constant(float(1 / read[0].scale))])])
+        index = to.add("Cast", [to.add("Sub", [steps, to.constant(float(read[0].qmin))])], to=_INT64)
+        return to.add("Gather", [to.constant(node.constants["table"] * made.scale), index])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape in ((5,), (3, 4, 5), (7, 6)):

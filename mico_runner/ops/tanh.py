@@ -14,6 +14,7 @@ class Tanh(Table):
     """Hyperbolic tangent."""
 
     ATEN = ("tanh.default",)
+    ONNX = "Tanh"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.tanh(x[0])

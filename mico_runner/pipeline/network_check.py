@@ -8,8 +8,8 @@ from pathlib import Path
 from mico_runner import durable, paths
 from mico_runner.errors import UsageError
 from mico_runner.frozen_data import plain
-from mico_runner.pipeline.fingerprint import fingerprint
 from mico_runner.models import MODELS
+from mico_runner.pipeline.fingerprint import fingerprint
 from mico_runner.sections import Sections
 from mico_runner.sources import Sources
 from mico_runner.steps.inputs import chosen, model_inputs, task_inputs

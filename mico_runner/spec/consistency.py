@@ -39,6 +39,7 @@ def check_consistency(draft: Draft, device: Hardware | None) -> None:
     if data["profile"] is not None:
         _check_ranges(draft)
     if data["codegen"] is not None:
+        _check_generated(draft)
         _check_scratch(draft)
     _check_gates(draft)
 
@@ -153,6 +154,21 @@ def _check_ranges(draft: Draft) -> None:
             if name in SPANS and limits[0] > limits[1]:
                 path = ("profile", "kernels", kind, name)
                 draft.fail(path, f"found {limits}; allowed: [lowest, highest], the first not above the second")
+
+
+def _check_generated(draft: Draft) -> None:
+    """What runs the program needs one: a model of ONNX is none."""
+    data = draft.data
+    target, runtime = data["codegen"]["target"], data["codegen"]["runtime"]
+    if target == "c":
+        return
+    if runtime != "host":
+        draft.fail(("codegen", "runtime"), f"found {runtime!r}; allowed: host, because codegen.target is {target}")
+    simulated = data["simulate"]["target"] if "simulate" in data["steps"] else []
+    running = [t for t in ([simulated] if isinstance(simulated, str) else simulated) if t in TARGETS.names()]
+    if running:
+        why = f"because simulate.target {', '.join(running)} runs the program"
+        draft.fail(("codegen", "target"), f"found {target!r}; allowed: c, {why}")
 
 
 def _check_scratch(draft: Draft) -> None:

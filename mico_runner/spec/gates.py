@@ -37,7 +37,7 @@ def add_default_gates(draft: Draft) -> None:
 def _of_memory(draft: Draft) -> dict[str, dict[str, float]]:
     """A limit of the search on memory is one on the program, too: as it is linked for a board, else as it is estimated."""
     data = draft.data
-    if data["search"] is None or "codegen" not in data["steps"]:
+    if data["search"] is None or "codegen" not in data["steps"] or data["codegen"]["target"] != "c":
         return {}
     targets = data["simulate"]["target"] if "simulate" in data["steps"] else []
     linked = {name for name in TARGETS.names() if boards(name)}

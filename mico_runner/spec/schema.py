@@ -109,7 +109,7 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
         "codegen": optional(
             "generated code",
             {
-                "target": choice("language", ["c"], default="c"),
+                "target": choice("a C program, or a QDQ model of ONNX", ["c", "onnx"], default="c"),
                 "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
                 "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
                 "bits": items(

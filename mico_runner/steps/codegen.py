@@ -1,4 +1,4 @@
-"""codegen: the chosen network as C, with the integers that the search evaluated."""
+"""codegen: the chosen network as C, with the integers that the search evaluated, or as a model of ONNX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def target_core(spec: Sections, runtime: str) -> str | None:
 
 @register("codegen", section="codegen", needs=["train"], optional_needs=["search"], order=60)
 class Codegen(Step):
-    """Generate C for the chosen bit-widths."""
+    """Generate C, or a model of ONNX, for the chosen bit-widths."""
 
     VERSION = 10
 
@@ -45,12 +45,16 @@ class Codegen(Step):
             report_limits,
             trained_graph,
         )
+        from mico_runner.steps.onnx_model import write_model
 
         task = load_task(ctx.spec)
         network = trained_graph(ctx, task)
         deployed = quantiser(ctx, network, task).quantize(assignment_of(ctx, network))
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
+        if section.target == "onnx":
+            write_model(ctx, deployed, task.test.floats())
+            return
         core = target_core(ctx.spec, section.runtime)
         layout = Layout(section.bundle, section.package)
         result = codegen.generate(deployed, ctx.dir / "c", section.runtime, core, section.scratch, layout)

@@ -69,14 +69,14 @@ def _pair(use: Use, function: Pair, act: Function | None) -> Made:
         constant = _constant(a.constant, second, made)
         if isinstance(constant, float):
             return Made(lambda y: finished(function(constant, left(y)), act), made)
-        return Made(lambda y, constant: finished(function(constant, left(y)), act), made, {"constant": constant})
+        return Made(lambda y, operand: finished(function(operand, left(y)), act), made, {"operand": constant})
     first = use.value(0)
     if b is not None and b.constant is not None:
         made, left = _lifted(first, rank)
         constant = _constant(b.constant, first, made)
         if isinstance(constant, float):
             return Made(lambda x: finished(function(left(x), constant), act), made)
-        return Made(lambda x, constant: finished(function(left(x), constant), act), made, {"constant": constant})
+        return Made(lambda x, operand: finished(function(left(x), operand), act), made, {"operand": constant})
     second = use.value(1)
     (own, left), (other, right) = _lifted(first, rank), _lifted(second, rank)
     made = own if np.prod(first.shape) >= np.prod(second.shape) else other

@@ -1,0 +1,133 @@
+"""QDQ models of ONNX: ONNX Runtime gives the integer network's outputs, but for roundings of a step."""
+
+from math import prod
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from mico_runner.codegen import qdq
+from mico_runner.codegen.qdq.check import compare
+from mico_runner.errors import StepError
+from mico_runner.graph import capture
+from mico_runner.graph.ir import Graph, Node
+from mico_runner.ops import OPERATORS, operator
+from mico_runner.ops.base import Operator
+from mico_runner.quant import PTQ, Executor, reference
+from mico_runner.quant.qgraph import LayerBits
+
+BITS = ((8, 8), (1, 8), (1.5, 4), (2, 8), (3, 8), (6, 5))
+
+
+def difference(qgraph, path, images):
+    """Greatest difference in steps of the output; ONNX Runtime computes node by node, as the model is written."""
+    qdq.write(qgraph, path)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": images})
+    wanted = Executor(qgraph).run(reference.quantize_input(qgraph, images))
+    assert found.shape == wanted.shape
+    return float(np.abs(found / qgraph.tensors[qgraph.output].type.scale - wanted).max())
+
+
+def networks(name):
+    """The operator's own samples as networks; several inputs are parts of the network's one."""
+    for node, shapes in operator(name).samples(np.random.default_rng(0)):
+        if len(node.inputs) == 1:
+            yield Graph("sample", node.inputs[0], node.output, (node,), dict(shapes))
+            continue
+        nodes, known, start = [], dict(shapes), 0
+        for tensor in node.inputs:
+            size = prod(shapes[tensor])
+            attrs = {"axis": 0, "start": start, "stop": start + size, "step": 1}
+            nodes.append(Node(f"{tensor}.flat", "slice", ("all",), f"{tensor}.flat", attrs))
+            nodes.append(Node(tensor, "reshape", (f"{tensor}.flat",), tensor, {"shape": shapes[tensor]}))
+            known[f"{tensor}.flat"] = (size,)
+            start += size
+        yield Graph("sample", "all", node.output, (*nodes, node), known | {"all": (start,)})
+
+
+MAPPED = [name for name in OPERATORS.names() if type(operator(name)).onnx is not Operator.onnx]
+SAMPLED = [name for name in MAPPED if not operator(name).BETWEEN]
+
+
+def test_every_operator_has_a_form():
+    """Those that vanish when a network is captured or quantised need none."""
+    others = set(OPERATORS.names()) - set(MAPPED)
+    assert others == {"batch_norm", "identity", "relu"}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_an_operator_gives_the_integers(name, tmp_path):
+    rng, tried = np.random.default_rng(1), 0
+    for graph in networks(name):
+        images = rng.normal(size=(6, *graph.shapes[graph.input])).astype(np.float32)
+        ptq = PTQ(graph, images)
+        for bits in BITS if graph.weighted else BITS[:1]:
+            qgraph = ptq.quantize({n.name: LayerBits(*bits) for n in graph.weighted})
+            assert difference(qgraph, tmp_path / "model.onnx", images) <= 2, (name, bits, dict(graph.shapes))
+            tried += 1
+    assert tried
+
+
+class Block(nn.Module):
+    """Sums, products of two tensors, gates and concatenations; a ReLU6 and a max-pool."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.gate = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(2, 4, 1), nn.Linear(4, 4)
+        self.out = nn.Linear(8 * 9, 5)
+
+    def forward(self, x):
+        a, b = nn.functional.relu6(self.a(x)), self.b(x)
+        gate = torch.sigmoid(self.gate(a.mean((2, 3))))[:, :, None, None]
+        x = torch.cat([a * gate - b, a + b], 1)
+        return self.out(nn.functional.max_pool2d(x, 2).flatten(1))
+
+
+def quantised(module, shape, bits, seed=0):
+    torch.manual_seed(seed)
+    module = module()
+    graph = capture(module, shape, "net")
+    images = np.random.default_rng(seed).uniform(-1, 1, (32, *shape)).astype(np.float32)
+    return PTQ(graph, images).quantize({n.name: LayerBits(*bits) for n in graph.weighted}), images
+
+
+@pytest.mark.parametrize("bits", [(8, 8), (4, 8), (2, 4), (1, 8), (8, 1)])
+def test_a_network_of_many_operators(bits, tmp_path):
+    """A step of an inner tensor is many of the output, which has 16 bits: a sum that is rounded the other way shows there."""
+    qgraph, images = quantised(Block, (2, 6, 6), bits)
+    qdq.write(qgraph, tmp_path / "model.onnx")
+    found = compare(qgraph, tmp_path / "model.onnx", images)
+    assert found.same_class >= 31 / 32
+    assert found.steps < 0.05 * np.abs(Executor(qgraph).run(reference.quantize_input(qgraph, images))).max()
+
+
+def test_weights_are_the_integers_with_a_scale_for_each_channel(tmp_path):
+    qgraph, _ = quantised(Block, (2, 6, 6), (3, 8))
+    size = qdq.write(qgraph, tmp_path / "model.onnx")
+    assert size == (tmp_path / "model.onnx").stat().st_size
+    model = onnx.load(tmp_path / "model.onnx")
+    constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
+    (conv,) = [n for n in model.graph.node if n.op_type == "Conv" and n.name.startswith("a/")]
+    (weights,) = [n for n in model.graph.node if n.output[0] == conv.input[1]]
+    node = next(n for n in qgraph.nodes if n.name == "a")
+    assert weights.op_type == "DequantizeLinear" and weights.attribute[0].i == 0
+    np.testing.assert_array_equal(constants[weights.input[0]], node.weight)
+    assert constants[weights.input[0]].dtype == np.int8
+    assert set(np.unique(node.weight)) <= set(range(-4, 4))
+    np.testing.assert_allclose(constants[weights.input[1]], node.weight_scale, rtol=2e-6)
+
+
+def test_operators_without_a_form_are_named_at_once(tmp_path, monkeypatch):
+    qgraph, _ = quantised(Block, (2, 6, 6), (8, 8))
+    for name in ("add", "max_pool2d"):
+        monkeypatch.setattr(type(operator(name)), "onnx", Operator.onnx)
+    with pytest.raises(StepError, match=r"operators without a form in ONNX: add \(.*\); max_pool2d \(.*\)"):
+        qdq.write(qgraph, tmp_path / "model.onnx")
