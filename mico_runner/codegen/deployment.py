@@ -75,5 +75,6 @@ class Deployment:
         program = self.lower(graph)
         tables = sum(emit.sections(program).values())
         found = self.footprint(program)
+        output_bytes = sum(buffer.bytes for buffer in program.outputs)
         flash, stack = (found.flash, found.stack) if found else (tables, 0)
-        return Needs(tables, flash, program.arena_bytes, program.input.bytes, program.output.bytes, stack)
+        return Needs(tables, flash, program.arena_bytes, program.input_bytes, output_bytes, stack)

@@ -131,12 +131,12 @@ def description(program: Program) -> dict[str, Any]:
 
     def tensor(buffer: Buffer) -> dict[str, Any]:
         t = buffer.type
-        return {"shape": list(buffer.shape), "bits": t.bits, "signed": t.signed, "scale": t.scale}
+        return {"name": buffer.name, "shape": list(buffer.shape), "bits": t.bits, "signed": t.signed, "scale": t.scale}
 
     return {
         "name": program.name,
-        "input": tensor(program.input),
-        "output": tensor(program.output),
+        "inputs": [tensor(buffer) for buffer in program.inputs],
+        "outputs": [tensor(buffer) for buffer in program.outputs],
         "layers": [{"node": c.node, "call": c.name, "kernel": c.kernel} for c in program.calls],
         "arena_bytes": program.arena_bytes,
         "arena_lower_bound": program.lower_bound,
@@ -198,7 +198,7 @@ def render(template: str, program: Program, title: str, **more: Any) -> str:
         constant=[c for c in program.calls if c.constants],
         buffers=[(b, places[name]) for name, b in reversed(arena.items())],
         scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
-        reads_input=any(buffer.place == "input" for c in program.calls for buffer in c.inputs),
+        unread=[b.name for b in program.inputs if b.name not in {r.name for c in program.calls for r in c.inputs}],
         members=lambda call: list(members(call, program.name)),
         pointer=_pointer,
         shape_text=shape_text,

@@ -7,24 +7,25 @@ import numpy as np
 from mico_runner.codegen import emit, footprint
 from mico_runner.codegen.layout import Layout
 from mico_runner.codegen.program import Program
-from mico_runner.ops.c import memory_order
+from mico_runner.ops.c import Buffer, memory_order
 from mico_runner.quant import reference
-from mico_runner.quant.qgraph import QGraph
+from mico_runner.quant.qgraph import QGraph, QTensor
 
 
 def example_files(graph: QGraph, program: Program, layout: Layout) -> dict[str, str]:
     """`example/main.c`, `example/<name>_test_vector.h`, `memory.txt`, `README.md` and `boards/host.c`."""
-    image = some_image(graph)
+    images = [some_values(graph.tensors[tensor]) for tensor in graph.inputs]
+    made = reference.run_many(graph, [image[None] for image in images])
     given, expected = (
-        np.ravel(array)[memory_order(buffer.shape)]
-        for array, buffer in ((image, program.input), (reference.run(graph, image[None])[0], program.output))
+        [np.ravel(array)[memory_order(buffer.shape)] for array, buffer in zip(arrays, buffers, strict=True)]
+        for arrays, buffers in ((images, program.inputs), (made, program.outputs))
     )
     tables = [call.name for call in program.calls if call.constants]
     more = {
         "src": layout.sources,
         "layout": layout,
-        "test_input": given,
-        "test_output": expected,
+        "test_inputs": [(b, stored(b, values)) for b, values in zip(program.inputs, given, strict=True)],
+        "test_output": np.concatenate(expected),
         "footprints": footprint.estimates(program),
         "widest": max(map(len, tables), default=0),
     }
@@ -38,9 +39,13 @@ def example_files(graph: QGraph, program: Program, layout: Layout) -> dict[str, 
     return {file: emit.render(template, program, graph.name, **more) for file, template in files.items()}
 
 
-def some_image(graph: QGraph) -> np.ndarray:
-    """Random integers of all that the input's type holds, int32 in the IR's order; the same for the same shape and type."""
-    tensor = graph.tensors[graph.input]
+def stored(buffer: Buffer, values: np.ndarray) -> np.ndarray:
+    """What the program reads: a byte for each value, or four, the lowest first."""
+    return values if buffer.bytes == buffer.size else values.astype("<i4").view(np.uint8)
+
+
+def some_values(tensor: QTensor) -> np.ndarray:
+    """Random integers of all that an input's type holds, int32 in the IR's order; the same for the same shape and type."""
     rng = np.random.default_rng(0)
     if tensor.type.is_sign:
         return rng.choice(np.array([-1, 1], np.int32), tensor.shape)

@@ -45,8 +45,8 @@ def lower(graph: QGraph, policy: KernelPolicy) -> Program:
     memory = plan(requests)
     return Program(
         name=identifier(graph.name, set()),
-        input=lowering.where[graph.input],
-        output=lowering.output,
+        inputs=tuple(lowering.inputs.values()),
+        outputs=tuple(lowering.outputs.values()),
         calls=tuple(lowering.calls),
         memory=memory,
         arena_bytes=arena_bytes(memory),
@@ -65,28 +65,27 @@ class Lowering:
         self.calls: list[Call] = []
         self.choices: list[Choice] = []
         self._names: set[str] = set()
-        tensor = graph.tensors[graph.input]
-        self.where: dict[str, Buffer] = {graph.input: Buffer("input", tensor.shape, tensor.type, "input")}
-        tensor = graph.tensors[graph.output]
-        self.output = Buffer("output", tensor.shape, tensor.type, "output")
+        self.inputs, self.outputs = self._ends("input", graph.inputs), self._ends("output", graph.outputs)
+        self.where: dict[str, Buffer] = dict(self.inputs)
         self._direct = self._written_directly()
 
     def add(self, node: QNode) -> None:
         operator(node.op).lower(self, node)
 
     def finish(self) -> None:
-        """Copy the result to the caller's output, unless the last call has written it there."""
-        result = self.where[self.graph.output]
-        if result.place != "output":
-            self.permute(f"{self.graph.output}_copy", self.graph.output, result, self.output, 1)
+        """Copy the results to the caller's outputs, unless calls have written them there."""
+        for tensor, output in self.outputs.items():
+            result = self.where[tensor]
+            if result.name != output.name:
+                self.permute(f"{tensor}_copy", tensor, result, output, 1)
 
     def buffer_of(self, tensor: str) -> Buffer:
         return self.where[tensor]
 
     def target(self, node: QNode) -> Buffer:
         tensor = self.graph.tensors[node.output]
-        place = "output" if node.output in self._direct else "arena"
-        name = "output" if place == "output" else self.unique(f"{node.name}_out")
+        output = self._direct.get(node.output)
+        place, name = ("output", output.name) if output else ("arena", self.unique(f"{node.name}_out"))
         buffer = Buffer(name, tensor.shape, tensor.type, place)
         self.where[node.output] = buffer
         return buffer
@@ -164,20 +163,36 @@ class Lowering:
 
     def any_order(self, tensor: str) -> bool:
         readers = [n for n in self.graph.nodes if tensor in n.inputs]
-        return tensor != self.graph.output and bool(readers) and all(operator(n.op).ANY_ORDER for n in readers)
+        return tensor not in self.graph.outputs and bool(readers) and all(operator(n.op).ANY_ORDER for n in readers)
 
-    def _written_directly(self) -> set[str]:
-        """Tensors that lie in the caller's output: the graph's output and what it is a mere reshape of.
+    def _ends(self, place: str, tensors: tuple[str, ...]) -> dict[str, Buffer]:
+        """The caller's buffers: one is called as its place, several inputs as themselves, several outputs are numbered."""
+        if len(tensors) == 1:
+            names = [place]
+        elif place == "input":
+            names = [self.unique(tensor) for tensor in tensors]
+        else:
+            names = [self.unique(f"{place}_{i + 1}") for i in range(len(tensors))]
+        known = [self.graph.tensors[tensor] for tensor in tensors]
+        return {t: Buffer(name, q.shape, q.type, place) for t, name, q in zip(tensors, names, known, strict=True)}
 
-        Nothing else reads them, as every node is needed. Empty when the output is the input, reshaped.
+    def _written_directly(self) -> dict[str, Buffer]:
+        """Tensors that lie in the caller's outputs: the graph's outputs and what they are mere reshapes of.
+
+        None of an output that is an input, reshaped.
         """
-        producers = {n.output: n for n in self.graph.nodes}
-        chain = [self.graph.output]
-        while (node := producers.get(chain[-1])) and operator(node.op).VIEW:
-            if not same_order(self.graph.tensors[node.inputs[0]].shape, self.graph.tensors[node.output].shape):
-                break
-            chain.append(node.inputs[0])
-        return set() if chain[-1] == self.graph.input else set(chain)
+        producers, found = {n.output: n for n in self.graph.nodes}, dict(self.outputs)
+        for tensor, buffer in self.outputs.items():
+            chain = [tensor]
+            while (node := producers.get(chain[-1])) and operator(node.op).VIEW:
+                if not same_order(self.graph.tensors[node.inputs[0]].shape, self.graph.tensors[node.output].shape):
+                    break
+                chain.append(node.inputs[0])
+            if chain[-1] in self.graph.inputs:
+                del found[tensor]
+            elif not set(chain[1:]) & set(found):
+                found |= dict.fromkeys(chain, buffer)
+        return found
 
 
 def identifier(name: str, taken: set[str]) -> str:
@@ -194,8 +209,8 @@ def identifier(name: str, taken: set[str]) -> str:
 
 
 def _needed(graph: QGraph) -> tuple[QNode, ...]:
-    """The nodes that the output depends on."""
-    wanted, nodes = {graph.output}, []
+    """The nodes that the outputs depend on."""
+    wanted, nodes = set(graph.outputs), []
     for node in reversed(graph.nodes):
         if node.output in wanted:
             wanted |= set(node.inputs)

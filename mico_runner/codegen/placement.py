@@ -126,7 +126,7 @@ def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> 
     arena = _lines(offsets[f"{call.name}.scratch"], call.scratch_bytes, scratch) if call.scratch_bytes else []
     own: list[np.ndarray] = []
     for buffer in call.inputs:
-        where, at = (own, 0) if buffer.place == "input" else (arena, offsets[buffer.name])
+        where, at = (arena, offsets[buffer.name]) if buffer.place == "arena" else (own, 0)
         where += _lines(at, buffer.bytes, inputs)
     patch: dict[str, _Patch | None] = {"arena_patch": None, "input_patch": None}
     own_weights = call.weights

@@ -155,13 +155,54 @@ class Choice:
 
 @dataclass(frozen=True)
 class Program:
-    """A network, lowered and planned."""
+    """A network, lowered and planned. A sample's inputs lie one after the other in the files of `main.c`, as do its outputs."""
 
     name: str
-    input: Buffer
-    output: Buffer
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
     calls: tuple[Call, ...]
     memory: list[Placement] = field(default_factory=list)
     arena_bytes: int = 0
     lower_bound: int = 0
     choices: tuple[Choice, ...] = ()
+
+    @property
+    def input_bytes(self) -> int:
+        """Of one sample."""
+        return sum(buffer.bytes for buffer in self.inputs)
+
+    @property
+    def output_count(self) -> int:
+        """Numbers that one sample gives."""
+        return sum(buffer.size for buffer in self.outputs)
+
+    @property
+    def fill(self) -> tuple[int, int]:
+        """The least and the most byte with which an input can be filled to time a network."""
+        return max(b.type.qmin for b in self.inputs), min(b.type.qmax for b in self.inputs)
+
+    @property
+    def parameters(self) -> str:
+        """Of the network's function, but for the arena."""
+        inputs = [f"const {buffer.ctype} *{buffer.name}" for buffer in self.inputs]
+        return ", ".join([*inputs, *(f"int32_t *{buffer.name}" for buffer in self.outputs)])
+
+    @property
+    def arguments(self) -> str:
+        """The same for a caller that has all inputs in `input` and all outputs in `output`."""
+        if len(self.inputs) == 1:
+            return ", ".join(["input", *self._written()])
+        found, at = list[str](), 0
+        for buffer in self.inputs:
+            found.append(f"(const {buffer.ctype} *)((const uint8_t *)input + {at})")
+            at += buffer.bytes
+        return ", ".join([*found, *self._written()])
+
+    @property
+    def example_arguments(self) -> str:
+        """The same for the example, which has a constant for each input."""
+        return ", ".join([*(f"{self.name}_test_{buffer.name}" for buffer in self.inputs), *self._written()])
+
+    def _written(self) -> list[str]:
+        starts = np.cumsum([0, *(buffer.size for buffer in self.outputs[:-1])])
+        return [f"output + {start}" if start else "output" for start in starts]

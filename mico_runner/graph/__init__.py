@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mico_runner.graph.kernels import elementwise_row as elementwise_row
     from mico_runner.graph.kernels import kernel_rows as kernel_rows
     from mico_runner.graph.run import run_float as run_float
+    from mico_runner.graph.run import run_many as run_many
 
 _HOME = {
     "Graph": "ir",
@@ -30,6 +31,7 @@ _HOME = {
     "kernel_rows": "kernels",
     "layer_table": "costs",
     "run_float": "run",
+    "run_many": "run",
 }
 _MODULES = ("costs",)
 

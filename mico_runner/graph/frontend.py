@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,25 @@ from mico_runner.graph.refusals import Refusals, located, path_of, source_of
 from mico_runner.graph.trace import Trace, trace
 from mico_runner.graph.verify import drawn_statistics, verify
 from mico_runner.ops import by_aten, operators
+from mico_runner.ops import operator as operator_of
 from mico_runner.ops.capture import BATCH, PLACE, BatchPlace, Builder, Call, Refused, bind
 from mico_runner.ops.draft import Draft, drop_unused
 
+Shape = tuple[int, ...]
 
-def capture(module: torch.nn.Module, input_shape: tuple[int, ...], name: str) -> Graph:
+
+def capture(
+    module: torch.nn.Module, input_shape: Shape | tuple[Shape, ...], name: str, whole: tuple[int, ...] = ()
+) -> Graph:
     """The graph of `module.eval()` for inputs of one fixed shape.
 
     Args:
-        module: takes one float tensor (N, *input_shape) and returns one tensor (N, ...). It is not changed.
-        input_shape: without the batch dimension, e.g. (1, 28, 28).
+        module: takes float tensors (N, *shape) and returns tensors (N, ...), in whatever it packs them. It is not changed.
+        input_shape: without the batch dimension, e.g. (1, 28, 28); where there are several inputs, a tuple of their shapes.
         name: what the network is called in generated files and reports.
+        whole: which inputs, counted from 0, hold whole numbers instead (int64), as tokens do.
+
+    A single input is called "input"; several have the names that the module's forward gives them.
 
     Batch-norm is folded into the convolution or linear layer before it where nothing else reads that layer, else it is a depthwise
     1 x 1 convolution; dropout and identities vanish, conv1d becomes conv2d of height 1. Weighted nodes bear the dotted path of
@@ -36,29 +45,32 @@ def capture(module: torch.nn.Module, input_shape: tuple[int, ...], name: str) ->
         UsageError: an operator or a use of one that the IR cannot express, the message starts with the source line; weights or
             statistics that are not finite; a graph that computes something else than the module.
     """
-    sample = torch.zeros(BATCH, *input_shape)
+    shapes = [tuple(s) for s in input_shape if isinstance(s, tuple | list)] or [tuple(input_shape)]
+    sample = tuple(torch.zeros(BATCH, *s, dtype=torch.int64 if i in whole else None) for i, s in enumerate(shapes))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         traced = trace(module, sample, name)
-        graph, origin = _lower(traced, traced.constants, input_shape)
+        graph, origin = _lower(traced, traced.constants, sample)
         drawn = drawn_statistics(traced)
         # Batch norms that have seen no data do next to nothing, and hide where they are misplaced.
-        checked, origin = _lower(traced, traced.constants | drawn, input_shape) if drawn else (graph, origin)
+        checked, origin = _lower(traced, traced.constants | drawn, sample) if drawn else (graph, origin)
         verify(traced, drawn, checked, origin)
     return graph
 
 
 def _lower(
-    traced: Trace, constants: Mapping[str, torch.Tensor], input_shape: tuple[int, ...]
+    traced: Trace, constants: Mapping[str, torch.Tensor], sample: tuple[torch.Tensor, ...]
 ) -> tuple[Graph, dict[str, str]]:
     """The graph with these values of parameters and buffers, and `Draft.origin`."""
-    builder = Builder(input_shape, reserved={path for path, _ in traced.module.named_modules()})
+    inputs = {name: name if len(sample) > 1 else "input" for name in traced.inputs}
+    shapes = {inputs[name]: tuple(x.shape[1:]) for name, x in zip(inputs, sample, strict=True)}
+    builder = Builder(shapes, reserved={*inputs.values(), *(path for path, _ in traced.module.named_modules())})
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
     refusals = Refusals(traced)
-    output = traced.output
+    outputs = traced.outputs
     for node in traced.program.graph.nodes:
         if node.op == "placeholder":
-            values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else builder.input
+            values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else inputs[node.name]
         elif node.op == "call_function":
             try:
                 values[node.name] = _call(node, values, builder, traced.held)
@@ -69,13 +81,10 @@ def _lower(
         else:  # the output, or a part of a control-flow operator, which no lowering takes
             values[node.name] = None
     refusals.raise_any()
-    tensor = values.get(output)
-    if last := _moved_batch(traced, output):
-        reason = "the network's output must have the batch as its first dimension, and nothing else in it"
-        raise UsageError(located(last, traced.held, reason))
-    if not isinstance(tensor, str) or tensor == builder.input:
-        raise UsageError(f"network {traced.name!r}: its output does not depend on its input through any operator")
-    draft = Draft(builder.nodes, builder.shapes, tensor, origin)
+    tensors = [_made(traced, output, values.get(output), builder) for output in outputs]
+    if len(set(tensors)) < len(tensors):
+        raise UsageError(f"network {traced.name!r}: two of its outputs are the same tensor")
+    draft = Draft(builder.nodes, builder.shapes, tensors, origin)
     drop_unused(draft)
     while any(entry.rewrite(draft) for entry in operators()):
         drop_unused(draft)
@@ -83,9 +92,35 @@ def _lower(
         if not all(np.isfinite(a).all() for a in (made.weight, made.bias) if a is not None):
             where = f"{made.source}: " if made.source else ""
             raise UsageError(f"{where}node {made.name!r}: its weights or bias, as the graph has them, are not finite")
-    tensors = [builder.input, *(n.output for n in draft.nodes)]
-    shapes = {t: draft.shapes[t] for t in tensors}
-    return Graph(traced.name, builder.input, draft.output, tuple(draft.nodes), shapes), draft.origin
+    known = {t: draft.shapes[t] for t in [*shapes, *(n.output for n in draft.nodes)]}
+    graph = Graph(traced.name, tuple(shapes), tuple(draft.outputs), tuple(draft.nodes), known)
+    return replace(graph, vocabularies=_vocabularies(graph, dict(zip(shapes, sample, strict=True)))), draft.origin
+
+
+def _made(traced: Trace, output: str, tensor: Any, builder: Builder) -> str:
+    """The tensor of an output; raises UsageError where none is made of the input."""
+    if last := _moved_batch(traced, output):
+        reason = "the network's output must have the batch as its first dimension, and nothing else in it"
+        raise UsageError(located(last, traced.held, reason))
+    if not isinstance(tensor, str) or tensor not in builder.producer:
+        raise UsageError(f"network {traced.name!r}: its output does not depend on its input through any operator")
+    return tensor
+
+
+def _vocabularies(graph: Graph, sample: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    """How many different numbers the readers of each input of whole numbers know; raises UsageError for readers that know none."""
+    found = {}
+    for tensor in (name for name, x in sample.items() if not x.is_floating_point()):
+        readers = graph.consumers(tensor)
+        counts = [operator_of(node.op).vocabulary(node) for node in readers]
+        if not counts or not all(counts):
+            wrong = next((node for node, count in zip(readers, counts, strict=True) if not count), None)
+            what = f"{wrong.source}: node {wrong.name!r} ({wrong.op})" if wrong else "nothing"
+            raise UsageError(
+                f"network {graph.name!r}: input {tensor!r} of whole numbers: {what} reads it; allowed: embeddings"
+            )
+        found[tensor] = min(counts)
+    return found
 
 
 def _moved_batch(traced: Trace, output: str) -> torch.fx.Node | None:

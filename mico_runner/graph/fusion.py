@@ -33,5 +33,5 @@ def fused(graph: Graph) -> list[Step]:
 
 
 def alone(graph: Graph, tensor: str) -> bool:
-    """Whether one node reads the tensor and it is not the network's output."""
-    return len(graph.consumers(tensor)) == 1 and tensor != graph.output
+    """Whether one node reads the tensor and it is no output of the network."""
+    return len(graph.consumers(tensor)) == 1 and tensor not in graph.outputs

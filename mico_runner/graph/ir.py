@@ -7,22 +7,24 @@ dropout is gone by the time a `Graph` leaves `graph.capture`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mico_runner.ops.node import Node, weight_of
+from mico_runner.ops.node import Ends, Node, weight_of
 
 __all__ = ["Graph", "Node", "weight_of"]
 
 
 @dataclass(frozen=True)
-class Graph:
-    """A network: one input tensor, one output tensor, nodes in topological order, the shape of every tensor."""
+class Graph(Ends):
+    """A network: its input and output tensors, nodes in topological order, the shape of every tensor.
 
-    name: str
-    input: str
-    output: str
+    Attributes:
+        vocabularies: inputs that hold whole numbers, as tokens, and how many different ones: 0 .. n - 1. They are floats here, too.
+    """
+
     nodes: tuple[Node, ...]
     shapes: dict[str, tuple[int, ...]]
+    vocabularies: dict[str, int] = field(default_factory=dict)
 
     @property
     def weighted(self) -> tuple[Node, ...]:

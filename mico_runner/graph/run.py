@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -28,26 +28,40 @@ def run_float(
 
     `observe(tensor_name, values)` is called with every tensor, the input included, as soon as it is computed.
     """
-    x = torch.as_tensor(inputs)
-    values = {graph.input: x if x.dtype == torch.float64 else x.float()}
-    if tuple(x.shape[1:]) != graph.shapes[graph.input]:
-        raise ValueError(f"graph {graph.name!r} takes (N, {graph.shapes[graph.input]}), found {tuple(x.shape)}")
+    given = {graph.input: inputs}
+    return dict(zip(graph.outputs, run_many(graph, list(given.values()), observe), strict=True))[graph.output]
+
+
+def run_many(
+    graph: Graph,
+    inputs: Sequence[np.ndarray | torch.Tensor],
+    observe: Callable[[str, torch.Tensor], None] | None = None,
+) -> list[torch.Tensor]:
+    """The same of a network with any number of inputs and outputs."""
+    values: dict[str, torch.Tensor] = {}
+    for name, given in zip(graph.inputs, inputs, strict=True):
+        x = torch.as_tensor(given)
+        values[name] = x if x.dtype == torch.float64 else x.float()
+        if tuple(x.shape[1:]) != graph.shapes[name]:
+            raise ValueError(f"graph {graph.name!r} takes (N, {graph.shapes[name]}), found {tuple(x.shape)}")
     with torch.no_grad():
         if observe:
-            observe(graph.input, values[graph.input])
+            for name in graph.inputs:
+                observe(name, values[name])
         for node, spent in schedule(graph):
             values[node.output] = compute(node, [values[t] for t in node.inputs])
             if observe:
                 observe(node.output, values[node.output])
             for tensor in spent:
                 del values[tensor]
-    return values[graph.output]
+    return [values[tensor] for tensor in graph.outputs]
 
 
 def schedule(graph: Graph) -> Iterator[tuple[Node, list[str]]]:
     """The nodes in order, each with the tensors that nothing reads after it."""
     last = {t: i for i, node in enumerate(graph.nodes) for t in (node.output, *node.inputs)}
-    last.pop(graph.output)
+    for tensor in graph.outputs:
+        last.pop(tensor)
     spent: dict[int, list[str]] = {}
     for tensor, i in last.items():
         spent.setdefault(i, []).append(tensor)

@@ -6,7 +6,7 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -45,24 +45,29 @@ class Trace:
         return {**self.program.state_dict, **self.program.constants}
 
     @property
-    def output(self) -> str:
-        """The call that makes the output; raises UsageError where there is more than one input or output."""
-        signature = self.program.graph_signature
-        if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
-            found = f"{len(signature.user_inputs)} inputs and {len(signature.user_outputs)} outputs"
-            raise UsageError(f"network {self.name!r}: it must take one tensor and return one tensor; found {found}")
-        output: str = signature.user_outputs[0]
-        return output
+    def inputs(self) -> list[str]:
+        """Placeholders of what the module is called with."""
+        return list(self.program.graph_signature.user_inputs)
 
-    def run(self, x: torch.Tensor, instead: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The module's own output, with other values for some parameters and buffers."""
-        result = torch.func.functional_call(self.module, dict(instead), (x,))
-        output: torch.Tensor
-        (output,) = torch.utils._pytree.tree_leaves(result)
-        return output
+    @property
+    def outputs(self) -> list[str]:
+        """The calls that make what the module returns, in order, whatever it packs them in.
+
+        Raises UsageError: something else than different tensors, or nothing.
+        """
+        found = list(self.program.graph_signature.user_outputs)
+        if not found or not all(isinstance(name, str) for name in found) or len(set(found)) < len(found):
+            raise UsageError(f"network {self.name!r}: it must return different tensors; found {found}")
+        return found
+
+    def run(self, inputs: Sequence[torch.Tensor], instead: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        """The module's own outputs, with other values for some parameters and buffers."""
+        result = torch.func.functional_call(self.module, dict(instead), tuple(inputs))
+        outputs: list[torch.Tensor] = torch.utils._pytree.tree_leaves(result)
+        return outputs
 
 
-def trace(module: torch.nn.Module, sample: torch.Tensor, name: str) -> Trace:
+def trace(module: torch.nn.Module, sample: tuple[torch.Tensor, ...], name: str) -> Trace:
     """Trace a copy of `module` in eval mode.
 
     Raises:
@@ -91,7 +96,7 @@ def _copy(module: torch.nn.Module, name: str) -> torch.nn.Module:
         raise UsageError(f"network {name!r}: the module cannot be copied: {first_line(error)}") from error
 
 
-def _export(module: torch.nn.Module, sample: torch.Tensor, name: str) -> torch.export.ExportedProgram:
+def _export(module: torch.nn.Module, sample: tuple[torch.Tensor, ...], name: str) -> torch.export.ExportedProgram:
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # torch's own deprecations, nothing that a user could act on
         try:
@@ -105,8 +110,8 @@ def _export(module: torch.nn.Module, sample: torch.Tensor, name: str) -> torch.e
                 ) from first
 
 
-def _decomposed(module: torch.nn.Module, sample: torch.Tensor) -> torch.export.ExportedProgram:
-    program: torch.export.ExportedProgram = torch.export.export(module, (sample,)).run_decompositions(_taken_apart())
+def _decomposed(module: torch.nn.Module, sample: tuple[torch.Tensor, ...]) -> torch.export.ExportedProgram:
+    program: torch.export.ExportedProgram = torch.export.export(module, sample).run_decompositions(_taken_apart())
     return program
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 
@@ -59,29 +59,47 @@ def verify(traced: Trace, instead: Mapping[str, torch.Tensor], graph: Graph, ori
         UsageError: they differ by more than rounding; the message names the first node that does.
     """
     generator = torch.Generator().manual_seed(SEED)
-    x = torch.randn(BATCH + 1, *graph.shapes[graph.input], generator=generator)
-    x[1] *= LOUD
+    inputs = [_drawn(graph, tensor, generator) for tensor in graph.inputs]
     try:
-        _check(traced, instead, graph, origin, x)
+        _check(traced, instead, graph, origin, inputs, torch.float32)
     except Differs as error:  # by rounding, where values cancel: not so in float64
         traced.module.double()
         try:
-            _check(traced, {path: value.double() for path, value in instead.items()}, graph, origin, x.double())
+            _check(
+                traced, {path: value.double() for path, value in instead.items()}, graph, origin, inputs, torch.float64
+            )
         except Differs:
             raise
         except Exception:  # a module that insists on float32
             raise error from None
 
 
+def _drawn(graph: Graph, tensor: str, generator: torch.Generator) -> torch.Tensor:
+    """Random values for an input, whole numbers where it holds these; one sample more than is traced."""
+    shape = (BATCH + 1, *graph.shapes[tensor])
+    if count := graph.vocabularies.get(tensor):
+        return torch.randint(count, shape, generator=generator)
+    x = torch.randn(shape, generator=generator)
+    x[1] *= LOUD
+    return x
+
+
 def _check(
-    traced: Trace, instead: Mapping[str, torch.Tensor], graph: Graph, origin: Mapping[str, str], x: torch.Tensor
+    traced: Trace,
+    instead: Mapping[str, torch.Tensor],
+    graph: Graph,
+    origin: Mapping[str, str],
+    inputs: Sequence[torch.Tensor],
+    kind: torch.dtype,
 ) -> None:
-    called, wanted = _calls(traced, traced.constants | dict(instead), x[:BATCH]), set(origin.values())
-    known: dict[str, torch.Tensor] = {}
-    values, peak = {graph.input: x[:BATCH]}, _largest(x)
+    inputs = [x.to(kind) if x.is_floating_point() else x for x in inputs]
+    called = _calls(traced, traced.constants | dict(instead), [x[:BATCH] for x in inputs], kind)
+    known, wanted = dict[str, torch.Tensor](), set(origin.values())
+    values = {tensor: x[:BATCH].to(kind) for tensor, x in zip(graph.inputs, inputs, strict=True)}
+    peak = max(_largest(t) for t in values.values())
     for node, spent in schedule(graph):
-        inputs = [values[tensor] for tensor in node.inputs]
-        values[node.output] = found = compute(node, inputs)
+        read = [values[tensor] for tensor in node.inputs]
+        values[node.output] = found = compute(node, read)
         if node.output in origin:
             while origin[node.output] not in known:
                 call, value = next(called)
@@ -90,25 +108,33 @@ def _check(
                 if isinstance(value, torch.Tensor) and value.is_floating_point():
                     peak = max(peak, _largest(value))
             right = known.pop(origin[node.output]).reshape(found.shape)
-            _compare(node, inputs, found, right, NOTHING * peak)
+            _compare(node, read, found, right, NOTHING * peak)
             values[node.output] = right
         for tensor in spent:
             del values[tensor]
-    _compare_with_module(traced, instead, x, values[graph.output])
+    _compare_with_module(traced, instead, inputs, [values[tensor] for tensor in graph.outputs])
 
 
 def _compare_with_module(
-    traced: Trace, instead: Mapping[str, torch.Tensor], x: torch.Tensor, expected: torch.Tensor
+    traced: Trace,
+    instead: Mapping[str, torch.Tensor],
+    inputs: Sequence[torch.Tensor],
+    expected: Sequence[torch.Tensor],
 ) -> None:
-    """The module's own forward, with a sample more than was traced, gives the traced output for the samples that were."""
+    """The module's own forward, with a sample more than was traced, gives the traced outputs for the samples that were."""
     try:
-        found = traced.run(x, instead)
+        found = traced.run(inputs, instead)
     except Exception as error:
         reason = first_line(error)
         raise UsageError(
-            f"network {traced.name!r}: its forward fails for {len(x)} samples of random input: {reason}"
+            f"network {traced.name!r}: its forward fails for {len(inputs[0])} samples of random input: {reason}"
         ) from error
-    if len(found) == len(x):
+    for one, right in zip(found, expected, strict=True):
+        _compare_output(traced, one, right, len(inputs[0]))
+
+
+def _compare_output(traced: Trace, found: torch.Tensor, expected: torch.Tensor, count: int) -> None:
+    if len(found) == count:
         found = found[: len(expected)].reshape(expected.shape)
     if found.shape != expected.shape or not _largest(found - expected) <= TOLERANCE * _largest(expected):
         raise Differs(
@@ -117,20 +143,23 @@ def _compare_with_module(
         )
 
 
-def _calls(traced: Trace, constants: Mapping[str, torch.Tensor], x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+def _calls(
+    traced: Trace, constants: Mapping[str, torch.Tensor], inputs: Sequence[torch.Tensor], kind: torch.dtype
+) -> Iterator[tuple[str, torch.Tensor]]:
     """Name and value of each call of the traced module, in order; values are kept as long as they are read."""
     values: dict[torch.fx.Node, torch.Tensor] = {}
     left = {}
+    given = dict(zip(traced.inputs, inputs, strict=True))
 
     def value_of(argument: Argument) -> Argument:
         if isinstance(argument, torch.fx.Node):
             return values[argument]
-        return x.dtype if argument is torch.float32 else argument
+        return kind if argument is torch.float32 else argument
 
     for node in traced.program.graph.nodes:
         if node.op == "placeholder":
-            constant = constants[traced.held[node.name]] if node.name in traced.held else x
-            values[node] = constant.to(x.dtype) if constant.dtype == torch.float32 else constant
+            constant = constants[traced.held[node.name]] if node.name in traced.held else given[node.name]
+            values[node] = constant.to(kind) if constant.dtype == torch.float32 else constant
         elif node.op == "call_function":
             args, kwargs = torch.fx.node.map_aggregate((node.args, node.kwargs), value_of)
             values[node] = node.target(*args, **kwargs)

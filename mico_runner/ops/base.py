@@ -120,6 +120,10 @@ class Operator:
         """
         return {}
 
+    def vocabulary(self, node: Node) -> int:
+        """How many different whole numbers it can read from its input, 0 .. n - 1; 0 where it takes its input as real values."""
+        return 0
+
     def rewrite(self, draft: Draft) -> bool:
         """Change a captured network to one that computes the same; whether anything changed."""
         return False

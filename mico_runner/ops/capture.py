@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -193,14 +193,18 @@ def unique(name: str, taken: Container[str]) -> str:
 
 
 class Builder:
-    """Collects nodes; tensors are called after the node that makes them."""
+    """Collects nodes; tensors are called after the node that makes them.
 
-    def __init__(self, input_shape: tuple[int, ...], reserved: set[str]) -> None:
+    Attributes:
+        input: an input of the network, which nodes read that depend on nothing.
+    """
+
+    def __init__(self, inputs: Mapping[str, tuple[int, ...]], reserved: set[str]) -> None:
         self.reserved = reserved  # paths of modules, kept for the nodes they make
         self.nodes: list[Node] = []
         self.producer: dict[str, Node] = {}
-        self.input = "input"
-        self.shapes: dict[str, tuple[int, ...]] = {self.input: tuple(input_shape)}
+        self.input = next(iter(inputs))
+        self.shapes: dict[str, tuple[int, ...]] = dict(inputs)
 
     def emit(
         self, node_name: str, op: str, inputs: list[str], shape: tuple[int, ...], source: str, **fields: Any

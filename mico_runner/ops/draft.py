@@ -19,12 +19,12 @@ class Draft:
 
     nodes: list[Node]
     shapes: dict[str, tuple[int, ...]]
-    output: str
+    outputs: list[str]
     origin: dict[str, str]
 
     def readers(self) -> Counter[str]:
-        """How many inputs of nodes each tensor is; the network's output is read once more."""
-        return Counter([self.output, *(tensor for node in self.nodes for tensor in node.inputs)])
+        """How many inputs of nodes each tensor is; an output of the network is read once more."""
+        return Counter([*self.outputs, *(tensor for node in self.nodes for tensor in node.inputs)])
 
     def read_instead(self, old: str, new: str) -> None:
         """Let all readers of one tensor read another."""
@@ -32,12 +32,12 @@ class Draft:
             replace(n, inputs=tuple(new if t == old else t for t in n.inputs)) if old in n.inputs else n
             for n in self.nodes
         ]
-        self.output = new if self.output == old else self.output
+        self.outputs = [new if tensor == old else tensor for tensor in self.outputs]
 
 
 def drop_unused(draft: Draft) -> None:
-    """Leave the nodes that the output depends on."""
-    needed, kept = {draft.output}, []
+    """Leave the nodes that the outputs depend on."""
+    needed, kept = set(draft.outputs), []
     for node in reversed(draft.nodes):
         if node.output in needed:
             needed.update(node.inputs)

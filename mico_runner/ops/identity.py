@@ -28,7 +28,8 @@ class Identity(Operator):
             return None
         if call.args.get("train"):
             raise Refused("dropout with training=True is random in eval mode, too")
-        if call.node.meta["val"].dtype != torch.float32:
-            raise Refused(f"a conversion to {call.node.meta['val'].dtype} is not supported; tensors are float32")
+        kind = call.node.meta["val"].dtype
+        if kind not in (torch.float32, call.reads[0].meta["val"].dtype):
+            raise Refused(f"a conversion to {kind} is not supported; tensors are float32")
         tensor: str = call.args["input"] if "input" in call.args else call.args["self"]
         return tensor

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mico_runner.errors import UsageError
+
 TERNARY = 1.5
 WEIGHT_BITS = (1, TERNARY, 2, 3, 4, 5, 6, 7, 8)
 ACTIVATION_BITS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -78,6 +80,32 @@ class QType:
 class QTensor:
     shape: tuple[int, ...]
     type: QType
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What a network takes and gives: names of tensors. Most have one of each."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def input(self) -> str:
+        """The input of a network that has one. Raises UsageError: it has several."""
+        return self._only(self.inputs, "inputs")
+
+    @property
+    def output(self) -> str:
+        """The output of a network that has one. Raises UsageError: it has several."""
+        return self._only(self.outputs, "outputs")
+
+    def _only(self, tensors: tuple[str, ...], what: str) -> str:
+        if len(tensors) != 1:
+            raise UsageError(
+                f"network {self.name!r} has {len(tensors)} {what} ({', '.join(tensors)}); allowed here: one"
+            )
+        return tensors[0]
 
 
 @dataclass(frozen=True)

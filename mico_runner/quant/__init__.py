@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mico_runner.quant.qgraph import QGraph as QGraph
     from mico_runner.quant.reference import dequantize_output as dequantize_output
     from mico_runner.quant.reference import quantize_input as quantize_input
+    from mico_runner.quant.reference import quantize_inputs as quantize_inputs
 
 _HOME = {
     "PTQ": "ptq",
@@ -28,6 +29,7 @@ _HOME = {
     "QGraph": "qgraph",
     "dequantize_output": "reference",
     "quantize_input": "reference",
+    "quantize_inputs": "reference",
 }
 _MODULES = ("executor", "reference")
 

@@ -31,7 +31,7 @@ QuantisedWeights = Callable[[str, LayerBits, QType], tuple[np.ndarray, np.ndarra
 def wanted_bits(graph: Graph, steps: list[Step], assignment: Assignment) -> dict[str, int]:
     """The most bits that any reader requests of each tensor."""
     wanted = dict.fromkeys(graph.shapes, 0)
-    wanted[graph.output] = OUTPUT_BITS
+    wanted |= dict.fromkeys(graph.outputs, OUTPUT_BITS)
     for step in reversed(steps):
         node = step.node
         bits = operator(node.op).wanted_bits(node, wanted[step.output])
@@ -49,7 +49,7 @@ def reads_8_bits(graph: Graph) -> dict[str, str]:
     """
     steps = fused(graph)
     wanted = wanted_bits(graph, steps, {node.name: LayerBits(1, 1) for node in graph.weighted})
-    stored, found = {graph.input: INPUT_BITS}, {}
+    stored, found = dict.fromkeys(graph.inputs, INPUT_BITS), dict[str, str]()
     for step in steps:
         source = step.node.inputs[0]
         stored[step.output] = stored[source] if operator(step.node.op).KEEPS_TYPE else wanted[step.output]
@@ -63,6 +63,11 @@ def last_of_chain(graph: Graph, tensor: str) -> str:
     while alone(graph, tensor) and operator((reader := graph.consumers(tensor)[0]).op).KEEPS_TYPE:
         tensor = reader.output
     return tensor
+
+
+def whole_numbers(count: int) -> QType:
+    """The type of an input of whole numbers below `count`: themselves."""
+    return QType(max(INPUT_BITS, (count - 1).bit_length()), False, 1.0)
 
 
 class Assembly:
@@ -83,11 +88,12 @@ class Assembly:
         self.tensors: dict[str, QTensor] = {}
 
     def build(self) -> QGraph:
-        start = self.graph.input
-        self._declare(start, self.choose_type(start, INPUT_BITS))
+        for start in self.graph.inputs:
+            count = self.graph.vocabularies.get(start)
+            self._declare(start, whole_numbers(count) if count else self.choose_type(start, INPUT_BITS))
         for step in self.steps:
             operator(step.node.op).quantise(self, step)
-        return QGraph(self.graph.name, start, self.graph.output, tuple(self.nodes), self.tensors)
+        return QGraph(self.graph.name, self.graph.inputs, self.graph.outputs, tuple(self.nodes), self.tensors)
 
     def bits(self, node: Node) -> LayerBits:
         return LayerBits(*self.assignment[node.name])

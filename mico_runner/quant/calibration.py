@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite, prod
@@ -12,7 +12,7 @@ import torch
 
 from mico_runner.errors import UsageError
 from mico_runner.graph.ir import Graph
-from mico_runner.graph.run import images_at_once, run_float
+from mico_runner.graph.run import images_at_once, run_many
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.base import Weighted
@@ -45,21 +45,22 @@ class Calibration:
     Raises UsageError when a tensor is not finite, and names the first layer that makes one.
     """
 
-    def __init__(self, graph: Graph, images: np.ndarray, seed: int = 0) -> None:
+    def __init__(self, graph: Graph, inputs: Sequence[np.ndarray], seed: int = 0) -> None:
+        images = len(inputs[0])
         self._graph, self._makers = graph, {node.output: node for node in graph.nodes}
         self._extremes: dict[str, list[float]] = {t: [] for t in graph.shapes}
-        self._values = {t: _Rows(prod(shape), SAMPLES, len(images)) for t, shape in graph.shapes.items()}
+        self._values = {t: _Rows(prod(shape), SAMPLES, images) for t, shape in graph.shapes.items()}
         self._patches = {
-            node.name: _Rows(weighted.positions(graph.shapes[node.output]), PATCHES, len(images))
+            node.name: _Rows(weighted.positions(graph.shapes[node.output]), PATCHES, images)
             for node, weighted in ((node, operator(node.op)) for node in graph.nodes)
             if isinstance(weighted, Weighted)
         }
         rng, at_once = np.random.default_rng(seed), images_at_once(graph.shapes.values(), BATCH)
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
-            self._draw(len(batch), rng)
-            for first in range(0, len(batch), at_once):
-                run_float(graph, batch[first : first + at_once], partial(self._observe, first))
+        for start in range(0, images, BATCH):
+            batch = [x[start : start + BATCH] for x in inputs]
+            self._draw(len(batch[0]), rng)
+            for first in range(0, len(batch[0]), at_once):
+                run_many(graph, [x[first : first + at_once] for x in batch], partial(self._observe, first))
         self.tensors = {
             t: Statistics(min(self._extremes[t]), max(self._extremes[t]), rows.found.astype(np.float64))
             for t, rows in self._values.items()

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class Executor:
             pool = pools.get(node.name)
             output = node.output if pool is None else pool.output
             self._program.append((_kernel(qgraph, node, pool), node.inputs, output, []))
-        _free_after_last_use(self._program, qgraph.output)
+        _free_after_last_use(self._program, qgraph.outputs)
 
     def run(self, inputs: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """int32 outputs (N, ...), bit for bit those of `reference.run`, for integer inputs (N, *shape).
@@ -49,23 +49,31 @@ class Executor:
 
         Raises ValueError when an input is no integer of the input type.
         """
+        given = {self.qgraph.input: inputs}
+        found = dict(zip(self.qgraph.outputs, self.run_many(list(given.values()), batch_size), strict=True))
+        return found[self.qgraph.output]
+
+    def run_many(self, inputs: Sequence[np.ndarray], batch_size: int | None = None) -> list[np.ndarray]:
+        """The same of a network with any number of inputs and outputs."""
         check_inputs(self.qgraph, inputs)
-        batch_size = batch_size or images_at_once((t.shape for t in self.qgraph.tensors.values()), BATCH_SIZE)
-        shape = self.qgraph.tensors[self.qgraph.output].shape
-        outputs = np.empty((len(inputs), *shape), dtype=np.int32)
+        tensors, count = self.qgraph.tensors, len(inputs[0])
+        batch_size = batch_size or images_at_once((t.shape for t in tensors.values()), BATCH_SIZE)
+        outputs = [np.empty((count, *tensors[tensor].shape), dtype=np.int32) for tensor in self.qgraph.outputs]
         with torch.inference_mode(), _true_float32():
-            for start in range(0, len(inputs), batch_size):
-                batch = torch.from_numpy(inputs[start : start + batch_size].astype(np.float32))
-                outputs[start : start + batch_size] = self._forward(batch).to(torch.int32).numpy()
+            for start in range(0, count, batch_size):
+                batch = slice(start, start + batch_size)
+                made = self._forward([torch.from_numpy(x[batch].astype(np.float32)) for x in inputs])
+                for output, values in zip(outputs, made, strict=True):
+                    output[batch] = values.to(torch.int32).numpy()
         return outputs
 
-    def _forward(self, x: torch.Tensor) -> torch.Tensor:
-        values = {self.qgraph.input: x}
+    def _forward(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
+        values = dict(zip(self.qgraph.inputs, given, strict=True))
         for kernel, inputs, output, dead in self._program:
             values[output] = kernel([values[t] for t in inputs])
             for tensor in dead:
                 del values[tensor]
-        return values[self.qgraph.output]
+        return [values[tensor] for tensor in self.qgraph.outputs]
 
 
 @contextlib.contextmanager
@@ -89,15 +97,15 @@ def _pools_after_weights(qgraph: QGraph) -> dict[str, QNode]:
     found = {}
     for node in qgraph.nodes:
         follow = readers.get(node.output, [])
-        if node.weight_bits is None or len(follow) != 1 or node.output == qgraph.output:
+        if node.weight_bits is None or len(follow) != 1 or node.output in qgraph.outputs:
             continue
         if operator(follow[0].op).SELECTS:
             found[node.name] = follow[0]
     return found
 
 
-def _free_after_last_use(program: list[tuple[Kernel, tuple[str, ...], str, list[str]]], output: str) -> None:
-    seen = {output}
+def _free_after_last_use(program: list[tuple[Kernel, tuple[str, ...], str, list[str]]], outputs: Sequence[str]) -> None:
+    seen = set(outputs)
     for _, inputs, _, dead in reversed(program):
         dead += sorted(set(inputs) - seen)
         seen.update(inputs)

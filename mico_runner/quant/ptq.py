@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -36,7 +37,8 @@ class PTQ:
 
     Args:
         graph: from `graph.capture`.
-        images: float (N, *input shape), of the training or validation split; the first `activations.images` are used.
+        images: float (N, *input shape), of the training or validation split; the first `activations.images` are used. A list of
+            such arrays where the network has several inputs.
 
     Raises:
         UsageError: an option has another value, there are no images, or a weight, a bias, an image or what the network computes from
@@ -46,7 +48,7 @@ class PTQ:
     def __init__(
         self,
         graph: Graph,
-        images: np.ndarray,
+        images: np.ndarray | Sequence[np.ndarray],
         weights: WeightOptions = WEIGHTS,
         activations: ActivationOptions = ACTIVATIONS,
     ) -> None:
@@ -55,11 +57,12 @@ class PTQ:
         _check("weights.scale", weights.scale, ("mse", "minmax"))
         _check("activations.calibration", activations.calibration, METHODS)
         with np.errstate(over="ignore"):  # is infinite then, and refused
-            images = np.asarray(images[: activations.images], dtype=np.float32)
-        if len(images) == 0:
+            given = images if len(graph.inputs) > 1 else [images]
+            inputs = [np.asarray(x[: activations.images], dtype=np.float32) for x in given]
+        if len(inputs[0]) == 0:
             raise UsageError("quantisation needs at least one calibration image")
-        _check_finite(graph, images)
-        self._calibration = Calibration(graph, images)
+        _check_finite(graph, inputs)
+        self._calibration = Calibration(graph, inputs)
         self._steps = fused(graph)
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
         self._type = cache(self._choose_type)
@@ -80,7 +83,7 @@ class PTQ:
 
     def _choose_type(self, tensor: str, bits: int) -> QType:
         stats = self._calibration.tensors[self._like[tensor]]
-        if tensor == self.graph.input and bits == INPUT_BITS:
+        if tensor in self.graph.inputs and bits == INPUT_BITS:
             return activation_type(stats, bits, "minmax", 0)  # pixels are integers already: no information may go
         if bits == OUTPUT_BITS:
             found = activation_type(stats, bits, "minmax", 0)
@@ -100,14 +103,14 @@ class PTQ:
         return weight, scales, bias
 
 
-def _check_finite(graph: Graph, images: np.ndarray) -> None:
+def _check_finite(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
     for node in graph.weighted:
         for what, values in (("weight", node.weight), ("bias", node.bias)):
             if values is not None and not np.isfinite(values).all():
                 wrong = values[~np.isfinite(values)]
                 counted = f"{len(wrong)} of {values.size} values are not finite, the first is {wrong[0]}"
                 raise UsageError(f"quantisation: layer {node.name!r}: {what}: {counted}")
-    finite = np.isfinite(images).reshape(len(images), -1).all(1)
+    finite = np.logical_and.reduce([np.isfinite(x).reshape(len(x), -1).all(1) for x in inputs])
     if not finite.all():
         count, first = int((~finite).sum()), int(finite.argmin())
         more = f", nor are {count - 1} others" if count > 1 else ""

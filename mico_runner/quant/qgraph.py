@@ -27,6 +27,7 @@ from mico_runner.ops.node import (
     OUTPUT_BITS,
     TERNARY,
     WEIGHT_BITS,
+    Ends,
     LayerBits,
     QNode,
     QTensor,
@@ -58,11 +59,8 @@ Assignment = dict[str, LayerBits]  # weighted node name -> bits
 
 
 @dataclass(frozen=True)
-class QGraph:
+class QGraph(Ends):
     """A network of integers: what `codegen` deploys and `search` evaluates."""
 
-    name: str
-    input: str
-    output: str
     nodes: tuple[QNode, ...]
     tensors: dict[str, QTensor]

@@ -24,8 +24,8 @@ def save(graph: QGraph, stem: Path) -> None:
 
     content = {
         "name": graph.name,
-        "input": graph.input,
-        "output": graph.output,
+        "inputs": graph.inputs,
+        "outputs": graph.outputs,
         "nodes": [node(n) for n in graph.nodes],
         "tensors": {k: {"shape": t.shape, **dataclasses.asdict(t.type)} for k, t in graph.tensors.items()},
     }
@@ -48,8 +48,8 @@ def load(stem: Path) -> QGraph:
 
     return QGraph(
         name=content["name"],
-        input=content["input"],
-        output=content["output"],
+        inputs=tuple(content["inputs"]),
+        outputs=tuple(content["outputs"]),
         nodes=tuple(node(n) for n in content["nodes"]),
         tensors={
             k: QTensor(tuple(t["shape"]), QType(t["bits"], t["signed"], t["scale"]))

@@ -96,4 +96,4 @@ def _followed(graph: QGraph) -> QGraph:
     else:
         scale = {"multiplier": np.array([1 << 20], np.int32), "shift": np.array([30], np.int32)}
         end = QNode("end", "requant", (graph.output,), "end", constants=scale)
-    return replace(graph, nodes=(node, end), output="end", tensors={**graph.tensors, "end": made})
+    return replace(graph, nodes=(node, end), outputs=("end",), tensors={**graph.tensors, "end": made})

@@ -166,7 +166,7 @@ def _chain(kind: str, length: int) -> QGraph:
     node, like = layer.nodes[0], layer.tensors["x"]
     nodes = [replace(node, name=f"layer{i}", inputs=(f"t{i}",), output=f"t{i + 1}") for i in range(length)]
     tensors = {f"t{i}": QTensor(like.shape, like.type) for i in range(length + 1)}
-    return QGraph(f"{kind}_{length}", "t0", f"t{length}", tuple(nodes), tensors)
+    return QGraph(f"{kind}_{length}", ("t0",), (f"t{length}",), tuple(nodes), tensors)
 
 
 def _built(board: str, sources: Path) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mico_runner import processes
 from mico_runner.errors import StepError, StepSkipped
+from mico_runner.ops.c import BYTE_BITS
 from mico_runner.quant.qgraph import QType
 from mico_runner.targets import program
 
@@ -111,10 +112,11 @@ def _of_processor(before: str, word: str) -> bool:
 
 def _run(binary: Path, images: np.ndarray, repeats: int | None, timeout_s: float) -> tuple[np.ndarray, list[LayerTime]]:
     network = program.describe(binary.parent)["networks"][0]
-    shape = tuple(network["output"]["shape"])
+    (read,), (made,) = network["inputs"], network["outputs"]
+    shape = tuple(made["shape"])
     with tempfile.TemporaryDirectory(prefix="mico-host-") as scratch:
         paths = [Path(scratch) / name for name in ("images.bin", "logits.bin", "times.bin")]
-        paths[0].write_bytes(to_memory(images, network["input"]).tobytes())
+        paths[0].write_bytes(to_memory(images, read).tobytes())
         timed = [] if repeats is None else [str(paths[2]), str(repeats)]
         program.checked([str(binary.resolve()), *map(str, paths[:2]), *timed], binary.name, timeout_s)
         values = read_exactly(paths[1], np.int32, len(images) * math.prod(shape), binary.name)
@@ -132,7 +134,9 @@ def to_memory(images: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
         found = f"{images.min()} .. {images.max()}"
         raise ValueError(f"images hold {found}, the network's input type allows {kind.qmin} .. {kind.qmax}")
     stored = images.transpose(0, 2, 3, 1) if len(shape) == 3 else images
-    return np.ascontiguousarray(stored).astype(np.int8 if kind.signed else np.uint8)
+    return np.ascontiguousarray(stored).astype(
+        np.int32 if kind.bits > BYTE_BITS else np.int8 if kind.signed else np.uint8
+    )
 
 
 def from_memory(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -79,7 +79,7 @@ def single_layer(
     node = QNode(kind, of.name, ("x",) * found.reads, "y", found.attrs, found.constants, weight_bits=weighted)
     activation = QType(act_bits, False, 1.0)
     tensors = {"x": QTensor(found.source, activation), "y": QTensor(found.target, activation)}
-    return QGraph(kind, "x", "y", (node,), tensors)
+    return QGraph(kind, ("x",), ("y",), (node,), tensors)
 
 
 def build_networks(
@@ -95,17 +95,22 @@ def build_networks(
     return host.build(folder, sanitize=sanitize)
 
 
-def run_networks(binary: Path, graphs: Sequence[QGraph], images: Sequence[np.ndarray]) -> list[np.ndarray]:
+def run_networks(binary: Path, images: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Outputs of each network on its images (N, *input shape): int32 (N, *output shape). Raises as `host.run`."""
+    return [found for (found,) in run_many(binary, [[x] for x in images])]
+
+
+def run_many(binary: Path, inputs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    """The same of networks with any number of inputs and outputs."""
     networks = program.describe(binary.parent)["networks"]
     with tempfile.TemporaryDirectory(prefix="mico-host-") as scratch:
         source, target = Path(scratch) / "inputs.bin", Path(scratch) / "outputs.bin"
-        source.write_bytes(protocol.encode(networks, images))
+        source.write_bytes(protocol.encode(networks, inputs))
         host.run_program([str(binary), "check", str(source), str(target)])
-        counts = [len(x) * int(np.prod(g.tensors[g.output].shape)) for g, x in zip(graphs, images, strict=True)]
+        counts = [len(x[0]) * protocol.output_count(n) for n, x in zip(networks, inputs, strict=True)]
         values = host.read_exactly(target, np.int32, sum(counts), binary.name)
     parts = np.split(values, np.cumsum(counts)[:-1])
-    return [host.from_memory(part, g.tensors[g.output].shape) for part, g in zip(parts, graphs, strict=True)]
+    return [protocol.split(part, network) for part, network in zip(parts, networks, strict=True)]
 
 
 def time_kernels(

@@ -26,16 +26,33 @@ class NetworkRun(NamedTuple):
     cycles: np.ndarray
 
 
-def encode(networks: Sequence[dict[str, Any]], images: Sequence[np.ndarray]) -> bytes:
-    """The input: per network (an entry of network.json) a uint32 count, then its images (N, *input shape).
+def encode(networks: Sequence[dict[str, Any]], inputs: Sequence[Sequence[np.ndarray]]) -> bytes:
+    """The input: per network (an entry of network.json) a uint32 count, then its samples, each input (N, *shape) of a sample in turn.
 
     Raises:
         ValueError: images of another shape, or integers that an input's type does not hold.
     """
     parts = []
-    for network, batch in zip(networks, images, strict=True):
-        parts += [np.uint32(len(batch)).tobytes(), host.to_memory(batch, network["input"]).tobytes()]
+    for network, given in zip(networks, inputs, strict=True):
+        count = len(given[0])
+        stored = [host.to_memory(x, tensor) for x, tensor in zip(given, network["inputs"], strict=True)]
+        samples = np.concatenate([x.reshape(count, -1).view(np.uint8).reshape(count, -1) for x in stored], axis=1)
+        parts += [np.uint32(count).tobytes(), samples.tobytes()]
     return b"".join(parts)
+
+
+def output_count(network: dict[str, Any]) -> int:
+    """Numbers that a sample gives."""
+    return sum(int(np.prod(tensor["shape"])) for tensor in network["outputs"])
+
+
+def split(values: np.ndarray, network: dict[str, Any]) -> list[np.ndarray]:
+    """The outputs (N, *shape) of a network, in the IR's order, for what its program has written of all samples."""
+    sizes = [int(np.prod(tensor["shape"])) for tensor in network["outputs"]]
+    parts = np.split(values.reshape(-1, sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
+    return [
+        host.from_memory(part, tuple(tensor["shape"])) for part, tensor in zip(parts, network["outputs"], strict=True)
+    ]
 
 
 def parse(
@@ -52,7 +69,7 @@ def parse(
     Raises:
         StepError: a word too many or too few, a wrong begin or sum.
     """
-    outputs = [int(np.prod(network["output"]["shape"])) for network in networks]
+    outputs = [output_count(network) for network in networks]
     records = [o + len(n["layers"]) + 1 for o, n in zip(outputs, networks, strict=True)]
     expected = 3 + stack + sum(r * c for r, c in zip(records, counts, strict=True))
     if len(words) != expected:
@@ -67,6 +84,6 @@ def parse(
         at += record * count
         values = np.ascontiguousarray(part[:, :size]).view(np.int32).ravel()
         cycles = part[:, size:].astype(np.int64)
-        shape = tuple(network["output"]["shape"])
-        found.append(NetworkRun(host.from_memory(values, shape), cycles[:, :-1] - cycles[:, -1:]))
+        (output,) = split(values, network)
+        found.append(NetworkRun(output, cycles[:, :-1] - cycles[:, -1:]))
     return found, int(words[-2]) if stack else 0

@@ -188,7 +188,7 @@ def compiler_version(on: str) -> str:
 
 def _parts(networks: list[dict[str, Any]], images: Sequence[np.ndarray], room: int) -> list[list[slice]]:
     """Slices of each network's images, in as few parts as fit into `room` bytes."""
-    sizes = [int(np.prod(network["input"]["shape"])) for network in networks]
+    sizes = [sum(int(np.prod(tensor["shape"])) for tensor in network["inputs"]) for network in networks]
     most = max(len(batch) for batch in images)
     count, fixed = 1, 4 * (len(networks) + 1)
     while fixed + sum(s * -(-len(b) // count) for s, b in zip(sizes, images, strict=True)) > room:
@@ -201,7 +201,7 @@ def _parts(networks: list[dict[str, Any]], images: Sequence[np.ndarray], room: i
 def _run_part(
     board: Machine, elf: Path, networks: list[dict[str, Any]], images: list[np.ndarray], timeout_s: float
 ) -> Result:
-    content = protocol.encode(networks, images)
+    content = protocol.encode(networks, [[batch] for batch in images])
     words = execute(board, elf, np.uint32(len(content)).tobytes() + content, timeout_s)
     runs, stack_bytes = protocol.parse(words, networks, [len(batch) for batch in images], elf.name, stack=True)
     counts = [NetworkRun(r.outputs, np.rint(r.cycles / board.ticks).astype(np.int64)) for r in runs]

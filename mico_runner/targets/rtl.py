@@ -146,7 +146,7 @@ def run(
     bench = core(on)
     with tempfile.TemporaryDirectory(prefix="mico-rtl-") as scratch:
         source, target = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
-        source.write_bytes(protocol.encode(networks, images))
+        source.write_bytes(protocol.encode(networks, [[batch] for batch in images]))
         command = [str(bench), str(image), str(source), str(target), str(wait_states), str(max_cycles)]
         program.checked(command, f"{image.name} on {on}", timeout_s)
         words = np.fromfile(target, dtype="<u4") if target.is_file() else np.zeros(0, "<u4")

@@ -16,7 +16,7 @@ class Network:
         self.tensors = {"x": QTensor(shape, QType(bits, signed, 0.5))}
 
     def done(self, output: str, name: str = "net") -> QGraph:
-        return QGraph(name, "x", output, tuple(self.nodes), self.tensors)
+        return QGraph(name, ("x",), (output,), tuple(self.nodes), self.tensors)
 
     def conv(self, x, out, kernel, bits, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1, extreme=None, **kw):
         c, h, w = self.tensors[x].shape

@@ -125,6 +125,6 @@ def test_every_pair_of_bits_by_clang(tmp_path, runtime):
     named = [replace(g, name=f"n{i}") for i, g in enumerate(graphs)]
     codegen.generate_networks(named, tmp_path, KernelPolicy.of(runtime))
     subprocess.run(["make", "-s", "CC=clang", "CFLAGS=-O2", "BUILD=."], cwd=tmp_path, check=True)
-    found = run_networks(tmp_path / "networks", graphs, inputs)
+    found = run_networks(tmp_path / "networks", inputs)
     for graph, x, y in zip(graphs, inputs, found, strict=True):
         np.testing.assert_array_equal(y, reference.run(graph, x))

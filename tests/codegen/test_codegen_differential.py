@@ -26,7 +26,7 @@ def assert_same(graphs: Sequence[QGraph], folder: Path, sanitize: bool = False, 
     rng = np.random.default_rng(5)
     inputs = [images(graph, rng) for graph in graphs]
     binary = build_networks(graphs, folder, sanitize, policy)
-    for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, graphs, inputs), strict=True)):
+    for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, inputs), strict=True)):
         expected = reference.run(graph, x)
         assert found.dtype == np.int32
         np.testing.assert_array_equal(found, expected, err_msg=f"network {i}: {[n.op for n in graph.nodes]}")
@@ -127,7 +127,7 @@ def degenerate_networks() -> list[QGraph]:
             for i, (op, x, a, *arrays) in enumerate(layers)
         )
         shapes = {node.output: (8, 6, 6) for node in nodes[:3]} | {"reshape.3": (288,), "linear.4": (5,)}
-        ptq = PTQ(Graph("degenerate", "input", "linear.4", nodes, {"input": (8, 6, 6)} | shapes), images)
+        ptq = PTQ(Graph("degenerate", ("input",), ("linear.4",), nodes, {"input": (8, 6, 6)} | shapes), images)
         for bits in ((8, 8), (4, 4), (TERNARY, 8), (1, 8), (1, 1)):
             graphs.append(ptq.quantize({node.name: LayerBits(*bits) for node in nodes if node.weight is not None}))
     return graphs

@@ -39,7 +39,7 @@ def assert_same_on_the_model(graphs: list[QGraph], folder: Path, sanitize: bool 
     rng = np.random.default_rng(5)
     inputs = [images(graph, rng) for graph in graphs]
     binary = build_networks(graphs, folder, sanitize, POLICY)
-    for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, graphs, inputs), strict=True)):
+    for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, inputs), strict=True)):
         np.testing.assert_array_equal(found, reference.run(graph, x), err_msg=f"network {i}")
 
 

@@ -45,5 +45,5 @@ def test_unrolled_layers(name, tmp_path):
     expected = reference.run(qgraph, integers)
     assert np.array_equal(Executor(qgraph).run(integers), expected)
     if name in ("lstm_deep", "gru_deep"):
-        (found,) = run_networks(build_networks([qgraph], tmp_path, sanitize=True), [qgraph], [integers])
+        (found,) = run_networks(build_networks([qgraph], tmp_path, sanitize=True), [integers])
         assert np.array_equal(found, expected)

@@ -50,7 +50,7 @@ class Drawn:
         return self.add("reshape", [x], (size,), {"shape": (size,)})
 
     def graph(self, output):
-        return Graph("drawn", "input", output, tuple(self.nodes), self.shapes)
+        return Graph("drawn", ("input",), (output,), tuple(self.nodes), self.shapes)
 
 
 def small_size(rng, limit):

@@ -57,7 +57,7 @@ def one_layer(rng, weight_bits, read, made, op="conv2d"):
                 for n, p, d, k, s in zip(size, padding, dilation, shape[2:], stride, strict=True)]  # fmt: skip
         shapes = (groups * shape[1], *(int(n) for n in size)), (out, *(int(n) for n in outs))
     tensors = {"input": QTensor(shapes[0], read), "out": QTensor(shapes[1], made)}
-    return QGraph("one", "input", "out", (node,), tensors)
+    return QGraph("one", ("input",), ("out",), (node,), tensors)
 
 
 def python_layer(qgraph, x):
@@ -123,7 +123,7 @@ def test_weightless_operators_equal_plain_integers(bits, signed):
         "avg": (2, 3, 5),
     }
     tensors = {t: QTensor(s, eight if t in ("input", "max") else made) for t, s in shapes.items()}
-    qgraph = QGraph("ops", "input", "avg", nodes, tensors)
+    qgraph = QGraph("ops", ("input",), ("avg",), nodes, tensors)
     x = extreme_inputs(rng, qgraph)
     got = reference.trace(qgraph, x)
     (m0, m1), (s0, s1) = two["multiplier"].tolist(), two["shift"].tolist()
@@ -142,7 +142,7 @@ def test_weightless_operators_equal_plain_integers(bits, signed):
         assert got["cat"][(index[0], 1, *index[2:])] == python_requantise(low, m1, s1, made)
     for output in tensors:
         if output != "input":
-            part = QGraph("ops", "input", output, nodes, tensors)
+            part = QGraph("ops", ("input",), (output,), nodes, tensors)
             np.testing.assert_array_equal(Executor(part).run(x), got[output])
 
 
@@ -173,7 +173,7 @@ def test_sums_beyond_float32_are_exact():
     constants = {"weight": np.full((1, 1200), 127, np.int8), "bias": bias, **factors}
     node = QNode("layer", "linear", ("input",), "out", {}, constants, 8)
     tensors = {"input": QTensor((1200,), QType(8, False, 1.0)), "out": QTensor((1,), QType(16, True, 1.0))}
-    qgraph = QGraph("large", "input", "out", (node,), tensors)
+    qgraph = QGraph("large", ("input",), ("out",), (node,), tensors)
     x = np.random.default_rng(1).integers(249, 256, (200, 1200))
     wanted = (127 * x.sum(1) + int(bias[0]) + 1) // 2
     assert np.abs(wanted).max() < 2**15

@@ -180,9 +180,7 @@ def test_single_layers_of_every_kind_run_and_are_timed(tmp_path):
     assert set(layers) == set(KINDS)
     graphs = [single_layer(kind, **sizes, rng=rng) for kind, sizes in layers.items()]
     inputs = [rng.integers(0, g.tensors["x"].type.qmax + 1, (2, *g.tensors["x"].shape)) for g in graphs]
-    for g, x, found in zip(
-        graphs, inputs, run_networks(build_networks(graphs, tmp_path / "c"), graphs, inputs), strict=True
-    ):
+    for g, x, found in zip(graphs, inputs, run_networks(build_networks(graphs, tmp_path / "c"), inputs), strict=True):
         np.testing.assert_array_equal(found, reference.run(g, x))
     times = time_kernels(graphs, repeats=3, sample_ns=1000)
     assert len(times) == len(graphs)

@@ -1,0 +1,80 @@
+"""embedding: rows of a table by an input of whole numbers, as tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+
+from mico_runner.ops import c, register
+from mico_runner.ops.arithmetic import to_integers
+from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.capture import Call, Refused, as_doubles
+from mico_runner.ops.fast import Kernel
+from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+
+
+@register("embedding")
+class Embedding(Operator):
+    """Row q of `table` for each number q of the input; numbers beyond the last row give the last, negative ones the first.
+
+    Attribute: `table`, float64 (rows, width). In integers a constant: the nearest integers of the type of the output.
+    """
+
+    ATEN = ("embedding.default",)
+    ATTRS = ("table",)
+    NO_KERNEL = "copies are not profiled"
+
+    def capture(self, call: Call) -> str:
+        if not isinstance(call["weight"], torch.Tensor):
+            raise Refused("the rows of an embedding must be parameters, not computed from the input")
+        tensor = call.input("indices")
+        if tensor in call.builder.producer:
+            raise Refused("the numbers that an embedding reads must be an input of the network, not computed from it")
+        return call.emit(self.name, [tensor], call.shape, attrs={"table": as_doubles(call["weight"])})
+
+    def vocabulary(self, node: Node) -> int:
+        return len(node.attrs["table"])
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        table = torch.as_tensor(node.attrs["table"], dtype=x[0].dtype)
+        return table[x[0].long().clamp(0, len(table) - 1)]
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        made = q.made(step)
+        table = to_integers(step.node.attrs["table"], made)
+        constants = {"table": table.astype(np.int32 if made.bits > INPUT_BITS else np.int16)}
+        q.add(step, step.node.inputs, attrs={}, constants=constants)
+
+    def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
+        table = node.constants["table"].astype(np.int64)
+        found: np.ndarray = table[x[0].clip(0, len(table) - 1)]
+        return found
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        table = torch.from_numpy(node.constants["table"].astype(np.float32))
+        return lambda x: table[x[0].to(torch.int64).clamp(0, len(table) - 1)]
+
+    def lower(self, to: c.Lowerer, node: QNode) -> None:
+        source, output = to.buffer_of(node.inputs[0]), to.target(node)
+        table = node.constants["table"]
+        if len(source.shape) == 3:
+            source = to.row_major(node, source)
+        image = len(output.shape) == 3
+        written = to.temporary(f"{node.name}_rows", output, (output.size,)) if image else output
+        wide = output.tag == "MICO_S32"
+        tables = {"words": table} if wide else {"bytes": table.astype(np.uint8)}
+        fields: c.Fields = {
+            **{"count": prod(source.shape), "rows": len(table), "width": table.shape[1]},
+            **{"input": source.tag, "bytes" if wide else "words": 0},
+        }
+        to.emit(node, "embedding", [source], written, fields, tables=tables)
+        if image:
+            to.from_row_major(node, written, output)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
+        for shape, rows, width in (((6,), 11, 5), ((3, 4), 300, 3), ((2, 3, 2), 7, 4)):
+            yield sample(self.name, [shape], (*shape, width), {"table": rng.normal(size=(rows, width))})
