@@ -194,10 +194,25 @@ def test_a_cpp_program_calls_it_from_two_threads(small, tmp_path, compiler):
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
-def test_headers_of_the_network_compile_as_cpp(small, compiler):
+def test_headers_compile_as_cpp(compiler, tmp_path):
     needs(compiler)
-    for header in small.glob("small*.h"):
-        run(compiler, "-std=c++11", *STRICT[1:], "-fsyntax-only", "-x", "c++", "-include", header, "/dev/null")
+    net = Network(np.random.default_rng(0), (2, 5, 5))
+    codegen.generate(net.done(net.conv("x", 3, (3, 3), 4), "small"), tmp_path)
+    headers = sorted(tmp_path.rglob("small*.h")) + sorted(tmp_path.glob("mico*.h"))
+    assert len(headers) == 5
+    for header in headers:
+        run(
+            compiler,
+            "-std=c++11",
+            *STRICT[1:],
+            f"-I{tmp_path}",
+            "-fsyntax-only",
+            "-x",
+            "c++",
+            "-include",
+            header,
+            "/dev/null",
+        )
 
 
 def test_no_variable_outlives_a_call(small, tmp_path):

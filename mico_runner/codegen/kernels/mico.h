@@ -121,11 +121,11 @@ static inline int32_t mico_dot(const void *x, mico_type type, const int8_t *w, i
 {
     int32_t acc = 0;
     if (type == MICO_U8) {
-        const uint8_t *u = x;
+        const uint8_t *u = (const uint8_t *)x;
         for (int32_t i = 0; i < n; i++)
             acc += u[i] * w[i];
     } else {
-        const int8_t *s = x;
+        const int8_t *s = (const int8_t *)x;
         for (int32_t i = 0; i < n; i++)
             acc += s[i] * w[i];
     }
