@@ -8,6 +8,7 @@ sampled output positions, xq what the integer layer reads, both with their means
 3. Scales: least squared output error for the integers found, s = w H q' / q H q'. Then step 2 once more, and again the scales.
 4. Bias: the mean output error goes into the bias, mean(w x) - mean(s q xq) (Nagel et al. 2019, section 4.2).
 H's diagonal is raised by DAMPING of its mean, which keeps corrections small in directions that the samples say little about.
+Where a layer reads many more inputs than there are samples, H is not written out: `_Wide` gives the same in time linear in K.
 Channels without weights take no part: scale 0, integers 0.
 """
 
@@ -21,6 +22,7 @@ from mico_runner.quant.weights import round_weights, weight_scales, without_weig
 DAMPING = 0.1  # of 0.01, 0.1 and 0.3 the best on LeNet and on a residual network, MNIST and Fashion-MNIST
 ROUNDS = 2
 BLOCK = 128  # columns whose errors are spread at once over those behind (Frantar et al. 2023, "lazy batch updates")
+WIDE = 4  # inputs per sample from which on `_Wide` is faster, measured with 256 samples and 256 outputs
 TINY = 1e-30  # keeps H regular where a layer read only constants; less where the inputs' own squares are less
 
 
@@ -41,7 +43,8 @@ def compensated(
     mean, mean_read = x.mean(0), xq.mean(0)
     rows = weight.reshape(groups, -1, k).astype(np.float64)
     scales = weight_scales(weight, bits, granularity, method).reshape(groups, -1)
-    problems = [_Problem(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
+    kind = _Wide if k >= WIDE * len(x) else _Problem
+    problems = [kind(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
     dead = without_weights(weight, granularity).reshape(groups, -1)
     for _ in range(ROUNDS):
         q = np.stack([problems[g].round(scales[g], bits) for g in range(groups)])
@@ -81,17 +84,82 @@ class _Problem:
         return q[np.argsort(self.order, kind="stable")].T
 
 
+    def times(self, q: np.ndarray) -> np.ndarray:
+        """q H."""
+        product: np.ndarray = q @ self.hessian
+        return product
+
+
+class _Wide:
+    """The same for K inputs of few samples R (n, K), where H = R'R / n + d I: nothing here is larger than (n + out) K.
+
+    While columns are rounded, `state` is R e', the outputs' error by the columns rounded so far. The best real weight of a column j
+    that is not yet rounded is rows[j] + v[j]' state, with v[j] = (n d I + sum of x[k] x[k]' for all such columns k)^-1 x[j].
+    """
+
+    def __init__(self, rows: np.ndarray, x: np.ndarray, read: np.ndarray) -> None:
+        squares = (read**2).mean(0)
+        damping = DAMPING * squares.mean()
+        self.damping = damping + min(TINY, damping) or TINY
+        self.order = np.argsort(-squares, kind="stable")
+        self.read, self.ordered = read, np.ascontiguousarray(read[:, self.order].T)
+        apart = len(read) * self.damping * np.eye(len(read))
+        self.rows = rows + (rows @ (x - read).T) @ np.linalg.solve(read @ read.T + apart, read)
+        self.solved = self._solve(np.linalg.inv(apart))
+
+    def _solve(self, inverse: np.ndarray) -> np.ndarray:
+        """v, (K, n): from the last column on, a block at once; `inverse` is that of v with no columns left."""
+        solved = np.empty_like(self.ordered)
+        for start in reversed(range(0, len(solved), BLOCK)):
+            block = self.ordered[start : start + BLOCK]
+            found = block @ inverse
+            upper = _backward_factor(found @ block.T + np.eye(len(block)))
+            root = _solve_upper(upper, found)
+            inverse -= root.T @ root
+            solved[start : start + BLOCK] = root / np.diag(upper)[:, None]
+        return solved
+
+    def round(self, scales: np.ndarray, bits: float) -> np.ndarray:
+        q = np.empty(self.rows.T.shape, dtype=np.int8)
+        state = np.zeros((len(self.read), len(self.rows)))
+        for start in range(0, len(q), BLOCK):
+            at = slice(start, start + BLOCK)
+            real = self.rows.T[self.order[at]]
+            block = real + self.solved[at] @ state
+            inner = self.solved[at] @ self.ordered[at].T
+            for j, column in enumerate(block):
+                q[start + j] = rounded = round_weights(column[:, None], scales, bits)[:, 0]
+                real[j] -= rounded * scales
+                block[j + 1 :] += inner[j + 1 :, j, None] * real[j]
+            state += self.ordered[at].T @ real
+        return q[np.argsort(self.order, kind="stable")].T
+
+    def times(self, q: np.ndarray) -> np.ndarray:
+        """q H."""
+        product: np.ndarray = (q @ self.read.T) @ self.read / len(self.read) + self.damping * q
+        return product
+
+
 def _inverse_factor(h: np.ndarray) -> np.ndarray:
-    """Upper triangular U with U'U = H^-1, from the Cholesky factor of H read backwards."""
-    factor = np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1]
-    upper = torch.from_numpy(factor.copy())
-    inverse: np.ndarray = torch.linalg.solve_triangular(upper, torch.eye(len(h), dtype=upper.dtype), upper=True).numpy()
-    return inverse
+    """Upper triangular U with U'U = H^-1."""
+    return _solve_upper(_backward_factor(h), np.eye(len(h)))
 
 
-def _refit(problems: list[_Problem], q: np.ndarray, scales: np.ndarray, granularity: str) -> np.ndarray:
+def _backward_factor(h: np.ndarray) -> np.ndarray:
+    """Upper triangular F with F F' = H: the Cholesky factor of H read backwards."""
+    factor: np.ndarray = np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1].copy()
+    return factor
+
+
+def _solve_upper(upper: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """upper^-1 right."""
+    found: np.ndarray = torch.linalg.solve_triangular(*map(torch.from_numpy, (upper, right)), upper=True).numpy()
+    return found
+
+
+def _refit(problems: list[_Problem] | list[_Wide], q: np.ndarray, scales: np.ndarray, granularity: str) -> np.ndarray:
     """Scales of least output error; a channel whose integers say nothing keeps its own."""
-    products = [integers @ p.hessian for integers, p in zip(q.astype(np.float64), problems, strict=True)]
+    products = [p.times(integers) for integers, p in zip(q.astype(np.float64), problems, strict=True)]
     agree = np.stack([(product * p.rows).sum(1) for product, p in zip(products, problems, strict=True)])
     power = np.stack([(product * integers).sum(1) for product, integers in zip(products, q, strict=True)])
     if granularity == "tensor":

@@ -14,6 +14,7 @@ import numpy as np
 from mico_runner.quant.qgraph import TERNARY
 
 GRID = np.linspace(0.1, 1.0, 91)  # candidate scales, as parts of the min-max scale
+CHUNK = 2**16  # weights tried at once
 NEGLIGIBLE = 2.0**-12  # of the layer's largest weight: rounds to zero at 8 bits, too, and with the least scale of GRID
 
 
@@ -68,11 +69,19 @@ def round_weights(weight: np.ndarray, scales: np.ndarray, bits: float) -> np.nda
 
 
 def _least_error(rows: np.ndarray, widest: np.ndarray, low: int, high: int) -> np.ndarray:
-    best, best_error = widest, np.full(len(rows), np.inf)
-    for part in GRID:
-        scales = part * widest
-        q = np.clip(np.rint(rows / scales[:, None]), low, high)
-        error = ((q * scales[:, None] - rows) ** 2).sum(1)
-        best = np.where(error < best_error, scales, best)
-        best_error = np.minimum(error, best_error)
+    """For each row the scale of least squared rounding error; some rows at once, which stay in the cache for all candidates."""
+    best = widest.copy()
+    step = max(1, CHUNK // rows.shape[1])
+    for at in (slice(start, start + step) for start in range(0, len(rows), step)):
+        best_error = np.full(len(rows[at]), np.inf)
+        for part in GRID:
+            scales = part * widest[at]
+            q = rows[at] / scales[:, None]
+            np.clip(np.rint(q, out=q), low, high, out=q)
+            q *= scales[:, None]
+            q -= rows[at]
+            q *= q
+            error = q.sum(1)
+            best[at] = np.where(error < best_error, scales, best[at])
+            best_error = np.minimum(error, best_error)
     return best
