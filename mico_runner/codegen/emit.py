@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from mico_runner import plugins
-from mico_runner.codegen import bundle
+from mico_runner.codegen import bundle, micro
 from mico_runner.codegen.layout import Layout
 from mico_runner.codegen.placement import places
 from mico_runner.codegen.planner import ALIGNMENT
@@ -108,7 +108,9 @@ def build_files(
 
 def kernel_texts(programs: Sequence[Program]) -> dict[str, str]:
     """The C of the kernels that the programs call, and of what they share, by name of the file."""
-    return {source.name: source.read_text(encoding="utf-8") for source in kernel_files(_units(programs))}
+    units = _units(programs)
+    texts = {source.name: source.read_text(encoding="utf-8") for source in kernel_files(units)}
+    return texts | micro.sources(units)
 
 
 def own_names(text: str, network: str) -> str:
@@ -147,11 +149,12 @@ def description(program: Program) -> dict[str, Any]:
 
 
 def kernel_files(units: Iterable[str]) -> list[Path]:
-    """Headers and sources of these names, and of all that they include.
+    """Headers and sources of these names, and of all that they include; micro-kernels have no file but what they include.
 
     Raises StepError: two folders have files of one name.
     """
     due, found = {"mico", *units}, set[Path]()
+    due |= {name for text in micro.sources(units).values() for name in _INCLUDE.findall(text)}
     while due:
         new = {path for unit in due for path in _files_of(unit)} - found
         due = {name for path in new for name in included(path)}
@@ -181,7 +184,8 @@ def _units(programs: Sequence[Program]) -> set[str]:
 def _sources(programs: Sequence[Program]) -> list[str]:
     """Names of all C files of the library without suffix: networks, tables, kernels."""
     networks = [unit for p in programs for unit in (p.name, f"{p.name}_weights")]
-    return [*networks, *(path.stem for path in kernel_files(_units(programs)) if path.suffix == ".c")]
+    kernels = (file for file in sorted(kernel_texts(programs)) if file.endswith(".c"))
+    return [*networks, *(file.removesuffix(".c") for file in kernels)]
 
 
 def render(template: str, program: Program, title: str, **more: Any) -> str:
@@ -195,6 +199,7 @@ def render(template: str, program: Program, title: str, **more: Any) -> str:
         alignment=ALIGNMENT,
         flash_bytes=sum(sections(program).values()),
         kernels=sorted({c.kernel for c in program.calls}),
+        emitted=sorted({c.unit for c in program.calls if c.unit}),
         constant=[c for c in program.calls if c.constants],
         buffers=[(b, places[name]) for name, b in reversed(arena.items())],
         scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mico_runner.codegen import micro
+from mico_runner.codegen.micro.base import OUTPUTS, POSITIONS
+from mico_runner.codegen.micro.byte_lanes import ByteLanes
 from mico_runner.codegen.program import Call, Program
-from mico_runner.codegen.schemes import OUTPUTS, POSITIONS
 from mico_runner.ops.c import Fields
 
 CACHE, LINE = 4096, 32  # bytes: the data cache of VexRiscv Full (hardware/vexriscv-full.yaml), one way
@@ -130,7 +132,8 @@ def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> 
         where += _lines(at, buffer.bytes, inputs)
     patch: dict[str, _Patch | None] = {"arena_patch": None, "input_patch": None}
     own_weights = call.weights
-    if call.unit == "mico_bytes" and call.variant.endswith("_narrow") and own_weights and own_weights.bits == 8:
+    as_bytes = isinstance(micro.of_unit(call.unit), ByteLanes)
+    if as_bytes and call.variant.endswith("_narrow") and own_weights and own_weights.bits == 8:
         (buffer,) = call.inputs
         in_place = call.fields["in_place"] and not int(call.fields["flip"].rstrip("u"), 16)
         there = in_place and buffer.place == "input"

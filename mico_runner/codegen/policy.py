@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, simd, tiling
+from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, micro, simd, tiling
+from mico_runner.codegen.micro.base import OUTPUTS, MicroKernel
 from mico_runner.codegen.program import Candidate, Choice, Form, stored_bits
-from mico_runner.codegen.schemes import OUTPUTS, Scheme, schemes
 from mico_runner.errors import UnknownName
 from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.ops.node import QNode, QType
@@ -33,7 +33,7 @@ class KernelPolicy:
         simd: the kernel for wide registers.
         dot_unit: kernels for the dot-product unit.
         tiles: the tiled kernels.
-        tables: those of the tiled kernels that gather patches may have tables in their scratch, too (`schemes.schemes`).
+        tables: those of the tiled kernels that gather patches may have tables in their scratch, too (`micro.candidates`).
     """
 
     simd: bool = False
@@ -76,7 +76,7 @@ class KernelPolicy:
             reasons = ["groups of several channels" if geometry.groups > 1 else "the program has no other kernels"]
         return Choice(node.name, (*candidates, Candidate(node.op)), "; ".join(reasons), form)
 
-    def tiled_schemes(
+    def micro_kernels(
         self,
         weight_bits: int,
         activation: QType,
@@ -87,16 +87,17 @@ class KernelPolicy:
         single: bool,
         padded: bool = False,
         whole: bool = False,
-    ) -> list[tuple[Scheme, float]]:
-        """The schemes of the tiled kernels that hold a layer, and its estimated cycles, the fastest first.
+    ) -> list[tuple[MicroKernel, float]]:
+        """The micro-kernels that hold a layer, and its estimated cycles, the fastest first.
 
         Args:
-            weight_bits, padded: as `schemes.schemes`.
-            taps, outputs, positions, whole: as `Scheme.cycles`.
+            weight_bits, padded: as `micro.candidates`.
+            taps, outputs, positions, whole: as `MicroKernel.cycles`.
             single: whether the layer's window is a single pixel.
         """
-        found = [s for s in schemes(weight_bits, activation, padded, self.tables or single) if s.holds(taps)]
-        return sorted(((s, s.cycles(taps, outputs, positions, whole)) for s in found), key=lambda pair: pair[1])
+        found = micro.candidates(weight_bits, activation, padded, self.tables or single)
+        holding = ((k, k.cycles(taps, outputs, positions, whole)) for k in found if k.holds(taps))
+        return sorted(holding, key=lambda pair: pair[1])
 
     def _offers(
         self, node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer
@@ -120,7 +121,7 @@ class KernelPolicy:
         bits, taps, outputs = stored_bits(node), geometry.taps, geometry.out_c
         if outputs < OUTPUTS:
             return _Offer([], lambda: f"not tiled: fewer than {OUTPUTS} outputs", "")
-        found = self.tiled_schemes(
+        found = self.micro_kernels(
             bits,
             source.type,
             taps,
@@ -131,7 +132,7 @@ class KernelPolicy:
             whole=tiling.whole_words(geometry),
         )
         if not found:
-            return _Offer([], lambda: f"not tiled: no scheme has rows of {taps} weights of {bits} bits", "")
-        candidates = [Candidate(f"conv2d_{tiling.variant(s, geometry)}", cycles) for s, cycles in found]
+            return _Offer([], lambda: f"not tiled: no micro-kernel has rows of {taps} weights of {bits} bits", "")
+        candidates = [Candidate(f"conv2d_{tiling.variant(k, geometry)}", cycles) for k, cycles in found]
         make = partial(tiling.form, node, rows, geometry, source, output, found[0][0])
         return _Offer(candidates, make, "fewest estimated cycles")

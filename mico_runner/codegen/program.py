@@ -77,7 +77,7 @@ class Call:
     weights: Weights | None = None
     tables: dict[str, np.ndarray] = field(default_factory=dict)
     variant: str = ""  # its function, where the kernel has several
-    unit: str = ""  # file of a tiled kernel, whose header is `mico_<kernel>.h`
+    unit: str = ""  # file of a micro-kernel, which is emitted; its header is `mico_<kernel>.h`
     scratch_words: int | None = None  # of a tiled kernel
     at_some_bits: bool = False  # whether it is made only because of the bits of the layers around it
 
@@ -114,7 +114,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         kernel: its function, without `mico_`.
-        cycles: that the layer takes, as far as they are estimated (`schemes.Scheme.cycles`).
+        cycles: that the layer takes, as far as they are estimated (`MicroKernel.cycles`).
     """
 
     kernel: str

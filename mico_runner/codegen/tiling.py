@@ -1,6 +1,6 @@
-"""Which layers the tiled kernels (kernels/mico_tile.h) take: their form in a scheme, and the numbers of their requantisation.
+"""Which layers the tiled kernels (kernels/mico_tile.h) take: their form in a micro-kernel, and the numbers of their requantisation.
 
-The constant terms of the product of codes (codegen/schemes.py) go into the bias.
+The constant terms of the product of codes (codegen/micro) go into the bias.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from mico_runner.codegen.micro.base import CODES, POSITIONS, MicroKernel
 from mico_runner.codegen.packing import WORD, place_bits
 from mico_runner.codegen.program import Form, Weights
-from mico_runner.codegen.schemes import CODES, POSITIONS, Scheme
 from mico_runner.ops.c import Buffer, ConvGeometry, Fields, output_range
 from mico_runner.quant.qgraph import QNode, QType, scaling_of
 
@@ -23,19 +23,19 @@ _BYTE = 0x01010101
 TOO_LARGE = "a channel's numbers are too large for requantisation in 32 bits"
 
 
-def variant(scheme: Scheme, geometry: ConvGeometry) -> str:
+def variant(kernel: MicroKernel, geometry: ConvGeometry) -> str:
     """The layer's function is `mico_conv2d_<variant>`."""
-    if scheme.tile(geometry.positions) == 1:
-        return f"{scheme.name}_narrow"
-    return f"{scheme.name}_four" if _together(scheme, geometry) else scheme.name
+    if kernel.tile(geometry.positions) == 1:
+        return f"{kernel.name}_narrow"
+    return f"{kernel.name}_four" if _together(kernel, geometry) else kernel.name
 
 
-def _together(scheme: Scheme, geometry: ConvGeometry) -> bool:
+def _together(kernel: MicroKernel, geometry: ConvGeometry) -> bool:
     """Whether the patches of four positions are gathered together.
 
     A patch of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
     """
-    wide = scheme.tile(geometry.positions) == POSITIONS
+    wide = kernel.tile(geometry.positions) == POSITIONS
     near = geometry.dilation == (1, 1) and geometry.kernel != (1, 1)
     fits = geometry.taps <= MOST_FOUR and geometry.out_w >= POSITIONS
     return bool(wide and near and fits and geometry.in_c % 2)
@@ -47,9 +47,9 @@ def whole_words(geometry: ConvGeometry) -> bool:
 
 
 def form(
-    node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer, scheme: Scheme
+    node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer, kernel: MicroKernel
 ) -> Form | str:
-    """The layer for the tiled kernel of a scheme that holds it, or why that does not take it.
+    """The layer for the micro-kernel that holds it, or why that does not take it.
 
     Args:
         rows: int8 (outputs, taps), in the kernel's order.
@@ -60,15 +60,15 @@ def form(
     if scales is None:
         return f"not tiled: {TOO_LARGE}"
     code_words = -(-taps // CODES)
-    codes = (rows + scheme.offset) // scheme.scale
+    codes = (rows + kernel.offset) // kernel.scale
     # x = sx * c - ox; beyond the taps activations are 0, so that their codes are ox in S unless they are halved to 0
-    factor = 2 if scheme.half else 1
+    factor = 2 if kernel.half else 1
     shift = 0 if not activation.signed else -activation.qmin
-    beyond = (code_words * CODES - taps) * (0 if scheme.half else shift)
-    bias = node.constants["bias"].astype(np.int64) - shift * rows.sum(1) + factor * scheme.offset * beyond
+    beyond = (code_words * CODES - taps) * (0 if kernel.half else shift)
+    bias = node.constants["bias"].astype(np.int64) - shift * rows.sum(1) + factor * kernel.offset * beyond
     weights = replace(
         Weights.of(node, rows),
-        words=scheme.mixed(place_bits(codes, scheme.places(taps))),
+        words=kernel.mixed(place_bits(codes, kernel.places(taps))),
         bias=bias.astype(np.uint32).view(np.int32),
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),
@@ -81,13 +81,14 @@ def form(
         "middle": middle_of(written),
         "in_place": int(whole_words(geometry)),
     }
+    function = f"conv2d_{variant(kernel, geometry)}"
     return Form(
         "conv2d_tiled",
         {**geometry.members(), "output": written, **how},
         weights,
-        scheme.scratch_words(taps, len(rows), geometry.positions),
-        variant=f"conv2d_{variant(scheme, geometry)}",
-        unit=scheme.unit,
+        kernel.scratch_words(taps, len(rows), geometry.positions),
+        variant=function,
+        unit=f"mico_{function}",
     )
 
 

@@ -1,10 +1,10 @@
-"""Physical terms of this project's tiled kernels (`codegen.tiling`): what their loops do, by the scheme that the layer gets.
+"""Physical terms of this project's tiled kernels (`codegen.tiling`): what their loops do, by the micro-kernel that the layer gets.
 
 Positions are taken a tile at a time: their patches are gathered (a copy per row of the kernel, in words, halves of them or bytes as
 the channels allow; a tap at a time where four are gathered together; not at all where each patch lies in the input in one piece)
-and packed, then come the sums and steps of all outputs, whole tiles of them. How long these take in a scheme is known roughly
-(`Scheme.cycles`); the fit scales it, by bit-widths where that pays. Weights and scratch that a small cache does not hold together
-are missed by every tile.
+and packed, then come the sums and steps of all outputs, whole tiles of them. How long these take in a micro-kernel is known
+roughly (`MicroKernel.cycles`); the fit scales it, by bit-widths where that pays. Weights and scratch that a small cache does not hold
+together are missed by every tile.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mico_runner.codegen.micro.base import POSITIONS
 from mico_runner.codegen.placement import CACHE, STACK
 from mico_runner.codegen.policy import KernelPolicy
-from mico_runner.codegen.schemes import POSITIONS
 from mico_runner.codegen.tiling import MOST_FOUR
 from mico_runner.quant.qgraph import QType
 
@@ -28,7 +28,7 @@ DEVIATIONS = dict.fromkeys(("packing", "sums", "steps", "narrow_packing", "narro
 
 
 class Work(NamedTuple):
-    """What a layer's scheme makes of its matrix product: tiles, the positions in them all, and the parts of its estimated cycles."""
+    """What a layer's micro-kernel makes of its matrix product: tiles, the positions in them all, and the parts of its estimated cycles."""
 
     narrow: bool
     tiles: int
@@ -121,13 +121,13 @@ def _work(
     whole: bool,
 ) -> Work:
     activation, size = QType(act_bits, False, 1.0), (taps, outputs, positions)
-    wider = range(weight_bits, MOST_BITS + 1)  # where no scheme holds the bits
-    found = (policy.tiled_schemes(bits, activation, *size, single=single, whole=whole) for bits in wider)
-    scheme, _ = next(filter(None, found))[0]
-    tile, tiles, quads, _ = scheme.counts(taps, outputs, positions)
-    turned = tiles * quads * scheme.unit.endswith("lanes")
-    parts = scheme.parts(taps, outputs, positions)
-    scratch = WORD_BYTES * scheme.scratch_words(taps, outputs, positions)
+    wider = range(weight_bits, MOST_BITS + 1)  # where no micro-kernel holds the bits
+    found = (policy.micro_kernels(bits, activation, *size, single=single, whole=whole) for bits in wider)
+    kernel, _ = next(filter(None, found))[0]
+    tile, tiles, quads, _ = kernel.counts(taps, outputs, positions)
+    turned = tiles * quads * (kernel.LAYOUT == "MICO_WORDS")
+    parts = kernel.parts(taps, outputs, positions)
+    scratch = WORD_BYTES * kernel.scratch_words(taps, outputs, positions)
     return Work(tile == 1, tiles, tiles * tile, scratch, turned, parts.packing, parts.sums, parts.steps)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mico_runner import codegen, paths
-from mico_runner.codegen import emit, footprint
+from mico_runner.codegen import emit, footprint, micro
 from mico_runner.codegen.footprint import BOARDS
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
@@ -92,9 +92,10 @@ def _flow(values: dict[str, Any]) -> str:
 def _compiled(board: str, work: Path) -> list[Path]:
     """An object of each file of kernels, and beside it the call graph that `stack.bound` reads."""
     about = BOARDS[board]
-    command = [about.gcc, *emit.WARNINGS.split(), "-DMICO_TIMING", stack.CFLAG, *about.flags]
+    command = [about.gcc, f"-I{emit.KERNELS}", *emit.WARNINGS.split(), "-DMICO_TIMING", stack.CFLAG, *about.flags]
     objects = []
-    for source in sorted(file for file in emit.KERNELS.glob("*.c") if file.stem != HOST_ONLY):
+    emitted = micro.write(micro.UNITS, work)
+    for source in sorted([*emitted, *(file for file in emit.KERNELS.glob("*.c") if file.stem != HOST_ONLY)]):
         made = work / f"{source.stem}.o"
         program.checked([*command, "-c", "-o", str(made), str(source)], about.gcc, program.BUILD_TIMEOUT_S)
         objects.append(made)

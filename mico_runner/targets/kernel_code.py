@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mico_runner.codegen import emit
+from mico_runner.codegen import emit, micro
 from mico_runner.codegen.program import Call, Program
 from mico_runner.paths import cache_folder
 from mico_runner.targets import program as tools
@@ -97,9 +97,11 @@ def describe(rows: Sequence[Row], compiler: Compiler) -> dict[str, str]:
         StepError: something does not compile.
     """
     calls = [call for row in rows for call in row.calls]
-    kernels = emit.kernel_files({unit for call in calls for unit in call.units})
+    units = {unit for call in calls for unit in call.units}
     functions = list(dict.fromkeys(call.function for call in calls))
-    objects = Objects(compiler.objects(path for path in kernels if path.suffix == ".c"))
+    sources = [path for path in emit.kernel_files(units) if path.suffix == ".c"]
+    with tempfile.TemporaryDirectory(prefix="mico-kernels-") as scratch:
+        objects = Objects(compiler.objects([*sources, *micro.write(units, Path(scratch))]))
     codes = sorted({objects.digest(function) for function in functions})
     constants = _constants(calls, compiler)
     known = {function: number for number, function in enumerate(functions)}

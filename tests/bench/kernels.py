@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner import codegen
-from mico_runner.codegen import emit
+from mico_runner.codegen import emit, micro
+from mico_runner.codegen.micro.base import MicroKernel
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Form, stored_bits
-from mico_runner.codegen.schemes import Scheme
 from mico_runner.codegen.tiling import form
 from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant import reference
@@ -90,18 +90,20 @@ def parts(graph: QGraph, x: np.ndarray, tables: bool = True) -> tuple[int, int]:
     """Cycles of packing the activations x (rows, inputs), and of the product; checks its sums.
 
     Args:
-        tables: as `schemes.schemes`.
+        tables: as `micro.candidates`.
     """
     (node,) = graph.nodes
     activation = graph.tensors[node.inputs[0]].type
     policy, size = KernelPolicy(tiles=True, tables=tables), (INPUTS, OUTPUTS, len(x))
-    scheme, _ = policy.tiled_schemes(stored_bits(node), activation, *size, single=False, whole=True)[0]
+    kernel, _ = policy.micro_kernels(stored_bits(node), activation, *size, single=False, whole=True)[0]
     read, made = Buffer("x", x.shape, activation, "arena"), Buffer("y", (OUTPUTS,), QType(8, False, 1.0), "arena")
-    tile = form(node, node.weight, ConvGeometry(len(x), 1, INPUTS, len(x), 1, OUTPUTS), read, made, scheme)
+    tile = form(node, node.weight, ConvGeometry(len(x), 1, INPUTS, len(x), 1, OUTPUTS), read, made, kernel)
     assert isinstance(tile, Form)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        (work / "case.h").write_text(case(tile, scheme, x), encoding="utf-8")
+        (source,) = micro.write([f"mico_conv2d_{kernel.name}"], work)
+        source.rename(work / "micro_kernel.c")
+        (work / "case.h").write_text(case(tile, kernel, x), encoding="utf-8")
         board = emit.BOARDS / "rtl"
         flags = [
             *emit.RV32_TARGET.split(),
@@ -119,29 +121,25 @@ def parts(graph: QGraph, x: np.ndarray, tables: bool = True) -> tuple[int, int]:
         command = [str(rtl.core("full")), str(work / "bin"), str(work / "in"), str(work / "out"), "0", str(10**8)]
         program.checked(command, "product", 100)
         packing, product, *sums = np.fromfile(work / "out", "<i4")
-    size = scheme.positions
+    size = kernel.positions
     found = np.reshape(sums, (-1, OUTPUTS, size)).transpose(0, 2, 1).reshape(len(x), OUTPUTS)
     assert np.array_equal(found, x @ node.weight.astype(int).T)
     return int(packing), int(product)
 
 
-def case(tile: Form, scheme: Scheme, x: np.ndarray) -> str:
+def case(tile: Form, kernel: MicroKernel, x: np.ndarray) -> str:
     """`case.h` of product.c."""
-    family = scheme.name.split("_")[0]
-    size = scheme.positions
     codes = np.ascontiguousarray(x.astype(np.uint8)).view("<u4")
     defines = {
-        "UNIT": f'"{scheme.unit}.c"',
-        "SCHEME_OF(what)": f"what##_{scheme.name}",
-        "TILE": size,
+        "TILE": kernel.positions,
         "M": len(x),
         "N": OUTPUTS,
         "CODE_WORDS": tile.fields["code_words"],
         "ROW_WORDS": tile.weights.words.shape[1],
         "SCRATCH_WORDS": tile.scratch_words,
     }
-    if family == "tables":
-        defines["BITS_OF_TABLES"] = scheme.bits
+    if kernel.TABLES:
+        defines["BITS_OF_TABLES"] = kernel.bits
     lines = [f"#define {name} {value}" for name, value in defines.items()]
     for name, words in (("codes", codes), ("rows", tile.weights.words)):
         values = ", ".join(f"0x{v:x}u" for v in words.ravel())

@@ -1,15 +1,9 @@
-/* A matrix product by one scheme of the tiled kernels, without requantisation: case.h names the scheme and holds the operands.
+/* A matrix product by one micro-kernel, without requantisation: case.h holds the operands.
  * Output, in words: cycles of packing activations, cycles of the product with all unpacking of weights, then the sums of the first
  * tile's channels x positions, of the second, ... */
 #include "case.h"
 
-#include "mico_tile.h"
-
-#undef MICO_CONV2D /* whole layers, which would be compiled in vain */
-#undef MICO_CONV2D_FOUR
-#define MICO_CONV2D(name, ...) static const mico_scheme scheme_##name = {__VA_ARGS__};
-#define MICO_CONV2D_FOUR MICO_CONV2D
-#include UNIT
+#include "micro_kernel.c"
 
 #include "board.h"
 
@@ -31,16 +25,17 @@ static uint32_t sums[M * N];
 static __attribute__((noinline)) void product(const uint32_t *terms, uint32_t *d)
 {
 #ifdef BITS_OF_TABLES
+    enum { SIDES = 16, TABLES = 16 };
     static uint32_t tables[2 * SIDES * TABLES];
     const int32_t groups = CODE_WORDS * BITS_OF_TABLES;
     for (int32_t g = 0; g < groups; g += TABLES) {
-        const int32_t count = groups - g < TABLES ? groups - g : TABLES, taps = 4 / BITS_OF_TABLES * g;
-        build(tables, (const uint8_t *)scratch + (TILE == MICO_MOST ? 2 : 4) * taps, count, BITS_OF_TABLES, TILE);
-        block(tables, rows + g / 8, ROW_WORDS, N, count, g == 0 ? terms : d, g == 0 ? 0 : TILE, d, BITS_OF_TABLES, TILE);
+        const int32_t count = groups - g < TABLES ? groups - g : TABLES;
+        build(tables, scratch + (TILE == MICO_MOST ? 2 : 4 / BITS_OF_TABLES) * g, count);
+        sums_of(tables, rows + g / 8, ROW_WORDS, N, count, g == 0 ? terms : d, g == 0 ? 0 : TILE, d);
     }
 #else
     for (int32_t o = 0; o < N; o += 2)
-        SCHEME_OF(wide)(scratch, rows + o * ROW_WORDS, ROW_WORDS, CODE_WORDS, terms, d + o * TILE, scratch + 4 * CODE_WORDS);
+        block(scratch, rows + o * ROW_WORDS, ROW_WORDS, CODE_WORDS, terms, d + o * TILE, scratch + 4 * CODE_WORDS);
 #endif
 }
 
@@ -56,7 +51,7 @@ int main(void)
         packing = products = 0;
         for (int32_t m = 0; m < M; m += TILE) {
             const uint32_t begin = BOARD_CLOCK;
-            mico_prepare(&p, (const uint8_t *)codes, m, 0, scratch, terms, SCHEME_OF(scheme));
+            mico_prepare(&p, (const uint8_t *)codes, m, 0, scratch, terms, kernel);
             const uint32_t packed = BOARD_CLOCK;
             product(terms, sums + m * N);
             const uint32_t end = BOARD_CLOCK;

@@ -1,4 +1,4 @@
-"""Fits `kernels/tile_cycles.yaml`: cycles of layers of random sizes by each scheme of the tiled kernels, on the RTL of VexRiscv Full."""
+"""Fits `micro.Cycles`: cycles of layers of random sizes by each micro-kernel, on the RTL of VexRiscv Full."""
 
 from __future__ import annotations
 
@@ -11,40 +11,35 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from mico_runner import codegen
+from mico_runner.codegen import micro
+from mico_runner.codegen.micro.base import CODES, MicroKernel
 from mico_runner.codegen.packing import WORD
 from mico_runner.codegen.policy import KernelPolicy
-from mico_runner.codegen.schemes import CODES, Scheme, schemes
 from mico_runner.quant.qgraph import QType
 from mico_runner.targets import rtl
 from mico_runner.targets.host_kernels import single_layer
 
 CONVOLUTIONS, PRODUCTS, VECTORS = 24, 16, 32  # layers of many positions, of eight, of one
-BITS = range(1, 9)
 
 
 def bench() -> list[list[object]]:
     lines: list[list[object]] = []
     for part, shapes in (("wide", wide_shapes()), ("narrow", narrow_shapes())):
         names, rows, cycles = [], [], []
-        for name, (weight_bits, act_bits) in all_schemes().items():
-            (scheme,) = [s for s in schemes(weight_bits, QType(act_bits, False, 1.0), padded=False) if s.name == name]
-            enough = [s for s in shapes if part == "narrow" or positions(s) >= scheme.positions]
-            enough = [held(s, scheme) for s in enough]
-            for shape, took in zip(enough, measure(name, weight_bits, act_bits, enough), strict=True):
-                names.append(name)
-                rows.append(features(shape, scheme))
+        for kernel in micro.MICRO_KERNELS:
+            if not kernel.takes(QType(kernel.act_bits, False, 1.0), padded=False):
+                continue  # signs, which take as long as bits
+            enough = [s for s in shapes if part == "narrow" or positions(s) >= kernel.positions]
+            enough = [held(s, kernel) for s in enough]
+            for shape, took in zip(enough, measure(kernel, enough), strict=True):
+                names.append(kernel.name)
+                rows.append(features(shape, kernel))
                 cycles.append(took)
         found, error = fit(names, np.array(rows), np.array(cycles))
         lines.append([f"{part}: error of the fit", 100 * error, "%", "", None, None])
         for name, values in found.items():
-            lines.append([f"{part}: {name}", " ".join(f"{v:.1f}" for v in values), "cycles", "", None, None])
+            lines.append([f"{part}: {name}", ", ".join(f"{v:.1f}" for v in values), "cycles", "", None, None])
     return lines
-
-
-def all_schemes() -> dict[str, tuple[int, int]]:
-    """Scheme -> bits of weights and of activations that it can hold."""
-    kinds = [(w, a) for w in BITS for a in BITS]
-    return {s.name: (w, a) for w, a in kinds for s in schemes(w, QType(a, False, 1.0), padded=False)}
 
 
 def wide_shapes() -> list[dict]:
@@ -74,18 +69,18 @@ def aligned(i: int, size: float) -> int:
     return int(size) if i % 2 else CODES * round(size / CODES)
 
 
-def measure(name: str, weight_bits: int, act_bits: int, shapes: list[dict]) -> list[int]:
-    """Cycles of each layer by one scheme, caches cold."""
-    rng = np.random.default_rng(0)
-    graphs = [single_layer(**shape, weight_bits=weight_bits, act_bits=act_bits, rng=rng) for shape in shapes]
+def measure(kernel: MicroKernel, shapes: list[dict]) -> list[int]:
+    """Cycles of each layer by one micro-kernel, caches cold."""
+    rng, act_bits = np.random.default_rng(0), kernel.act_bits
+    graphs = [single_layer(**shape, weight_bits=kernel.bits, act_bits=act_bits, rng=rng) for shape in shapes]
     graphs = [replace(graph, name=f"layer{i}") for i, graph in enumerate(graphs)]
     images = [rng.integers(0, 1 << act_bits, (1, *graph.tensors[graph.input].shape)) for graph in graphs]
 
-    def first(scheme: Scheme, *size: int) -> float:
-        return scheme.name != name
+    def first(candidate: MicroKernel, *size: int) -> float:
+        return candidate is not kernel
 
     with tempfile.TemporaryDirectory() as folder:
-        with patch.object(Scheme, "cycles", first):
+        with patch.object(MicroKernel, "cycles", first):
             codegen.generate_networks(graphs, Path(folder), KernelPolicy.of("baremetal", scratch="tables"))
         return [int(run.cycles.sum()) for run in rtl.run(rtl.build(folder), images)]
 
@@ -98,25 +93,25 @@ def taps(shape: dict) -> int:
     return shape.get("kernel_h", 1) ** 2 * shape["in_channels"]
 
 
-def held(shape: dict, scheme: Scheme) -> dict:
-    """The shape with the nearest number of channels at which the scheme holds its rows."""
+def held(shape: dict, kernel: MicroKernel) -> dict:
+    """The shape with the nearest number of channels at which the micro-kernel holds its rows."""
     wanted = shape["in_channels"]
     near = sorted(range(1, 2 * wanted + WORD), key=lambda n: abs(n - wanted))
-    return next(s for s in ({**shape, "in_channels": n} for n in near) if scheme.holds(taps(s)))
+    return next(s for s in ({**shape, "in_channels": n} for n in near) if kernel.holds(taps(s)))
 
 
-def features(shape: dict, scheme: Scheme) -> list[int]:
+def features(shape: dict, kernel: MicroKernel) -> list[int]:
     """Positions; 1; positions x quads of taps, of all layers and of those that gather; tiles x outputs; with quads; with blocks: as
-    `Scheme.parts` counts them.
+    `MicroKernel.parts` counts them.
     """
-    tile, tiles, quads, outputs = scheme.counts(taps(shape), shape["out_channels"], positions(shape))
+    tile, tiles, quads, outputs = kernel.counts(taps(shape), shape["out_channels"], positions(shape))
     work, packed = tiles * outputs, tiles * tile * quads
     gathered = packed if shape.get("kernel_h", 1) > 1 or shape["in_channels"] % CODES else 0
-    return [tiles * tile, 1, packed, gathered, work, work * quads, work * scheme.blocks(quads)]
+    return [tiles * tile, 1, packed, gathered, work, work * quads, work * kernel.blocks(quads)]
 
 
 def fit(names: list[str], rows: np.ndarray, cycles: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
-    """Coefficients that are not negative, by scheme, and what a position costs in all; mean relative error."""
+    """Coefficients that are not negative, by micro-kernel, and what a position costs in all; mean relative error."""
     kinds, each = list(dict.fromkeys(names)), rows.shape[1] - 1
     table = np.zeros((len(rows), 1 + each * len(kinds)))
     table[:, 0] = rows[:, 0]

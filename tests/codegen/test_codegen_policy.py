@@ -70,15 +70,15 @@ def test_it_says_why(policy, bits, kernels, reasons):
         assert rows[-1].reason == "not tiled: fewer than 4 outputs"
 
 
-def test_the_fastest_scheme_comes_first_and_tables_only_where_they_may():
+def test_the_fastest_micro_kernel_comes_first_and_tables_only_where_they_may():
     byte = QType(8, False, 1.0)
     found = {
-        name: [s.unit for s, _ in POLICIES[name].tiled_schemes(1, byte, 576, 64, 64, single=False)]
+        name: [k.FAMILY for k, _ in POLICIES[name].micro_kernels(1, byte, 576, 64, 64, single=False)]
         for name in ("baremetal", "tables")
     }
-    assert found["tables"][0] == "mico_tables" and "mico_tables" not in found["baremetal"]
-    alone = POLICIES["baremetal"].tiled_schemes(1, byte, 576, 64, 64, single=True)
-    assert [s.unit for s, _ in alone] == found["tables"]
+    assert found["tables"][0] == "tables" and "tables" not in found["baremetal"]
+    alone = POLICIES["baremetal"].micro_kernels(1, byte, 576, 64, 64, single=True)
+    assert [k.FAMILY for k, _ in alone] == found["tables"]
 
 
 def test_a_network_has_a_row_for_each_weighted_layer(tmp_path):

@@ -10,9 +10,11 @@ import pytest
 from codegen_graphs import OUTPUT, Network
 from test_codegen_differential import assert_same, random_networks, special_networks
 
+from mico_runner.codegen import micro
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.micro.base import MicroKernel
+from mico_runner.codegen.micro.byte_lanes import ByteLanes
 from mico_runner.codegen.policy import KernelPolicy
-from mico_runner.codegen.schemes import Scheme, schemes
 from mico_runner.codegen.tiling import form, middle, requantisation
 from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant.qgraph import QGraph, QNode, QType
@@ -91,12 +93,12 @@ def test_scratch_of_two_rows(tmp_path, sanitize):
     graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
     for policy in (POLICY, WITH_TABLES):
         calls = [c for graph in graphs for c in lower(graph, policy).calls if c.variant]
-        having = [c for c in calls if c.unit == "mico_tables"]
+        having = [c for c in calls if micro.of_unit(c.unit).TABLES]
         patches = [c for c in having if c.fields["kernel_h"] * c.fields["kernel_w"] > 1]
         assert len(calls) > 400 and len(having) > len(patches) + 10 and (len(patches) > 10) == policy.tables
         for call in calls:
-            more = 128 if call.unit == "mico_bytes" and call.weights.bits < 8 else 0
-            more += 2048 + 2048 if call.unit == "mico_tables" else 0
+            more = 128 if isinstance(micro.of_unit(call.unit), ByteLanes) and call.weights.bits < 8 else 0
+            more += 2048 + 2048 if micro.of_unit(call.unit).TABLES else 0
             assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["code_words"] + more
     assert_same(graphs, tmp_path, sanitize, policy=POLICY)
 
@@ -104,10 +106,10 @@ def test_scratch_of_two_rows(tmp_path, sanitize):
 @needs_gcc
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", range(6))
-def test_every_scheme_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
-    ranks = {s.name: rank for b in range(1, 9) for s in schemes(b, QType(1, False, 1.0), False)[rank:][:1]}
+def test_every_micro_kernel_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
+    ranks = {s.name: rank for b in range(1, 9) for s in micro.candidates(b, QType(1, False, 1.0), False)[rank:][:1]}
     assert ranks
-    monkeypatch.setattr(Scheme, "cycles", lambda self, *size: self.name not in ranks)
+    monkeypatch.setattr(MicroKernel, "cycles", lambda self, *size: self.name not in ranks)
     rng = np.random.default_rng(6 + rank)
     graphs = [layers(*pair, rng) for pair in PAIRS] + wide_layers(rng) + image_layers(rng)
     assert_same(graphs, tmp_path, sanitize=True, policy=WITH_TABLES)
@@ -135,28 +137,30 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
     node = QNode("l", "linear", ("x",), "y", {}, {"weight": weight, **scales}, weight_bits)
     types = {"x": QType(act_bits, False, 1.0), "y": QType(8, False, 1.0)}
     buffers = [Buffer(name, (1,), kind, "arena") for name, kind in types.items()]
-    for scheme in schemes(weight_bits, types["x"], padded=False):
-        if not scheme.holds(taps):
+    for kernel in micro.candidates(weight_bits, types["x"], padded=False):
+        if not kernel.holds(taps):
             continue
-        layer = form(node, weight, ConvGeometry(1, 1, taps, 1, 1, 6), *buffers, scheme)
-        assert layer.variant == f"conv2d_{scheme.name}_narrow"
-        words, places = scheme.mixed(layer.weights.words), scheme.places(taps)
+        layer = form(node, weight, ConvGeometry(1, 1, taps, 1, 1, 6), *buffers, kernel)
+        assert layer.variant == f"conv2d_{kernel.name}_narrow"
+        words, places = kernel.mixed(layer.weights.words), kernel.places(taps)
         assert words.shape == (6, -(-taps * weight_bits // 32))
         assert places.shape == (taps, weight_bits) and len(np.unique(places)) == places.size
         bits = words[:, places // 32] >> (places % 32).astype(np.uint32) & 1
         codes = (bits.astype(int) << np.arange(weight_bits)).sum(axis=2)
-        np.testing.assert_array_equal(scheme.scale * codes - scheme.offset, weight)
+        np.testing.assert_array_equal(kernel.scale * codes - kernel.offset, weight)
         assert np.bitwise_count(words).sum() == bits.sum()  # beyond the taps there are zeros
 
 
-def test_signs_have_a_scheme_where_nothing_is_padded():
-    assert schemes(1, QType(1, True, 1.0), padded=False)[0].name == "signs"
-    assert "signs" not in [s.name for s in schemes(1, QType(1, True, 1.0), padded=True)]  # zero is no sign
+def test_signs_have_a_micro_kernel_where_nothing_is_padded():
+    assert micro.candidates(1, QType(1, True, 1.0), padded=False)[0].name == "signs"
+    assert "signs" not in [s.name for s in micro.candidates(1, QType(1, True, 1.0), padded=True)]  # zero is no sign
 
 
 @pytest.mark.parametrize("weight_bits", range(1, 9))
-def test_schemes_of_wider_activations_are_open_to_narrower_ones(weight_bits):
-    names = [{s.name for s in schemes(weight_bits, QType(b, False, 1.0), padded=False)} for b in range(8, 0, -1)]
+def test_micro_kernels_of_wider_activations_are_open_to_narrower_ones(weight_bits):
+    names = [
+        {s.name for s in micro.candidates(weight_bits, QType(b, False, 1.0), padded=False)} for b in range(8, 0, -1)
+    ]
     assert names[0] and all(wider <= narrower for wider, narrower in pairwise(names))
 
 

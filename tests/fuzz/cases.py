@@ -10,10 +10,11 @@ from unittest.mock import patch
 
 import numpy as np
 
+from mico_runner.codegen import micro
 from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.micro.base import MicroKernel
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Call
-from mico_runner.codegen.schemes import Scheme, schemes
 from mico_runner.ops.c import Buffer
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import TERNARY, QType, storage_bits
@@ -54,7 +55,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Setting:
-    """What decides which kernel a layer gets; `scheme`: of the tiled kernels, where it can hold the layer, however slow."""
+    """What decides which kernel a layer gets; `micro_kernel`: where it can hold the layer, however slow."""
 
     kind: str
     weight_bits: float
@@ -62,7 +63,7 @@ class Setting:
     signed: bool
     padded: bool
     family: str
-    scheme: str = ""
+    micro_kernel: str = ""
 
 
 def settings() -> Iterator[Setting]:
@@ -74,8 +75,8 @@ def settings() -> Iterator[Setting]:
             yield setting
             if kind in TILED and setting.family == "tiles":
                 of = QType(setting.act_bits, setting.signed, 1.0)
-                for scheme in schemes(storage_bits(setting.weight_bits), of, setting.padded):
-                    yield replace(setting, scheme=scheme.name)
+                for kernel in micro.candidates(storage_bits(setting.weight_bits), of, setting.padded):
+                    yield replace(setting, micro_kernel=kernel.name)
 
 
 def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[str] | None = None) -> Case | None:
@@ -86,7 +87,7 @@ def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[st
     target = net.nodes[-1]
     inside = bool(rng.integers(2))  # read by a further node, so that it is stored in its own type
     whole = net.done(net.requant(tensor)) if inside else net.done(tensor)
-    with _first(setting.scheme):
+    with _first(setting.micro_kernel):
         calls = lower(whole, FAMILIES[setting.family]).calls
     calls = tuple(call for call in calls if not inside or call.node != whole.nodes[-1].name)
     if wanted is not None and calls[-1].function not in wanted:
@@ -108,9 +109,9 @@ def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[st
     )
 
 
-def _first(scheme: str) -> AbstractContextManager:
-    """Layers get this scheme, or the fastest if it is none."""
-    return patch.object(Scheme, "cycles", lambda self, *_: self.name != scheme) if scheme else nullcontext()
+def _first(name: str) -> AbstractContextManager:
+    """Layers get this micro-kernel, or the fastest if it is none."""
+    return patch.object(MicroKernel, "cycles", lambda self, *_: self.name != name) if name else nullcontext()
 
 
 def _data(kind: QType, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 
+from mico_runner.codegen import micro
 from mico_runner.codegen.emit import (
     ARM_CFLAGS,
     ARM_TARGET,
@@ -77,7 +78,7 @@ def run(cases: Sequence[Case], functions: Sequence[Function], target: str, folde
 
 
 def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
-    headers = sorted({f"mico_{f.kernel}.h" for f in functions})
+    headers = sorted({f"{unit}.h" for f in functions for unit in f.units})
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
         (HERE / "driver.c.j2").read_text(encoding="utf-8")
     )
@@ -87,9 +88,10 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
         return home / "done"
     home.mkdir(parents=True, exist_ok=True)
     (home / "driver.c").write_text(text, encoding="utf-8")
-    kernels = kernel_files({unit for f in functions for unit in f.units})
-    sources = [home / "driver.c", *(KERNELS / path.name for path in kernels if path.suffix == ".c")]
-    include = [f"-I{KERNELS}"]
+    units = {unit for f in functions for unit in f.units}
+    sources = [home / "driver.c", *(KERNELS / path.name for path in kernel_files(units) if path.suffix == ".c")]
+    sources += micro.write(units, home)
+    include = [f"-I{KERNELS}", f"-I{home}"]
     if target in HOSTS:
         if target == "avx2" and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
             raise StepSkipped("this processor has no AVX2")

@@ -1,4 +1,4 @@
-"""Terms of the tiled kernels: by the scheme that codegen chooses, better on unseen shapes, and only where they are asked for."""
+"""Terms of the tiled kernels: by the micro-kernel that codegen chooses, better on unseen shapes, and only where they are asked for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mico_runner import data, proxy
+from mico_runner.codegen import micro
+from mico_runner.codegen.micro.base import POSITIONS
 from mico_runner.codegen.policy import KernelPolicy
-from mico_runner.codegen.schemes import OUTPUTS, PAIR, POSITIONS, schemes
 from mico_runner.kernel_table import kernel_table
 from mico_runner.proxy.terms import physical_terms
 from mico_runner.quant.qgraph import QType
@@ -30,13 +31,14 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(
     terms = physical_terms(kernel_table([row]), policy=KernelPolicy(tiles=True, tables=tables))
     assert (terms >= 0).all(axis=None)
     taps, positions = channels * kernel**2, size**2
-    candidates = [s for s in schemes(weight, QType(act, False, 1.0), False, tables or kernel == 1) if s.holds(taps)]
-    scheme = min(candidates, key=lambda s: s.cycles(taps, outputs, positions, kernel == 1 and channels % 4 == 0))
-    together = 1 if scheme.unit == "mico_tables" else PAIR if scheme.tile(positions) > 1 else OUTPUTS
-    estimate = scheme.cycles(
+    candidates = micro.candidates(weight, QType(act, False, 1.0), False, tables or kernel == 1)
+    holding = [k for k in candidates if k.holds(taps)]
+    chosen = min(holding, key=lambda k: k.cycles(taps, outputs, positions, kernel == 1 and channels % 4 == 0))
+    together = chosen.together(chosen.tile(positions))
+    estimate = chosen.cycles(
         taps, -(-outputs // together) * together, positions, True
     )  # whole tiles; gathering has terms of its own
-    besides = scheme.cycles(0, 0, positions, True)  # what preparing a patch takes in any case
+    besides = chosen.cycles(0, 0, positions, True)  # what preparing a patch takes in any case
     parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")] + [
         "near_packing"
     ]

@@ -17,49 +17,16 @@ typedef struct {
     int32_t in_place;    /* 1: every patch lies in x in one piece, in whole words, and is not copied */
     int32_t middle;      /* 2 * output.max + 1; of signed bits 1 */
     mico_range output;
-    mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the scheme's order; bias with the constant
+    mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the micro-kernel's order; bias with the constant
                            terms; multiplier and shift of mico_requantise.h */
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
- * Three functions per scheme, which is named by the bits of activations x weights: weights as bytes; two lanes of 16 bits; four lanes of 8
- * bits; tables of sums; single bits. The bits of the activations may be fewer.
- *   mico_conv2d_<scheme>         four positions (tables_2x1: eight) at a time, of which there are as many
- *   mico_conv2d_<scheme>_four    the same, gathered together: out_w >= 4, up to 255 taps, no dilation
- *   mico_conv2d_<scheme>_narrow  one position after another
- * scratch: codegen/schemes.py counts its words. Patches, a byte per tap or packed, take no more than two rows of 16 bits per tap. */
+ * A function per micro-kernel that a program calls, named by the most bits of activations x the bits of weights:
+ *   mico_conv2d_<micro-kernel>         four positions (tables_2x1: eight) at a time, of which there are as many
+ *   mico_conv2d_<micro-kernel>_four    the same, gathered together: out_w >= 4, up to 255 taps, no dilation
+ *   mico_conv2d_<micro-kernel>_narrow  one position after another
+ * scratch: codegen/micro counts its words. Patches, a byte per tap or packed, take no more than two rows of 16 bits per tap. */
 typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
-#define MICO_TILED(scheme) mico_conv2d_tiled mico_conv2d_##scheme, mico_conv2d_##scheme##_narrow
-#define MICO_TILED_FOUR(scheme) MICO_TILED(scheme), mico_conv2d_##scheme##_four
-MICO_TILED_FOUR(bytes_8x8);
-MICO_TILED_FOUR(bytes_8x7);
-MICO_TILED_FOUR(bytes_8x6);
-MICO_TILED_FOUR(bytes_8x5);
-MICO_TILED_FOUR(bytes_8x4);
-MICO_TILED_FOUR(bytes_8x3);
-MICO_TILED_FOUR(bytes_4x8);
-MICO_TILED_FOUR(bytes_4x7);
-MICO_TILED_FOUR(bytes_4x6);
-MICO_TILED_FOUR(bytes_4x5);
-MICO_TILED_FOUR(lanes16_8x4);
-MICO_TILED_FOUR(lanes16_8x2);
-MICO_TILED_FOUR(lanes16_8x1);
-MICO_TILED_FOUR(lanes16_4x8);
-MICO_TILED_FOUR(lanes16_4x7);
-MICO_TILED_FOUR(lanes16_4x6);
-MICO_TILED_FOUR(lanes16_4x5);
-MICO_TILED_FOUR(lanes16_4x4);
-MICO_TILED_FOUR(lanes16_4x3);
-MICO_TILED_FOUR(lanes8_4x2);
-MICO_TILED_FOUR(lanes8_4x1);
-MICO_TILED_FOUR(lanes8_2x4);
-MICO_TILED_FOUR(lanes8_2x3);
-MICO_TILED_FOUR(lanes8_2x2);
-MICO_TILED_FOUR(lanes8_2x1);
-MICO_TILED_FOUR(tables_8x2);
-MICO_TILED_FOUR(tables_8x1);
-MICO_TILED(tables_2x1);
-MICO_TILED_FOUR(bits);
-MICO_TILED_FOUR(signs); /* -1 and +1 */
 
 #endif

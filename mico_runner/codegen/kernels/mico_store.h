@@ -7,7 +7,7 @@
 
 enum {
     MICO_WIDE = 4,  /* positions of the wide tile, which has two output channels */
-    MICO_MOST = 8,  /* of a scheme with a tile of its own */
+    MICO_MOST = 8,  /* of a micro-kernel with a tile of its own */
     MICO_NARROW = 4 /* output channels of the narrow tile, which has one position */
 };
 

@@ -3,8 +3,8 @@
  * An activation x and a weight w are written with unsigned codes: x = sx * c - ox, w = sw * u - ow. Then
  *     sum(x * w) = sx * (sw * D - ow * S) - ox * sum(w),    D = sum(c * u), S = sum(c),
  * where S is counted once per patch (the taps under one output position) and the last term is in the bias.
- * A *scheme* is a way to compute D from words that hold several codes; one file each: mico_bytes.c, mico_lanes.c, mico_bits.c.
- * Each becomes a whole function of its own, so that its loops lie side by side in a small instruction cache. */
+ * A *micro-kernel* computes D from words that hold several codes. Each is written out for a program that calls it (codegen/micro), as a
+ * whole function of its own, so that its loops lie side by side in a small instruction cache. */
 #ifndef MICO_TILE_H
 #define MICO_TILE_H
 
@@ -12,15 +12,15 @@
 #include "mico_pack.h"
 #include "mico_store.h"
 
-/* A patch in MICO_ROW to the words of the scheme, among those of `positions` patches; `patch` points to the first of this one. Returns S. */
+/* A patch in MICO_ROW to the words of the micro-kernel, among those of `positions` patches; `patch` points to the first of this one. Returns S. */
 typedef uint32_t mico_pack(const uint32_t *codes, int32_t words, int32_t positions, void *patch);
 
-/* Four patches in MICO_TAPS, which are their scratch, to the words of the scheme in place. sums: S of each. */
+/* Four patches in MICO_TAPS, which are their scratch, to the words of the micro-kernel in place. sums: S of each. */
 typedef void mico_pack_four(uint32_t *taps, int32_t words, uint32_t *sums);
 
 /* d[output][position] = sw * sx * D + terms[position] of consecutive rows of weights, uint32_t (row_words,) each, with the patches, made
  * of code_words words of codes: the last word of a row may not be full, and the rest of it takes no time. Wide: two rows and four
- * positions; narrow: four rows and one position. spare: scratch of the scheme. */
+ * positions; narrow: four rows and one position. spare: further scratch. */
 typedef void mico_tile(const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words,
                        const uint32_t *terms, uint32_t *d, uint32_t *spare);
 
@@ -37,7 +37,7 @@ typedef struct {
     mico_pack_four *pack_four; /* of a layer in MICO_ROW whose patches are gathered together */
     mico_tile *wide, *narrow;
     mico_channels *wide_channels, *narrow_channels; /* instead of wide and narrow */
-} mico_scheme;
+} mico_micro_kernel;
 
 /* The taps under one position, whose first one is at (iy, ix), where they lie in x in one piece of whole words; else 0. */
 MICO_INLINE const uint32_t *mico_taps_in_place(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix)
@@ -69,7 +69,7 @@ MICO_INLINE const uint32_t *mico_codes(const mico_conv2d_tiled_t *p, const uint8
 
 /* Positions one after another, four output channels at a time. */
 MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
-                                    const mico_scheme s)
+                                    const mico_micro_kernel k)
 {
     const int32_t row_words = p->weights.row_words, code_words = p->code_words;
     uint32_t *const packed = scratch + code_words;
@@ -78,24 +78,24 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         for (int32_t ox = 0; ox < p->out_w; ox++, to += p->out_c * (p->output.type == MICO_S32 ? 4 : 1)) {
             const uint32_t *patch =
-                mico_codes(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, scratch, s.half);
+                mico_codes(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, scratch, k.half);
             uint32_t sum;
-            if (s.pack && !s.narrow_channels) {
-                sum = s.pack(patch, code_words, 1, packed);
+            if (k.pack && !k.narrow_channels) {
+                sum = k.pack(patch, code_words, 1, packed);
                 patch = packed;
             } else {
-                sum = mico_sum(patch, code_words, s.small);
+                sum = mico_sum(patch, code_words, k.small);
             }
-            const uint32_t term = -(s.offset * sum), terms[MICO_NARROW] = {term, term, term, term};
-            if (s.narrow_channels) {
-                s.narrow_channels(p, patch, terms, to, packed);
+            const uint32_t term = -(k.offset * sum), terms[MICO_NARROW] = {term, term, term, term};
+            if (k.narrow_channels) {
+                k.narrow_channels(p, patch, terms, to, packed);
                 continue;
             }
             for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
                 /* The last tile may overlap the one before: it writes the same values once more. */
                 const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
                 uint32_t d[MICO_NARROW];
-                s.narrow(patch, p->weights.words + c * row_words, row_words, code_words, terms, d, packed);
+                k.narrow(patch, p->weights.words + c * row_words, row_words, code_words, terms, d, packed);
                 mico_store_row(p, c, d, to);
             }
         }
@@ -104,18 +104,18 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
 
 /* The patches of the tile whose first position has its first tap at (iy, ix), one by one, and what its products begin with. */
 MICO_INLINE void mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch,
-                              uint32_t *terms, const mico_scheme s)
+                              uint32_t *terms, const mico_micro_kernel k)
 {
     const int32_t last = (p->out_w - 1) * p->stride_w - p->pad_w; /* column of the last output's first tap */
     uint32_t sums[MICO_WIDE];
 
-    if (s.layout != MICO_ROW)
+    if (k.layout != MICO_ROW)
         mico_clear(p, scratch, MICO_WORDS);
-    for (int32_t t = 0; t < s.positions; t++) {
-        if (s.layout == MICO_ROW) { /* bytes of eight positions, words of four; the row of codes behind */
-            const int32_t each = MICO_MOST / s.positions, words = each == 1 ? 2 * p->code_words : 4 * p->weights.row_words;
-            const uint32_t *const codes = mico_codes(p, x, iy, ix, scratch + words, s.half);
-            terms[t] = -(s.offset * s.pack(codes, p->code_words, s.positions, (uint8_t *)scratch + (each == 1 ? t : 4 * t)));
+    for (int32_t t = 0; t < k.positions; t++) {
+        if (k.layout == MICO_ROW) { /* bytes of eight positions, words of four; the row of codes behind */
+            const int32_t each = MICO_MOST / k.positions, words = each == 1 ? 2 * p->code_words : 4 * p->weights.row_words;
+            const uint32_t *const codes = mico_codes(p, x, iy, ix, scratch + words, k.half);
+            terms[t] = -(k.offset * k.pack(codes, p->code_words, k.positions, (uint8_t *)scratch + (each == 1 ? t : 4 * t)));
         } else {
             const uint32_t *const taps = mico_taps_in_place(p, x, iy, ix);
             if (taps)
@@ -130,7 +130,7 @@ MICO_INLINE void mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, in
             ix += p->stride_w;
         }
     }
-    if (s.layout == MICO_ROW)
+    if (k.layout == MICO_ROW)
         return;
     if (p->flip != 0u) {
         for (int32_t i = 0; i < 4 * p->code_words; i++) {
@@ -138,42 +138,42 @@ MICO_INLINE void mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, in
             MICO_ORDER(i);
         }
     }
-    mico_sum_words(scratch, p->code_words, sums, s.small, s.layout == MICO_TAPS);
+    mico_sum_words(scratch, p->code_words, sums, k.small, k.layout == MICO_TAPS);
     for (int32_t t = 0; t < MICO_WIDE; t++)
-        terms[t] = -(s.offset * sums[t]);
+        terms[t] = -(k.offset * sums[t]);
 }
 
 /* The same of four positions side by side, gathered together. */
 MICO_INLINE void mico_prepare_four(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch,
-                                   uint32_t *terms, const mico_scheme s)
+                                   uint32_t *terms, const mico_micro_kernel k)
 {
     uint32_t sums[MICO_WIDE];
 
-    mico_gather_four(p, x, iy, ix, scratch, s.half);
-    if (s.layout == MICO_ROW)
-        s.pack_four(scratch, p->code_words, sums);
+    mico_gather_four(p, x, iy, ix, scratch, k.half);
+    if (k.layout == MICO_ROW)
+        k.pack_four(scratch, p->code_words, sums);
     else
-        mico_sum_taps(scratch, p->code_words, sums, s.small, s.layout == MICO_WORDS);
+        mico_sum_taps(scratch, p->code_words, sums, k.small, k.layout == MICO_WORDS);
     for (int32_t t = 0; t < MICO_WIDE; t++)
-        terms[t] = -(s.offset * sums[t]);
+        terms[t] = -(k.offset * sums[t]);
 }
 
 typedef void mico_prepare_one_by_one(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch,
                                      uint32_t *terms);
 
-/* Tiles of s.positions; without s.wide_channels, which are four, two output channels at a time. Positions are gathered together where
+/* Tiles of k.positions; without k.wide_channels, which are four, two output channels at a time. Positions are gathered together where
  * `others` is given, which then prepares the tiles that go on in the next row. */
 MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch,
-                                  const mico_scheme s, mico_prepare_one_by_one *const others)
+                                  const mico_micro_kernel k, mico_prepare_one_by_one *const others)
 {
     const int32_t row_words = p->weights.row_words, code_words = p->code_words;
     const int32_t size = p->out_h * p->out_w, width = p->out_w * p->stride_w;
     const int32_t element = p->output.type == MICO_S32 ? 4 : 1;
     int32_t iy = -p->pad_h, ix = -p->pad_w;
 
-    for (int32_t begin = 0; begin < size; begin += s.positions) {
+    for (int32_t begin = 0; begin < size; begin += k.positions) {
         uint32_t terms[MICO_MOST];
-        const int32_t first = begin + s.positions > size ? size - s.positions : begin;
+        const int32_t first = begin + k.positions > size ? size - k.positions : begin;
         uint8_t *const to = (uint8_t *)y + first * p->out_c * element;
 
         if (first != begin) { /* the last tile overlaps the one before */
@@ -182,53 +182,24 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
         }
         const int32_t end = ix + 3 * p->stride_w;
         if (others == 0)
-            mico_prepare(p, x, iy, ix, scratch, terms, s);
+            mico_prepare(p, x, iy, ix, scratch, terms, k);
         else if (end < width - p->pad_w && (MICO_NEAR(p) || (ix >= 0 && end + p->kernel_w <= p->in_w)))
-            mico_prepare_four(p, x, iy, ix, scratch, terms, s);
+            mico_prepare_four(p, x, iy, ix, scratch, terms, k);
         else
             others(p, x, iy, ix, scratch, terms);
-        for (ix += s.positions * p->stride_w; ix >= width - p->pad_w; iy += p->stride_h)
+        for (ix += k.positions * p->stride_w; ix >= width - p->pad_w; iy += p->stride_h)
             ix -= width;
-        if (s.wide_channels) {
-            s.wide_channels(p, scratch, terms, to, scratch + 4 * code_words);
+        if (k.wide_channels) {
+            k.wide_channels(p, scratch, terms, to, scratch + 4 * code_words);
             continue;
         }
         for (int32_t o = 0; o < p->out_c; o += 2) {
             const int32_t c = o + 2 > p->out_c ? p->out_c - 2 : o;
             uint32_t d[2 * MICO_WIDE];
-            s.wide(scratch, p->weights.words + c * row_words, row_words, code_words, terms, d, scratch + 4 * code_words);
+            k.wide(scratch, p->weights.words + c * row_words, row_words, code_words, terms, d, scratch + 4 * code_words);
             mico_store_pair(p, c, d, MICO_WIDE, to);
         }
     }
 }
-
-/* Defines mico_conv2d_<name> and mico_conv2d_<name>_narrow of a mico_scheme's members. What a layer runs is one function, whose loops
- * lie side by side. */
-#define MICO_CONV2D(name, ...)                                                                                         \
-    void mico_conv2d_##name(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)                   \
-    {                                                                                                                  \
-        const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        mico_conv2d_wide(p, x, y, scratch, scheme, 0);                                                                 \
-    }                                                                                                                  \
-    void mico_conv2d_##name##_narrow(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)          \
-    {                                                                                                                  \
-        const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        mico_conv2d_narrow(p, x, y, scratch, scheme);                                                                  \
-    }
-
-/* The same, and mico_conv2d_<name>_four. */
-#define MICO_CONV2D_FOUR(name, ...)                                                                                    \
-    MICO_CONV2D(name, __VA_ARGS__)                                                                                     \
-    static __attribute__((noinline)) void prepare_##name(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy,   \
-                                                         int32_t ix, uint32_t *scratch, uint32_t *terms)               \
-    {                                                                                                                  \
-        const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        mico_prepare(p, x, iy, ix, scratch, terms, scheme);                                                            \
-    }                                                                                                                  \
-    void mico_conv2d_##name##_four(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch)            \
-    {                                                                                                                  \
-        const mico_scheme scheme = {__VA_ARGS__};                                                                      \
-        mico_conv2d_wide(p, x, y, scratch, scheme, prepare_##name);                                                    \
-    }
 
 #endif

@@ -1,0 +1,260 @@
+"""What a micro-kernel is: the inner loops of a layer for some pair of bits, and all that the rest of the program must know of them.
+
+Weights are stored as codes u >= 0, w = scale * u - offset, as many bits as before; within each word the codes are in the order that
+a shift and a mask bring into lanes. The constant terms of the product are in the bias (codegen/tiling.py).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from mico_runner.codegen.micro.code import Code
+from mico_runner.codegen.packing import WORD
+from mico_runner.quant.qgraph import QType
+
+POSITIONS, EIGHT = 4, 8  # MICO_WIDE, MICO_MOST
+PAIR, OUTPUTS = 2, 4  # output channels of a wide register block and of a narrow one, MICO_NARROW
+CODES = 4  # in a word, as bytes
+PATCH_CYCLES = {
+    False: 145.4,
+    True: 446.2,
+}  # per position: of wide register blocks, of narrow ones; fitted with `Cycles`
+_TILE = (
+    "const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, "
+    "uint32_t *d, uint32_t *spare"
+)
+_LAYER = "const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch"
+_PREPARE = "const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch, uint32_t *terms"
+
+
+class Cycles(NamedTuple):
+    """Cycles of a micro-kernel, by which `policy` chooses among those that hold a layer's bits.
+
+    Source: least squares on the cycles of 40 layers of four positions or more (wide) and 32 of one (narrow) per micro-kernel, random
+    sizes, caches cold, on the RTL of VexRiscv Full without wait states, gcc 12 -O3; 3.6 and 3.8 % off on average. `python -m
+    tests.bench tiles` measures and fits them anew.
+
+    Attributes:
+        call: per layer.
+        packing, gathering: per position and four taps, and what gathering them adds.
+        output: per register block and output.
+        step: per register block, output and four taps.
+        block: per register block, output and block of tables.
+    """
+
+    call: float
+    packing: float
+    gathering: float
+    output: float
+    step: float
+    block: float = 0.0
+
+
+class Parts(NamedTuple):
+    """Cycles of a layer: once; to prepare patches, alone, by their length, and what gathering adds; of sums, and of their steps."""
+
+    call: float
+    patches: float
+    packing: float
+    gathering: float
+    sums: float
+    steps: float
+
+
+@dataclass(frozen=True)
+class MicroKernel(ABC):
+    """A kernel `mico_conv2d_<name>`: two outputs x four positions at a time (wide) or four outputs of one position (narrow).
+
+    Attributes:
+        act_bits: of activations, at most.
+        bits: of weights.
+        wide_cycles, narrow_cycles: what it takes.
+    """
+
+    act_bits: int
+    bits: int
+    wide_cycles: Cycles
+    narrow_cycles: Cycles
+
+    FAMILY: ClassVar[str]  # of its name
+    LANES: ClassVar[int] = 2  # codes in a word of a patch: 2 or 4 lanes, or 32 bits
+    TABLES: ClassVar[bool] = False  # whether it has tables in its scratch, besides patches of two rows at most
+    LAYOUT: ClassVar[str] = "MICO_WORDS"  # how the patches of a wide register block lie (mico_gather.h)
+    PACK: ClassVar[str] = ""  # function that packs one patch, if any
+    PACK_FOUR: ClassVar[str] = ""  # function that packs four
+    HEADER: ClassVar[str] = "mico_tile.h"  # with these functions
+    BLOCK: ClassVar[str] = ""  # "_channels": a block has all output channels
+    UNUSED: ClassVar[tuple[str, ...]] = ()  # parameters of `block`
+
+    @property
+    def name(self) -> str:
+        """Of its functions in C."""
+        return f"{self.FAMILY}_{self.act_bits}x{self.bits}"
+
+    @property
+    def positions(self) -> int:
+        """Of the wide register block."""
+        return POSITIONS
+
+    @property
+    def offset(self) -> int:
+        """Of the weights' codes (`ow`); their scale is 2 with one bit, else 1."""
+        return 1 << (self.bits - 1)
+
+    @property
+    def half(self) -> bool:
+        """Whether signed one-bit activations are 0 and 1 instead of 0 and 2."""
+        return False
+
+    @property
+    def small(self) -> bool:
+        """Whether the codes of activations are below 16."""
+        return self.act_bits <= 4
+
+    @property
+    def scale(self) -> int:
+        return 2 if self.bits == 1 else 1
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Its functions: `mico_conv2d_<variant>`."""
+        return self.name, f"{self.name}_narrow", f"{self.name}_four"
+
+    def takes(self, activation: QType, padded: bool) -> bool:
+        """Whether it can hold activations: -1 and +1 are the codes 0 and 2, and padding is 1."""
+        return max(activation.bits, 2) <= self.act_bits
+
+    def holds(self, taps: int) -> bool:
+        """Whether it can hold a row, and its patches in two rows of 16 bits."""
+        return True
+
+    def tile(self, positions: int) -> int:
+        """Positions at a time: a layer of fewer than the wide register block has takes one after the other."""
+        return self.positions if positions >= self.positions else 1
+
+    def together(self, tile: int) -> int:
+        """Output channels of a register block."""
+        return OUTPUTS if tile == 1 else PAIR
+
+    def quads(self, taps: int) -> int:
+        """Fours of taps that it goes through."""
+        return -(-taps // CODES)
+
+    def blocks(self, quads: int) -> int:
+        """Blocks of tables for so many fours of taps."""
+        return 0
+
+    def counts(self, taps: int, outputs: int, positions: int) -> tuple[int, int, int, int]:
+        """Positions of a tile, tiles, fours of taps, and outputs in whole tiles, of which the last overlaps the one before."""
+        tile = self.tile(positions)
+        together = self.together(tile)
+        return tile, -(-positions // tile), self.quads(taps), -(-outputs // together) * together
+
+    def cycles(self, taps: int, outputs: int, positions: int, whole: bool = False) -> float:
+        """Estimate for a layer without groups.
+
+        Args:
+            whole: patches lie in the input in one piece of whole words, and need no gathering.
+        """
+        return sum(self.parts(taps, outputs, positions, whole))
+
+    def parts(self, taps: int, outputs: int, positions: int, whole: bool = False) -> Parts:
+        """Of that estimate."""
+        tile, tiles, quads, outputs = self.counts(taps, outputs, positions)
+        each = self.narrow_cycles if tile == 1 else self.wide_cycles
+        return Parts(
+            call=each.call,
+            patches=tiles * tile * PATCH_CYCLES[tile == 1],
+            packing=tiles * tile * quads * each.packing,
+            gathering=0 if whole else tiles * tile * quads * each.gathering,
+            sums=tiles * outputs * (each.output + each.block * self.blocks(quads)),
+            steps=tiles * outputs * quads * each.step,
+        )
+
+    def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
+        """Words of scratch: the patches of a tile, as bytes or packed behind one as bytes; tables and sums, or unpacked weights."""
+        tile = self.tile(positions)
+        return -(-taps // CODES) * tile + self.spare_words(taps, outputs, tile)
+
+    def spare_words(self, taps: int, outputs: int, tile: int) -> int:
+        """Of them those that are no patches of bytes."""
+        return 0
+
+    @abstractmethod
+    def places(self, taps: int) -> np.ndarray:
+        """(taps, bits) the place in its row of each bit of each code, counted from the first word's lowest."""
+
+    def mixed(self, words: np.ndarray) -> np.ndarray:
+        """Weights (rows, words), whose bits are at their `places`, as they lie in memory, and the other way round."""
+        return words
+
+    def source(self, variant: str) -> str:
+        """The C file of one of its `variants`: straight C, then the function, whose outer loops are those of mico_tile.h."""
+        c, narrow = Code(), variant.endswith("_narrow")
+        c.note((type(self).__doc__ or "").split("\n\n")[0])
+        c(f'#include "mico_conv2d_{variant}.h"')
+        c("")
+        c(f'#include "{self.HEADER}"')
+        self.emit(c, narrow)
+        shape, call = ("narrow" if narrow else "wide"), "p, x, y, scratch, kernel"
+        self._members(c, shape)
+        if variant.endswith("_four"):
+            with c.function(f"static __attribute__((noinline)) void prepare({_PREPARE})"):
+                c("mico_prepare(p, x, iy, ix, scratch, terms, kernel);")
+            call += ", prepare"
+        elif not narrow:
+            call += ", 0"
+        with c.function(f"void mico_conv2d_{variant}({_LAYER})"):
+            c(f"mico_conv2d_{shape}({call});")
+        return c.text()
+
+    def emit(self, c: Code, narrow: bool) -> None:
+        """The function `block` of the register block, a mico_tile, and what it needs."""
+        with c.function(f"MICO_INLINE void block({_TILE})"):
+            for unused in self.UNUSED:
+                c(f"(void){unused};")
+            (self.narrow if narrow else self.wide)(c)
+
+    @abstractmethod
+    def wide(self, c: Code) -> None:
+        """The body of the wide register block."""
+
+    @abstractmethod
+    def narrow(self, c: Code) -> None:
+        """The body of the narrow one."""
+
+    def _members(self, c: Code, shape: str) -> None:
+        members = {
+            "positions": self.positions,
+            "layout": self.LAYOUT,
+            "half": int(self.half),
+            "small": int(self.small),
+            "offset": self.offset * (2 if self.half else 1),
+            "pack": self.PACK,
+            "pack_four": self.PACK_FOUR,
+            f"{shape}{self.BLOCK}": "block",
+        }
+        c("")
+        with c.block("static const mico_micro_kernel kernel =", tail=";"):
+            for name, value in members.items():
+                if value not in ("", 0):
+                    c(f".{name} = {value},")
+
+
+def xored(words: np.ndarray, count: int, lane: int, spare: int) -> np.ndarray:
+    """Words (rows, words) of weights as they lie in memory, where a kernel shifts and XORs groups of them; and the other way round.
+
+    It shifts `count` words, one after the other, by the `spare` bits at the top of each lane, which are changed so that they are
+    unchanged in the result, whatever else comes to lie there.
+    """
+    tops = np.uint32(sum(((1 << spare) - 1) << at for at in range(lane - spare, WORD, lane)))
+    whole = words.shape[1] // count * count
+    groups = words[:, :whole].reshape(len(words), -1, count)
+    shifts = np.arange(count - 1, -1, -1, dtype=np.uint32) * np.uint32(spare)
+    others = np.bitwise_xor.reduce((groups & ~tops) >> shifts, axis=2)
+    groups = groups ^ (others[:, :, None] << shifts & tops)
+    return np.concatenate([groups.reshape(len(words), whole), words[:, whole:]], axis=1)
