@@ -45,7 +45,8 @@ def capture(
         UsageError: an operator or a use of one that the IR cannot express, the message starts with the source line; weights or
             statistics that are not finite; a graph that computes something else than the module.
     """
-    shapes = [tuple(s) for s in input_shape if isinstance(s, tuple | list)] or [tuple(input_shape)]
+    several = [tuple(shape) for shape in input_shape if not isinstance(shape, int)]
+    shapes = several or [tuple(size for size in input_shape if isinstance(size, int))]
     sample = tuple(torch.zeros(BATCH, *s, dtype=torch.int64 if i in whole else None) for i, s in enumerate(shapes))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         traced = trace(module, sample, name)

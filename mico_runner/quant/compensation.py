@@ -14,6 +14,8 @@ Channels without weights take no part: scale 0, integers 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -82,7 +84,6 @@ class _Problem:
                 block[j + 1 :] -= inner[j, j + 1 :, None] * errors[j]
             columns[start + BLOCK :] -= upper[start : start + BLOCK, start + BLOCK :].T @ errors
         return q[np.argsort(self.order, kind="stable")].T
-
 
     def times(self, q: np.ndarray) -> np.ndarray:
         """q H."""
@@ -157,7 +158,7 @@ def _solve_upper(upper: np.ndarray, right: np.ndarray) -> np.ndarray:
     return found
 
 
-def _refit(problems: list[_Problem] | list[_Wide], q: np.ndarray, scales: np.ndarray, granularity: str) -> np.ndarray:
+def _refit(problems: Sequence[_Problem | _Wide], q: np.ndarray, scales: np.ndarray, granularity: str) -> np.ndarray:
     """Scales of least output error; a channel whose integers say nothing keeps its own."""
     products = [p.times(integers) for integers, p in zip(q.astype(np.float64), problems, strict=True)]
     agree = np.stack([(product * p.rows).sum(1) for product, p in zip(products, problems, strict=True)])

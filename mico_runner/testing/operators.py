@@ -68,7 +68,7 @@ def _cases(of: Operator, node: Node, shapes: Shapes, rng: np.random.Generator) -
     assert set(node.attrs) == set(of.ATTRS), f"{where}: attributes {set(node.attrs)}, stated {of.ATTRS}"
     _check_row(of, node, shapes, where)
     graph = _network(node, shapes)
-    images = rng.normal(size=(IMAGES, *graph.shapes[graph.input])).astype(np.float32)
+    images: np.ndarray = rng.normal(size=(IMAGES, *graph.shapes[graph.input])).astype(np.float32)
     if count := of.vocabulary(node):
         graph = replace(graph, vocabularies={graph.input: count})
         images = rng.integers(0, count, images.shape)
