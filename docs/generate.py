@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from pathlib import Path
 
 import numpy as np
 
 from mico_runner import ops, paths
 from mico_runner.errors import UsageError
+from mico_runner.formats.onnx_file.dequantise import TRANSLATED_INT8
+from mico_runner.formats.onnx_file.translation import translated
 from mico_runner.ops.base import Operator
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -26,10 +29,48 @@ why profiles have none of it.
 """
 
 
+ONNX = f"""# ONNX files
+
+{NOTE} A file of opset 7 or later is read by `mico_runner.formats.onnx_file.read` (`pip install 'mico-runner[onnx]'`).
+Nothing in it is executed. What depends on no input is computed while the file is read, by any operator of ONNX; so are
+shapes and what follows from them. An operator that cannot be expressed is named with its node, all of them at once.
+
+- The batch is the first dimension of an input: left free, or 1. A file that was exported for one sample is read for any
+  number of them: sizes of one sample in reshapes become those of the batch, and two samples at once must give what the
+  file gives for each. All other sizes are fixed.
+- Floats of any width become float32.
+- An `If` must have a constant condition. Functions are written out.
+- Weights in other files must lie in the folder of the file.
+- Some operators are single again where exporters write them out: GELU, SiLU, hard swish, Mish, layer norm.
+
+## Operators
+Those of other domains have the domain in front. One that is here may still be refused where a use of it has no integer
+kernel; the message says which and why.
+
+{{translated}}
+
+## int8 files
+Weights and biases are dequantised. Activations stay the values that their integers stand for: a pair of
+`QuantizeLinear` and `DequantizeLinear` does nothing, but for a ReLU or ReLU6 that a converter has left to the limits of
+an integer type.
+
+{{int8}}
+"""
+
+
 def pages() -> dict[Path, str]:
     """Path -> text of every generated page."""
     api = {REFERENCE / "api" / f"{package}.md": _api_page(package) for package in PACKAGES}
-    return {REFERENCE / "operators.md": OPERATORS + "".join(map(_operator_row, ops.operators())), **api}
+    onnx = ONNX.format(translated=_listed(translated()), int8=_listed(TRANSLATED_INT8))
+    operators = OPERATORS + "".join(map(_operator_row, ops.operators()))
+    return {REFERENCE / "operators.md": operators, REFERENCE / "onnx.md": onnx, **api}
+
+
+def _listed(names: frozenset[str]) -> str:
+    """In lines of at most 120 characters, as the other pages."""
+    return textwrap.fill(
+        ", ".join(f"`{name}`" for name in sorted(names)), 120, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _operator_row(of: Operator) -> str:

@@ -74,7 +74,7 @@ def _lower(
             values[node.name] = constants[traced.held[node.name]] if node.name in traced.held else inputs[node.name]
         elif node.op == "call_function":
             try:
-                values[node.name] = _call(node, values, builder, traced.held)
+                values[node.name] = _call(node, values, builder, traced)
             except Refused as error:
                 values[node.name] = refusals.stand_in(node, builder, str(error))
             if isinstance(values[node.name], str) and not any(node.meta[PLACE]):
@@ -102,7 +102,7 @@ def _made(traced: Trace, output: str, tensor: Any, builder: Builder) -> str:
     """The tensor of an output; raises UsageError where none is made of the input."""
     if last := _moved_batch(traced, output):
         reason = "the network's output must have the batch as its first dimension, and nothing else in it"
-        raise UsageError(located(last, traced.held, reason))
+        raise UsageError(located(last, traced, reason))
     if not isinstance(tensor, str) or tensor not in builder.producer:
         raise UsageError(f"network {traced.name!r}: its output does not depend on its input through any operator")
     return tensor
@@ -136,7 +136,7 @@ def _moved_batch(traced: Trace, output: str) -> torch.fx.Node | None:
     return None
 
 
-def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: dict[str, str]) -> Any:
+def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, traced: Trace) -> Any:
     """The value of one call: a tensor's name, a constant tensor, or a list of these. Raises Refused."""
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: values[n.name])
     if node.target is operator.getitem:
@@ -153,7 +153,9 @@ def _call(node: torch.fx.Node, values: dict[str, Any], builder: Builder, held: d
         if not known:
             raise Refused("the operator is not supported; docs/reference/operators.md lists those that are")
         reads = [n for n in node.all_input_nodes if isinstance(values[n.name], str)]
-        call = Call(node, builder, path_of(node, held), source_of(node), bind(node.target, args, kwargs), reads)
+        call = Call(
+            node, builder, path_of(node, traced), source_of(node, traced), bind(node.target, args, kwargs), reads
+        )
         found = taken[str(node.target)].capture(call)
         node.meta[PLACE] = call.place
         return found

@@ -1,4 +1,4 @@
-"""Calls that a graph cannot have: where they stand in the user's source, and all of them at once."""
+"""Calls that a graph cannot have: where they stand in the user's source or file, and all of them at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mico_runner.errors import UsageError
+from mico_runner.formats.network import FileOperator
 from mico_runner.graph.trace import Trace
 from mico_runner.ops import by_aten
 from mico_runner.ops.capture import BATCH, Builder
@@ -42,14 +43,14 @@ class Refusals:
         if not self._found:
             return
         if len(self._found) == 1:
-            raise UsageError(located(*self._found[0][:1], self._traced.held, self._found[0][1]))
+            raise UsageError(located(self._found[0][0], self._traced, self._found[0][1]))
         groups: dict[tuple[str, str], list[torch.fx.Node]] = {}
         for node, reason in self._found:
             groups.setdefault((str(node.target), reason), []).append(node)
         lines = []
         for (_, reason), nodes in groups.items():
             more = f" ({len(nodes)} times)" if len(nodes) > 1 else ""
-            lines.append(f"  {located(nodes[0], self._traced.held, reason)}{more}")
+            lines.append(f"  {located(nodes[0], self._traced, reason)}{more}")
         count = f"{len(self._found)} calls cannot be expressed"
         raise UsageError("\n".join([f"network {self._traced.name!r}: {count}:", *lines]))
 
@@ -64,25 +65,43 @@ class Refusals:
         return found
 
 
-def located(node: torch.fx.Node, held: dict[str, str], reason: str) -> str:
-    """A message that begins with the line of the user's source."""
-    where = f"{source_of(node)}: " if source_of(node) else ""
-    return f"{where}node {(path_of(node, held) or node.name)!r} ({node.target}): {reason}"
+def located(node: torch.fx.Node, traced: Trace, reason: str) -> str:
+    """A message that begins with the line of the user's source, or with the operator of the file that the network comes from."""
+    operator = _file_operator(node, traced)
+    if operator is not None:
+        return f"{operator.place}: {reason}"
+    where = f"{source_of(node, traced)}: " if source_of(node, traced) else ""
+    return f"{where}node {(path_of(node, traced) or node.name)!r} ({node.target}): {reason}"
 
 
-def path_of(node: torch.fx.Node, held: dict[str, str]) -> str:
+def path_of(node: torch.fx.Node, traced: Trace) -> str:
     """Of the module that makes a call, or of the parameter that it uses; "" for neither."""
-    return _module_path(node) or _weight_path(node, held)
+    return _module_path(node, traced) or _weight_path(node, traced.held)
 
 
-def _module_path(node: torch.fx.Node) -> str:
-    """Dotted path of the torch.nn module that made the call; "" for a call in the user's own forward."""
+def _module_path(node: torch.fx.Node, traced: Trace) -> str:
+    """Dotted path of the torch.nn module, or the operator of a file, that made the call; "" for a call in the user's own forward."""
+    path, kind = _caller(node)
+    return path if kind.startswith("torch.nn.") or _file_operator(node, traced) is not None else ""
+
+
+def _caller(node: torch.fx.Node) -> tuple[str, str]:
+    """Dotted path and type of the innermost module that made the call."""
     stack = list(node.meta.get("nn_module_stack", {}).values())
     if not stack:
-        return ""
+        return "", ""
     path, kind = stack[-1]
-    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-    return path if kind.startswith("torch.nn.") else ""
+    return path, kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _file_operator(node: torch.fx.Node, traced: Trace) -> FileOperator | None:
+    """The operator of a file that made the call; None: the network is a user's own module."""
+    path, _ = _caller(node)
+    try:
+        made = traced.module.get_submodule(path)
+    except AttributeError:  # what torch calls a module that is called twice
+        return None
+    return made if isinstance(made, FileOperator) else None
 
 
 def _weight_path(node: torch.fx.Node, held: dict[str, str]) -> str:
@@ -94,8 +113,10 @@ def _weight_path(node: torch.fx.Node, held: dict[str, str]) -> str:
     return layer if layer and kind in ("weight", "bias", "running_mean") else names[0]
 
 
-def source_of(node: torch.fx.Node) -> str:
-    """ "file.py:line" of the innermost frame outside torch, from the node's stack trace."""
+def source_of(node: torch.fx.Node, traced: Trace) -> str:
+    """ "file.py:line" of the innermost frame outside torch, from the node's stack trace; the file that the network comes from."""
+    if (operator := _file_operator(node, traced)) is not None:
+        return operator.file
     lines = [s.strip() for s in (node.meta.get("stack_trace") or "").splitlines() if s.strip().startswith('File "')]
     own = [s for s in lines if not s.startswith(f'File "{Path(torch.__file__).parent}')] or lines
     if not own:

@@ -1,0 +1,1 @@
+"""Operators of ONNX as calls of torch, by kind; `translation` finds them."""

@@ -1,0 +1,19 @@
+"""log."""
+
+from __future__ import annotations
+
+import torch
+
+from mico_runner.ops import register
+from mico_runner.ops.node import Node
+from mico_runner.ops.table import Table
+
+
+@register("log")
+class Log(Table):
+    """The natural logarithm of x."""
+
+    ATEN = ("log.default",)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return torch.log(x[0])

@@ -1,0 +1,22 @@
+"""threshold."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from mico_runner.ops import register
+from mico_runner.ops.node import Node
+from mico_runner.ops.table import Table
+
+
+@register("threshold")
+class Threshold(Table):
+    """x where it is above `threshold`, else `value`."""
+
+    ATEN = ("threshold.default",)
+    ATTRS = ("threshold", "value")
+    EXAMPLE = (0.5, 0.0)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return F.threshold(x[0], node.attrs["threshold"], node.attrs["value"])
