@@ -46,11 +46,22 @@ def _shape(value: Any, file: str, given: tuple[int, ...] | None) -> InputShape:
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
         raise UsageError(f"{where} is a {value.type.WhichOneof('value') or 'value without a type'}; allowed: tensors")
-    allowed = (types.FLOAT, types.FLOAT16, types.BFLOAT16, types.DOUBLE, types.UINT8, types.INT8)
+    allowed = (
+        types.FLOAT,
+        types.FLOAT16,
+        types.BFLOAT16,
+        types.DOUBLE,
+        types.UINT8,
+        types.INT8,
+        types.UINT16,
+        types.INT16,
+    )
     if tensor.elem_type not in allowed:
         known = {number: name.lower() for name, number in types.DataType.items()}
         kind = known.get(tensor.elem_type, str(tensor.elem_type))
-        raise UsageError(f"{where} is of type {kind}; networks take floats (or int8 and uint8, which become floats)")
+        raise UsageError(
+            f"{where} is of type {kind}; networks take floats (or integers of 8 or 16 bits, which become floats)"
+        )
     sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
     if not tensor.HasField("shape"):
         if given is None:
