@@ -24,7 +24,7 @@ setup(
     packages=[*find_packages(include=["mico_runner", "mico_runner.*"]), "mico_runner.share", *room_packages()],
     package_dir={"mico_runner.share": "mico_runner/share", **room_packages()},
     package_data={
-        "": ["*.yaml", "*.csv", "*.md"],
+        "": ["*.yaml", "*.csv", "*.md", "*.onnx"],
         "mico_runner": ["py.typed"],
         "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],

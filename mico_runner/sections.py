@@ -39,6 +39,7 @@ class Datasets:
         scale, mean, std: how pixels become inputs, see `data.tasks.Pixels`.
         profile: kernel-latency profiles, each a name of the catalog or the path of a CSV file.
         validation: images held out of the training part.
+        test: images of the test part that are used, the first ones; None: all.
     """
 
     task: str | None
@@ -47,6 +48,7 @@ class Datasets:
     std: tuple[float, ...]
     profile: tuple[str, ...]
     validation: int
+    test: int | None
 
 
 @dataclass(frozen=True)

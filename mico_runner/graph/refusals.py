@@ -13,6 +13,8 @@ from mico_runner.graph.trace import Trace
 from mico_runner.ops import by_aten
 from mico_runner.ops.capture import BATCH, Builder
 
+_SHOWN = 5  # further places of a call in a message
+
 
 class Refusals:
     """What was refused so far. What follows from a refused call is not held against the network."""
@@ -49,10 +51,19 @@ class Refusals:
             groups.setdefault((str(node.target), reason), []).append(node)
         lines = []
         for (_, reason), nodes in groups.items():
-            more = f" ({len(nodes)} times)" if len(nodes) > 1 else ""
+            more = self._more(nodes)
             lines.append(f"  {located(nodes[0], self._traced, reason)}{more}")
         count = f"{len(self._found)} calls cannot be expressed"
         raise UsageError("\n".join([f"network {self._traced.name!r}: {count}:", *lines]))
+
+    def _more(self, nodes: list[torch.fx.Node]) -> str:
+        """How often a call is made, and where besides the first time."""
+        if len(nodes) == 1:
+            return ""
+        places = [place_of(node, self._traced) for node in nodes]
+        others = [place for place in dict.fromkeys(places) if place and place != places[0]]
+        also = f", also at {', '.join(others[:_SHOWN])}{', ...' if len(others) > _SHOWN else ''}" if others else ""
+        return f" ({len(nodes)} times{also})"
 
     def _before(self, node: torch.fx.Node) -> set[torch.fx.Node]:
         """All calls that a call's value comes from."""
@@ -65,12 +76,18 @@ class Refusals:
         return found
 
 
+def place_of(node: torch.fx.Node, traced: Trace) -> str:
+    """The line of the user's source that makes a call, or the operator of the file that the network comes from; "" for neither."""
+    operator = _file_operator(node, traced)
+    return operator.place if operator is not None else source_of(node, traced)
+
+
 def located(node: torch.fx.Node, traced: Trace, reason: str) -> str:
     """A message that begins with the line of the user's source, or with the operator of the file that the network comes from."""
-    operator = _file_operator(node, traced)
+    operator, place = _file_operator(node, traced), place_of(node, traced)
     if operator is not None:
-        return f"{operator.place}: {reason}"
-    where = f"{source_of(node, traced)}: " if source_of(node, traced) else ""
+        return f"{place}: {reason}"
+    where = f"{place}: " if place else ""
     return f"{where}node {(path_of(node, traced) or node.name)!r} ({node.target}): {reason}"
 
 

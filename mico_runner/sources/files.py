@@ -148,6 +148,8 @@ class Files:
         while parts and path is not None and os.path.basename(path) == "__init__.py":
             about = self.summary(path)
             known = any(parts[0] in about[kind] for kind in ("names", "aliases", "homes"))
+            if known and _leads_through(about["aliases"].get(parts[0]), dotted.removesuffix("." + ".".join(parts[1:]))):
+                known = False  # a module of the package itself, from which it imports
             inner = None if known else self._module(os.path.dirname(path), parts[0])
             if inner is None:
                 break
@@ -179,6 +181,11 @@ def _places(folder: str, first: str) -> list[str]:
     if len(places) == 1:
         places.append(os.path.dirname(folder))
     return places
+
+
+def _leads_through(alias: str | None, module: str) -> bool:
+    """Whether what a name stands for is a module, or in it."""
+    return alias is not None and (alias == module or alias.startswith(f"{module}."))
 
 
 def _beside(path: str, module: str) -> str:

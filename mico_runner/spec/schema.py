@@ -177,6 +177,14 @@ def _datasets() -> dict[str, Rules]:
         ),
         "profile": items("kernel latencies", profile, distinct=True, default=[]),
         "validation": number("images held out of train", "integer", min=1, max=10**7, default=5000),
+        "test": number(
+            "images of the test part that are used, the first; null: all",
+            "integer",
+            min=1,
+            max=10**7,
+            nullable=True,
+            default=None,
+        ),
     }
 
 

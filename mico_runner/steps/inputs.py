@@ -60,8 +60,9 @@ def task_inputs(spec: Sections) -> Inputs:
     name, section = present(spec.datasets.task), spec.datasets
     of = catalog.entry(name)
     read = {"loader": of.loader, "loader_params": of.loader_params}
+    used = {"test": section.test}
     pixels = {"scale": section.scale, "mean": section.mean, "std": section.std}
-    return {"name": name, "files": catalog.fingerprint(name), **read, **pixels}
+    return {"name": name, "files": catalog.fingerprint(name), **read, **pixels, **used}
 
 
 def model_inputs(spec: Sections) -> Inputs:

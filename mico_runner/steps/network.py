@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ def load_task(spec: Sections) -> Task:
     """The spec's task; which images are held out depends on the spec's seed."""
     section = spec.datasets
     pixels = Pixels(section.scale, section.mean, section.std)
-    return data.load_task(present(section.task), section.validation, spec.seed, pixels)
+    task = data.load_task(present(section.task), section.validation, spec.seed, pixels)
+    return task if section.test is None else replace(task, test=task.test.first(section.test))
 
 
 def use_threads(ctx: StepContext) -> None:

@@ -1,0 +1,22 @@
+"""Names are followed through packages of any shape."""
+
+from pathlib import Path
+
+from mico_runner.sources import Sources
+
+
+def test_a_package_may_import_from_a_module_of_the_same_name(tmp_path):
+    for file, text in (
+        ("parts/__init__.py", "from parts.build import build\n"),
+        ("parts/build.py", "WIDTH = 3\ndef build():\n    return WIDTH\n"),
+        ("net.py", "import parts\ndef net():\n    return parts.build()\n"),
+    ):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    with Sources() as sources:
+        before = sources.reach([(tmp_path / "net.py", "net")]).sources
+        (tmp_path / "parts/build.py").write_text("WIDTH = 4\ndef build():\n    return WIDTH\n", encoding="utf-8")
+    with Sources() as sources:
+        after = sources.reach([(tmp_path / "net.py", "net")]).sources
+    assert before.keys() == after.keys()
+    assert {Path(name).name for name in before if before[name] != after[name]} == {"build.py"}

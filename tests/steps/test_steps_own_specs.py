@@ -1,0 +1,21 @@
+"""The shipped specs with networks of one's own keep their gates."""
+
+import pytest
+
+from mico_runner import cli, paths
+
+SPECS = paths.shipped("specs")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["own-torch", "own-onnx"])
+def test_a_network_of_one_s_own_keeps_its_gates(name, tmp_path, capsys):
+    if name == "own-onnx":
+        pytest.importorskip("onnx")
+    assert cli.main(["run", str(SPECS / f"{name}.yaml"), "--outputs", str(tmp_path)]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["resnet8-mlperf", "mobilenet-v2-224"])
+def test_a_network_of_others_keeps_its_gates(name, tmp_path, capsys):
+    assert cli.main(["run", str(SPECS / f"{name}.yaml"), "--outputs", str(tmp_path)]) == 0, capsys.readouterr().err
