@@ -133,6 +133,7 @@ include({folder / "zephyr" / "CMakeLists.txt"})
     compile_all(sources, [*ZEPHYR, "-I", folder], tmp_path)
 
 
+@pytest.mark.slow
 def test_one_file_holds_any_kernels(tmp_path):
     """All kernels there are, whether or not one network would call them: no name of one meets another's."""
     needs("gcc", "clang", "riscv64-unknown-elf-gcc")
