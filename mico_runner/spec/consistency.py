@@ -159,11 +159,12 @@ def _check_ranges(draft: Draft) -> None:
 def _check_generated(draft: Draft) -> None:
     """What runs the program needs one: a model of ONNX is none."""
     data = draft.data
-    target, runtime = data["codegen"]["target"], data["codegen"]["runtime"]
+    target = data["codegen"]["target"]
     if target == "c":
         return
-    if runtime != "host":
-        draft.fail(("codegen", "runtime"), f"found {runtime!r}; allowed: host, because codegen.target is {target}")
+    for key, only in (("runtime", "host"), ("bundle", "files"), ("package", "cmake")):
+        if (found := data["codegen"][key]) != only:
+            draft.fail(("codegen", key), f"found {found!r}; allowed: {only}, because codegen.target is {target}")
     simulated = data["simulate"]["target"] if "simulate" in data["steps"] else []
     running = [t for t in ([simulated] if isinstance(simulated, str) else simulated) if t in TARGETS.names()]
     if running:

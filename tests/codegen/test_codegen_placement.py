@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_codegen_output import small_network
 
 from mico_runner import codegen
 from mico_runner.codegen import placement
+from mico_runner.codegen.layout import Layout
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Program
@@ -118,3 +120,16 @@ def test_a_patch_shares_no_line_with_the_weights_that_are_read_beside_it(inside)
         for row in range(10):
             apart = (patch - address - 4 * call.weights.words.shape[1] * row) % placement.CACHE
             assert placement.LINE <= apart <= placement.CACHE - placement.LINE
+
+
+@needs_gcc
+def test_constants_of_one_file_lie_where_those_of_many_do(tmp_path):
+    graph = small_network("small")
+    codegen.generate(graph, tmp_path, runtime="baremetal", layout=Layout("single"))
+    elf = rtl.build(tmp_path).with_suffix(".elf")
+    lines = subprocess.run([NM, "-S", elf], capture_output=True, text=True, check=True).stdout.splitlines()
+    found = {(int(line.split()[0], 16), int(line.split()[1], 16)) for line in lines if len(line.split()) == 4}
+    (tables,) = placement.addresses([lower(graph, KernelPolicy.of("baremetal"))])
+    parts = [part for call in tables.values() for part in call]
+    (start,) = {a for a, size in found if size == parts[0][1] and a and a % placement.CACHE == 0}
+    assert {(start + address, size) for address, size in parts} <= found

@@ -252,8 +252,10 @@ def test_alignment_is_said_once(small):
         assert int(offset) % ALIGNMENT == 0
 
 
-def test_it_is_installed_and_found_by_cmake(small, tmp_path):
+def test_it_is_installed_and_found_by_cmake(tmp_path):
     needs("cmake", "make", "gcc")
+    small = tmp_path / "small"
+    codegen.generate(small_network("small"), small)
     generator = ["-G", "Unix Makefiles"]
     run("cmake", *generator, "-S", small, "-B", "made", "-D", "CMAKE_BUILD_TYPE=Debug", cwd=tmp_path)
     run("cmake", "--build", "made", cwd=tmp_path)

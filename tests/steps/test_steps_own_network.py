@@ -85,6 +85,17 @@ def test_weights_are_taken_as_they_are(folder, capsys):
     assert metrics(folder)["simulate.logits_mismatches"] == 0
 
 
+@pytest.mark.slow
+def test_one_c_file_for_platformio(folder, capsys):
+    """And the program is still built and run as any other."""
+    changes = ["model.train.epochs=1", "gates=null", "codegen.bundle=single", "codegen.package=platformio"]
+    assert run(folder, *changes) == 0, capsys.readouterr().err
+    written = folder / "out/own/latest/steps/codegen/c"
+    assert sorted(path.name for path in (written / "src").iterdir()) == ["own.c", "own.h"]
+    assert (written / "library.json").is_file()
+    assert metrics(folder)["simulate.logits_mismatches"] == 0
+
+
 def test_all_that_is_missing_is_said_before_anything_trains(folder, capsys):
     assert run(folder, "model.entry=Odd") == 2
     text = capsys.readouterr().err
