@@ -109,6 +109,7 @@ def parts(graph: QGraph, x: np.ndarray, tables: bool = True) -> tuple[int, int]:
             *emit.RV32_TARGET.split(),
             *emit.RV32_CFLAGS.split(),
             "-nostdlib",
+            "-Wl,--gc-sections",  # whole layers
             "-nostartfiles",
             "-T",
             str(board / "link.ld"),

@@ -94,7 +94,7 @@ def random_case(setting: Setting, rng: np.random.Generator, wanted: Container[st
         return None
     x = _data(net.tensors["x"].type, net.tensors["x"].shape, rng)
     nodes = whole.nodes[:-1] if inside else whole.nodes
-    expected = reference.run(replace(whole, output=tensor, nodes=nodes), x[None])
+    expected = reference.run(replace(whole, outputs=(tensor,), nodes=nodes), x[None])
     kind = net.tensors["x"].type
     memory = {"shape": x.shape, "bits": kind.bits, "signed": kind.signed, "scale": kind.scale}
     shape = expected.shape[1:]

@@ -30,7 +30,7 @@ class Code:
         self._depth += 1
         yield
         self._depth -= 1
-        self(f"}} {tail}".rstrip())
+        self("};" if tail == ";" else f"}} {tail}".rstrip())
 
     @contextmanager
     def function(self, head: str) -> Iterator[None]:

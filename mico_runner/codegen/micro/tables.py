@@ -241,10 +241,8 @@ def _entries(c: Code, j: int, up: int, names: str) -> None:
         c.let(name, f"word << {-at}" if at < 0 else f"word >> {at}")
     for name in names:
         c.set(name, f"{name} & mask")
-
-
-def _entry(name: str, at: int) -> str:
-    return f"((const uint32_t *)(const void *)((const uint8_t *)tables + {name}))[{at}]"
+    for name in names:
+        c(f"const uint32_t *of_{name} = (const uint32_t *)(const void *)((const uint8_t *)tables + {name});")
 
 
 def _two_of_pairs(c: Code, j: int, up: int) -> None:
@@ -252,8 +250,8 @@ def _two_of_pairs(c: Code, j: int, up: int) -> None:
     with c.block("", f"groups {j} and {j + 1}"):
         _entries(c, j, up, "ik")
         for i, name in enumerate("ik"):
-            c.let(f"{name}0", _entry(name, 2 * SIDES * (j + i)))
-            c.let(f"{name}1", _entry(name, 2 * SIDES * (j + i) + 1))
+            c.let(f"{name}0", f"of_{name}[{2 * SIDES * (j + i)}]")
+            c.let(f"{name}1", f"of_{name}[{2 * SIDES * (j + i) + 1}]")
         for name in ("i0", "i1", "k0", "k1"):
             c.add(f"s{name[1]}", name)
 
@@ -263,7 +261,7 @@ def _four_of_one(c: Code, j: int, up: int) -> None:
     with c.block("", f"groups {j} to {j + 3}"):
         _entries(c, j, up, "iklm")
         for i, name in enumerate("iklm"):
-            c.let(f"{name}0", _entry(name, SIDES * (j + i)))
+            c.let(f"{name}0", f"of_{name}[{SIDES * (j + i)}]")
         for i, name in enumerate("iklm"):
             c.add(f"s{i % 2}", f"{name}0")
 
