@@ -31,7 +31,8 @@ why profiles have none of it.
 
 ONNX = f"""# ONNX files
 
-{NOTE} A file of opset 7 or later is read by `mico_runner.formats.onnx_file.read` (`pip install 'mico-runner[onnx]'`).
+{NOTE} A file of opset 7 or later is read by
+`mico_runner.formats.onnx_file.read` (`pip install 'mico-runner[onnx]'`).
 Nothing in it is executed. What depends on no input is computed while the file is read, by any operator of ONNX; so are
 shapes and what follows from them. An operator that cannot be expressed is named with its node, all of them at once.
 

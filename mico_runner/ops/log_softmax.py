@@ -12,6 +12,7 @@ from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Quantiser
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.rows import lower_rows
 from mico_runner.ops.softmax import EXP_BITS, Softmax, exp_table
 
@@ -70,6 +71,9 @@ class LogSoftmax(Softmax):
             to.emit(node, "log_softmax", [source], output, fields, tables=node.constants)
 
         lower_rows(to, node, emit)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("LogSoftmax", x, axis=-1)
 
 
 def _logarithm(total: np.ndarray, log: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def _cases(of: Operator, node: Node, shapes: Shapes, rng: np.random.Generator) -
     images: np.ndarray = rng.normal(size=(IMAGES, *graph.shapes[graph.input])).astype(np.float32)
     if count := of.vocabulary(node):
         graph = replace(graph, vocabularies={graph.input: count})
-        images = rng.integers(0, count, images.shape)
+        images = rng.integers(0, count, images.shape).astype(np.float32)
     _check_real(of, node, shapes, rng, where)
     ptq = PTQ(graph, images)
     cases = []

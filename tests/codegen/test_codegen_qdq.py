@@ -40,7 +40,9 @@ def networks(name):
     """The operator's own samples as networks; several inputs are parts of the network's one."""
     for node, shapes in operator(name).samples(np.random.default_rng(0)):
         if len(node.inputs) == 1:
-            yield Graph("sample", node.inputs[0], node.output, (node,), dict(shapes))
+            count = operator(name).vocabulary(node)
+            whole = {node.inputs[0]: count} if count else {}
+            yield Graph("sample", node.inputs, (node.output,), (node,), dict(shapes), whole)
             continue
         nodes, known, start = [], dict(shapes), 0
         for tensor in node.inputs:
@@ -50,7 +52,7 @@ def networks(name):
             nodes.append(Node(tensor, "reshape", (f"{tensor}.flat",), tensor, {"shape": shapes[tensor]}))
             known[f"{tensor}.flat"] = (size,)
             start += size
-        yield Graph("sample", "all", node.output, (*nodes, node), known | {"all": (start,)})
+        yield Graph("sample", ("all",), (node.output,), (*nodes, node), known | {"all": (start,)})
 
 
 MAPPED = [name for name in OPERATORS.names() if type(operator(name)).onnx is not Operator.onnx]
@@ -68,6 +70,8 @@ def test_an_operator_gives_the_integers(name, tmp_path):
     rng, tried = np.random.default_rng(1), 0
     for graph in networks(name):
         images = rng.normal(size=(6, *graph.shapes[graph.input])).astype(np.float32)
+        if count := graph.vocabularies.get(graph.input):
+            images = rng.integers(0, count, images.shape).astype(np.float32)
         ptq = PTQ(graph, images)
         for bits in BITS if graph.weighted else BITS[:1]:
             qgraph = ptq.quantize({n.name: LayerBits(*bits) for n in graph.weighted})

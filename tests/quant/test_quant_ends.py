@@ -1,12 +1,14 @@
 """Networks of several inputs and outputs, and inputs of whole numbers: C = executor = reference, near the module."""
 
 import re
+import subprocess
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from mico_runner import codegen
 from mico_runner.errors import UsageError
 from mico_runner.graph import capture, run_float, run_many
 from mico_runner.quant import PTQ, Executor, LayerBits, quantize_input, quantize_inputs, reference
@@ -101,6 +103,20 @@ def test_pointers_are_called_after_inputs_and_numbered(tmp_path):
     (call,) = re.findall(r"void network0_forward\((.*)\);", (tmp_path / "network0.h").read_text())
     outputs = ", ".join(f"int32_t *output_{i}" for i in range(1, 5))
     assert call == f"const int8_t *image, const int8_t *vector, {outputs}, uint8_t *arena"
+
+
+def test_a_generated_folder_has_programs_for_all_pointers(tmp_path):
+    graph = capture(Tokens(), ((6,), (4,)), "net", (0,))
+    qgraph = PTQ(graph, samples(graph, 4)).quantize({node.name: LayerBits(8, 8) for node in graph.weighted})
+    codegen.generate(qgraph, tmp_path)
+    for target in (["test"], []):
+        subprocess.run(["make", *target], cwd=tmp_path, check=True, capture_output=True)
+    tokens, vector = quantize_inputs(qgraph, samples(graph, 3))
+    (tmp_path / "in.bin").write_bytes(b"".join(t.tobytes() + v.tobytes() for t, v in zip(tokens, vector, strict=True)))
+    subprocess.run(["build/net", "in.bin", "out.bin"], cwd=tmp_path, check=True)
+    expected = [x.reshape(3, -1) for x in reference.run_many(qgraph, [tokens, vector])]
+    found = np.fromfile(tmp_path / "out.bin", np.int32).reshape(3, -1)
+    np.testing.assert_array_equal(found, np.concatenate(expected, axis=1))
 
 
 def test_whole_numbers_are_stored_in_as_many_bits_as_their_rows_need(tmp_path):
