@@ -12,6 +12,7 @@ from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Quantiser
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.rows import lower_rows
 from mico_runner.ops.softmax import EXP_BITS, Softmax, exp_table
 
@@ -58,6 +59,9 @@ class LogSoftmax(Softmax):
         a = node.attrs
         acc = below * a["factor"] - _logarithm(total, node.constants["log"].astype(np.int64)) * a["part"]
         return clamp(shifted(acc, np.array(a["shift"])), acc, made, node.relu_max)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("LogSoftmax", x, axis=-1)
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         length = to.buffer_of(node.inputs[0]).shape[-1]

@@ -89,7 +89,8 @@ class Resize(Operator):
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         """As matrices over rows and columns, with the weights as they were rounded: whichever way its pixels lie."""
-        rows, columns = (to.constant(node.constants[key] / 2.0**WEIGHT_BITS) for key in ("rows", "columns"))
+        whole = (node.constants[key] for key in ("rows", "columns"))
+        rows, columns = (to.constant(weights / weights[0].sum()) for weights in whole)
         return to.add("MatMul", [to.add("MatMul", [rows, x[0]]), to.add("Transpose", [columns], perm=[1, 0])])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:

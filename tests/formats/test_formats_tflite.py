@@ -44,11 +44,7 @@ def test_an_operator_gives_what_litert_gives(name, recorded, tmp_path):
         torch.testing.assert_close(both, one.repeat_interleave(2, 0), atol=1e-5, rtol=1e-5)
 
 
-# What `capture` has no operator for: the file is read, the network is refused.
-NOT_CAPTURED = ("LOG_SOFTMAX", "maximum of tokens", "minimum of an image", "pad with a number")
-
-
-@pytest.mark.parametrize("name", [name for name in tflite_cases.CASES if name not in NOT_CAPTURED])
+@pytest.mark.parametrize("name", list(tflite_cases.CASES))
 def test_what_is_read_is_captured(name, tmp_path):
     data, inputs = tflite_cases.made(name)
     network = read(written(tmp_path, data))
