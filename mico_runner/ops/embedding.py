@@ -15,6 +15,7 @@ from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, as_doubles
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import INT64, OnnxGraph
 
 
 @register("embedding")
@@ -74,6 +75,11 @@ class Embedding(Operator):
         to.emit(node, "embedding", [source], written, fields, tables=tables)
         if image:
             to.from_row_major(node, written, output)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        table = node.constants["table"]
+        within = to.add("Clip", [x[0], to.constant(0.0), to.constant(float(len(table) - 1))])
+        return to.add("Gather", [to.constant(table * made.scale), to.add("Cast", [within], to=INT64)])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape, rows, width in (((6,), 11, 5), ((3, 4), 300, 3), ((2, 3, 2), 7, 4)):

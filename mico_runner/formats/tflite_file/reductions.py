@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from mico_runner.formats.tflite_file.layout import Made, Use, reads, without
 
+
 def _least(x: torch.Tensor, dims: list[int], keep: bool) -> torch.Tensor:
     """By the largest, for which `capture` has an operator."""
     return -torch.amax(-x, dims, keep)
