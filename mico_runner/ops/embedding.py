@@ -9,17 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from mico_runner.errors import StepError
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, as_doubles
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
-from mico_runner.ops.onnx import OnnxGraph
-
-_INT64 = 7  # onnx.TensorProto.INT64
-_ONNX_BITS = 16  # of the quantised tensors of a QDQ model
+from mico_runner.ops.onnx import INT64, OnnxGraph
 
 
 @register("embedding")
@@ -82,10 +78,8 @@ class Embedding(Operator):
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         table = node.constants["table"]
-        if read[0].bits > _ONNX_BITS:
-            raise StepError(f"node {node.name!r}: {len(table)} rows; a QDQ model has at most {1 << _ONNX_BITS}")
-        known = to.add("Clip", [x[0], to.constant(0.0), to.constant(len(table) - 1.0)])
-        return to.add("Gather", [to.constant(table * made.scale), to.add("Cast", [known], to=_INT64)], axis=0)
+        within = to.add("Clip", [x[0], to.constant(0.0), to.constant(float(len(table) - 1))])
+        return to.add("Gather", [to.constant(table * made.scale), to.add("Cast", [within], to=INT64)])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape, rows, width in (((6,), 11, 5), ((3, 4), 300, 3), ((2, 3, 2), 7, 4)):

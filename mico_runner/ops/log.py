@@ -14,6 +14,7 @@ class Log(Table):
     """The natural logarithm of x."""
 
     ATEN = ("log.default",)
+    ONNX = "Log"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.log(x[0])

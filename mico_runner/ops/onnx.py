@@ -9,6 +9,8 @@ import numpy as np
 
 from mico_runner.ops.node import QNode, QType
 
+INT64 = 7  # onnx.TensorProto.INT64, what Cast makes of a number to be an index
+
 
 class OnnxGraph(Protocol):
     """A model in the making. Tensors are float32 (N, ...), by name."""

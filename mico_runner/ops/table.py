@@ -14,9 +14,7 @@ from mico_runner.ops.c import Lowerer
 from mico_runner.ops.capture import Call
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
-from mico_runner.ops.onnx import OnnxGraph
-
-_INT64 = 7  # onnx.TensorProto.INT64
+from mico_runner.ops.onnx import INT64, OnnxGraph
 
 
 class Table(Operator):
@@ -74,7 +72,7 @@ class Table(Operator):
         if self.ONNX:
             return to.add(self.ONNX, x)
         steps = to.add("Round", [to.add("Mul", [x[0], to.constant(float(1 / read[0].scale))])])
-        index = to.add("Cast", [to.add("Sub", [steps, to.constant(float(read[0].qmin))])], to=_INT64)
+        index = to.add("Cast", [to.add("Sub", [steps, to.constant(float(read[0].qmin))])], to=INT64)
         return to.add("Gather", [to.constant(node.constants["table"] * made.scale), index])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:

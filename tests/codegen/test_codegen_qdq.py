@@ -13,7 +13,7 @@ from torch import nn
 from mico_runner.codegen import qdq
 from mico_runner.codegen.qdq.check import compare
 from mico_runner.errors import StepError
-from mico_runner.graph import capture
+from mico_runner.graph import capture, run_float
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.ops import OPERATORS, operator
 from mico_runner.ops.base import Operator
@@ -41,8 +41,8 @@ def networks(name):
     for node, shapes in operator(name).samples(np.random.default_rng(0)):
         if len(node.inputs) == 1:
             count = operator(name).vocabulary(node)
-            whole = {node.inputs[0]: count} if count else {}
-            yield Graph("sample", node.inputs, (node.output,), (node,), dict(shapes), whole)
+            given = {node.inputs[0]: count} if count else {}
+            yield Graph("sample", node.inputs, (node.output,), (node,), dict(shapes), given)
             continue
         nodes, known, start = [], dict(shapes), 0
         for tensor in node.inputs:
@@ -72,6 +72,8 @@ def test_an_operator_gives_the_integers(name, tmp_path):
         images = rng.normal(size=(6, *graph.shapes[graph.input])).astype(np.float32)
         if count := graph.vocabularies.get(graph.input):
             images = rng.integers(0, count, images.shape).astype(np.float32)
+        if not torch.isfinite(run_float(graph, images)).all():  # a function of positive numbers alone
+            images = np.abs(images) + 0.5
         ptq = PTQ(graph, images)
         for bits in BITS if graph.weighted else BITS[:1]:
             qgraph = ptq.quantize({n.name: LayerBits(*bits) for n in graph.weighted})
@@ -127,6 +129,31 @@ def test_weights_are_the_integers_with_a_scale_for_each_channel(tmp_path):
     assert constants[weights.input[0]].dtype == np.int8
     assert set(np.unique(node.weight)) <= set(range(-4, 4))
     np.testing.assert_allclose(constants[weights.input[1]], node.weight_scale, rtol=2e-6)
+
+
+class Pair(nn.Module):
+    """Two inputs and two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 4), nn.Linear(5, 4)
+
+    def forward(self, x, y):
+        return self.a(x) + self.b(y), self.b(y)
+
+
+def test_several_inputs_and_outputs_are_numbered(tmp_path):
+    torch.manual_seed(0)
+    graph = capture(Pair(), ((3,), (5,)), "pair")
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(16, n)).astype(np.float32) for n in (3, 5)]
+    qgraph = PTQ(graph, inputs).quantize({n.name: LayerBits(8, 8) for n in graph.weighted})
+    qdq.write(qgraph, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(["output0", "output1"], {f"input{i}": x for i, x in enumerate(inputs)})
+    wanted = Executor(qgraph).run_many(reference.quantize_inputs(qgraph, inputs))
+    for tensor, real, integers in zip(qgraph.outputs, found, wanted, strict=True):
+        assert np.abs(real / qgraph.tensors[tensor].type.scale - integers).max() < 0.02 * np.abs(integers).max()
 
 
 def test_operators_without_a_form_are_named_at_once(tmp_path, monkeypatch):

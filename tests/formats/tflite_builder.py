@@ -27,7 +27,7 @@ _OPTIONS = {
     **{"RESIZE_BILINEAR": "ResizeBilinearOptions", "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions"},
     **{"MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions", "REVERSE_V2": "ReverseV2Options"},
     **dict.fromkeys(
-        ("RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LOGISTIC", "TANH", "ELU", "SQRT", "RSQRT", "PRELU"), ""
+        ("RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LOGISTIC", "TANH", "ELU", "SQRT", "RSQRT", "LOG", "PRELU"), ""
     ),
     **{"CUSTOM": "", "SHAPE": "ShapeOptions"},
 }

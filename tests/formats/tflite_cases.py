@@ -207,7 +207,7 @@ _PLAIN = (
     "NEG",
 )
 CASES |= {kind: _unary(kind) for kind in _PLAIN}
-CASES |= {kind: _unary(kind, positive=True) for kind in ("SQRT", "RSQRT")}
+CASES |= {kind: _unary(kind, positive=True) for kind in ("SQRT", "RSQRT", "LOG")}
 CASES |= {
     "LEAKY_RELU": _unary("LEAKY_RELU", Alpha=0.2),
     "gelu": _unary("GELU"),

@@ -14,7 +14,7 @@ from mico_runner.errors import StepError, StepSkipped
 from mico_runner.ops import operator
 from mico_runner.ops.base import Operator
 from mico_runner.ops.onnx import scale_of
-from mico_runner.quant.qgraph import QGraph, QNode, QType, weights_of
+from mico_runner.quant.qgraph import INPUT_BITS, QGraph, QNode, QType, weights_of
 
 OPSET = 21  # the first whose QuantizeLinear has 16 bits
 IR_VERSION = 10  # of files with that opset
@@ -22,7 +22,7 @@ _NOISE = 2.0**-10  # of a step: a sum that is zero in integers may be that far b
 
 
 def model(graph: QGraph) -> bytes:
-    """The file: input "input" and output "output", float32 (N, ...). Raises as `codegen.qdq.write`."""
+    """The file: float32 (N, ...), "input" to "output"; of several "input0", "input1", ... Raises as `codegen.qdq.write`."""
     lacking = sorted({node.op for node in graph.nodes if type(operator(node.op)).onnx is Operator.onnx})
     if lacking:
         where = {op: ", ".join(n.name for n in graph.nodes if n.op == op) for op in lacking}
@@ -49,9 +49,12 @@ class _Writer:
 
     def model(self) -> bytes:
         helper, graph = self._onnx.helper, self._graph
-        self._prefix = graph.input
-        start = graph.tensors[graph.input].type
-        self._real[graph.input] = self._dequantised(self._clipped("input", start), start)
+        for name, tensor in _names(graph.inputs, "input").items():
+            self._prefix, start = name, graph.tensors[tensor].type
+            real = self._clipped(name, start)
+            self._real[tensor] = (
+                real if start.bits > INPUT_BITS else self._dequantised(real, start)
+            )  # else whole already
         for node in graph.nodes:
             self._prefix = node.name
             read = [graph.tensors[t].type for t in node.inputs]
@@ -61,13 +64,17 @@ class _Writer:
                 self._real[node.output] = self._dequantised(found, made)
             else:
                 self._real[node.output] = self._dequantised(self._clipped(found, made, node.relu_max), made)
-        self._nodes.append(helper.make_node("Identity", [self._real[graph.output]], ["output"], "output"))
+        for name, tensor in _names(graph.outputs, "output").items():
+            self._nodes.append(helper.make_node("Identity", [self._real[tensor]], [name], name))
         float32 = self._onnx.TensorProto.FLOAT
         ends = [
-            helper.make_tensor_value_info(name, float32, ["N", *graph.tensors[tensor].shape])
-            for name, tensor in (("input", graph.input), ("output", graph.output))
+            [
+                helper.make_tensor_value_info(name, float32, ["N", *graph.tensors[tensor].shape])
+                for name, tensor in _names(tensors, only).items()
+            ]
+            for tensors, only in ((graph.inputs, "input"), (graph.outputs, "output"))
         ]
-        made_graph = helper.make_graph(self._nodes, graph.name, ends[:1], ends[1:], self._constants)
+        made_graph = helper.make_graph(self._nodes, graph.name, *ends, self._constants)
         opsets = [helper.make_opsetid("", OPSET)]
         found_model = helper.make_model(
             made_graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="mico-runner"
@@ -115,6 +122,13 @@ class _Writer:
         """Real values rounded to the integers of a type."""
         steps = [self.constant(made.scale), self.constant(np.zeros((), _storage(made)))]
         return self.add("DequantizeLinear", [self.add("QuantizeLinear", [real, *steps]), *steps])
+
+
+def _names(tensors: tuple[str, ...], only: str) -> dict[str, str]:
+    """What the model calls inputs or outputs of the integer network: one has a name of its own, several are numbered."""
+    if len(tensors) == 1:
+        return {only: tensors[0]}
+    return {f"{only}{i}": tensor for i, tensor in enumerate(tensors)}
 
 
 def _storage(made: QType) -> np.dtype[Any]:

@@ -25,7 +25,7 @@ _PLAIN: dict[str, Function] = {
     **{"RELU": F.relu, "RELU6": F.relu6, "RELU_N1_TO_1": _relu_n1_to_1, "RELU_0_TO_1": _relu_0_to_1},
     **{"LOGISTIC": torch.sigmoid, "TANH": torch.tanh, "ELU": F.elu, "HARD_SWISH": F.hardswish},
     **{"EXP": torch.exp, "SQRT": torch.sqrt, "RSQRT": torch.rsqrt, "SQUARE": torch.square},
-    **{"ABS": torch.abs, "NEG": torch.neg},
+    **{"ABS": torch.abs, "NEG": torch.neg, "LOG": torch.log},
 }
 _FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")  # by their number in TFLite's schema
 

@@ -9,8 +9,14 @@ import torch.nn.functional as F
 
 from mico_runner.formats.tflite_file.layout import Made, Use, reads, without
 
+
+def _least(x: torch.Tensor, dims: list[int], keep: bool) -> torch.Tensor:
+    """By the largest, for which `capture` has an operator."""
+    return -torch.amax(-x, dims, keep)
+
+
 _REDUCE: dict[str, Callable[..., torch.Tensor]] = {
-    **{"MEAN": torch.mean, "SUM": torch.sum, "REDUCE_MAX": torch.amax, "REDUCE_MIN": torch.amin}
+    **{"MEAN": torch.mean, "SUM": torch.sum, "REDUCE_MAX": torch.amax, "REDUCE_MIN": _least}
 }
 
 
