@@ -11,10 +11,10 @@ from mico_runner.ops.table import Table
 
 @register("log")
 class Log(Table):
-    """The natural logarithm of x."""
+    """The natural logarithm of x; where x is not above 0, that of the least normal float32."""
 
     ATEN = ("log.default",)
     ONNX = "Log"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
-        return torch.log(x[0])
+        return torch.log(x[0].clamp(min=torch.finfo(torch.float32).tiny))
