@@ -196,7 +196,7 @@ def wide_layer(rng, groups, per_group, kernel, signed):
     node = QNode("layer", "conv2d", ("input",), "out", attrs, constants, 8)
     tensors = {"input": QTensor((groups * per_group, kernel[0], kernel[1] + 1), read)}
     tensors["out"] = QTensor((2 * groups, 1, 2), QType(16, True, 1.0))
-    return QGraph("wide", "input", "out", (node,), tensors)
+    return QGraph("wide", ("input",), ("out",), (node,), tensors)
 
 
 @pytest.mark.parametrize("signed", [False, True])
