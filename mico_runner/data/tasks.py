@@ -5,6 +5,7 @@ Training and search see train and validation only; test is touched once, for the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,6 +53,12 @@ class Split:
     def first(self, count: int) -> Split:
         """The first samples."""
         return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+    def parts(self, count: int) -> Iterator[Split]:
+        """All samples in order, `count` at a time."""
+        for start in range(0, len(self), count):
+            at = slice(start, start + count)
+            yield replace(self, images=self.images[at], labels=self.labels[at])
 
 
 @dataclass(frozen=True)

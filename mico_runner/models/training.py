@@ -21,15 +21,35 @@ from mico_runner.sections import Train
 STANDARD_ERRORS = 3  # of chance: reached without learning anything once in 740 times
 
 TOLERANCE = 0.3  # points of accuracy
+BATCH = 1000  # samples evaluated at once, where
+HELD = 2**26  # elements, 256 MiB, of the largest tensor are not exceeded
 
 
-def logits(model: nn.Module, inputs: np.ndarray, batch: int = 1000) -> np.ndarray:
+def logits(model: nn.Module, inputs: np.ndarray) -> np.ndarray:
     """float32 (N, classes) outputs of `model` in evaluation mode for float32 inputs (N, ...)."""
     model.eval()
     with torch.inference_mode():
+        batch = min(BATCH, max(1, HELD // _largest_tensor(model, torch.from_numpy(inputs[:1]))))
         return np.concatenate(
             [model(torch.from_numpy(inputs[i : i + batch])).numpy() for i in range(0, len(inputs), batch)]
         )
+
+
+def _largest_tensor(model: nn.Module, sample: torch.Tensor) -> int:
+    """Elements of the largest tensor that a module of the network returns for one sample."""
+    largest = sample.numel()
+
+    def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        nonlocal largest
+        largest = max(largest, output.numel() if isinstance(output, torch.Tensor) else 0)
+
+    hooks = [part.register_forward_hook(look) for part in model.modules()]
+    try:
+        model(sample)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return largest
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:

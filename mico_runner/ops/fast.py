@@ -20,6 +20,7 @@ import torch
 from mico_runner.ops.node import QNode, QType, scaling_of, weights_of
 
 FLOAT32_EXACT = 2**24
+MOST_WEIGHT = 2**7
 CHUNK = 2**16  # elements requantised at once: of 2^13 .. 2^18 the fastest, as they stay in the cache from step to step
 
 Kernel = Callable[[list[torch.Tensor]], torch.Tensor]  # whole numbers as floats -> whole numbers as floats
@@ -41,34 +42,27 @@ class Sums:
 
 
 def exact_sums(node: QNode, read: QType) -> Sums:
-    """The fewest parts of equal size that are exact in float32; one in float64 where a single input has too many taps.
+    """The fewest parts of equal size that are exact in float32; one in float64 where a single input has too many taps for it.
 
     No partial sum, in whatever order, exceeds the products of one sign and the bias together.
     """
-    weight, bias = weights_of(node)
-    values = torch.as_tensor(weight).float().reshape(*weight.shape[:2], -1)
-    above = values.clamp(min=0).sum(2).numpy()
-    below = above - values.sum(2).numpy()
-    inputs = weight.shape[1]
+    weight, bias = (torch.as_tensor(array) for array in weights_of(node))
+    inputs, taps = weight.shape[1], weight[0, 0].numel()
+    signs = [weight.clamp(min=0), weight.clamp(max=0)]
 
-    def largest(starts: list[int]) -> int:
-        positive, negative = (np.add.reduceat(side, starts, axis=1, dtype=np.float64) for side in (above, below))
-        ways = ((read.qmax, -read.qmin), (-read.qmin, read.qmax))
-        return max(int((positive * high + negative * low).max()) for high, low in ways)
+    def fits(part: slice, bias: int = 0) -> bool:
+        above, below = (side[:, part].flatten(1).sum(1, dtype=torch.int64) for side in signs)
+        ways = (above * q - below * p for q, p in ((read.qmax, -read.qmin), (-read.qmin, read.qmax)))
+        return max(int(way.max()) for way in ways) + bias < FLOAT32_EXACT
 
-    whole = largest([0])
-    if largest(list(range(inputs))) >= FLOAT32_EXACT:
-        return Sums((slice(0, inputs),), torch.float64)
-    edges = next(
-        edges
-        for count in range(whole // FLOAT32_EXACT + 1, inputs + 1)
-        if largest((edges := [inputs * i // count for i in range(count + 1)])[:-1]) < FLOAT32_EXACT
-    )
-    most_bias = int(np.abs(bias.astype(np.int64)).max())
-    return Sums(
-        tuple(slice(*pair) for pair in pairwise(edges)),
-        bias_apart=len(edges) > 2 or whole + most_bias >= FLOAT32_EXACT,
-    )
+    whole = slice(0, inputs)
+    if fits(whole, int(bias.long().abs().max())):
+        return Sums((whole,))
+    if taps * MOST_WEIGHT * max(read.qmax, -read.qmin) >= FLOAT32_EXACT:
+        return Sums((whole,), torch.float64)
+    edges = ([inputs * i // count for i in range(count + 1)] for count in range(1, inputs + 1))
+    split = (tuple(slice(*pair) for pair in pairwise(e)) for e in edges)
+    return Sums(next(parts for parts in split if all(map(fits, parts))), bias_apart=True)
 
 
 def requantiser(

@@ -29,6 +29,7 @@ from mico_runner.steps.inputs import device_of, limits_of, present
 if TYPE_CHECKING:
     from mico_runner.codegen.program import Program
 
+SCORED_AT_ONCE = 512  # images turned into floats at once: all of a data set at 224 x 224 would not fit in memory
 TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own, or to the network's output
 
 
@@ -123,7 +124,7 @@ def trained_graph(ctx: StepContext, task: Task) -> Graph:
 def quantiser(ctx: StepContext, network: Graph, task: Task) -> quant.PTQ:
     """Post-training quantiser calibrated on the first images of the training part (they stand in random order of classes)."""
     options = present(ctx.spec.quantization)
-    images = task.train.floats()[: options.activations.images]
+    images = task.train.first(options.activations.images).floats()
     return quant.PTQ(network, images, options.weights, options.activations)
 
 
@@ -136,18 +137,19 @@ class Scorer:
     """Accuracy and loss of bit assignments on one split, by the integers that would be deployed."""
 
     def __init__(self, ptq: quant.PTQ, split: Split) -> None:
-        self._ptq = ptq
-        self._images, self._labels = split.floats(), split.labels
+        self._ptq, self._split = ptq, split
 
     def __call__(self, assignment: Assignment) -> dict[str, float]:
         """{"accuracy": %, "loss": mean cross-entropy of the dequantised logits, in nats}."""
         deployed = self._ptq.quantize(assignment)
-        integers = quant.Executor(deployed).run(quant.quantize_input(deployed, self._images))
+        executor, labels = quant.Executor(deployed), self._split.labels
+        parts = (quant.quantize_input(deployed, part.floats()) for part in self._split.parts(SCORED_AT_ONCE))
+        integers = np.concatenate([executor.run(part) for part in parts])
         scores = integers * deployed.tensors[deployed.output].type.scale
         peak = scores.max(axis=1, keepdims=True)
         log_sum = np.log(np.exp(scores - peak).sum(axis=1)) + peak[:, 0]
-        loss = log_sum - scores[np.arange(len(scores)), self._labels]
-        return {"accuracy": accuracy(integers, self._labels), "loss": float(loss.mean())}
+        loss = log_sum - scores[np.arange(len(scores)), labels]
+        return {"accuracy": accuracy(integers, labels), "loss": float(loss.mean())}
 
 
 def kernels(network: Graph, assignment: Assignment, batch: int) -> pd.DataFrame:

@@ -6,12 +6,13 @@ import sys
 
 from tabulate import tabulate
 
-from tests.bench import kernels, network, onnx_int8, quickstart, simulators, tiles
+from tests.bench import kernels, network, onnx_int8, quickstart, simulators, size, tiles
 
 BENCHES = {
     "int8": onnx_int8.bench,
     "quickstart": quickstart.bench,
     "network": network.bench,
+    "size": size.bench,
     "simulators": simulators.bench,
     "kernels": kernels.bench,
     "pairs": kernels.pairs,

@@ -8,9 +8,8 @@ import pandas as pd
 
 from mico_runner import data, graph, hardware
 from mico_runner.accelerators import bitfusion, spatial
-from mico_runner.accelerators.base import KINDS
 from mico_runner.hardware import Architecture, load
-from mico_runner.kernel_table import kernel_table
+from mico_runner.kernel_table import DENSE, kernel_table
 from mico_runner.models import MODELS
 from tests.bench.bounds import least_cycles, least_energy
 from tests.bench.timing import medians
@@ -77,7 +76,7 @@ def mobilenet_v2() -> pd.DataFrame:
     """The weighted layers of MobileNet-V2 on 224 x 224 images, 8 bits, as a kernel table."""
     shape = (3, 224, 224)
     network = graph.capture(MODELS.get("mobilenet-v2")(shape, 1000), shape, "mobilenet-v2")
-    rows = [row for row in graph.kernel_rows(network, 1) if row["kind"] in KINDS]
+    rows = [row for row in graph.kernel_rows(network, 1) if row["kind"] in DENSE]
     return kernel_table([row | {"act_bits": 8, "weight_bits": 8} for row in rows])
 
 

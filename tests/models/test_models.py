@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mico_runner.data.tasks import Split
 from mico_runner.errors import StepError, UsageError
@@ -143,3 +144,24 @@ def test_chance_is_the_commonest_class_and_sampling_noise():
         labels = draw.integers(0, classes, 300)
         guesses = [100 * (draw.integers(0, classes, 300) == labels).mean() for _ in range(300)]
         assert np.mean([training.above_chance(guess, labels) >= 0 for guess in guesses]) < 0.01
+
+
+def test_networks_with_large_tensors_are_evaluated_a_few_samples_at_a_time():
+    class Upscaled(nn.Module):
+        """Tensors of 4,096 times the input's size, and how many samples it was given."""
+
+        def __init__(self):
+            super().__init__()
+            self.larger, self.classes, self.given = nn.Upsample(scale_factor=64), nn.Linear(3, 2), []
+
+        def forward(self, x):
+            self.given.append(len(x))
+            return self.classes(self.larger(x).mean((2, 3)))
+
+    model, inputs = Upscaled(), np.random.default_rng(0).random((150, 3, 8, 8), dtype=np.float32)
+    found = training.logits(model, inputs)
+    one, *batches = model.given
+    assert one == 1 and sum(batches) == 150 and max(batches) == training.HELD // (3 * 512 * 512)
+    with torch.inference_mode():
+        whole = model(torch.from_numpy(inputs[:80])).numpy()
+    np.testing.assert_allclose(found[:80], whole, rtol=1e-5)

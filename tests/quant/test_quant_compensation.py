@@ -22,10 +22,10 @@ def straightforward(problem, hessian, scales, bits):
 
 
 def drawn(samples, k, outputs, seed=0):
-    """Correlated inputs of unequal sizes, what a 4-bit layer would read of them, and weights."""
+    """Weights, correlated inputs of unequal sizes, and inputs near them; no two with the same squares, so that all take one order."""
     rng = np.random.default_rng([samples, k, seed])
     x = rng.normal(size=(samples, k)) * rng.exponential(1, k) + rng.normal(size=(samples, 1))
-    read = np.round(x * 2) / 2
+    read = x + 0.3 * rng.normal(size=x.shape)
     return rng.normal(size=(outputs, k)), x - x.mean(0), read - read.mean(0)
 
 
