@@ -12,6 +12,8 @@ from mico_runner.formats.onnx_file.model_file import package
 from mico_runner.formats.onnx_file.network import OnnxNode
 from mico_runner.formats.onnx_file.translation import refuse_more_outputs, tensor_like, translates
 
+_FLOATS = ("float16", "bfloat16", "float32", "float64")  # all of them are float32 here
+
 
 @translates("Add", names=("term", "term"))
 def add(node: OnnxNode, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -96,6 +98,6 @@ def cast(node: OnnxNode, x: torch.Tensor) -> torch.Tensor:
 
 @translates("CastLike", arguments=(1,), ignored=("saturate", "round_mode"))
 def cast_like(node: OnnxNode, x: torch.Tensor, like: np.ndarray) -> torch.Tensor:
-    if like.dtype.kind not in "fV":
+    if str(like.dtype) not in _FLOATS:
         raise ValueError(f"a conversion of a computed tensor to {like.dtype} is not supported; tensors are floats")
     return x
