@@ -13,6 +13,8 @@ from mico_runner.formats.onnx_file.network import OnnxNode
 from mico_runner.formats.onnx_file.picking import pick
 from mico_runner.formats.onnx_file.translation import axes_of, number, tensor_like, translates, whole, within
 
+_OF_CONSTANTS = "constant"  # the mode of Pad that ONNX takes when none is named
+
 
 @translates("Reshape", arguments=(1,))
 def reshape(node: OnnxNode, x: torch.Tensor, shape: np.ndarray) -> torch.Tensor:
@@ -151,12 +153,12 @@ def pad(
     if len(around) != 2 * len(dims):
         raise ValueError(f"{len(around)} pads for {len(dims)} dimensions")
     pairs = dict(zip(dims, zip(around[: len(dims)], around[len(dims) :], strict=True), strict=True))
-    mode = node.get("mode", "constant")
+    mode = node.get("mode", _OF_CONSTANTS)
     for axis, (low, high) in pairs.items():
         if low < 0 or high < 0:
             x = x.narrow(axis, max(-low, 0), x.shape[axis] - max(-low, 0) - max(-high, 0))
     grown = {axis: (max(low, 0), max(high, 0)) for axis, (low, high) in pairs.items()}
-    if mode == "constant":
+    if mode == _OF_CONSTANTS:
         return pad_with(x, grown, number(value, node.get("value", 0.0)))
     for axis, pair in grown.items():
         if any(pair):

@@ -1,4 +1,4 @@
-"""log."""
+"""The natural logarithm."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mico_runner.ops.node import Node
 from mico_runner.ops.table import Table
 
 
-@register("log")
-class Log(Table):
+@register("logarithm")
+class Logarithm(Table):
     """The natural logarithm of x; where x is not above 0, that of the least normal float32."""
 
     ATEN = ("log.default",)
