@@ -60,6 +60,9 @@ class LogSoftmax(Softmax):
         acc = below * a["factor"] - _logarithm(total, node.constants["log"].astype(np.int64)) * a["part"]
         return clamp(shifted(acc, np.array(a["shift"])), acc, made, node.relu_max)
 
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("LogSoftmax", x, axis=-1)
+
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         length = to.buffer_of(node.inputs[0]).shape[-1]
 
