@@ -60,6 +60,9 @@ class LogSoftmax(Softmax):
         acc = below * a["factor"] - _logarithm(total, node.constants["log"].astype(np.int64)) * a["part"]
         return clamp(shifted(acc, np.array(a["shift"])), acc, made, node.relu_max)
 
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        return to.add("LogSoftmax", x, axis=-1)
+
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         length = to.buffer_of(node.inputs[0]).shape[-1]
 
@@ -71,3 +74,14 @@ class LogSoftmax(Softmax):
             to.emit(node, "log_softmax", [source], output, fields, tables=node.constants)
 
         lower_rows(to, node, emit)
+
+
+def _logarithm(total: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """ln(total / 2^24) in steps of 2^-24, for total >= 2^24."""
+    power = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1  # of two, the largest that is not above: exact
+    behind = (total << LOG_BITS) >> power  # 24 bits behind the point, once in front of it
+    behind -= 1 << LOG_BITS
+    interval, rest = divmod(behind, (1 << LOG_BITS) // INTERVALS)
+    chord = log[interval] + ((log[interval + 1] - log[interval]) * rest * INTERVALS >> LOG_BITS)
+    found: np.ndarray = (power - EXP_BITS) * LN2 + chord
+    return found
