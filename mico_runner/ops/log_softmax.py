@@ -74,3 +74,14 @@ class LogSoftmax(Softmax):
             to.emit(node, "log_softmax", [source], output, fields, tables=node.constants)
 
         lower_rows(to, node, emit)
+
+
+def _logarithm(total: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """ln(total / 2^24) in steps of 2^-24, for total >= 2^24."""
+    power = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1  # of two, the largest that is not above: exact
+    behind = (total << LOG_BITS) >> power  # 24 bits behind the point, once in front of it
+    behind -= 1 << LOG_BITS
+    interval, rest = divmod(behind, (1 << LOG_BITS) // INTERVALS)
+    chord = log[interval] + ((log[interval + 1] - log[interval]) * rest * INTERVALS >> LOG_BITS)
+    found: np.ndarray = (power - EXP_BITS) * LN2 + chord
+    return found
