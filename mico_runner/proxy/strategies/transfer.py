@@ -12,8 +12,7 @@ from mico_runner.proxy import regressors, residual
 from mico_runner.proxy.strategies import Strategy, register
 from mico_runner.proxy.strategies.hybrid import Hybrid
 
-EMBEDDING = "embedding"
-MODES = ("residual", "ratio", "cascade", EMBEDDING)
+MODES = ("residual", "ratio", "cascade", "embedding")
 EMBEDDING_PENALTY = 1.0  # on weights that are not equal, in squared log latency: a handful of rows moves them little
 
 
@@ -52,7 +51,7 @@ class Transfer(Strategy):
         rows = rows[rows["kind"] == kind]
         if rows.empty:
             raise UsageError(f"proxy.params.source: {self.source} has no latencies of {kind!r} kernels")
-        parts = [part for _, part in rows.groupby("device")] if self.mode == EMBEDDING else [rows]
+        parts = [part for _, part in rows.groupby("device")] if self.mode == "embedding" else [rows]
         self.sources_ = [
             Hybrid(bit_penalty=1e-4, seed=self.seed).fit(part, part["latency"].to_numpy()) for part in parts
         ]

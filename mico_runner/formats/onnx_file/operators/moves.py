@@ -13,8 +13,6 @@ from mico_runner.formats.onnx_file.network import OnnxNode
 from mico_runner.formats.onnx_file.picking import pick
 from mico_runner.formats.onnx_file.translation import axes_of, number, tensor_like, translates, whole, within
 
-_OF_CONSTANTS = "constant"  # the mode of Pad that ONNX takes when none is named
-
 
 @translates("Reshape", arguments=(1,))
 def reshape(node: OnnxNode, x: torch.Tensor, shape: np.ndarray) -> torch.Tensor:
@@ -139,6 +137,9 @@ def space_to_depth(node: OnnxNode, x: torch.Tensor) -> torch.Tensor:
     return x.reshape(n, c * block**2, h // block, w // block)
 
 
+FILL = "constant"  # the mode of a Pad that repeats no elements
+
+
 @translates("Pad", arguments=(1, 2, 3))
 def pad(
     node: OnnxNode,
@@ -153,12 +154,12 @@ def pad(
     if len(around) != 2 * len(dims):
         raise ValueError(f"{len(around)} pads for {len(dims)} dimensions")
     pairs = dict(zip(dims, zip(around[: len(dims)], around[len(dims) :], strict=True), strict=True))
-    mode = node.get("mode", _OF_CONSTANTS)
+    mode = node.get("mode", FILL)
     for axis, (low, high) in pairs.items():
         if low < 0 or high < 0:
             x = x.narrow(axis, max(-low, 0), x.shape[axis] - max(-low, 0) - max(-high, 0))
     grown = {axis: (max(low, 0), max(high, 0)) for axis, (low, high) in pairs.items()}
-    if mode == _OF_CONSTANTS:
+    if mode == FILL:
         return pad_with(x, grown, number(value, node.get("value", 0.0)))
     for axis, pair in grown.items():
         if any(pair):
@@ -179,6 +180,6 @@ def pad_with(x: torch.Tensor, pairs: dict[int, Any], value: float) -> torch.Tens
 def _extended(length: int, pair: tuple[int, int], mode: str) -> np.ndarray:
     modes = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
     if mode not in modes:
-        raise ValueError(f"padding mode {mode!r}; allowed: constant, {', '.join(modes)}")
+        raise ValueError(f"padding mode {mode!r}; allowed: {FILL}, {', '.join(modes)}")
     found: np.ndarray = np.pad(np.arange(length), pair, mode=modes[mode])  # type: ignore[call-overload]
     return found

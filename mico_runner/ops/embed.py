@@ -1,4 +1,4 @@
-"""embedding: rows of a table by an input of whole numbers, as tokens."""
+"""embed: rows of a table by an input of whole numbers, as tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import INT64, OnnxGraph
 
 
-@register("embedding")
+@register("embed")
 class Embedding(Operator):
     """Row q of `table` for each number q of the input; numbers beyond the last row give the last, negative ones the first.
 
