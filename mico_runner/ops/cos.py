@@ -14,6 +14,7 @@ class Cos(Table):
     """The cosine of x."""
 
     ATEN = ("cos.default",)
+    ONNX = "Cos"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.cos(x[0])

@@ -14,6 +14,7 @@ class Erf(Table):
     """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
 
     ATEN = ("erf.default",)
+    ONNX = "Erf"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.erf(x[0])

@@ -14,6 +14,7 @@ class Sin(Table):
     """The sine of x."""
 
     ATEN = ("sin.default",)
+    ONNX = "Sin"
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.sin(x[0])

@@ -3,7 +3,8 @@
 from collections import Counter
 
 import pytest
-from onnx_nodes import NotRun, cases, check
+from onnx_axes import NotRun
+from onnx_nodes import cases, check
 
 from mico_runner.errors import UsageError
 
