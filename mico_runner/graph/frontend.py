@@ -17,7 +17,7 @@ from mico_runner.graph.trace import Trace, trace
 from mico_runner.graph.verify import drawn_statistics, verify
 from mico_runner.ops import by_aten, operators
 from mico_runner.ops import operator as operator_of
-from mico_runner.ops.capture import BATCH, PLACE, BatchPlace, Builder, Call, Refused, bind
+from mico_runner.ops.capture import BATCH, OTHER_VALUES, PLACE, BatchPlace, Builder, Call, Refused, bind
 from mico_runner.ops.draft import Draft, drop_unused
 
 Shape = tuple[int, ...]
@@ -77,7 +77,8 @@ def _lower(
                 values[node.name] = _call(node, values, builder, traced)
             except Refused as error:
                 values[node.name] = refusals.stand_in(node, builder, str(error))
-            if isinstance(values[node.name], str) and not any(node.meta[PLACE]):
+            comparable = not (any(node.meta[PLACE]) or OTHER_VALUES in node.meta)
+            if isinstance(values[node.name], str) and comparable:
                 origin.setdefault(values[node.name], node.name)
         else:  # the output, or a part of a control-flow operator, which no lowering takes
             values[node.name] = None

@@ -16,6 +16,9 @@ BATCH = 2  # of the captured sample; not 1, so that an operator that mixes sampl
 
 
 PLACE = "mico_batch"  # in the meta of a traced call: the `BatchPlace` of its output
+OTHER_VALUES = (
+    "mico_other_values"  # in the meta of a traced call: what is captured differs where nothing that reads it sees that
+)
 
 
 class Refused(Exception):

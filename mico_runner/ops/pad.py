@@ -9,7 +9,7 @@ import numpy as np
 
 from mico_runner.ops import register
 from mico_runner.ops.base import Shapes, sample
-from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.capture import OTHER_VALUES, Call, Refused, pair
 from mico_runner.ops.movement import ZERO, Movement
 from mico_runner.ops.node import Node, QNode
 from mico_runner.ops.take import taken
@@ -38,6 +38,11 @@ class Pad(Movement):
         mode = call.args.get("mode", call.target.partition("_pad")[0])
         if mode in _INDEXED:
             return _indexed(call, tensor, around, _INDEXED[mode])
+        if call["value"] and call["value"] <= LEAST and _only_maxima_read(call, around):
+            call.node.meta[OTHER_VALUES] = True
+            return _indexed(
+                call, tensor, around, "edge"
+            )  # no maximum sees which of its own elements stands there again
         if call["value"]:
             return _with_value(call, tensor, around, float(call["value"]))
         if not any(around):
@@ -59,6 +64,17 @@ class Pad(Movement):
         yield sample(self.name, [(4, 5)], (4, 7), {"pad": (1, 1)})
 
 
+LEAST = -1e30  # and below: what networks that are read from TensorFlow pad maxima with, or minus infinity
+
+
+def _only_maxima_read(call: Call, around: tuple[int, ...]) -> bool:
+    """Whether all that reads the call takes maxima over windows, each with an element of the input in it."""
+    readers = list(call.node.users)
+    return all(
+        str(each.target).startswith("aten.max_pool") and min(pair(each.args[1])) > max(around) for each in readers
+    )
+
+
 # Modes that repeat elements: what numpy calls them.
 _INDEXED = {
     **{"reflect": "reflect", "reflection": "reflect", "replicate": "edge", "replication": "edge"},
@@ -76,9 +92,9 @@ def _cropped(call: Call, tensor: str, around: tuple[int, ...]) -> str:
 
 
 def _indexed(call: Call, tensor: str, around: tuple[int, ...], mode: Any) -> str:
-    for i, pair in enumerate(zip(around[::2], around[1::2], strict=True)):
+    for i, ends in enumerate(zip(around[::2], around[1::2], strict=True)):
         axis = call.rank(tensor) - 1 - i
-        index: np.ndarray = np.pad(np.arange(call.builder.shapes[tensor][axis]), pair, mode=mode)
+        index: np.ndarray = np.pad(np.arange(call.builder.shapes[tensor][axis]), ends, mode=mode)
         tensor = taken(call, tensor, axis, index.tolist())
     return tensor
 
@@ -88,16 +104,16 @@ def _with_value(call: Call, tensor: str, around: tuple[int, ...], value: float) 
     if not np.isfinite(value):
         raise Refused(f"padding with {value} is not supported; allowed: finite values")
     build = call.builder
-    for i, pair in enumerate(zip(around[::2], around[1::2], strict=True)):
+    for i, ends in enumerate(zip(around[::2], around[1::2], strict=True)):
         parts, shape, axis = [tensor], list(build.shapes[tensor]), call.rank(tensor) - 1 - i
-        for at, count in enumerate(pair):
+        for at, count in enumerate(ends):
             edge = (*shape[:axis], count, *shape[axis + 1 :])
             fill = {"value": np.full(edge, value)}
             if count:
                 name = f"{call.name}.constant"
                 made = build.emit(name, "constant", [build.input], edge, call.source, attrs=fill)
                 parts.insert(0 if at == 0 else len(parts), made)
-        shape[axis] += sum(pair)
+        shape[axis] += sum(ends)
         if len(parts) > 1:
             tensor = call.emit("concat", parts, tuple(shape), attrs={"axis": axis})
     return tensor

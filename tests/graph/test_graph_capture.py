@@ -172,6 +172,7 @@ CALLS = {  # the operators of the graph, in order
     "prelu": (lambda s, x: F.prelu(x, s.bn.weight), "conv2d affine"),
     "asymmetric": (lambda s, x: s.conv(F.pad(x, (0, 1, 0, 1))), "conv2d pad conv2d"),
     "symmetric": (lambda s, x: s.conv(F.pad(x, (1, 1, 2, 2))), "conv2d conv2d"),
+    "pad_of_maxima": (lambda s, x: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2), "conv2d take take max_pool2d"),
     "pad_alone": (lambda s, x: F.relu(F.pad(x, (1, 1, 1, 1))), "conv2d pad relu"),
     "pad_last": (lambda s, x: F.pad(x, (1, 1, 1, 1)), "conv2d pad"),
     "pad_pad": (lambda s, x: s.conv(F.pad(F.pad(x, (1, 1)), (0, 0, 1, 1))), "conv2d pad conv2d"),

@@ -67,6 +67,9 @@ def test_int8_and_c_need_neither_hardware_nor_search(folder, capsys):
     found = metrics(folder)
     assert found["simulate.logits_mismatches"] == 0
     assert found["simulate.accuracy"] > 60
+    right = np.load(folder / "out/own/latest/steps/train/test_right.npy")
+    assert right.mean() * 100 == found["train.test_accuracy"]
+    assert found["simulate.accuracy_drop"] == right[:50].mean() * 100 - found["simulate.accuracy"]  # of the same images
     assert abs(found["evaluate.int8.validation_accuracy"] - found["train.validation_accuracy"]) < 3
 
 
