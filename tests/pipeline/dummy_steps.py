@@ -135,7 +135,8 @@ def spec(**changes):
         "fail": False,
     }
     base |= {"tool": True, "gates": {}, "steps": list(STEPS.entries), "executor": {"backend": "local", "jobs": 1}}
-    base |= {"plugins": [], "datasets": {"task": None, "profile": [], "validation": 1}}
+    pixels = {"scale": 1.0, "mean": [0.0], "std": [1.0]}
+    base |= {"plugins": [], "datasets": {"task": None, **pixels, "profile": [], "validation": 1, "test": None}}
     return base | changes
 
 
