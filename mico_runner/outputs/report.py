@@ -244,7 +244,7 @@ class Report:
         return report_allocation.section(points, layers, asked["over"], limit)
 
     def bits(self) -> dict[str, Any] | None:
-        assignment = self.json("search", "choice.json").get("assignment")
+        assignment = self.json("search", "choice.json").get("assignment") or self.json("codegen", "bits.json")
         if not assignment:
             return None
         names = list(assignment)

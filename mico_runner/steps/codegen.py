@@ -27,6 +27,7 @@ class Codegen(Step):
         return own | {"core": target_core(spec, present(spec.codegen).runtime), "program": deployment_of(spec)}
 
     def run(self, ctx: StepContext) -> None:
+        import json
         from dataclasses import asdict
 
         import pandas as pd
@@ -49,7 +50,10 @@ class Codegen(Step):
 
         task = load_task(ctx.spec)
         network = trained_graph(ctx, task)
-        deployed = quantiser(ctx, network, task).quantize(assignment_of(ctx, network))
+        assignment = assignment_of(ctx, network)
+        bits = {layer: list(pair) for layer, pair in assignment.items()}
+        (ctx.dir / "bits.json").write_text(json.dumps(bits, indent=1), encoding="utf-8")
+        deployed = quantiser(ctx, network, task).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
         if section.target == "onnx":
