@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -36,9 +37,14 @@ def encode(networks: Sequence[dict[str, Any]], inputs: Sequence[Sequence[np.ndar
     for network, given in zip(networks, inputs, strict=True):
         count = len(given[0])
         stored = [host.to_memory(x, tensor) for x, tensor in zip(given, network["inputs"], strict=True)]
-        samples = np.concatenate([x.reshape(count, -1).view(np.uint8).reshape(count, -1) for x in stored], axis=1)
-        parts += [np.uint32(count).tobytes(), samples.tobytes()]
+        parts += [np.uint32(count).tobytes(), _by_sample(stored).tobytes()]
     return b"".join(parts)
+
+
+def _by_sample(stored: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 (N, bytes of a sample): all inputs of the first sample, then those of the next; N may be 0."""
+    raw = [np.frombuffer(x.tobytes(), np.uint8).reshape(len(x), math.prod(x.shape[1:]) * x.itemsize) for x in stored]
+    return np.concatenate(raw, axis=1)
 
 
 def output_count(network: dict[str, Any]) -> int:
