@@ -38,15 +38,37 @@ def load(model: torch.nn.Module, file: Path) -> None:
         for name, value in wanted.items()
         if name in found and found[name].shape != value.shape
     ]
+    kinds = [
+        f"{name} {_kind(found[name])}"
+        for name, value in wanted.items()
+        if name in found and value.is_floating_point() and not _is_plain(found[name])
+    ]
     problems = [
         f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
-        for names, what in ((missing, "missing"), (unknown, "that the network lacks"), (shapes, "of another shape"))
+        for names, what in (
+            (missing, "missing"),
+            (unknown, "that the network lacks"),
+            (shapes, "of another shape"),
+            (kinds, "that are no floating-point values"),
+        )
         if names
     ]
     if problems:
         near = did_you_mean(missing[0], unknown).rstrip(";") if missing and unknown else ""
         raise UsageError(f"{file} does not fit the network; weights {'; weights '.join(problems)}{near}")
     model.load_state_dict(found, strict=False)
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    """Whether a tensor holds floating-point values as they are: integers would lack the scale that they were quantised with."""
+    return value.is_floating_point() and value.layout == torch.strided and not value.is_meta
+
+
+def _kind(value: torch.Tensor) -> str:
+    if value.is_meta:
+        return "on the device 'meta'"
+    kind = str(value.dtype).removeprefix("torch.")
+    return kind if value.layout == torch.strided else f"{kind} ({str(value.layout).removeprefix('torch.')})"
 
 
 def _state(file: Path) -> dict[str, torch.Tensor]:
@@ -87,9 +109,14 @@ def _arrays(file: Path) -> object:
     with opened(file) as handle:
         try:
             with np.load(handle, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+                return {name: torch.from_numpy(_native(arrays[name])) for name in arrays.files}
         except (ValueError, OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise UsageError(f"{file}: not a complete .npz file of plain arrays: {error}") from None
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """In the byte order of this machine, the only one that torch knows."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _pickled(file: Path) -> object:
