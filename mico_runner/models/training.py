@@ -37,7 +37,7 @@ def logits(model: nn.Module, inputs: np.ndarray) -> np.ndarray:
 
 def _scores(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """The only tensor that the model returns, in whatever it packs it. Raises UsageError: it returns something else, or more."""
-    found = torch.utils._pytree.tree_leaves(model(inputs))
+    found = torch.utils._pytree.tree_leaves(model(inputs.clone()))  # a forward may change its input in place
     if len(found) != 1 or not isinstance(found[0], torch.Tensor):
         mode = "training" if model.training else "eval"
         kinds = ", ".join(type(value).__name__ for value in found) or "nothing"
@@ -79,7 +79,7 @@ def _largest_tensor(model: nn.Module, sample: torch.Tensor) -> int:
 
     hooks = [part.register_forward_hook(look) for part in model.modules()]
     try:
-        model(sample)
+        model(sample.clone())
     finally:
         for hook in hooks:
             hook.remove()

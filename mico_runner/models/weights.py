@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,20 +122,25 @@ def _native(array: np.ndarray) -> np.ndarray:
 
 def _pickled(file: Path) -> object:
     """What torch.save wrote, tensors and plain containers alone: anything else could run code when it is read."""
-    with opened(file) as handle:
+    way = "save the weights alone: torch.save(model.state_dict(), 'weights.pt')"
+    with opened(file) as handle, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of what it then refuses
         try:
             return torch.load(handle, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            way = "save the weights alone: torch.save(model.state_dict(), 'weights.pt')"
             raise UsageError(
                 f"{file}: holds more than weights, which is not read because it could run code; {way}; {_first(error)}"
             ) from None
         except Exception as error:
+            if "TorchScript" in str(error):
+                raise UsageError(f"{file}: holds a module of torch.jit, which is code; {way}") from None
             raise UsageError(f"{file}: not a complete file of torch.save: {_first(error)}") from None
 
 
 def _first(error: Exception) -> str:
     """The sentence of torch's message that says what was found."""
     told = re.search(r"(Unsupported|Trying to|Can only)[^.\n]*(\.\w+)*[^.\n]*", str(error))
-    lines = [told[0]] if told else str(error).splitlines() or [type(error).__name__]
+    lines = [told[0]] if told else str(error).splitlines()
+    if not lines or not re.search(r"[a-z] ", lines[0]):  # a number, a key: what unpickling stumbled on
+        return f"it begins as none ({type(error).__name__})"
     return lines[0].strip()[:200]

@@ -131,3 +131,17 @@ def test_arrays_of_any_width_and_byte_order_are_read(tmp_path, kind):
     found = network()
     weights.load(found, tmp_path / "w.npz")
     assert all(torch.equal(found.state_dict()[name], value) for name, value in state.items() if value.ndim)
+
+
+@pytest.mark.parametrize("text", [b"hello", b"", b"\0"], ids=["text", "empty", "zero"])
+def test_another_file_is_no_file_of_torch(tmp_path, text):
+    (tmp_path / "w.pt").write_bytes(text)
+    with pytest.raises(UsageError, match=r"w.pt: (not a complete file of torch.save|holds more than weights).* "):
+        weights.load(network(), tmp_path / "w.pt")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_module_of_torch_jit_is_no_weights(tmp_path):
+    torch.jit.trace(network().eval(), torch.zeros(1, 3)).save(tmp_path / "w.pt")
+    with pytest.raises(UsageError, match=r"holds a module of torch.jit, which is code; save the weights alone"):
+        weights.load(network(), tmp_path / "w.pt")

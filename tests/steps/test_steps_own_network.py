@@ -8,8 +8,7 @@ import torch
 import yaml
 
 from mico_runner import cli, pipeline, spec
-from mico_runner.data import load_task
-from mico_runner.models import training, user_file
+from mico_runner.models import user_file
 from mico_runner.quant import storage
 
 NET = """
@@ -72,17 +71,11 @@ def test_int8_and_c_need_neither_hardware_nor_search(folder, capsys):
     assert right.mean() * 100 == found["train.test_accuracy"]
     assert found["simulate.accuracy_drop"] == right[:50].mean() * 100 - found["simulate.accuracy"]  # of the same images
     assert abs(found["evaluate.int8.validation_accuracy"] - found["train.validation_accuracy"]) < 3
-    version = folder / "out/own/latest"
-    model, images = user_file.build(folder / "net.py", "Net", {}), load_task("digits", 200).test.first(50)
-    with np.load(version / "steps/train/model.npz") as values:
-        model.load_state_dict({name: torch.from_numpy(values[name]) for name in values.files})
-    before = training.accuracy(training.logits(model, images.floats()), images.labels)
-    assert found["simulate.accuracy_drop"] == before - found["simulate.accuracy"]  # on the same images
-    page = (version / "report.html").read_text(encoding="utf-8")
+    page = (folder / "out/own/latest/report.html").read_text(encoding="utf-8")
     for words in (
         "net.py: Net, trained on digits (200 images held out for validation)",
         "8 for weights, 8 for activations, in every layer",
-        f"50 test images, C program; float {before:.2f} %",
+        f"50 test images, C program; float {100 * right[:50].mean():.2f} %",
         "chosen bits, C program, first 50 images",
     ):
         assert words in page
