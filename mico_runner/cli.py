@@ -90,9 +90,9 @@ def _run(args: argparse.Namespace) -> int:
     loaded = _load(args.spec, args.set, args.quiet)
     options = _options(args, loaded)
     if args.explain:
-        console.print_table(
-            [vars(row) for row in pipeline.plan(loaded.data, options)], sys.stderr if args.json else sys.stdout
-        )
+        with _json_alone() if args.json else nullcontext():
+            rows = [vars(row) for row in pipeline.plan(loaded.data, options)]
+        console.print_table(rows, sys.stderr if args.json else sys.stdout)
     with _json_alone() if args.json else nullcontext():
         result = pipeline.run(loaded.data, options)
     if args.json:
@@ -106,9 +106,10 @@ def _run(args: argparse.Namespace) -> int:
                 for s, status in result.statuses.items()
             ]
         )
-        rows = [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
         console.out()
-        console.print_table(rows)
+        console.print_table(
+            [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
+        )
         gates = sum(bounds is not None for bounds in loaded.data["gates"].values())
         if gates and not args.only and not result.broken_gates:
             console.out(f"\nall {gates} gates kept" if gates > 1 else "\nthe gate is kept")
@@ -136,7 +137,8 @@ def _plan(args: argparse.Namespace) -> int:
     from mico_runner import pipeline
 
     loaded = _load(args.spec, args.set, args.quiet)
-    rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded))]
+    with _json_alone() if args.json else nullcontext():
+        rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded))]
     console.print_json(rows) if args.json else console.print_table(rows)
     return OK
 

@@ -114,7 +114,7 @@ def package(path: Path) -> str | None:
 def parse(path: Path) -> ast.Module:
     """The file's syntax tree. Raises UsageError with the line that is no Python."""
     try:
-        return ast.parse(path.read_bytes(), str(path))
+        return ast.parse(importlib.util.decode_source(path.read_bytes()), str(path))
     except SyntaxError as error:
         raise UsageError(f"{path}:{error.lineno or 1}: this is no Python: {error.msg}") from None
     except (OSError, ValueError, RecursionError, MemoryError) as error:

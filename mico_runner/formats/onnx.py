@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 @register("onnx")
-def read(file: Path) -> FileNetwork:
+def read(file: Path, input_shape: tuple[int, ...] | None) -> FileNetwork:
     """See `mico_runner.formats.onnx_file`."""
     from mico_runner.formats.onnx_file import read
 
-    return read(file)
+    return read(file, input_shape)

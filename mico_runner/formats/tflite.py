@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 @register("tflite")
-def read(file: Path) -> FileNetwork:
-    """See `mico_runner.formats.tflite_file`."""
+def read(file: Path, _input_shape: tuple[int, ...] | None) -> FileNetwork:
+    """See `mico_runner.formats.tflite_file`. The format has no open sizes but the batch's."""
     from mico_runner.formats.tflite_file import read
 
     return read(file)

@@ -134,7 +134,8 @@ def source_of(node: torch.fx.Node, traced: Trace) -> str:
     """ "file.py:line" of the innermost frame outside torch, from the node's stack trace; the file that the network comes from."""
     if (operator := _file_operator(node, traced)) is not None:
         return operator.file
-    lines = [s.strip() for s in (node.meta.get("stack_trace") or "").splitlines() if s.strip().startswith('File "')]
+    trace = (node.meta.get("stack_trace") or "").splitlines()
+    lines = [s.strip() for s in trace if s.strip().startswith('File "') and '"<' not in s]  # no code that torch made
     own = [s for s in lines if not s.startswith(f'File "{Path(torch.__file__).parent}')] or lines
     if not own:
         return ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import logging
+import os
+import sysconfig
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -13,11 +15,14 @@ from functools import cache, cached_property
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from mico_runner.errors import UsageError
 
 # Calls that are captured as the calls they consist of; recurrent layers are unrolled over the length of their sequence.
 TAKEN_APART = (("einsum", "default"), *((name, "input") for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")))
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_PYTHON = sysconfig.get_path("stdlib") + os.sep
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,36 @@ def _export(module: torch.nn.Module, sample: tuple[torch.Tensor, ...], name: str
         warnings.simplefilter("ignore")  # torch's own deprecations, nothing that a user could act on
         try:
             return _decomposed(module, sample)
-        except Exception as first:
+        except (Exception, SystemExit) as first:
             try:
                 return _decomposed(torch.fx.symbolic_trace(module), sample)
-            except Exception:
+            except (Exception, SystemExit):
                 raise UsageError(
-                    f"network {name!r}: torch.export and torch.fx cannot trace it: {first_line(first)}"
+                    f"{_own_line(first)}network {name!r}: torch.export and torch.fx cannot trace it: {_reason(first)}"
                 ) from first
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, GuardOnDataDependentSymNode):
+        return (
+            "its forward asks for the value of a tensor, to branch or to make a number of it; one graph must hold for all values:"
+            " torch.where chooses between tensors, and arithmetic on tensors needs no .item()"
+        )
+    return first_line(error)
+
+
+def _own_line(error: BaseException) -> str:
+    """ "file.py:line: " of the innermost code that is neither torch's nor Python's own, below a call of torch; "" without any."""
+    place, trace = "", error.__traceback__
+    within = False
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file.startswith(_TORCH):
+            within = True
+        elif within and os.path.isfile(file) and not (file.startswith(_PYTHON) and "site-packages" not in file):
+            place = f"{os.path.basename(file)}:{trace.tb_lineno}: "
+        trace = trace.tb_next
+    return place
 
 
 def _decomposed(module: torch.nn.Module, sample: tuple[torch.Tensor, ...]) -> torch.export.ExportedProgram:
@@ -133,8 +161,10 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Of its message; its type where it has none."""
+    if isinstance(error, SystemExit):  # whose message is a number
+        return f"SystemExit: {error}"
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -56,8 +56,11 @@ def verify(traced: Trace, instead: Mapping[str, torch.Tensor], graph: Graph, ori
         origin: see `ops.draft.Draft`.
 
     Raises:
-        UsageError: they differ by more than rounding; the message names the first node that does.
+        UsageError: they differ by more than rounding; the message names the first node that does. Or the forward changes a buffer.
     """
+    if changed := list(traced.program.graph_signature.buffers_to_mutate.values()):
+        reason = "a network must compute the same whenever it is called"
+        raise UsageError(f"network {traced.name!r}: its forward changes the buffer {changed[0]!r}; {reason}")
     generator = torch.Generator().manual_seed(SEED)
     inputs = [_drawn(graph, tensor, generator) for tensor in graph.inputs]
     try:
@@ -121,16 +124,20 @@ def _compare_with_module(
     inputs: Sequence[torch.Tensor],
     expected: Sequence[torch.Tensor],
 ) -> None:
-    """The module's own forward, with a sample more than was traced, gives the traced outputs for the samples that were."""
-    try:
-        found = traced.run(inputs, instead)
-    except Exception as error:
-        reason = first_line(error)
-        raise UsageError(
-            f"network {traced.name!r}: its forward fails for {len(inputs[0])} samples of random input: {reason}"
-        ) from error
-    for one, right in zip(found, expected, strict=True):
-        _compare_output(traced, one, right, len(inputs[0]))
+    """The module's own forward, with a sample more than was traced, gives the traced outputs for the samples that were.
+
+    And again in a second call, which an attribute that the first one changed would tell apart.
+    """
+    for _ in range(2):
+        try:
+            found = traced.run([x.clone() for x in inputs], instead)
+        except Exception as error:
+            reason = first_line(error)
+            raise UsageError(
+                f"network {traced.name!r}: its forward fails for {len(inputs[0])} samples of random input: {reason}"
+            ) from error
+        for one, right in zip(found, expected, strict=True):
+            _compare_output(traced, one, right, len(inputs[0]))
 
 
 def _compare_output(traced: Trace, found: torch.Tensor, expected: torch.Tensor, count: int) -> None:

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from mico_runner import durable
 from mico_runner.data.tasks import Split
-from mico_runner.errors import StepError
+from mico_runner.errors import StepError, UsageError
 from mico_runner.sections import Train
 
 STANDARD_ERRORS = 3  # of chance: reached without learning anything once in 740 times
@@ -31,8 +31,42 @@ def logits(model: nn.Module, inputs: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         batch = min(BATCH, max(1, HELD // _largest_tensor(model, torch.from_numpy(inputs[:1]))))
         return np.concatenate(
-            [model(torch.from_numpy(inputs[i : i + batch])).numpy() for i in range(0, len(inputs), batch)]
+            [_scores(model, torch.from_numpy(inputs[i : i + batch])).numpy() for i in range(0, len(inputs), batch)]
         )
+
+
+def _scores(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """The only tensor that the model returns, in whatever it packs it. Raises UsageError: it returns something else, or more."""
+    found = torch.utils._pytree.tree_leaves(model(inputs.clone()))  # a forward may change its input in place
+    if len(found) != 1 or not isinstance(found[0], torch.Tensor):
+        mode = "training" if model.training else "eval"
+        kinds = ", ".join(type(value).__name__ for value in found) or "nothing"
+        raise UsageError(f"in {mode} mode the network returns {kinds}; allowed: one tensor, a score for each class")
+    return found[0]
+
+
+def check_trainable(model: nn.Module, data: Split) -> None:
+    """Take the gradients of a first step, on two images; the model is of no use afterwards.
+
+    Raises UsageError: nothing of the model can be trained, or its forward fails in training mode.
+    """
+    instead = "model.train: null takes the network as it is"
+    if not any(value.requires_grad for value in model.parameters()):
+        raise UsageError(
+            f"the network has no parameter that requires a gradient, so that it cannot be trained; {instead}"
+        )
+    first = data.first(2)
+    model.train()
+    try:
+        loss = nn.functional.cross_entropy(
+            _scores(model, torch.from_numpy(first.floats())), torch.from_numpy(first.labels)
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+    except UsageError as error:
+        raise UsageError(f"{error}; {instead}") from None
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UsageError(f"the network cannot be trained, its first step fails: {reason}; {instead}") from error
 
 
 def _largest_tensor(model: nn.Module, sample: torch.Tensor) -> int:
@@ -45,7 +79,7 @@ def _largest_tensor(model: nn.Module, sample: torch.Tensor) -> int:
 
     hooks = [part.register_forward_hook(look) for part in model.modules()]
     try:
-        model(sample)
+        model(sample.clone())
     finally:
         for hook in hooks:
             hook.remove()
@@ -117,7 +151,7 @@ def train(
         total = 0.0
         for batch in torch.randperm(len(labels), generator=draw).split(recipe.batch_size):  # type: ignore[no-untyped-call]
             x = _shifted(inputs[batch], recipe.shift, draw)
-            loss = nn.functional.cross_entropy(model(x), labels[batch])
+            loss = nn.functional.cross_entropy(_scores(model, x), labels[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -26,42 +28,95 @@ if TYPE_CHECKING:
 _loaded: dict[str, ModuleType] = {}  # modules of a user's own that the last build left in `sys.modules`
 
 
+EVERY_NAME = "*"  # among a file's entries: it imports all names of another file
+
+
 def entries(file: Path) -> list[str]:
-    """Names at the top of a file whose call may make a network, in order. The file is read, not run.
+    """Names of a file, outside its functions and classes, whose call may make a network, in order. The file is read, not run.
 
     Raises UsageError: it is no Python.
     """
-    found: list[str] = []
-    for statement in plugins.parse(file).body:
+    return list(dict.fromkeys(_bound(plugins.parse(file).body)))
+
+
+def _bound(statements: Iterable[ast.AST]) -> Iterator[str]:
+    for statement in statements:
         if isinstance(statement, ast.ClassDef | ast.FunctionDef):
-            found.append(statement.name)
+            yield statement.name
         elif isinstance(statement, ast.ImportFrom):
-            found += [alias.asname or alias.name for alias in statement.names]
-        elif isinstance(statement, ast.Assign):
-            found += [target.id for target in statement.targets if isinstance(target, ast.Name)]
-    return found
+            yield from (alias.asname or alias.name for alias in statement.names)
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from (n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name))
+        else:
+            for inner in ("body", "handlers", "orelse", "finalbody"):  # of if, try, with
+                yield from _bound(getattr(statement, inner, ()))
 
 
 def build(file: Path, entry: str, params: Mapping[str, Any]) -> torch.nn.Module:
     """Run the file and call its entry, a class or a function, with the parameters.
 
+    Returns the module, float32, inside what torch.compile or DataParallel wraps around one.
+
     Raises UsageError, with the line of the user's own code at which it fails, or what was returned instead of a module.
     """
     import torch
 
-    with _imported(file) as module:
+    with _settings_kept(), _imported(file) as module:
         maker: Callable[..., object] | None = getattr(module, entry, None)
         if maker is None:
             raise UsageError(f"{file} has no {entry!r}{did_you_mean(entry, entries(file)).rstrip(';')}")
+        if isinstance(maker, torch.nn.Module):
+            raise UsageError(
+                f"{file}: {entry!r} is a module; allowed: a class or a function that makes one when it is called"
+            )
         try:
             made = maker(**params)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{_line(error, file)}: {entry}({_shown(params)}) failed: {_text(error)}") from error
+    call = f"{file}: {entry}({_shown(params)})"
     if not isinstance(made, torch.nn.Module):
+        raise UsageError(f"{call} returned {type(made).__name__}; allowed: a torch.nn.Module")
+    return _plain(made, call)
+
+
+def _plain(made: torch.nn.Module, call: str) -> torch.nn.Module:
+    """The module that can be captured and takes weights. Raises UsageError: there is none, or it has parameters without values."""
+    import torch
+    from torch.nn.parameter import is_lazy
+
+    if isinstance(inner := getattr(made, "_orig_mod", None), torch.nn.Module):  # of torch.compile
+        return _plain(inner, call)
+    if isinstance(made, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        return _plain(made.module, call)
+    if isinstance(made, torch.jit.ScriptModule):
+        raise UsageError(f"{call} returned a module of torch.jit; allowed: the torch.nn.Module that it was made from")
+    held = (*made.named_parameters(), *made.named_buffers())
+    empty = [name for name, value in held if is_lazy(value) or value.is_meta]
+    if empty:
         raise UsageError(
-            f"{file}: {entry}({_shown(params)}) returned {type(made).__name__}; allowed: a torch.nn.Module"
+            f"{call} returned a module whose {empty[0]!r} has no values; allowed: parameters and buffers on the CPU; a lazy layer"
+            " has them after a first call, one on torch's device 'meta' after .to_empty(device='cpu')"
         )
-    return made
+    return made.float()
+
+
+@contextmanager
+def _settings_kept() -> Iterator[None]:
+    """What a user's code may set for the whole process is set back: the runs' own figures depend on it."""
+    import torch
+
+    kind, device, gradients = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
+    threads, folder = torch.get_num_threads(), os.getcwd()
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        torch.set_default_dtype(kind)
+        torch.set_default_device(None if device.type == "cpu" else device)
+        torch.set_grad_enabled(gradients)
+        torch.set_num_threads(threads)
+        os.chdir(folder)
 
 
 @contextmanager
@@ -82,14 +137,23 @@ def _imported(file: Path) -> Iterator[object]:
     try:
         try:
             module = importlib.import_module(name)
-        except Exception as error:
-            raise UsageError(f"{_line(error, file)}: running this file failed: {_text(error)}") from error
+        except (Exception, SystemExit) as error:
+            text = f"{_line(error, file)}: running this file failed: {_text(error)}{_searched(error, places)}"
+            raise UsageError(text) from error
         yield module
     finally:
         sys.path[:] = path
         new = {each: module for each, module in sys.modules.items() if each not in before}
         _loaded.update({each: module for each, module in new.items() if _is_own(module, places)})
         sys.modules.update(shadowed)
+
+
+def _searched(error: BaseException, places: list[Path]) -> str:
+    """Where a module that was not found was looked for."""
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    folders = " and ".join(map(str, places))
+    return f"; it is neither installed nor in {folders}, nor higher up: an __init__.py makes a folder a package, and the one above counts"
 
 
 def _is_own(module: ModuleType, places: list[Path]) -> bool:
@@ -105,6 +169,8 @@ def module_name(file: Path) -> tuple[str, list[Path]]:
     """The dotted name of a file's module, and the folders in which the modules that it imports are looked for.
 
     A file in a package, or one that imports relatively, is a module of its folder.
+
+    Raises UsageError: a dot in a name, which would be a package for Python; no Python.
     """
     places = [file.parent]
     parts = [file.stem]
@@ -114,10 +180,12 @@ def module_name(file: Path) -> tuple[str, list[Path]]:
         places.append(places[-1].parent)
     if len(parts) == 1:
         places.append(file.parent.parent)
+    if dotted := next((part for part in parts if "." in part), None):
+        raise UsageError(f"{file}: Python cannot import {dotted!r}, for its name has a dot in it; rename it")
     return ".".join(parts), places
 
 
-def _line(error: Exception, file: Path) -> str:
+def _line(error: BaseException, file: Path) -> str:
     """The innermost line of the user's own folder that an error came through."""
     place, trace = str(file), error.__traceback__
     if isinstance(error, SyntaxError) and error.filename:
@@ -133,5 +201,5 @@ def _shown(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in params.items())
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,15 +39,37 @@ def load(model: torch.nn.Module, file: Path) -> None:
         for name, value in wanted.items()
         if name in found and found[name].shape != value.shape
     ]
+    kinds = [
+        f"{name} {_kind(found[name])}"
+        for name, value in wanted.items()
+        if name in found and value.is_floating_point() and not _is_plain(found[name])
+    ]
     problems = [
         f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
-        for names, what in ((missing, "missing"), (unknown, "that the network lacks"), (shapes, "of another shape"))
+        for names, what in (
+            (missing, "missing"),
+            (unknown, "that the network lacks"),
+            (shapes, "of another shape"),
+            (kinds, "that are no floating-point values"),
+        )
         if names
     ]
     if problems:
         near = did_you_mean(missing[0], unknown).rstrip(";") if missing and unknown else ""
         raise UsageError(f"{file} does not fit the network; weights {'; weights '.join(problems)}{near}")
     model.load_state_dict(found, strict=False)
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    """Whether a tensor holds floating-point values as they are: integers would lack the scale that they were quantised with."""
+    return value.is_floating_point() and value.layout == torch.strided and not value.is_meta
+
+
+def _kind(value: torch.Tensor) -> str:
+    if value.is_meta:
+        return "on the device 'meta'"
+    kind = str(value.dtype).removeprefix("torch.")
+    return kind if value.layout == torch.strided else f"{kind} ({str(value.layout).removeprefix('torch.')})"
 
 
 def _state(file: Path) -> dict[str, torch.Tensor]:
@@ -87,27 +110,37 @@ def _arrays(file: Path) -> object:
     with opened(file) as handle:
         try:
             with np.load(handle, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+                return {name: torch.from_numpy(_native(arrays[name])) for name in arrays.files}
         except (ValueError, OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise UsageError(f"{file}: not a complete .npz file of plain arrays: {error}") from None
 
 
+def _native(array: np.ndarray) -> np.ndarray:
+    """In the byte order of this machine, the only one that torch knows."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def _pickled(file: Path) -> object:
     """What torch.save wrote, tensors and plain containers alone: anything else could run code when it is read."""
-    with opened(file) as handle:
+    way = "save the weights alone: torch.save(model.state_dict(), 'weights.pt')"
+    with opened(file) as handle, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of what it then refuses
         try:
             return torch.load(handle, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            way = "save the weights alone: torch.save(model.state_dict(), 'weights.pt')"
             raise UsageError(
                 f"{file}: holds more than weights, which is not read because it could run code; {way}; {_first(error)}"
             ) from None
         except Exception as error:
+            if "TorchScript" in str(error):
+                raise UsageError(f"{file}: holds a module of torch.jit, which is code; {way}") from None
             raise UsageError(f"{file}: not a complete file of torch.save: {_first(error)}") from None
 
 
 def _first(error: Exception) -> str:
     """The sentence of torch's message that says what was found."""
     told = re.search(r"(Unsupported|Trying to|Can only)[^.\n]*(\.\w+)*[^.\n]*", str(error))
-    lines = [told[0]] if told else str(error).splitlines() or [type(error).__name__]
+    lines = [told[0]] if told else str(error).splitlines()
+    if not lines or not re.search(r"[a-z] ", lines[0]):  # a number, a key: what unpickling stumbled on
+        return f"it begins as none ({type(error).__name__})"
     return lines[0].strip()[:200]

@@ -122,11 +122,7 @@ class Report:
         spec = self.spec
         rows = []
         if spec.get("model"):
-            held_out = (spec.get("datasets") or {}).get("validation")
-            task = (spec.get("datasets") or {}).get("task") or ""
-            rows.append(
-                ("Network", f"{spec['model']['name']}, trained on {task} ({held_out} images held out for validation)")
-            )
+            rows.append(("Network", _network(spec["model"], spec.get("datasets") or {})))
         hardware = spec.get("hardware")
         if hardware:
             rows.append(("Hardware", hardware if isinstance(hardware, str) else hardware.get("name", "given inline")))
@@ -149,6 +145,9 @@ class Report:
             )
             limits = [_constraint(name, bound) for name, bound in (search.get("constraints") or {}).items()]
             rows.append(("Constraints", "; ".join(limits) or "none"))
+        elif spec.get("codegen") and spec["codegen"].get("bits"):
+            weight, activation = spec["codegen"]["bits"]
+            rows.append(("Bits", f"{weight} for weights, {activation} for activations, in every layer"))
         if spec.get("simulate"):
             target = spec["simulate"]["target"]
             rows.append(("Run on", target if isinstance(target, str) else ", ".join(target)))
@@ -160,7 +159,10 @@ class Report:
         tiles = []
         before, after = self.value("train.test_accuracy"), self.value("simulate.accuracy")
         if after is not None:
-            note = f"test images, C program; float {before:.2f} %, {_signed(after - before)} points" if before else ""
+            drop = self.value("simulate.accuracy_drop")  # on the same images, which need not be all
+            images = self.json("simulate", "simulate.json").get("images")
+            note = (f"{images:,} " if images else "") + "test images, C program"
+            note += f"; float {after + drop:.2f} %, {_signed(-drop)} points" if drop is not None else ""
             tiles.append({"title": "Accuracy", "value": f"{after:.2f} %", "note": note})
         elif before is not None:
             tiles.append({"title": "Accuracy", "value": f"{before:.2f} %", "note": "test images, float network"})
@@ -312,7 +314,10 @@ class Report:
             ("chosen bits, C program", "simulate"),
         ]
         rows = []
+        images = (self.spec.get("simulate") or {}).get("images", "all")
         for label, prefix in stages:
+            if prefix == "simulate" and images != "all":
+                label += f", first {images:,} images"
             validation = self.value(f"{prefix}.validation_accuracy")
             test = self.value(f"{prefix}.test_accuracy" if prefix == "train" else f"{prefix}.accuracy")
             if validation is not None or test is not None:
@@ -386,6 +391,14 @@ def _in_order(column: pd.Series) -> pd.Series:
 
 def _list(values: list[Any]) -> str:
     return ", ".join(str(v) for v in values)
+
+
+def _network(model: dict[str, Any], datasets: dict[str, Any]) -> str:
+    what = model.get("name") or Path(model.get("file") or "").name
+    what += f": {model['entry']}" if model.get("entry") else ""
+    what += f", weights of {Path(model['weights']).name}" if model.get("weights") else ""
+    how = "trained on" if model.get("train") else "taken as it is, for"
+    return f"{what}, {how} {datasets.get('task') or ''} ({datasets.get('validation')} images held out for validation)"
 
 
 def _signed(value: float) -> str:

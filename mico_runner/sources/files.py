@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from importlib.util import decode_source
 from pathlib import Path
 
 from mico_runner import paths, plugins
+from mico_runner.errors import UsageError
 from mico_runner.remembered import Remembered
 from mico_runner.sources import summary
 from mico_runner.sources.summary import Summary
@@ -44,9 +46,10 @@ class Files:
         self._imports: dict[str, list[str]] = {}
         self._located: dict[tuple[str, str], tuple[str | None, list[str], list[str]]] = {}
         self._modules: dict[tuple[str, str], str | None] = {}
+        self._followed: set[Name] = set()  # imported names on the way to what is looked up
 
     def summary(self, path: str) -> Summary:
-        """See `summary.summarise`. Raises SyntaxError, OSError."""
+        """See `summary.summarise`. Raises UsageError: it is no Python; OSError."""
         if path not in self._summaries:
             self._summaries[path] = self._memory(Path(path), _summarise)
         return self._summaries[path]
@@ -99,7 +102,10 @@ class Files:
             if name in about["registries"] and rest and rest[0] in _ALL_ENTRIES:
                 links.entries.append((*self._registered(about["registries"][name]), True))
         elif name in about["aliases"]:
-            self._resolve(".".join([about["aliases"][name], *rest]), path, links)
+            if (path, name) not in self._followed:  # else a file imports from itself, as one called torch.py does
+                self._followed.add((path, name))
+                self._resolve(".".join([about["aliases"][name], *rest]), path, links)
+                self._followed.remove((path, name))
         elif name in about["homes"]:
             self._look_up(_beside(path, about["homes"][name]), [name, *rest], links)
         elif "__getattr__" in about["names"] and not about["homes"]:
@@ -201,4 +207,9 @@ def _summarise(path: Path) -> Summary:
     if path.is_relative_to(paths.PACKAGE):
         parts = path.relative_to(paths.PACKAGE.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return summary.summarise(path.read_text(encoding="utf-8"), name)
+    try:
+        return summary.summarise(decode_source(path.read_bytes()), name)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path}:{getattr(error, 'lineno', None) or 1}: this is no Python: {getattr(error, 'msg', error)}"
+        ) from None

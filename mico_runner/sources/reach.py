@@ -69,7 +69,7 @@ class Sources:
             chosen: package of a registry, or of modules one of which is imported by name -> the entries that are used; without it, all.
 
         Raises:
-            SyntaxError: a file is no Python.
+            UsageError: a file is no Python.
             OSError: a file cannot be read.
         """
         starts = [(str(path.resolve()), name) for path, name in roots]

@@ -90,10 +90,10 @@ def _check_entry(draft: Draft, file: Path, section: dict[str, Any]) -> None:
         draft.fail(("model", "file"), str(error))
         return
     entry = section["entry"]
-    names = ", ".join(known) or "none, the file defines nothing"
+    names = ", ".join(name for name in known if name != user_file.EVERY_NAME) or "none, the file defines nothing"
     if entry is None:
         draft.fail(("model", "entry"), f"missing, needed by a Python file; allowed: a class or function of it: {names}")
-    elif entry not in known:
+    elif entry not in known and user_file.EVERY_NAME not in known:
         near = did_you_mean(entry, known).rstrip(";")
         draft.fail(("model", "entry"), f"found {show(entry)}, which {file} does not define; allowed: {names}{near}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from mico_runner import hardware, plugins
 from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS
@@ -168,12 +167,18 @@ def _datasets() -> dict[str, Rules]:
     profile = text("catalog name, or path of a CSV file", minlength=1)
     return {
         "task": choice("images and labels", catalog.names("task"), nullable=True, default=None),
-        "scale": number("of images: what a pixel of full brightness becomes", above=0, max=10**6, default=1.0),
+        "scale": number("of images: what a pixel of full brightness becomes", min=1e-6, max=10**6, default=1.0),
         "mean": items(
-            "of images, per channel or one for all, in units of scale: taken off", _finite(), minlength=1, default=[0.0]
+            "of images, per channel or one for all, in units of scale: taken off",
+            {"type": "number", "min": -(10**6), "max": 10**6},
+            minlength=1,
+            default=[0.0],
         ),
         "std": items(
-            "of images, likewise: what is left is divided by it", _finite(above=0), minlength=1, default=[1.0]
+            "of images, likewise: what is left is divided by it",
+            {"type": "number", "min": 1e-6, "max": 10**6},
+            minlength=1,
+            default=[1.0],
         ),
         "profile": items("kernel latencies", profile, distinct=True, default=[]),
         "validation": number("images held out of train", "integer", min=1, max=10**7, default=5000),
@@ -225,10 +230,6 @@ def _model() -> dict[str, Rules]:
         ),
         "train": section("null takes the network as it is", train, nullable=True, default={}),
     }
-
-
-def _finite(**rules: Any) -> Rules:
-    return {"type": "number", "min": -(10**6), "max": 10**6, **rules}
 
 
 def _evaluate() -> dict[str, Rules]:

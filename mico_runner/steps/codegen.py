@@ -56,6 +56,9 @@ class Codegen(Step):
         deployed = quantiser(ctx, network, task).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
+        if not ctx.has("search"):
+            weight_bits, activation_bits = present(section.bits)
+            ctx.log(f"every layer: {weight_bits} bits for weights, {activation_bits} for activations")
         if section.target == "onnx":
             write_model(ctx, deployed, task.test.floats())
             return

@@ -18,7 +18,7 @@ from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import STORED_BITS, kernel_table
 from mico_runner.models import MODELS, user_file, weights
-from mico_runner.models.training import accuracy
+from mico_runner.models.training import accuracy, check_trainable
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import reads_8_bits
 from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
@@ -67,33 +67,49 @@ def _of_zoo(section: Model, task: Task) -> torch.nn.Module:
 def _own_network(section: Model, task: Task) -> torch.nn.Module:
     """The module of a file, which takes inputs of the task's shape."""
     file = present(section.file)
-    wanted = section.input
     if section.entry:
-        model = user_file.build(Path(file), section.entry, section.params)
+        model, shape = user_file.build(Path(file), section.entry, section.params), section.input
     else:
-        (path,) = data.catalog.fetch(file) if file in data.catalog.names("network") else (Path(file),)
-        found = formats.read(path)
-        model = found.module
-        if len(found.input_shapes) != 1:
-            raise UsageError(f"{path} takes {len(found.input_shapes)} inputs; allowed: 1, as data sets have")
-        wanted = wanted or found.input_shapes[0]
-    if wanted not in (None, task.input_shape):
-        shapes = f"{tuple(wanted)} is the network's input, {task.input_shape} that of data set {task.name!r}"
-        raise UsageError(f"{file}: {shapes}; they must be the same")
+        model, shape = _of_format(file, section.input)
+    if shape not in (None, task.input_shape):
+        shapes = f"{tuple(shape)} is the network's input, {task.input_shape} that of data set {task.name!r}"
+        last = (*shape[1:], shape[0]) == task.input_shape or (*task.input_shape[1:], task.input_shape[0]) == tuple(
+            shape
+        )
+        hint = "; channels come first (tf2onnx writes them so with --inputs-as-nchw)" if last else ""
+        raise UsageError(f"{file}: {shapes}; they must be the same{hint}")
     return model
+
+
+def _of_format(file: str, given: tuple[int, ...] | None) -> tuple[torch.nn.Module, tuple[int, ...]]:
+    """The module of another tool's file, and the shape of its input; `given` are the sizes that the file leaves open."""
+    (path,) = data.catalog.fetch(file) if file in data.catalog.names("network") else (Path(file),)
+    found = formats.read(path, given)
+    if len(found.input_shapes) != 1:
+        raise UsageError(f"{path} takes {len(found.input_shapes)} inputs; allowed: 1, as data sets have")
+    (shape,) = found.input_shapes
+    if given not in (None, shape):
+        raise UsageError(
+            f"{path}: model.input is {list(given)}, the file's own input {list(shape)}; leave model.input out"
+        )
+    return found.module, shape
 
 
 def check_network(spec: Sections) -> None:
     """Build and capture the network of a file, before anything trains.
 
-    Raises UsageError: what `build_model` and `graph.capture` say, or outputs that are no classes of the task.
+    Raises UsageError: what `build_model`, `graph.capture` and, where it is to be trained, `training.check_trainable` say, or outputs
+        that are no classes of the task.
     """
     task = load_task(spec)
-    network = graph.capture(build_model(spec, task), task.input_shape, spec.name)
+    model = build_model(spec, task)
+    network = graph.capture(model, task.input_shape, spec.name)
     shape = network.shapes[network.output]
     if len(shape) != 1 or shape[0] < task.classes:
         found = f"the network returns {('N', *shape)}".replace("'", "")
         raise UsageError(f"{found}; allowed: (N, {task.classes}) or more, a score for each class of {task.name!r}")
+    if present(spec.model).train is not None:
+        check_trainable(model, task.train)
 
 
 def assignment_of(ctx: StepContext, network: Graph) -> Assignment:

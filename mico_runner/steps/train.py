@@ -52,9 +52,15 @@ class Train(Step):
         ctx.log(f"float accuracy: validation {validation:.2f} %, test {test:.2f} %")
         above = training.above_chance(validation, task.validation.labels)
         if above < 0:
+            what, advice = "learnt", "try another model.train.lr"
+            if recipe is None:
+                what, advice = (
+                    "knows",
+                    "are its weights (model.weights) and what it takes (datasets.mean, std, scale) right?",
+                )
             ctx.log(
-                f"warning: the network learnt nothing: {validation:.2f} % of the validation images is no more than chance,"
-                f" {validation - above:.2f} % (always the commonest class, and sampling noise); try another model.train.lr"
+                f"warning: the network {what} nothing: {validation:.2f} % of the validation images is no more than chance,"
+                f" {validation - above:.2f} % (always the commonest class, and sampling noise); {advice}"
             )
         ctx.metric("train.above_chance", above, "points")
         for name, score, part in (("validation", validation, task.validation), ("test", test, task.test)):

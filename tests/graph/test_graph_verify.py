@@ -90,6 +90,30 @@ def test_a_forward_that_is_no_function_of_one_sample(module):
         capture(module, (2, 8, 8), "net")
 
 
+class Counting(nn.Module):
+    """Changes what it computes at each call, by an attribute or a buffer."""
+
+    def __init__(self, buffer):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 1)
+        self.calls = 0
+        if buffer:
+            del self.calls
+            self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.conv(x) * self.calls
+
+
+@pytest.mark.parametrize(
+    ("buffer", "says"), [(False, "or on attributes that change"), (True, "its forward changes the buffer 'calls'")]
+)
+def test_a_forward_that_changes_what_it_computes(buffer, says):
+    with pytest.raises(UsageError, match=says):
+        capture(Counting(buffer), (2, 8, 8), "net")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e300])
 @pytest.mark.parametrize(
     "path", ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "4.weight"]
@@ -132,8 +156,8 @@ def test_checking_with_drawn_statistics_leaves_the_graph_as_it_was(name):
     torch.manual_seed(0)
     make, shape = FIXED[name]
     module = make().eval()
-    traced = frontend.trace(module, torch.zeros(2, *shape), "net")
-    wanted, _ = frontend._lower(traced, traced.constants, shape)
+    traced = frontend.trace(module, sample := (torch.zeros(2, *shape),), "net")
+    wanted, _ = frontend._lower(traced, traced.constants, sample)
     assert verify.drawn_statistics(traced)
     found = capture(module, shape, "net")
     for a, b in zip(found.nodes, wanted.nodes, strict=True):
@@ -143,7 +167,7 @@ def test_checking_with_drawn_statistics_leaves_the_graph_as_it_was(name):
 
 def test_trained_statistics_are_not_replaced():
     module = randomise(FIXED["residual"][0](), 0)
-    assert not verify.drawn_statistics(frontend.trace(module, torch.zeros(2, 3, 18, 18), "net"))
+    assert not verify.drawn_statistics(frontend.trace(module, (torch.zeros(2, 3, 18, 18),), "net"))
 
 
 def test_ill_conditioned_networks_are_not_refused_for_rounding():

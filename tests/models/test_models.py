@@ -165,3 +165,13 @@ def test_networks_with_large_tensors_are_evaluated_a_few_samples_at_a_time():
     with torch.inference_mode():
         whole = model(torch.from_numpy(inputs[:80])).numpy()
     np.testing.assert_allclose(found[:80], whole, rtol=1e-5)
+
+
+def test_a_forward_that_works_in_place_does_not_change_the_images():
+    class InPlace(torch.nn.Module):
+        def forward(self, x):
+            return x.mul_(2)
+
+    inputs = np.ones((3, 4), np.float32)
+    assert (training.logits(InPlace(), inputs) == 2).all()
+    assert (inputs == 1).all()

@@ -105,3 +105,43 @@ def test_a_damaged_file_is_one_error(tmp_path, form):
             weights.load(network(), file)
         except UsageError as error:
             assert str(file) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda value: value.to(torch.int8), "0.weight int8"),
+        (lambda value: value.to(torch.complex64), "0.weight complex64"),
+        (lambda value: value.to("meta"), "0.weight on the device 'meta'"),
+        (lambda value: value.to_sparse(), "0.weight float32 (sparse_coo)"),
+    ],
+)
+def test_tensors_without_floating_point_values_are_refused(tmp_path, change, says):
+    state = network().state_dict()
+    state["0.weight"] = change(state["0.weight"])
+    with pytest.raises(UsageError) as error:
+        weights.load(network(), saved(tmp_path, "pt", state))
+    assert f"weights 1 that are no floating-point values: {says}" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f8", ">f4"])
+def test_arrays_of_any_width_and_byte_order_are_read(tmp_path, kind):
+    state = {name: value.half().float() for name, value in network().state_dict().items()}
+    np.savez(tmp_path / "w.npz", **{name: value.numpy().astype(kind) for name, value in state.items()})
+    found = network()
+    weights.load(found, tmp_path / "w.npz")
+    assert all(torch.equal(found.state_dict()[name], value) for name, value in state.items() if value.ndim)
+
+
+@pytest.mark.parametrize("text", [b"hello", b"", b"\0"], ids=["text", "empty", "zero"])
+def test_another_file_is_no_file_of_torch(tmp_path, text):
+    (tmp_path / "w.pt").write_bytes(text)
+    with pytest.raises(UsageError, match=r"w.pt: (not a complete file of torch.save|holds more than weights).* "):
+        weights.load(network(), tmp_path / "w.pt")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_module_of_torch_jit_is_no_weights(tmp_path):
+    torch.jit.trace(network().eval(), torch.zeros(1, 3)).save(tmp_path / "w.pt")
+    with pytest.raises(UsageError, match=r"holds a module of torch.jit, which is code; save the weights alone"):
+        weights.load(network(), tmp_path / "w.pt")

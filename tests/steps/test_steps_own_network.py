@@ -71,6 +71,14 @@ def test_int8_and_c_need_neither_hardware_nor_search(folder, capsys):
     assert right.mean() * 100 == found["train.test_accuracy"]
     assert found["simulate.accuracy_drop"] == right[:50].mean() * 100 - found["simulate.accuracy"]  # of the same images
     assert abs(found["evaluate.int8.validation_accuracy"] - found["train.validation_accuracy"]) < 3
+    page = (folder / "out/own/latest/report.html").read_text(encoding="utf-8")
+    for words in (
+        "net.py: Net, trained on digits (200 images held out for validation)",
+        "8 for weights, 8 for activations, in every layer",
+        f"50 test images, C program; float {100 * right[:50].mean():.2f} %",
+        "chosen bits, C program, first 50 images",
+    ):
+        assert words in page
 
 
 def test_weights_are_taken_as_they_are(folder, capsys):
@@ -190,3 +198,125 @@ def test_pixels_enter_as_the_spec_says(folder):
     assert np.allclose(whole.ravel(), [-1.0, 0.2 - 0.25, 0.5])
     assert run(folder, "datasets.scale=2", command="plan") == 0
     assert pipeline.plan(spec.load(folder / "own.yaml", ["datasets.mean=[0.1]"]).data)
+
+
+PACKED = """
+from net import Net as Plain
+
+class Packed(Plain):
+    def forward(self, x):
+        return {"logits": super().forward(x)}
+
+class Auxiliary(Plain):
+    def forward(self, x):
+        y = super().forward(x)
+        return (y, y) if self.training else y
+
+class Frozen(Plain):
+    def __init__(self):
+        super().__init__()
+        self.requires_grad_(False)
+
+class Detached(Plain):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+class Stops(Plain):
+    def forward(self, x):
+        raise SystemExit(7)
+
+class Branches(Plain):
+    def forward(self, x):
+        return super().forward(x if x.sum() > 0 else -x)
+"""
+
+
+@pytest.fixture
+def packed(folder):
+    (folder / "packed.py").write_text(PACKED, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("recipe", ["null", "{epochs: 1, lr: 0.01}"])
+def test_a_network_may_pack_its_only_output(packed, capsys, recipe):
+    changes = ["model.file=packed.py", "model.entry=Packed", f"model.train={recipe}", "gates=null", "simulate=null"]
+    assert run(packed, *changes) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("Auxiliary", "in training mode the network returns Tensor, Tensor; allowed: one tensor"),
+        ("Frozen", "the network has no parameter that requires a gradient"),
+        ("Detached", "the network cannot be trained, its first step fails: RuntimeError"),
+        ("Stops", "cannot trace it: SystemExit: 7"),
+        ("Branches", "its forward asks for the value of a tensor"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_or_traced_is_refused_before(packed, capsys, entry, says):
+    assert run(packed, "model.file=packed.py", f"model.entry={entry}", command="plan") == 2
+    text = capsys.readouterr().err
+    assert says in text
+    if "trace it" in text:
+        line = PACKED.splitlines().index(f"class {entry}(Plain):") + 3
+        assert f"packed.py:{line}: " in text
+
+
+def test_a_file_that_imports_all_names_may_hold_any_entry(folder, capsys):
+    (folder / "all.py").write_text("from net import *\n", encoding="utf-8")
+    assert run(folder, "model.file=all.py", command="plan") == 0, capsys.readouterr().err
+
+
+def test_a_module_beside_it_that_is_no_python_is_named(folder, capsys):
+    (folder / "all.py").write_text("from other import Net\n", encoding="utf-8")
+    (folder / "other.py").write_text("x = 1\ndef (", encoding="utf-8")
+    assert run(folder, "model.file=all.py", command="plan") == 2
+    assert "other.py:2: this is no Python: invalid syntax" in capsys.readouterr().err
+
+
+def test_a_file_named_as_a_library_that_it_imports(folder, capsys):
+    (folder / "torch.py").write_text(NET, encoding="utf-8")
+    assert run(folder, "model.file=torch.py", command="plan") == 2
+    assert "torch.py:3: running this file failed: ImportError" in capsys.readouterr().err
+
+
+def test_what_the_file_prints_is_not_in_the_json(folder, capfd):
+    (folder / "net.py").write_text(NET + "print('hello')\n", encoding="utf-8")
+    overrides = ["--json", "--outputs", str(folder / "out")]
+    assert cli.main(["plan", str(folder / "own.yaml"), *overrides]) == 0
+    printed = capfd.readouterr()
+    assert [row["action"] for row in json.loads(printed.out)] == ["run"] * 4
+    assert "hello" in printed.err
+
+
+def onnx_file(folder, shape):
+    """A linear layer on all pixels."""
+    onnx = pytest.importorskip("onnx")
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [make.make_node("Flatten", ["x"], ["f"]), make.make_node("MatMul", ["f", "w"], ["y"])]
+    ends = [make.make_tensor_value_info(name, kind, sizes) for name, sizes in (("x", shape), ("y", ["N", 10]))]
+    held = onnx.numpy_helper.from_array(np.ones((64, 10), np.float32), "w")
+    graph = make.make_graph(nodes, "g", ends[:1], ends[1:], [held])
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8), folder / "net.onnx")
+    return ["model.file=net.onnx", "model.entry=null", "model.train=null"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "says"),
+    [
+        (
+            ["N", 1, "H", 8],
+            "null",
+            "sizes behind the batch must be fixed; name them: `input: [channels, height, width]`",
+        ),
+        (["N", 1, "H", 8], "[1, 8, 8]", None),
+        (["N", 1, 8, 8], "[1, 8, 8]", None),
+        (["N", 1, 8, 8], "[1, 8, 9]", "the input shape [1, 8, 9] does not fit it"),
+        (["N", 8, 8, 1], "null", "they must be the same; channels come first"),
+    ],
+)
+def test_sizes_that_a_file_leaves_open_are_named_in_the_spec(folder, capsys, shape, given, says):
+    code = run(folder, *onnx_file(folder, shape), f"model.input={given}", command="plan")
+    text = capsys.readouterr().err
+    assert code == (2 if says else 0), text
+    assert (says or "") in text
