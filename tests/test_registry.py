@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from functools import cache
@@ -13,7 +14,7 @@ import pytest
 
 import mico_runner
 from mico_runner import hardware, paths, spec
-from mico_runner.errors import UnknownName
+from mico_runner.errors import UnknownName, UsageError
 from mico_runner.frozen_data import build, plain
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS
@@ -179,9 +180,19 @@ def use_operator(name, tmp_path):
         check_operator(name, tmp_path)
 
 
+def use_format(name, folder):
+    """What is no file of the format is said so; files of it are read in tests/formats."""
+    pytest.importorskip(name)
+    file = folder / f"net.{name}"
+    file.write_bytes(b"no network")
+    with pytest.raises(UsageError, match=re.escape(str(file))):
+        REGISTRIES["mico_runner.formats"].get(name)(file, None)
+
+
 LARGE = {("mico_runner.models", name) for name in ("resnet18", "resnet34", "resnet50")}  # minutes each
 USES = {
     "mico_runner.models": use_model,
+    "mico_runner.formats": use_format,
     "mico_runner.steps": use_step,
     "mico_runner.data": use_loader,
     "mico_runner.profiling.samplers": use_sampler,

@@ -162,8 +162,3 @@ def swish(node: OnnxNode, x: torch.Tensor) -> torch.Tensor:
     """x * sigmoid(alpha x)."""
     alpha = node.get("alpha", 1.702 if node.kind == "QuickGelu" else 1.0)
     return F.silu(x) if alpha == 1.0 else x * torch.sigmoid(alpha * x)
-
-
-@translates("ThresholdedRelu")
-def thresholded_relu(node: OnnxNode, x: torch.Tensor) -> torch.Tensor:
-    return F.threshold(x, node.get("alpha", 1.0), 0.0)
