@@ -103,4 +103,4 @@ def test_mcunet_at_8_bits_in_c(name, tmp_path):
     wanted = reference.run(quantised, integers)
     np.testing.assert_array_equal(Executor(quantised).run(integers), wanted)
     binary = build_networks([quantised], tmp_path)
-    np.testing.assert_array_equal(run_networks(binary, [quantised], [integers])[0], wanted)
+    np.testing.assert_array_equal(run_networks(binary, [integers])[0], wanted)
