@@ -36,18 +36,19 @@ class Datasets:
     """What is learned from.
 
     Attributes:
-        scale, mean, std: how pixels become inputs, see `data.tasks.Pixels`.
+        task: see `data.source.source_of`.
+        scale, mean, std: how pixels become inputs, see `data.dataset.Pixels`.
         profile: kernel-latency profiles, each a name of the catalog or the path of a CSV file.
-        validation: images held out of the training part.
-        test: images of the test part that are used, the first ones; None: all.
+        validation: samples held out of the training part; None: as many as `data.loading.load` says.
+        test: samples of the test part that are used, the first ones; None: all.
     """
 
-    task: str | None
+    task: str | Mapping[str, Any] | None
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
     profile: tuple[str, ...]
-    validation: int
+    validation: int | None
     test: int | None
 
 
@@ -196,12 +197,13 @@ class LatencyLimit(Limit):
 
 
 @dataclass(frozen=True)
-class AccuracyLimit:
-    """Attributes: relative_to: "float" or "int8"; max_drop: points below it; min: percent."""
+class QualityLimit:
+    """Attributes: relative_to: "float" or "int8"; max_drop: by how much it may be worse; min, max: in the unit of the task's measure."""
 
     relative_to: str
     max_drop: float | None = None
     min: float | None = None
+    max: float | None = None
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ class SearchConstraints:
     flash_bytes: Limit | None = None
     ram_bytes: Limit | None = None
     bops: Limit | None = None
-    accuracy: AccuracyLimit | None = None
+    quality: QualityLimit | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Data sets: the catalog, loaders of real file formats (one file per family), tasks and kernel-latency profiles.
+"""Data sets: the catalog, loaders of real file formats (one file per family), samples for tasks and kernel-latency profiles.
 
-A loader is a function `(files, **loader_params) -> (train Split, test Split)`, named by its catalog entry's `loader`.
+A loader is a function `(files, **params) -> (train Split, test Split or None)`. It is named by its catalog entry's `loader`, or, where it
+reads data of the user's own (`own="a file"` or `"a folder"`), by the key of `datasets.task` that leads to it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from mico_runner.registry import Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mico_runner.data.tasks import Pixels, Task
+    from mico_runner.data.dataset import DataSet, Pixels
 
 LOADERS = Registry("data loader", __name__)
 register = LOADERS.register
 
 
-def load_task(name: str, validation: int | None = None, seed: int = 0, pixels: Pixels | None = None) -> Task:
-    """See `mico_runner.data.tasks.load_task`."""
-    from mico_runner.data import tasks
+def load_data(name: str, validation: int | None = None, seed: int = 0, pixels: Pixels | None = None) -> DataSet:
+    """A data set of the catalog; see `mico_runner.data.loading.load`."""
+    from mico_runner.data import dataset, loading, source
 
-    return tasks.load_task(name, validation, seed, pixels or tasks.Pixels())
+    return loading.load(source.source_of(name), validation, seed, pixels or dataset.Pixels())
 
 
 def load_profile(names: str | list[str]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from mico_runner.data import files, register
-from mico_runner.data.tasks import Split
+from mico_runner.data.dataset import Split
 from mico_runner.errors import UsageError
 
 MAX_BYTES = 512 << 20  # of all that the archive inflates to: three times the official ones

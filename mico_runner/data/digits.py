@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner.data import register
-from mico_runner.data.tasks import Split
+from mico_runner.data.dataset import Split
 
 _TRAIN = 1297  # of 1797, in the file's order: writers follow one another, so few are in both parts
 

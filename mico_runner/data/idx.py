@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner.data import files, register
-from mico_runner.data.tasks import Split
+from mico_runner.data.dataset import Split
 from mico_runner.errors import UsageError
 
 MAX_BYTES = 2 << 30  # of one file, inflated: 40 times MNIST's largest
@@ -59,7 +59,7 @@ def load(files: list[Path]) -> tuple[Split, Split]:
         return Split(images[:, None], labels.astype(np.int64))
 
     train, test = split("train"), split("t10k")
-    if train.images.shape[1:] != test.images.shape[1:]:
-        shapes = [" x ".join(map(str, s.images.shape[2:])) for s in (train, test)]
+    if train.inputs.shape[1:] != test.inputs.shape[1:]:
+        shapes = [" x ".join(map(str, s.inputs.shape[2:])) for s in (train, test)]
         raise UsageError(f"{files[0].parent}: training images of {shapes[0]}, but test images of {shapes[1]}")
     return train, test

@@ -1,4 +1,4 @@
-"""Training of classifiers: AdamW with a one-cycle learning rate, resumable after each epoch, the same result for the same seed."""
+"""Training for a task: AdamW with a one-cycle learning rate, resumable after each epoch, the same result for the same seed."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mico_runner import durable
-from mico_runner.data.tasks import Split
+from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.sections import Train
+from mico_runner.tasks.base import Task
 
-STANDARD_ERRORS = 3  # of chance: reached without learning anything once in 740 times
-
-TOLERANCE = 0.3  # points of accuracy
 BATCH = 1000  # samples evaluated at once, where
 HELD = 2**26  # elements, 256 MiB, of the largest tensor are not exceeded
 
 
-def logits(model: nn.Module, inputs: np.ndarray) -> np.ndarray:
-    """float32 (N, classes) outputs of `model` in evaluation mode for float32 inputs (N, ...)."""
+def outputs(model: nn.Module, samples: Split) -> np.ndarray:
+    """float32 (N, ...) outputs of `model` in evaluation mode."""
     model.eval()
     with torch.inference_mode():
-        batch = min(BATCH, max(1, HELD // _largest_tensor(model, torch.from_numpy(inputs[:1]))))
+        batch = min(BATCH, max(1, HELD // _largest_tensor(model, torch.from_numpy(samples.first(1).floats()))))
         return np.concatenate(
-            [_scores(model, torch.from_numpy(inputs[i : i + batch])).numpy() for i in range(0, len(inputs), batch)]
+            [_scores(model, torch.from_numpy(part.floats())).numpy() for part in samples.parts(batch)]
         )
 
 
@@ -41,12 +39,12 @@ def _scores(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     if len(found) != 1 or not isinstance(found[0], torch.Tensor):
         mode = "training" if model.training else "eval"
         kinds = ", ".join(type(value).__name__ for value in found) or "nothing"
-        raise UsageError(f"in {mode} mode the network returns {kinds}; allowed: one tensor, a score for each class")
+        raise UsageError(f"in {mode} mode the network returns {kinds}; allowed: one tensor")
     return found[0]
 
 
-def check_trainable(model: nn.Module, data: Split) -> None:
-    """Take the gradients of a first step, on two images; the model is of no use afterwards.
+def check_trainable(model: nn.Module, task: Task, data: Split) -> None:
+    """Take the gradients of a first step, on two samples; the model is of no use afterwards.
 
     Raises UsageError: nothing of the model can be trained, or its forward fails in training mode.
     """
@@ -58,9 +56,8 @@ def check_trainable(model: nn.Module, data: Split) -> None:
     first = data.first(2)
     model.train()
     try:
-        loss = nn.functional.cross_entropy(
-            _scores(model, torch.from_numpy(first.floats())), torch.from_numpy(first.labels)
-        )
+        inputs = torch.from_numpy(first.floats())
+        loss = task.loss(_scores(model, inputs), torch.from_numpy(first.targets), inputs)
         loss.backward()  # type: ignore[no-untyped-call]
     except UsageError as error:
         raise UsageError(f"{error}; {instead}") from None
@@ -86,45 +83,18 @@ def _largest_tensor(model: nn.Module, sample: torch.Tensor) -> int:
     return largest
 
 
-def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Percentage of rows whose largest score (the first one, in a tie) stands at the label."""
-    return float(np.mean(scores.argmax(axis=1) == labels) * 100)
-
-
-def accuracy_tolerance(images: int, counts: int = 1) -> float:
-    """Points by which an accuracy on so many images may fall before it counts as worse: 0.3, and never less than one image.
-
-    Args:
-        counts: accuracies that the figure is made of: 2 for the difference of two.
-    """
-    hundredths = -(
-        -10_000 * counts // images
-    )  # rounded up, so that one image more or less is no regression by its last digit
-    return max(TOLERANCE, hundredths / 100)
-
-
-def above_chance(found: float, labels: np.ndarray) -> float:
-    """Points by which an accuracy (%) exceeds what always naming the commonest class may reach: 0 or more when something was learnt.
-
-    That is the commonest label's share p of these n labels, and three standard errors sqrt(p (1 - p) / n) of chance; or half of what
-    lies between p and 100 %, where the labels are so few that this is less.
-    """
-    share = np.unique(labels, return_counts=True)[1].max() / len(labels)
-    margin = min(STANDARD_ERRORS * np.sqrt(share * (1 - share) / len(labels)), (1 - share) / 2)
-    return float(found - 100 * (share + margin))
-
-
 def train(
     model: nn.Module,
+    task: Task,
     data: Split,
     validation: Split,
     recipe: Train,
     seed: int,
     work: Path,
-    on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, accuracy: None,
+    on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, quality: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place; returns a row {epoch, train_loss, validation_accuracy (%)} per epoch.
+    """Train `model` in place; returns a row {epoch, train_loss, validation_<the task's measure>} per epoch.
 
     After each epoch a checkpoint in `work` is replaced; a later call with the same arguments continues from it and ends
     with the same weights as an uninterrupted one, because each epoch draws from its own generator. A damaged checkpoint is
@@ -142,34 +112,34 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         history = state["history"]
-    inputs, labels = torch.from_numpy(data.floats()), torch.from_numpy(data.labels)
-    held_out = validation.floats()
+    targets = torch.from_numpy(data.targets)
+    measured = f"validation_{task.MEASURE.name}"
     for epoch in range(len(history), recipe.epochs):
         draw = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
         model.train()
         total = 0.0
-        for batch in torch.randperm(len(labels), generator=draw).split(recipe.batch_size):  # type: ignore[no-untyped-call]
-            x = _shifted(inputs[batch], recipe.shift, draw)
-            loss = nn.functional.cross_entropy(_scores(model, x), labels[batch])
+        for batch in torch.randperm(len(targets), generator=draw).split(recipe.batch_size):  # type: ignore[no-untyped-call]
+            x = _shifted(torch.from_numpy(data.take(batch.numpy()).floats()), recipe.shift, draw)
+            loss = task.loss(_scores(model, x), targets[batch], x)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total += loss.item() * len(batch)
-        scores = logits(model, held_out)
-        _check_finite(model, total / len(labels), scores, epoch + 1, recipe.lr)
-        score = accuracy(scores, validation.labels)
-        history.append({"epoch": epoch + 1, "train_loss": total / len(labels), "validation_accuracy": score})
-        on_epoch(epoch + 1, total / len(labels), score)
+        found = outputs(model, validation)
+        _check_finite(model, total / len(targets), found, epoch + 1, recipe.lr)
+        quality = task.quality(found, validation)
+        history.append({"epoch": epoch + 1, "train_loss": total / len(targets), measured: quality})
+        on_epoch(epoch + 1, total / len(targets), quality)
         _save(checkpoint, model, optimizer, schedule, history)
     return history
 
 
-def _check_finite(model: nn.Module, loss: float, scores: np.ndarray, epoch: int, lr: float) -> None:
+def _check_finite(model: nn.Module, loss: float, found: np.ndarray, epoch: int, lr: float) -> None:
     finite = {"the loss": np.isfinite(loss)}
     finite |= {name: bool(torch.isfinite(value).all()) for name, value in model.state_dict().items()}
-    finite["the validation scores"] = np.isfinite(scores).all()
+    finite["the validation outputs"] = np.isfinite(found).all()
     wrong = [name for name, is_finite in finite.items() if not is_finite]
     if wrong:
         raise StepError(

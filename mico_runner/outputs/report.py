@@ -13,6 +13,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mico_runner.data.source import own_loaders
 from mico_runner.outputs import report_allocation, store
 from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
@@ -20,7 +21,10 @@ from mico_runner.outputs import report_predictor as predictor
 from mico_runner.outputs.files import write_text
 from mico_runner.outputs.json_files import read_text
 from mico_runner.outputs.report_tables import Table, bytes_text, number, table
+from mico_runner.tasks import DEFAULT, create
+from mico_runner.tasks.base import Task
 
+QUALITY = "quality"  # in a spec; the reader hears the name of the task's measure
 _COSTS = {
     "latency": "latency",
     "energy": "energy, pJ",
@@ -85,7 +89,7 @@ class Report:
             "latency": self.latency(),
             "calibration": self.calibration(),
             "verified": self.verified(),
-            "accuracy": self.accuracy(),
+            "quality": self.quality(),
             "kernels": table(self.csv("codegen", "kernels.csv")),
             "memory": self.memory(),
             "metrics": self.metrics,
@@ -108,6 +112,13 @@ class Report:
 
     def value(self, metric: str) -> float | None:
         return self.metrics[metric].value if metric in self.metrics else None
+
+    @property
+    def task(self) -> Task:
+        """What the network is for."""
+        about = (self.spec.get("datasets") or {}).get("task")
+        kind = about.get("kind", DEFAULT) if isinstance(about, dict) else DEFAULT
+        return create(kind, about.get("options") if isinstance(about, dict) else None)
 
     @property
     def unit(self) -> str:
@@ -140,10 +151,11 @@ class Report:
             space = search["space"]
             widths = f"weights {_list(space['weight_bits'])}, activations {_list(space['activation_bits'])} bits"
             rows.append(("Space", widths + (f"; pinned: {', '.join(space['pinned'])}" if space.get("pinned") else "")))
-            rows.append(
-                ("Objectives", f"{', '.join(search['objectives'])} by {search['algorithm']}, {_budget(search)}")
-            )
-            limits = [_constraint(name, bound) for name, bound in (search.get("constraints") or {}).items()]
+            objectives = _list([self._named(each) for each in search["objectives"]])
+            rows.append(("Objectives", f"{objectives} by {search['algorithm']}, {_budget(search)}"))
+            limits = [
+                _constraint(self._named(name), bound) for name, bound in (search.get("constraints") or {}).items()
+            ]
             rows.append(("Constraints", "; ".join(limits) or "none"))
         elif spec.get("codegen") and spec["codegen"].get("bits"):
             weight, activation = spec["codegen"]["bits"]
@@ -154,18 +166,25 @@ class Report:
         gates = [f"{name} {_bounds(bounds)}" for name, bounds in (spec.get("gates") or {}).items() if bounds]
         return [*rows, ("Gates", "; ".join(gates) or "none")]
 
+    def _named(self, metric: str) -> str:
+        return self.task.MEASURE.name if metric == QUALITY else metric
+
     def tiles(self) -> list[dict[str, str]]:
         """The headline figures: title, value, note."""
         tiles = []
-        before, after = self.value("train.test_accuracy"), self.value("simulate.accuracy")
+        measure = self.task.MEASURE
+        title = measure.name.replace("_", " ").capitalize() if measure.name.islower() else measure.name
+        before, after = self.value(f"train.test_{measure.name}"), self.value(f"simulate.{measure.name}")
         if after is not None:
-            drop = self.value("simulate.accuracy_drop")  # on the same images, which need not be all
+            drop = self.value(f"simulate.{measure.name}_drop")  # on the same images, which need not be all
             images = self.json("simulate", "simulate.json").get("images")
             note = (f"{images:,} " if images else "") + "test images, C program"
-            note += f"; float {after + drop:.2f} %, {_signed(-drop)} points" if drop is not None else ""
-            tiles.append({"title": "Accuracy", "value": f"{after:.2f} %", "note": note})
+            if drop is not None:
+                float_value = measure.text(measure.goodness(measure.goodness(after) + drop))
+                note += f"; float {float_value}, {_signed(-drop if measure.higher else drop)} {measure.points}"
+            tiles.append({"title": title, "value": measure.text(after), "note": note})
         elif before is not None:
-            tiles.append({"title": "Accuracy", "value": f"{before:.2f} %", "note": "test images, float network"})
+            tiles.append({"title": title, "value": measure.text(before), "note": "test images, float network"})
         ratio, chosen = self.value("search.latency_ratio"), self._chosen()
         if ratio is not None:
             note = "of 8-bit's latency, predicted"
@@ -206,23 +225,24 @@ class Report:
         if front is None:
             return None
         objectives = self.spec["search"]["objectives"]
-        cost = next((o for o in objectives if o in front and o != "accuracy"), "latency")
+        cost = next((o for o in objectives if o in front and o != QUALITY), "latency")
         if cost not in front:
             return None
         evaluations, uniform = self.csv("search", "evaluations.csv"), self.csv("evaluate", "uniform.csv")
         if uniform is not None and cost not in uniform:
             uniform = None
         limits = {}
-        before = self.value("train.validation_accuracy")
+        measure = self.task.MEASURE
+        before = self.value(f"train.validation_{measure.name}")
         if before is not None:
-            limits["accuracy"] = (before, "float network")
+            limits[QUALITY] = (before, "float network")
         bound = (self.spec["search"].get("constraints") or {}).get(cost) or {}
         int8 = self.value(f"evaluate.int8.{cost}")
         if "max" in bound and (bound.get("relative_to") is None or int8):
             limits["cost"] = (bound["max"] * (int8 if bound.get("relative_to") else 1), "limit asked for")
         label = _COSTS[cost] + (f", {self.unit}" if cost == "latency" else "")
-        joined = set(objectives) == {"accuracy", cost}
-        return Markup(figures.pareto(front, evaluations, uniform, cost, label, limits, joined))
+        joined = set(objectives) == {QUALITY, cost}
+        return Markup(figures.pareto(front, evaluations, uniform, measure, cost, label, limits, joined))
 
     def front(self) -> Table | None:
         """The front without its bits."""
@@ -306,7 +326,7 @@ class Report:
         networks, operations = self.csv("verify", "networks.csv"), self.csv("verify", "operations.csv")
         return [] if networks is None or operations is None else calibration.verified(networks, operations)
 
-    def accuracy(self) -> dict[str, Any] | None:
+    def quality(self) -> dict[str, Any] | None:
         stages = [
             ("float network", "train"),
             ("8-bit everywhere", "evaluate.int8"),
@@ -314,21 +334,25 @@ class Report:
             ("chosen bits, C program", "simulate"),
         ]
         rows = []
+        measure = self.task.MEASURE
         images = (self.spec.get("simulate") or {}).get("images", "all")
         for label, prefix in stages:
             if prefix == "simulate" and images != "all":
                 label += f", first {images:,} images"
-            validation = self.value(f"{prefix}.validation_accuracy")
-            test = self.value(f"{prefix}.test_accuracy" if prefix == "train" else f"{prefix}.accuracy")
+            validation = self.value(f"{prefix}.validation_{measure.name}")
+            test = self.value(f"{prefix}.test_{measure.name}" if prefix == "train" else f"{prefix}.{measure.name}")
             if validation is not None or test is not None:
-                rows.append({"network": label, "validation, %": validation, "test, %": test})
-        history, counts = self.csv("train", "history.csv"), self.csv("simulate", "confusion.csv")
+                parts = (f"{part}, {measure.unit}".rstrip(", ") for part in ("validation", "test"))
+                rows.append({"network": label, **dict(zip(parts, (validation, test), strict=True))})
+        history, found = self.csv("train", "history.csv"), self.csv("simulate", "summary.csv")
         if not rows and history is None:
             return None
         return {
             "stages": table(pd.DataFrame(rows)) if rows else None,
-            "training": Markup(figures.training(history)) if history is not None else None,
-            "confusion": Markup(figures.confusion(counts)) if counts is not None else None,
+            "title": measure.name.capitalize(),
+            "training": Markup(figures.training(history, measure)) if history is not None else None,
+            "summary": Markup(figures.summary(self.task, found)) if found is not None else None,
+            "summary_title": self.task.TITLE,
         }
 
     def memory(self) -> dict[str, Any] | None:
@@ -397,8 +421,17 @@ def _network(model: dict[str, Any], datasets: dict[str, Any]) -> str:
     what = model.get("name") or Path(model.get("file") or "").name
     what += f": {model['entry']}" if model.get("entry") else ""
     what += f", weights of {Path(model['weights']).name}" if model.get("weights") else ""
+    count = datasets.get("validation")
+    held = f" ({count} samples held out for validation)" if count else ""
     how = "trained on" if model.get("train") else "taken as it is, for"
-    return f"{what}, {how} {datasets.get('task') or ''} ({datasets.get('validation')} images held out for validation)"
+    return f"{what}, {how} {_data(datasets.get('task') or '')}{held}"
+
+
+def _data(task: str | dict[str, Any]) -> str:
+    if isinstance(task, str):
+        return task
+    found = next((str(task[key]) for key in ("name", *own_loaders()) if key in task), "")
+    return f"{Path(found).name}, {task.get('kind', DEFAULT)}"
 
 
 def _signed(value: float) -> str:
@@ -414,7 +447,7 @@ def _budget(search: dict[str, Any]) -> str:
 def _constraint(name: str, bound: dict[str, Any]) -> str:
     to = bound.get("relative_to")
     if "max_drop" in bound:
-        return f"{name} at most {bound['max_drop']:g} points below {to or 'float'}"
+        return f"{name} at most {bound['max_drop']:g} points worse than {to or 'float'}"
     return f"{name} {_bounds({k: v for k, v in bound.items() if k in ('min', 'max')})}" + (f" × {to}" if to else "")
 
 

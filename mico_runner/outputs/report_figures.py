@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from mico_runner.tasks.base import Measure, Task
+
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
@@ -45,49 +47,49 @@ def pareto(
     front: pd.DataFrame,
     evaluations: pd.DataFrame | None,
     uniform: pd.DataFrame | None,
+    measure: Measure,
     cost: str,
     label: str,
     limits: dict[str, tuple[float, str]],
     joined: bool,
 ) -> str:
-    """Accuracy over `cost` (a column of all three tables), with the chosen point.
+    """Quality over `cost` (a column of all three tables), with the chosen point.
 
     Args:
-        limits: "accuracy" and "cost" -> the bound to draw and its name.
-        joined: connect the front's points; only right when accuracy and `cost` are the only objectives.
+        limits: "quality" and "cost" -> the bound to draw and its name.
+        joined: connect the front's points; only right when quality and `cost` are the only objectives.
     """
 
     def draw(ax: Axes) -> None:
-        best = front["validation_accuracy"].max()
-        floor = max(best - np.clip(4 * (best - front["validation_accuracy"].min()), *_SHOWN_BELOW_BEST), 0)
+        column = f"validation_{measure.name}"
+        worst = _worst_shown(front[column], measure)
         if evaluations is not None:
-            low = evaluations["validation_accuracy"] < floor
+            low = _worse(evaluations[column], worst, measure)
             shown = evaluations[~low]
             name = f"evaluated ({len(evaluations)}" + (f", {low.sum()} below the frame)" if low.any() else ")")
-            ax.scatter(shown[cost], shown["validation_accuracy"], s=14, color="#b9c3cd", lw=0, label=name)
+            ax.scatter(shown[cost], shown[column], s=14, color="#b9c3cd", lw=0, label=name)
         points = front.sort_values(cost)
         line: dict[str, Any] = {"linestyle": "-", "drawstyle": "steps-post"} if joined else {"linestyle": "none"}
-        ax.plot(
-            points[cost], points["validation_accuracy"], color=BLUE, marker="o", ms=5, lw=1.3, label="front", **line
-        )
+        ax.plot(points[cost], points[column], color=BLUE, marker="o", ms=5, lw=1.3, label="front", **line)
         if uniform is not None:
-            shown = uniform[uniform["validation_accuracy"] >= floor]
-            ax.scatter(
-                shown[cost], shown["validation_accuracy"], marker="^", s=34, color=MUTED, label="same bits everywhere"
-            )
+            shown = uniform[~_worse(uniform[column], worst, measure)]
+            ax.scatter(shown[cost], shown[column], marker="^", s=34, color=MUTED, label="same bits everywhere")
             for row in shown.to_dict("records"):
                 text = f"w{row['weight_bits']:g} a{row['act_bits']:g}"
-                at = (row[cost], row["validation_accuracy"])
+                at = (row[cost], row[column])
                 ax.annotate(text, at, (5, -11), textcoords="offset points", fontsize=8, color="#5d6975")
         for chosen in front[front["chosen"] == 1].to_dict("records"):
-            at = (chosen[cost], chosen["validation_accuracy"])
+            at = (chosen[cost], chosen[column])
             ax.scatter(*at, marker="*", s=260, color=ORANGE, edgecolor="white", lw=0.8, zorder=5, label="chosen")
-        if "accuracy" in limits:
-            ax.axhline(limits["accuracy"][0], color=GREEN, lw=1, ls="--", label=limits["accuracy"][1])
+        if "quality" in limits:
+            ax.axhline(limits["quality"][0], color=GREEN, lw=1, ls="--", label=limits["quality"][1])
         if "cost" in limits:
             ax.axvline(limits["cost"][0], color="#b5413b", lw=1, ls="--", label=limits["cost"][1])
-        ax.set_ylim(bottom=max(floor, ax.get_ylim()[0]))
-        ax.set(xlabel=label, ylabel="validation accuracy, %")
+        if measure.higher:
+            ax.set_ylim(bottom=max(worst, ax.get_ylim()[0]))
+        else:
+            ax.set_ylim(top=min(worst, ax.get_ylim()[1]))
+        ax.set(xlabel=label, ylabel=_of(measure))
         ax.xaxis.set_major_formatter(grouped)
         ax.legend(loc="upper left", bbox_to_anchor=(1.03, 1), fontsize=8.5)
 
@@ -131,38 +133,39 @@ def layer_latency(layers: pd.DataFrame, unit: str, measured: str) -> str:
     return svg("layers", (7.6, 1.3 + 0.34 * len(layers)), draw)
 
 
-def training(history: pd.DataFrame) -> str:
-    """Loss and validation accuracy by epoch."""
+def training(history: pd.DataFrame, measure: Measure) -> str:
+    """Loss and quality on the validation part by epoch."""
 
     def draw(axes: np.ndarray) -> None:
         axes[0].plot(history["epoch"], history["train_loss"], color=BLUE)
         axes[0].set(xlabel="epoch", ylabel="training loss")
-        axes[1].plot(history["epoch"], history["validation_accuracy"], color=GREEN)
-        axes[1].set(xlabel="epoch", ylabel="validation accuracy, %")
+        axes[1].plot(history["epoch"], history[f"validation_{measure.name}"], color=GREEN)
+        axes[1].set(xlabel="epoch", ylabel=_of(measure))
 
     return svg("training", (7.6, 2.6), draw, panels=2)
 
 
-def confusion(counts: pd.DataFrame) -> str:
-    """The classes that are mistaken for each other; right answers are left out, or they drown the rest."""
-    classes = 1 + int(counts[["true", "predicted"]].to_numpy().max())
-    matrix = np.zeros((classes, classes))
-    matrix[counts["true"], counts["predicted"]] = counts["count"]
-    np.fill_diagonal(matrix, 0)
+def summary(task: Task, table: pd.DataFrame) -> str:
+    """What the task draws of the C program's outputs on the test part."""
+    return svg("summary", (3.8, 3.7), lambda ax: task.draw(table, ax))
 
-    def draw(ax: Axes) -> None:
-        ax.imshow(matrix, cmap="Oranges", vmin=0, vmax=max(1, matrix.max()), rasterized=True)
-        for (row, column), count in np.ndenumerate(matrix):
-            if count and classes <= 20:
-                dark = count > 0.6 * matrix.max()
-                ax.text(column, row, f"{count:g}", ha="center", va="center", fontsize=8, color="white" if dark else INK)
-        ax.grid(visible=False)
-        if classes <= 20:
-            ax.set_xticks(range(classes))
-            ax.set_yticks(range(classes))
-        ax.set(xlabel="predicted", ylabel="true")
 
-    return svg("confusion", (3.8, 3.7), draw)
+def _of(measure: Measure) -> str:
+    """Label of an axis."""
+    return f"validation {measure.name}, {measure.unit}".rstrip(", ")
+
+
+def _worst_shown(qualities: pd.Series, measure: Measure) -> float:
+    """The quality below which points are counted, not drawn: from the front's spread, in points of accuracy within bounds."""
+    best, worst = (qualities.max(), qualities.min()) if measure.higher else (qualities.min(), qualities.max())
+    spread = 4 * abs(best - worst)
+    if measure.unit == "%":
+        return float(max(best - np.clip(spread, *_SHOWN_BELOW_BEST), 0))
+    return measure.goodness(measure.goodness(float(best)) - (spread or abs(float(best)) or 1.0))
+
+
+def _worse(qualities: pd.Series, than: float, measure: Measure) -> pd.Series:
+    return qualities < than if measure.higher else qualities > than
 
 
 def arena(memory: pd.DataFrame) -> str:

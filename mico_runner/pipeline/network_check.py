@@ -12,11 +12,11 @@ from mico_runner.models import MODELS
 from mico_runner.pipeline.fingerprint import fingerprint
 from mico_runner.sections import Sections
 from mico_runner.sources import Sources
-from mico_runner.steps.inputs import chosen, model_inputs, task_inputs
+from mico_runner.steps.inputs import chosen, data_inputs, model_inputs, source_of_data
 
 
 def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
-    """Run `steps.network.check_network` on a spec with a network or weights of the user's own, unless it passed already.
+    """Run `steps.network.check_network` on a spec with a network, weights or data of the user's own, unless it passed already.
 
     What passed is remembered in the user's cache under the hash of all that the outcome depends on: files, data, this project's source.
 
@@ -26,17 +26,19 @@ def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
     if section is None:
         return
     of_plugin = section.name is not None and MODELS.info(section.name).path is not None
-    if not (of_plugin or section.file or section.weights):
+    own_data = source_of_data(spec).path
+    if not (of_plugin or section.file or section.weights or own_data):
         return
     reached = sources.reach([(_STEPS / "network.py", "check_network")], chosen(spec))
-    about = {"model": model_inputs(spec), "task": task_inputs(spec), "validation": spec.datasets.validation}
+    about = {"model": model_inputs(spec), "data": data_inputs(spec), "validation": spec.datasets.validation}
     about |= {"sources": reached.sources, "libraries": reached.libraries, "seed": spec.seed}
     passed = paths.cache_folder() / "networks" / fingerprint("network", 1, plain(about), {})
     if passed.is_file():
         return
     if not quiet:
         what = section.file or section.weights or section.name
-        print(f"mico-run: capturing the network of {what}, before anything trains", file=sys.stderr)
+        of_data = f" and reading {own_data}" if own_data else ""
+        print(f"mico-run: capturing the network of {what}{of_data}, before anything trains", file=sys.stderr)
     from mico_runner.steps.network import (
         check_network,
     )  # with torch, which is not needed when the files have not changed

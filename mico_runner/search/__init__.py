@@ -1,7 +1,7 @@
 """Search over per-layer bit-widths: the space, what each point costs, what it scores, and the algorithms (one file each).
 
     space = Space.grid(["conv1", "fc1"], weight_bits=[2, 4, 8], activation_bits=[8])
-    problem = Problem(space, score, [Objective("accuracy"), Objective("latency")], {"latency": Cost(table)}, budget=Budget(40))
+    problem = Problem(space, score, [Objective("quality"), Objective("latency")], {"latency": Cost(table)}, budget=Budget(40))
     result = run(problem, "exact", seed=0)
     space.decode(result.configs[result.chosen])     # {"conv1": LayerBits(weight=8, activation=8), ...}
 

@@ -5,7 +5,7 @@ Order of calls: `run` makes the searcher for a problem whose cost constraints ca
 
 - `ask(n)` returns 1 to n configurations, (k, layers), of the space, distinct, none of them told before; or none, when the
   searcher has nothing left to try. n is what the budget still allows; how many are asked for at a time is the searcher's choice.
-- `tell(configs, metrics)` gives the metrics of what was asked, in the same order: the measured ones (accuracy, perhaps loss) and the
+- `tell(configs, metrics)` gives the metrics of what was asked, in the same order: the measured ones (quality, perhaps loss) and the
   free ones. When the time budget ends in the middle of a batch, only its beginning is told, and `ask` is not called again.
 - All randomness comes from `self.rng`: seed and answers determine the search, so a journal replays it exactly.
 - What needs no evaluation is free to look up: `problem.free`, `problem.affordable`. The first configuration asked for keeps the cost
@@ -23,7 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
+from mico_runner.search.problem import LOSS, QUALITY, Metrics, Problem
 from mico_runner.search.sampling import Sampler
 from mico_runner.search.start import start
 
@@ -66,8 +66,8 @@ class Searcher(ABC):
 
     @property
     def told_loss(self) -> np.ndarray:
-        """(n,) the quality of what was told, lower is better: the loss when evaluations give one, else the negated accuracy."""
-        return self.metrics[LOSS] if LOSS in self.metrics else -self.metrics[ACCURACY]
+        """(n,) the quality of what was told, lower is better: the loss when evaluations give one, else the negated quality."""
+        return self.metrics[LOSS] if LOSS in self.metrics else -self.metrics[QUALITY]
 
     def new(self, configs: np.ndarray) -> np.ndarray:
         """The distinct configurations among these that were not told yet, in order."""

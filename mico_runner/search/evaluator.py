@@ -11,7 +11,7 @@ import numpy as np
 
 from mico_runner import durable
 from mico_runner.errors import StepError
-from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
+from mico_runner.search.problem import LOSS, QUALITY, Metrics, Problem
 from mico_runner.search.rounding import LOSS_DIGITS, significant
 from mico_runner.search.space import describe
 
@@ -57,7 +57,7 @@ class Evaluator:
             done += batch
         told = np.array(done, dtype=np.int64).reshape(-1, len(self._problem.space.layers))
         measured = [self._known[key][0] for key in done]
-        names = list(measured[0]) if measured else [ACCURACY]
+        names = list(measured[0]) if measured else [QUALITY]
         return told, {n: np.array([m[n] for m in measured]) for n in names} | self._problem.free(told)
 
     def peek(self, config: np.ndarray) -> dict[str, float]:

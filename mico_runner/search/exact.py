@@ -130,7 +130,7 @@ class Exact(Searcher):
         return self.sampler.draw(1, self.seen)
 
     def _quality_limit(self) -> list[Limit]:
-        """The accuracy constraint as a bound on the sum of sensitivities."""
+        """The quality constraint as a bound on the sum of sensitivities."""
         highest = loss_limit(self.problem, self.metrics)
         return [] if highest is None else [(self._surrogate.mean, highest - self._surrogate.base_loss)]
 

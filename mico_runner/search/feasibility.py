@@ -9,7 +9,7 @@ import numpy as np
 from mico_runner.amounts import apart
 from mico_runner.errors import StepError
 from mico_runner.search.milp import allocate
-from mico_runner.search.problem import ACCURACY, Constraint, Metrics, Problem
+from mico_runner.search.problem import QUALITY, Constraint, Metrics, Problem
 from mico_runner.search.sampling import repair
 from mico_runner.search.space import describe
 
@@ -133,15 +133,17 @@ def _out_of_reach(problem: Problem, c: Constraint, best: np.ndarray, kept: str, 
 
 
 def _price(problem: Problem, config: np.ndarray, peek: Peek) -> str:
-    """What a configuration costs in accuracy, against the constraint's reference, else against the most bits."""
-    accuracy = peek(config)[ACCURACY]
-    accuracies = [c for c in problem.constraints if c.metric == ACCURACY]
-    against = [(c.reference, c.relative_to) for c in accuracies if c.reference is not None]
+    """What a configuration costs in quality, against the constraint's reference, else against the most bits."""
+    measure, quality = problem.measure, peek(config)[QUALITY]
+    limits = [c for c in problem.constraints if c.metric == QUALITY]
+    against = [(c.reference, c.relative_to) for c in limits if c.reference is not None]
     if against:
         reference, name = against[0]
     else:
-        reference, name = peek(problem.space.base)[ACCURACY], "at the most bits"
-    return f"its accuracy is {accuracy:.2f} %, {reference - accuracy:.2f} points below the {reference:.2f} % {name}"
+        reference, name = peek(problem.space.base)[QUALITY], "at the most bits"
+    found, before = (measure.text(measure.goodness(value)) for value in (quality, reference))
+    drop = f"{reference - quality:.2f}" if measure.unit == "%" else f"{reference - quality:.4g}"
+    return f"its {measure.name} is {found}, {drop} {measure.points} worse than the {before} {name}"
 
 
 def _wanted(problem: Problem, c: Constraint, beside: float | None = None) -> str:
@@ -151,13 +153,13 @@ def _wanted(problem: Problem, c: Constraint, beside: float | None = None) -> str
 
 
 def _amount(problem: Problem, c: Constraint, value: float, beside: float | None = None) -> str:
-    """`0.83 x int8 (17,040 cycles)`; accuracies are differences, not ratios."""
+    """`0.83 x int8 (17,040 cycles)`; qualities are differences, not ratios."""
     unit = problem.unit(c.metric)
     absolute = f"{apart(value, beside, lambda v: f'{v:,.0f}' if abs(v) >= 1e4 else f'{v:.4g}')} {unit}".strip()
     if c.reference is None:
         return absolute
     reference = c.reference
-    if c.metric == ACCURACY:
+    if c.metric == QUALITY:
         difference = apart(value - reference, None if beside is None else beside - reference, "{:+.2f}".format)
         return f"{absolute} ({c.relative_to} {difference})"
     share = apart(value / reference, None if beside is None else beside / reference, "{:.4g}".format)

@@ -11,10 +11,12 @@ import numpy as np
 from mico_runner.errors import StepError, UnknownName
 from mico_runner.search.rounding import DIGITS, SLACK, quanta, quantum, significant
 from mico_runner.search.space import Space
+from mico_runner.tasks.base import Measure
+from mico_runner.tasks.classification import Classification
 
-ACCURACY, LOSS = "accuracy", "loss"
-MEASURED = (ACCURACY, LOSS)  # what one evaluation gives
-HIGHER_IS_BETTER = (ACCURACY,)
+QUALITY, LOSS = "quality", "loss"
+MEASURED = (QUALITY, LOSS)  # what one evaluation gives
+HIGHER_IS_BETTER = (QUALITY,)
 
 Metrics = dict[str, np.ndarray]  # metric -> (P,) float64, in the order of the configurations
 
@@ -53,7 +55,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric and its better direction ("min" or "max"); by default accuracy is to be high and anything else low."""
+    """A metric and its better direction ("min" or "max"); by default quality is to be high and anything else low."""
 
     metric: str
     direction: str = ""
@@ -103,9 +105,9 @@ class Problem:
 
     Attributes:
         space: the configurations.
-        evaluate: the expensive part: population (P, layers) -> {"accuracy": (P,) in %, "loss": (P,) optional}. A smooth loss
-            from the same evaluation guides `exact` better than accuracy, which is discrete. Called for `batch` configurations
-            at a time, each distinct one once.
+        evaluate: the expensive part: population (P, layers) -> {"quality": (P,), "loss": (P,) optional}. More quality is better
+            (`Measure.goodness`). A smooth loss from the same evaluation guides `exact` better than a quality that is discrete.
+            Called for `batch` configurations at a time, each distinct one once.
         objectives: the most important first.
         costs: additive metrics: latency, flash_bytes, bops, ...
         others: metrics that are not sums over layers, population (P, layers) -> (P,): ram_bytes. Cheaper than an evaluation, but
@@ -113,6 +115,7 @@ class Problem:
             lower bound there: it guides the search, and this decides.
         journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
         log: is told in a line when the journal is damaged.
+        measure: what quality is, for messages.
 
     Raises:
         UnknownName: an objective or a constraint is on a metric that the problem does not have.
@@ -128,6 +131,7 @@ class Problem:
     budget: Budget = Budget(200)
     journal: Path | None = None
     log: Callable[[str], None] = lambda line: None
+    measure: Measure = Classification.MEASURE
     batch: int = 1
     _remembered: dict[tuple[str, bytes], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -217,4 +221,4 @@ class Problem:
 
     def unit(self, metric: str) -> str:
         """Unit of a metric, "" when it has none."""
-        return "%" if metric == ACCURACY else self.costs[metric].unit if metric in self.costs else ""
+        return self.measure.unit if metric == QUALITY else self.costs[metric].unit if metric in self.costs else ""

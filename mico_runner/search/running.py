@@ -93,7 +93,7 @@ def enumerate_all(problem: Problem, progress: Progress | None = None) -> SearchR
 
 
 def regret(problem: Problem, found: SearchResult, truth: SearchResult) -> float:
-    """Best feasible first objective there is minus the best found, in its unit (points of accuracy); 0 when the search was perfect."""
+    """Best feasible first objective there is minus the best found, in its unit (points of quality); 0 when the search was perfect."""
     o = problem.objectives[0]
     return (
         float(o.sign * (found.metrics[o.metric][found.chosen] - truth.metrics[o.metric][truth.chosen])) + 0.0

@@ -104,7 +104,7 @@ def shake(problem: Problem, configs: np.ndarray, rng: np.random.Generator) -> np
 
 
 def fill(problem: Problem, configs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Random layers move to more bits as far as the additive constraints let them: towards where accuracy is highest."""
+    """Random layers move to more bits as far as the additive constraints let them: towards where quality is highest."""
     bits = np.array(problem.space.choices, dtype=float)
     return _walk(problem, configs, rng, lambda old, new: (bits[new] >= bits[old]).all(axis=1))
 

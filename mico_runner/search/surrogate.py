@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from mico_runner.search.problem import ACCURACY, LOSS, Metrics, Problem
+from mico_runner.search.problem import LOSS, QUALITY, Metrics, Problem
 from mico_runner.search.rounding import LOSS_DIGITS, significant
 from mico_runner.search.space import Space
 
@@ -91,17 +91,17 @@ class AdditiveSurrogate:
 
 
 def loss_limit(problem: Problem, metrics: Metrics) -> float | None:
-    """The loss that stands for the accuracy constraint: where it best parts the evaluations that keep it from the others.
+    """The loss that stands for the quality constraint: where it best parts the evaluations that keep it from the others.
 
-    Between the two neighbours of the parting accuracy is taken as linear in loss. None without such a constraint, or
+    Between the two neighbours of the parting quality is taken as linear in loss. None without such a constraint, or
     while nothing misses it.
     """
-    floors = [c.min for c in problem.constraints if c.metric == ACCURACY]
-    if not floors or (metrics[ACCURACY] >= max(floors)).all():
+    floors = [c.min for c in problem.constraints if c.metric == QUALITY]
+    if not floors or (metrics[QUALITY] >= max(floors)).all():
         return None
-    loss = metrics.get(LOSS, -metrics[ACCURACY])
+    loss = metrics.get(LOSS, -metrics[QUALITY])
     order = np.argsort(loss, kind="stable")
-    loss, above = loss[order], metrics[ACCURACY][order] - max(floors)
+    loss, above = loss[order], metrics[QUALITY][order] - max(floors)
     missed_below = np.concatenate([[0], np.cumsum(above < 0)])
     kept_from = (above >= 0).sum() - np.concatenate([[0], np.cumsum(above >= 0)])
     at = int(np.argmin(missed_below + kept_from))  # the first `at` count as keeping it

@@ -9,8 +9,10 @@ from mico_runner import hardware
 from mico_runner.data import catalog
 from mico_runner.errors import did_you_mean
 from mico_runner.outputs import store
+from mico_runner.spec.schema import ACCURACY, QUALITY
 from mico_runner.steps import STEPS
 from mico_runner.targets import TARGETS, boards
+from mico_runner.tasks import DEFAULT, TASKS
 from mico_runner.yaml_schema import show
 
 if TYPE_CHECKING:
@@ -112,8 +114,7 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
 def _check_search(draft: Draft) -> None:
     search = draft.data["search"]
     constraints = search["constraints"]
-    if "accuracy" in constraints and not constraints["accuracy"].keys() & {"max_drop", "min"}:
-        draft.fail(("search", "constraints", "accuracy"), "no limit; allowed: max_drop, min, or both")
+    _check_quality(draft)
     if constraints.get("latency", {}).get("risk") and draft.data["proxy"] is not None:
         protocols = draft.data["proxy"]["validation"]["protocols"]
         if "group_kfold" not in protocols:
@@ -128,6 +129,39 @@ def _check_search(draft: Draft) -> None:
         draft.fail(("search", "objectives", search["objectives"].index("latency")), why)
     if "latency" in constraints:
         draft.fail(("search", "constraints", "latency"), why, of_key=True)
+
+
+def _check_quality(draft: Draft) -> None:
+    """The limit on quality and the objective, which classification calls accuracy, under their one name."""
+    search, task = draft.data["search"], draft.data["datasets"]["task"]
+    kind = task.get("kind", DEFAULT) if isinstance(task, dict) else DEFAULT
+    measure = TASKS.get(kind).MEASURE
+    constraints = search["constraints"]
+    for i, name in enumerate(search["objectives"]):
+        if name == ACCURACY:
+            path: Keys = ("search", "objectives", i)
+            if kind != DEFAULT:
+                draft.fail(path, f"found {ACCURACY!r}; allowed: {QUALITY!r}, which for {kind} is {measure.name}")
+            elif QUALITY in search["objectives"]:
+                draft.fail(path, f"found {ACCURACY!r} beside {QUALITY!r}; allowed: one of them, they are the same")
+            search["objectives"][i] = QUALITY
+    path = ("search", "constraints", ACCURACY)
+    if ACCURACY in constraints and kind != DEFAULT:
+        draft.fail(path, f"unknown for {kind}; allowed: {QUALITY}, which is {measure.name} here", of_key=True)
+    elif ACCURACY in constraints and QUALITY in constraints:
+        draft.fail(path, f"found beside {QUALITY}; allowed: one of them, they are the same", of_key=True)
+    for name in (QUALITY, ACCURACY):
+        if name not in constraints:
+            continue
+        path, bound = ("search", "constraints", name), "min" if measure.higher else "max"
+        other = "max" if measure.higher else "min"
+        if other in constraints[name]:
+            better = "more" if measure.higher else "less"
+            draft.fail((*path, other), f"of {measure.name} {better} is better; allowed: {bound}", of_key=True)
+        elif not constraints[name].keys() & {"max_drop", bound}:
+            draft.fail(path, f"no limit; allowed: max_drop, {bound}, or both")
+    if ACCURACY in constraints:
+        constraints[QUALITY] = constraints.pop(ACCURACY)
 
 
 def _check_energy(draft: Draft, device: Hardware) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mico_runner.data import catalog, profile_csv
 from mico_runner.errors import UsageError
+from mico_runner.spec.own_data import check_task
 from mico_runner.yaml_schema import SchemaErrors, show
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def check_datasets(draft: Draft, device: Hardware | None) -> None:
     section = data["datasets"]
     if data["model"] is not None and section["task"] is None:
         known = ", ".join(catalog.names("task"))
-        draft.fail(("datasets", "task"), f"missing, needed by model; allowed: one of {known}")
-    if section["task"] is not None:
-        _check_sums(draft, ("datasets", "task"), section["task"])
+        draft.fail(("datasets", "task"), f"missing, needed by model; allowed: one of {known}, or a mapping")
+    name = check_task(draft)
+    if name is not None:
+        _check_sums(draft, ("datasets", "task"), name)
     if data["verify"] is not None:
         _check_sums(draft, ("verify", "data"), data["verify"]["data"])
     units: dict[str, str] = {}

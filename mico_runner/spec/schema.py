@@ -26,6 +26,7 @@ from mico_runner.validation import PROTOCOLS
 SPEC_VERSION = 1
 WEIGHT_BITS = [1, 1.5, 2, 3, 4, 5, 6, 7, 8]  # 1.5 is ternary
 ACTIVATION_BITS = [1, 2, 3, 4, 5, 6, 7, 8]
+QUALITY, ACCURACY = "quality", "accuracy"  # the second is the first of classification
 COSTS = ["latency", "energy", "edp", "flash_bytes", "ram_bytes", "bops"]
 MAX_SEED = 2**32 - 1  # what torch and numpy both take
 FILE_NAME = r"[^/\\\0][^\\\0]*"
@@ -166,7 +167,12 @@ def _seed(help_: str) -> Rules:
 def _datasets() -> dict[str, Rules]:
     profile = text("catalog name, or path of a CSV file", minlength=1)
     return {
-        "task": choice("images and labels", catalog.names("task"), nullable=True, default=None),
+        "task": {
+            "anyof": [{"type": "string", "allowed": catalog.names("task")}, {"type": "dict"}],
+            "nullable": True,
+            "default": None,
+            "meta": {"help": "samples and what they are for: a name of the catalog, or a mapping"},
+        },
         "scale": number("of images: what a pixel of full brightness becomes", min=1e-6, max=10**6, default=1.0),
         "mean": items(
             "of images, per channel or one for all, in units of scale: taken off",
@@ -181,9 +187,16 @@ def _datasets() -> dict[str, Rules]:
             default=[1.0],
         ),
         "profile": items("kernel latencies", profile, distinct=True, default=[]),
-        "validation": number("images held out of train", "integer", min=1, max=10**7, default=5000),
+        "validation": number(
+            "samples held out of train; null: 5,000, or a quarter if that is less",
+            "integer",
+            min=1,
+            max=10**7,
+            nullable=True,
+            default=None,
+        ),
         "test": number(
-            "images of the test part that are used, the first; null: all",
+            "samples of the test part that are used, the first; null: all",
             "integer",
             min=1,
             max=10**7,
@@ -338,9 +351,10 @@ def _allocate() -> dict[str, Rules]:
 
 def _search() -> dict[str, Rules]:
     risk = number("probability that the limit is kept", min=0.5, max=0.99, nullable=True, default=None)
-    accuracy = {
-        "max_drop": number("points below relative_to", min=0, max=100),
-        "min": number("percent", min=0, max=100),
+    quality = {
+        "max_drop": number("points by which it may be worse than relative_to", min=0),
+        "min": number("of a quality of which more is better, such as accuracy: in its unit, percent"),
+        "max": number("of a quality of which less is better, such as an error: in its unit"),
         "relative_to": choice("", ["float", "int8"], default="float"),
     }
     budget = {
@@ -348,15 +362,16 @@ def _search() -> dict[str, Rules]:
         "seconds": number("", above=0, nullable=True, default=None),
     }
     limits = {**dict.fromkeys(COSTS, _limit()), "latency": _limit(risk=risk)}
-    constraints = {"accuracy": section("", accuracy, minlength=1), **limits}
-    objective = {"type": "string", "allowed": ["accuracy", *COSTS]}
+    of_classification = section("", quality, minlength=1, meta={"same_as": QUALITY})
+    constraints = {QUALITY: section("", quality, minlength=1), ACCURACY: of_classification, **limits}
+    objective = {"type": "string", "allowed": [QUALITY, ACCURACY, *COSTS]}
     algorithm = {"type": "string", "allowed": ALGORITHMS.names()}
     return {
         "space": section("", _space(), default={}),
         "algorithm": choice("", ALGORITHMS.names(), default="nsga2"),
         "params": free("of the algorithm"),
         "objectives": items(
-            "most important first", objective, minlength=1, distinct=True, default=["accuracy", "latency"]
+            "most important first", objective, minlength=1, distinct=True, default=[QUALITY, "latency"]
         ),
         "constraints": section("", constraints, default={}, meta={"removable": True}),
         "budget": section("", budget, default={}),

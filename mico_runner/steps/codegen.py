@@ -39,7 +39,7 @@ class Codegen(Step):
         from mico_runner.steps.inputs import deployment_of, device_targets, present
         from mico_runner.steps.network import (
             assignment_of,
-            load_task,
+            load_data,
             memory_direction,
             memory_limits,
             quantiser,
@@ -48,19 +48,19 @@ class Codegen(Step):
         )
         from mico_runner.steps.onnx_model import write_model
 
-        task = load_task(ctx.spec)
-        network = trained_graph(ctx, task)
+        samples = load_data(ctx.spec)
+        network = trained_graph(ctx, samples)
         assignment = assignment_of(ctx, network)
         bits = {layer: list(pair) for layer, pair in assignment.items()}
         (ctx.dir / "bits.json").write_text(json.dumps(bits, indent=1), encoding="utf-8")
-        deployed = quantiser(ctx, network, task).quantize(assignment)
+        deployed = quantiser(ctx, network, samples).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
         if not ctx.has("search"):
             weight_bits, activation_bits = present(section.bits)
             ctx.log(f"every layer: {weight_bits} bits for weights, {activation_bits} for activations")
         if section.target == "onnx":
-            write_model(ctx, deployed, task.test.floats())
+            write_model(ctx, deployed, samples.test.floats())
             return
         core = target_core(ctx.spec, section.runtime)
         layout = Layout(section.bundle, section.package)

@@ -23,14 +23,14 @@ class Evaluate(Step):
 
         from mico_runner import graph
         from mico_runner.graph import costs
-        from mico_runner.models.training import accuracy_tolerance
         from mico_runner.steps.inputs import deployment_of, present
-        from mico_runner.steps.network import Latency, Scorer, load_task, quantiser, trained_graph, uniform
+        from mico_runner.steps.network import Latency, Scorer, load_data, quantiser, trained_graph, uniform
 
-        task = load_task(ctx.spec)
-        network = trained_graph(ctx, task)
-        ptq = quantiser(ctx, network, task)
-        scorer = Scorer(ptq, task.validation)
+        samples = load_data(ctx.spec)
+        measure = samples.task.MEASURE
+        network = trained_graph(ctx, samples)
+        ptq = quantiser(ctx, network, samples)
+        scorer = Scorer(ptq, samples.task, samples.validation)
         deployment = deployment_of(ctx.spec)
         latency = Latency(ctx, network) if ctx.has("fit") else None
 
@@ -46,7 +46,7 @@ class Evaluate(Step):
         for weight, activation in ctx.progress(bits, total=len(bits), desc="uniform bits"):
             assignment = uniform(network, weight, activation)
             row = {"weight_bits": weight, "act_bits": activation}
-            row["validation_accuracy"] = scorer(assignment)["accuracy"]
+            row[f"validation_{measure.name}"] = scorer(assignment)[0]
             if latency:
                 row["latency"] = latency(assignment)
             row["flash_bytes"] = deployment.needs(ptq.quantize(assignment)).flash
@@ -55,8 +55,8 @@ class Evaluate(Step):
         pd.DataFrame(rows).to_csv(ctx.dir / "uniform.csv", index=False)
 
         ctx.metric("evaluate.macs", int(layers["macs"].sum()), "count")
-        tolerance = accuracy_tolerance(len(task.validation))
-        ctx.metric("evaluate.int8.validation_accuracy", scorer(int8)["accuracy"], "%", "higher", tolerance)
+        name, tolerance = f"evaluate.int8.validation_{measure.name}", measure.allowed(len(samples.validation))
+        ctx.metric(name, scorer(int8)[0], measure.unit, measure.direction, tolerance)
         ctx.metric("evaluate.int8.flash_bytes", deployment.needs(ptq.quantize(int8)).flash, "bytes", "lower")
         if latency:
             ctx.metric("evaluate.int8.latency", latency(int8), latency.unit, "lower", tolerance="1%")

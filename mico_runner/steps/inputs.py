@@ -10,6 +10,7 @@ from mico_runner.sections import AllocateConstraints, Limit, Model, SearchConstr
 
 if TYPE_CHECKING:
     from mico_runner.codegen.deployment import Deployment
+    from mico_runner.data.source import Source
     from mico_runner.hardware import Hardware
     from mico_runner.steps.base import Inputs
 
@@ -53,16 +54,37 @@ def profile_inputs(names: Iterable[str]) -> Inputs:
     return {"order": list(found), **found}
 
 
-def task_inputs(spec: Sections) -> Inputs:
-    """The task by its name, its files' content and how they are read."""
+def data_inputs(spec: Sections) -> Inputs:
+    """The samples: their source by its name or path, its files' content, how they are read and what they are for."""
     from mico_runner.data import catalog
 
-    name, section = present(spec.datasets.task), spec.datasets
-    of = catalog.entry(name)
-    read = {"loader": of.loader, "loader_params": of.loader_params}
+    section, source = spec.datasets, source_of_data(spec)
+    read = {"loader": source.loader, "loader_params": source.params, "kind": source.kind, "options": source.options}
+    name = source.catalog_name
+    files = catalog.fingerprint(name) if name else own_files(present(source.path))
     used = {"test": section.test}
     pixels = {"scale": section.scale, "mean": section.mean, "std": section.std}
-    return {"name": name, "files": catalog.fingerprint(name), **read, **pixels, **used}
+    return {"name": name, "files": files, "split": source.parting, **read, **pixels, **used}
+
+
+def source_of_data(spec: Sections) -> Source:
+    """Where the samples come from."""
+    from mico_runner.data.source import source_of
+
+    task = spec.datasets.task
+    if task is None:
+        raise ValueError("no data, without which the spec is not valid")
+    return source_of(task)
+
+
+def own_files(path: Path) -> Inputs:
+    """A file, or all files of a folder, by content."""
+    from mico_runner.data import catalog
+
+    if path.is_file():
+        return {path.name: catalog.sha256(path)}
+    files = sorted(each for each in path.rglob("*") if each.is_file())
+    return {each.relative_to(path).as_posix(): catalog.sha256(each) for each in files}
 
 
 def model_inputs(spec: Sections) -> Inputs:
@@ -100,21 +122,24 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
     """
     from mico_runner import hardware
     from mico_runner.accelerators import ACCELERATORS
-    from mico_runner.data import LOADERS, catalog
+    from mico_runner.data import LOADERS
     from mico_runner.formats import READERS, ending
     from mico_runner.models import MODELS
     from mico_runner.profiling.samplers import SAMPLERS
     from mico_runner.proxy import STRATEGIES
     from mico_runner.search import ALGORITHMS
     from mico_runner.targets import TARGETS
+    from mico_runner.tasks import TASKS
 
     networks = [spec.model.name] if spec.model and spec.model.name else []
     networks += [spec.allocate.network] if spec.allocate else []
-    proxy, search, profile, task = spec.proxy, spec.search, spec.profile, spec.datasets.task
+    proxy, search, profile = spec.proxy, spec.search, spec.profile
+    source = source_of_data(spec) if spec.datasets.task else None
     return {
         MODELS.package: networks,
         READERS.package: [ending(network_file(spec.model))] if spec.model and spec.model.file else [],
-        LOADERS.package: [present(catalog.entry(task).loader)] if task else [],
+        LOADERS.package: [source.loader] if source else [],
+        TASKS.package: [source.kind] if source else [],
         ALGORITHMS.package: [search.algorithm, *search.compare] if search else [],
         STRATEGIES.package: [of.strategy for of in (proxy, *proxy.compare)] if proxy else [],
         TARGETS.package: [profile.target] if profile else [],

@@ -1,4 +1,4 @@
-"""What several steps need of the network: the task, the trained model, its graph, its post-training quantiser, its kernels."""
+"""What several steps need of the network: the data, the trained model, its graph, its post-training quantiser, its kernels."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import pandas as pd
 import torch
 
 from mico_runner import accelerators, data, formats, graph, hardware, proxy, quant
-from mico_runner.data.tasks import Pixels, Split, Task
+from mico_runner.data import loading
+from mico_runner.data.dataset import DataSet, Pixels, Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import STORED_BITS, kernel_table
 from mico_runner.models import MODELS, user_file, weights
-from mico_runner.models.training import accuracy, check_trainable
+from mico_runner.models.training import check_trainable
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import reads_8_bits
-from mico_runner.quant.qgraph import Assignment, LayerBits, storage_bits
+from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph, storage_bits
 from mico_runner.sections import Model, Sections
 from mico_runner.steps.base import StepContext
-from mico_runner.steps.inputs import device_of, limits_of, present
+from mico_runner.steps.inputs import device_of, limits_of, present, source_of_data
+from mico_runner.tasks.base import Task
 
 if TYPE_CHECKING:
     from mico_runner.codegen.program import Program
@@ -33,12 +35,12 @@ SCORED_AT_ONCE = 512  # images turned into floats at once: all of a data set at 
 TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own, or to the network's output
 
 
-def load_task(spec: Sections) -> Task:
-    """The spec's task; which images are held out depends on the spec's seed."""
+def load_data(spec: Sections) -> DataSet:
+    """The spec's data; which samples are held out for validation depends on the spec's seed."""
     section = spec.datasets
     pixels = Pixels(section.scale, section.mean, section.std)
-    task = data.load_task(present(section.task), section.validation, spec.seed, pixels)
-    return task if section.test is None else replace(task, test=task.test.first(section.test))
+    found = loading.load(source_of_data(spec), section.validation, spec.seed, pixels)
+    return found if section.test is None else replace(found, test=found.test.first(section.test))
 
 
 def use_threads(ctx: StepContext) -> None:
@@ -46,36 +48,36 @@ def use_threads(ctx: StepContext) -> None:
     torch.set_num_threads(ctx.jobs)
 
 
-def build_model(spec: Sections, task: Task) -> torch.nn.Module:
+def build_model(spec: Sections, samples: DataSet) -> torch.nn.Module:
     """The spec's model, with the weights that it names or has, else initial ones drawn from the spec's seed.
 
     Raises UsageError: a file of the user's own fails, or does not fit.
     """
     torch.manual_seed(spec.seed)
     section = present(spec.model)
-    model = _own_network(section, task) if section.file else _of_zoo(section, task)
+    model = _own_network(section, samples) if section.file else _of_zoo(section, samples)
     if section.weights:
         weights.load(model, Path(section.weights))
     return model
 
 
-def _of_zoo(section: Model, task: Task) -> torch.nn.Module:
-    model: torch.nn.Module = MODELS.get(present(section.name))(task.input_shape, task.classes, **section.params)
+def _of_zoo(section: Model, samples: DataSet) -> torch.nn.Module:
+    make = MODELS.get(present(section.name))
+    model: torch.nn.Module = make(samples.input_shape, samples.outputs, **section.params)
     return model
 
 
-def _own_network(section: Model, task: Task) -> torch.nn.Module:
-    """The module of a file, which takes inputs of the task's shape."""
+def _own_network(section: Model, samples: DataSet) -> torch.nn.Module:
+    """The module of a file, which takes inputs of the data's shape."""
     file = present(section.file)
     if section.entry:
         model, shape = user_file.build(Path(file), section.entry, section.params), section.input
     else:
         model, shape = _of_format(file, section.input)
-    if shape not in (None, task.input_shape):
-        shapes = f"{tuple(shape)} is the network's input, {task.input_shape} that of data set {task.name!r}"
-        last = (*shape[1:], shape[0]) == task.input_shape or (*task.input_shape[1:], task.input_shape[0]) == tuple(
-            shape
-        )
+    wanted = samples.input_shape
+    if shape not in (None, wanted):
+        shapes = f"{tuple(shape)} is the network's input, {wanted} that of data set {samples.name!r}"
+        last = (*shape[1:], shape[0]) == wanted or (*wanted[1:], wanted[0]) == tuple(shape)
         hint = "; channels come first (tf2onnx writes them so with --inputs-as-nchw)" if last else ""
         raise UsageError(f"{file}: {shapes}; they must be the same{hint}")
     return model
@@ -99,17 +101,14 @@ def check_network(spec: Sections) -> None:
     """Build and capture the network of a file, before anything trains.
 
     Raises UsageError: what `build_model`, `graph.capture` and, where it is to be trained, `training.check_trainable` say, or outputs
-        that are no classes of the task.
+        that the task does not take.
     """
-    task = load_task(spec)
-    model = build_model(spec, task)
-    network = graph.capture(model, task.input_shape, spec.name)
-    shape = network.shapes[network.output]
-    if len(shape) != 1 or shape[0] < task.classes:
-        found = f"the network returns {('N', *shape)}".replace("'", "")
-        raise UsageError(f"{found}; allowed: (N, {task.classes}) or more, a score for each class of {task.name!r}")
+    samples = load_data(spec)
+    model = build_model(spec, samples)
+    network = graph.capture(model, samples.input_shape, spec.name)
+    samples.task.check_output(network.shapes[network.output], samples.train.targets, samples.input_shape)
     if present(spec.model).train is not None:
-        check_trainable(model, task.train)
+        check_trainable(model, samples.task, samples.train)
 
 
 def assignment_of(ctx: StepContext, network: Graph) -> Assignment:
@@ -128,19 +127,19 @@ def _choice(ctx: StepContext) -> Any:
     return json.loads((ctx.upstream("search") / "choice.json").read_text(encoding="utf-8"))
 
 
-def trained_graph(ctx: StepContext, task: Task) -> Graph:
+def trained_graph(ctx: StepContext, samples: DataSet) -> Graph:
     """Graph of the network that the train step of this run left."""
     use_threads(ctx)
-    model = build_model(ctx.spec, task)
+    model = build_model(ctx.spec, samples)
     with np.load(ctx.upstream("train") / "model.npz") as weights:
         model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
-    return graph.capture(model, task.input_shape, ctx.spec.name)
+    return graph.capture(model, samples.input_shape, ctx.spec.name)
 
 
-def quantiser(ctx: StepContext, network: Graph, task: Task) -> quant.PTQ:
+def quantiser(ctx: StepContext, network: Graph, samples: DataSet) -> quant.PTQ:
     """Post-training quantiser calibrated on the first images of the training part (they stand in random order of classes)."""
     options = present(ctx.spec.quantization)
-    images = task.train.first(options.activations.images).floats()
+    images = samples.train.first(options.activations.images).floats()
     return quant.PTQ(network, images, options.weights, options.activations)
 
 
@@ -150,22 +149,23 @@ def uniform(network: Graph, weight_bits: float, activation_bits: int) -> Assignm
 
 
 class Scorer:
-    """Accuracy and loss of bit assignments on one split, by the integers that would be deployed."""
+    """Quality and loss of bit assignments on one split, by the integers that would be deployed."""
 
-    def __init__(self, ptq: quant.PTQ, split: Split) -> None:
-        self._ptq, self._split = ptq, split
+    def __init__(self, ptq: quant.PTQ, task: Task, split: Split) -> None:
+        self._ptq, self._task, self._split = ptq, task, split
 
-    def __call__(self, assignment: Assignment) -> dict[str, float]:
-        """{"accuracy": %, "loss": mean cross-entropy of the dequantised logits, in nats}."""
+    def __call__(self, assignment: Assignment) -> tuple[float, float]:
+        """The task's quality, and its mean loss, of the dequantised outputs."""
         deployed = self._ptq.quantize(assignment)
-        executor, labels = quant.Executor(deployed), self._split.labels
+        executor = quant.Executor(deployed)
         parts = (quant.quantize_input(deployed, part.floats()) for part in self._split.parts(SCORED_AT_ONCE))
-        integers = np.concatenate([executor.run(part) for part in parts])
-        scores = integers * deployed.tensors[deployed.output].type.scale
-        peak = scores.max(axis=1, keepdims=True)
-        log_sum = np.log(np.exp(scores - peak).sum(axis=1)) + peak[:, 0]
-        loss = log_sum - scores[np.arange(len(scores)), labels]
-        return {"accuracy": accuracy(integers, labels), "loss": float(loss.mean())}
+        outputs = dequantised(deployed, np.concatenate([executor.run(part) for part in parts]))
+        return self._task.quality(outputs, self._split), self._task.measured_loss(outputs, self._split)
+
+
+def dequantised(deployed: QGraph, integers: np.ndarray) -> np.ndarray:
+    """float64 outputs of a network's integers."""
+    return integers * deployed.tensors[deployed.output].type.scale
 
 
 def kernels(network: Graph, assignment: Assignment, batch: int) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from mico_runner.steps.rtl import program_for, report_memory
 from mico_runner.targets import code_size, program, qemu
 
 if TYPE_CHECKING:
-    from mico_runner.data.tasks import Split
+    from mico_runner.data.dataset import Split
 
 TOLERANCE = "1%"  # counts repeat exactly; the compiler's version may differ
 _SHOWN = 10  # outputs of an image in a message

@@ -10,7 +10,6 @@ import pandas as pd
 
 from mico_runner import codegen, durable, quant
 from mico_runner.graph.ir import Graph
-from mico_runner.models.training import accuracy, accuracy_tolerance
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
 from mico_runner.steps.base import StepContext
@@ -18,6 +17,7 @@ from mico_runner.steps.codegen import target_core
 from mico_runner.steps.inputs import device_of, present, scratch_of
 from mico_runner.steps.network import (
     Latency,
+    dequantised,
     memory_direction,
     memory_limits,
     quantiser,
@@ -27,7 +27,7 @@ from mico_runner.steps.network import (
 from mico_runner.targets import program, rtl
 
 if TYPE_CHECKING:
-    from mico_runner.data.tasks import Split, Task
+    from mico_runner.data.dataset import DataSet, Split
 
 TIMED_IMAGES = 4  # where only cycles matter: they hardly depend on the image
 TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may differ
@@ -62,9 +62,10 @@ def report_memory(ctx: StepContext, flash: int, stack: int) -> None:
 class RtlBench:
     """Networks of one spec on the core of its hardware; the cycles of a layer are medians over `images`."""
 
-    def __init__(self, ctx: StepContext, network: Graph, task: Task, images: Split) -> None:
-        self._ctx, self._graph, self._images, self._labels = ctx, network, images.floats(), images.labels
-        self._ptq = quantiser(ctx, network, task)
+    def __init__(self, ctx: StepContext, network: Graph, data: DataSet, images: Split) -> None:
+        self._ctx, self._graph, self._images = ctx, network, images.floats()
+        self._task, self._samples = data.task, images
+        self._ptq = quantiser(ctx, network, data)
         self._device = device_of(ctx.spec)
         self._latency = Latency(ctx, network) if ctx.has("fit") else None
 
@@ -77,8 +78,11 @@ class RtlBench:
         self._ctx.metric("simulate.stack_bound_bytes", bound, "bytes", "lower", tolerance=TOLERANCE)
         report_memory(self._ctx, image.stat().st_size, bound)
         self._ctx.metric("simulate.rtl_mismatches", wrong, "images", "lower")
-        score = accuracy(outputs.reshape(len(outputs), -1), self._labels)
-        self._ctx.metric("simulate.rtl_accuracy", score, "%", "higher", accuracy_tolerance(len(outputs)))
+        measure = self._task.MEASURE
+        shape = deployed.tensors[deployed.output].shape
+        quality = self._task.quality(dequantised(deployed, outputs.reshape(len(outputs), *shape)), self._samples)
+        tolerance = measure.allowed(len(outputs))
+        self._ctx.metric(f"simulate.rtl_{measure.name}", quality, measure.unit, measure.direction, tolerance)
         total = float(table["measured"].sum())
         self._ctx.metric("simulate.network_cycles", total, "cycles", "lower", tolerance=TOLERANCE)
         int8, _, _ = self._run(self._ptq.quantize(uniform(self._graph, 8, 8)), images=TIMED_IMAGES)
@@ -92,7 +96,7 @@ class RtlBench:
         count = len(self._images)
         self._ctx.log(
             f"{self._device.name}: {total:.0f} cycles an image, {ratio:.1%} of 8 bits; {wrong} of {count} images differ, "
-            f"accuracy {score:.2f} %"
+            f"{measure.name} {measure.text(quality)}"
         )
         if counted < total:
             self._ctx.log(

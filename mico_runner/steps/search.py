@@ -1,4 +1,4 @@
-"""search: per-layer bit-widths for accuracy against cost, on the validation part alone."""
+"""search: per-layer bit-widths for quality against cost, on the validation part alone."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mico_runner.quant import PTQ
     from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
     from mico_runner.steps.network import Latency
+    from mico_runner.tasks.base import Measure
 
 MEMORIES = ("flash_bytes", "ram_bytes")
 _FLASH_OF_BOARD = "tables, structs and code as linked for {}, estimated; a program that is built shows what it takes"
@@ -31,7 +32,7 @@ AT_RISK = "latency_at_risk"  # the latency that is kept with the probability `ri
 class Search(Step):
     """Search per-layer bit-widths under the spec's constraints."""
 
-    VERSION = 10
+    VERSION = 11
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import deployment_of, network_inputs
@@ -42,15 +43,16 @@ class Search(Step):
     def run(self, ctx: StepContext) -> None:
         import json
 
+        import numpy as np
         import pandas as pd
 
         from mico_runner import search
-        from mico_runner.models.training import accuracy_tolerance
+        from mico_runner.search.problem import LOSS, QUALITY
         from mico_runner.steps.inputs import deployment_of, device_of, present
         from mico_runner.steps.network import (
             Latency,
             Scorer,
-            load_task,
+            load_data,
             memory_direction,
             quantiser,
             trained_graph,
@@ -58,10 +60,11 @@ class Search(Step):
         )
 
         section = present(ctx.spec.search)
-        task = load_task(ctx.spec)
-        network = trained_graph(ctx, task)
-        ptq = quantiser(ctx, network, task)
-        score = Scorer(ptq, task.validation)
+        samples = load_data(ctx.spec)
+        measure = samples.task.MEASURE
+        network = trained_graph(ctx, samples)
+        ptq = quantiser(ctx, network, samples)
+        score = Scorer(ptq, samples.task, samples.validation)
         risk = section.constraints.latency.risk if section.constraints.latency else None
         latency = Latency(ctx, network) if ctx.has("fit") else None
         at_risk = Latency(ctx, network, risk) if risk else None
@@ -84,11 +87,12 @@ class Search(Step):
         if "energy" in costs and latency:
             others["edp"] = lambda population: problem.cost("energy", population) * problem.cost("latency", population)
             reference["edp"] = reference["energy"] * reference["latency"]
-        accuracy = {"float": ctx.upstream_metric("train.validation_accuracy"), "int8": score(int8)["accuracy"]}
+        quality = {"float": ctx.upstream_metric(f"train.validation_{measure.name}"), "int8": score(int8)[0]}
 
         def evaluate(population: np.ndarray) -> dict[str, np.ndarray]:
-            rows = [score(space.decode(config)) for config in population]
-            return {key: pd.DataFrame(rows)[key].to_numpy() for key in ("accuracy", "loss")}
+            found = [score(space.decode(config)) for config in population]
+            goodness, loss = np.array([(measure.goodness(quality), loss) for quality, loss in found]).T
+            return {QUALITY: goodness, LOSS: loss}
 
         problem = search.Problem(
             space=space,
@@ -96,14 +100,15 @@ class Search(Step):
             objectives=[search.Objective(name) for name in section.objectives],
             costs=costs,
             others=others,
-            constraints=_constraints(section.constraints, reference, accuracy),
+            constraints=_constraints(section.constraints, reference, quality, measure),
             budget=search.Budget(section.budget.evaluations, section.budget.seconds),
             journal=ctx.work / "evaluations.jsonl",
             log=ctx.log,
+            measure=measure,
         )
         result = search.run(problem, section.algorithm, section.params, ctx.seed, ctx.progress)
 
-        table = self._table(result, space, reference)
+        table = _table(result, measure, space, reference)
         table.to_csv(ctx.dir / "evaluations.csv", index=False)
         table.loc[result.front].to_csv(ctx.dir / "front.csv", index=False)
         if latency:
@@ -113,7 +118,7 @@ class Search(Step):
         chosen = space.decode(result.configs[result.chosen])
         limits = {c.metric: c.max for c in problem.constraints if c.metric in MEMORIES}
         bits = {layer: list(pair) for layer, pair in chosen.items()}
-        choice = {"assignment": bits, "accuracy": accuracy, "limits": limits}
+        choice = {"assignment": bits, measure.name: quality, "limits": limits}
         (ctx.dir / "choice.json").write_text(json.dumps(choice, indent=1), encoding="utf-8")
         ctx.log(
             "chosen, weight x activation bits: "
@@ -121,8 +126,8 @@ class Search(Step):
         )
 
         best: Any = table.loc[result.chosen]
-        tolerance = accuracy_tolerance(len(task.validation))
-        ctx.metric("search.validation_accuracy", best["validation_accuracy"], "%", "higher", tolerance)
+        tolerance, column = measure.allowed(len(samples.validation)), f"validation_{measure.name}"
+        ctx.metric(f"search.{column}", best[column], measure.unit, measure.direction, tolerance)
         ctx.metric("search.evaluations", len(table), "count")
         ctx.metric("search.front_points", len(result.front), "count")
         better = {name: memory_direction(ctx.spec, name) for name in MEMORIES}
@@ -142,51 +147,57 @@ class Search(Step):
             ctx.metric("search.edp", edp, f"pJ {present(latency).unit}", "lower", tolerance="4%")
             ctx.metric("search.edp_ratio", edp / reference["edp"], "ratio", "lower", tolerance=0.02)
         if section.compare or section.enumerate:
-            self._compare(ctx, problem, result)
+            _compare(ctx, problem, result)
 
-    def _table(self, result: SearchResult, space: Space, reference: dict[str, float]) -> pd.DataFrame:
-        """All evaluated configurations in order, as the report reads them."""
-        import pandas as pd
 
-        table = pd.DataFrame({"order": range(len(result.configs)), "validation_accuracy": result.metrics["accuracy"]})
-        table["loss"] = result.metrics["loss"]
-        for name in [key for key in result.metrics if key not in ("accuracy", "loss")]:
-            table[name] = result.metrics[name]
-        for name in ("latency", "energy"):
-            if name in reference:
-                table[f"{name}_ratio"] = table[name] / reference[name]
-        table["feasible"] = result.feasible.astype(int)
-        table["chosen"] = 0
-        table.loc[result.chosen, "chosen"] = 1
-        for layer, column in zip(space.layers, result.configs.T, strict=True):
-            table[f"{layer}.w"] = [space.choices[i].weight for i in column]
-            table[f"{layer}.a"] = [space.choices[i].activation for i in column]
-        return table
+def _table(result: SearchResult, measure: Measure, space: Space, reference: dict[str, float]) -> pd.DataFrame:
+    """All evaluated configurations in order, as the report reads them."""
+    import pandas as pd
 
-    def _compare(self, ctx: StepContext, problem: Problem, result: SearchResult) -> None:
-        """Further algorithms at the same budget; with `enumerate`, the regret of each against the whole space."""
-        import pandas as pd
+    from mico_runner.search.problem import LOSS, QUALITY
 
-        from mico_runner import search
-        from mico_runner.steps.inputs import present
+    qualities = [measure.goodness(value) for value in result.metrics[QUALITY]]
+    table = pd.DataFrame({"order": range(len(result.configs)), f"validation_{measure.name}": qualities})
+    table["loss"] = result.metrics[LOSS]
+    for name in [key for key in result.metrics if key not in (QUALITY, LOSS)]:
+        table[name] = result.metrics[name]
+    for name in ("latency", "energy"):
+        if name in reference:
+            table[f"{name}_ratio"] = table[name] / reference[name]
+    table["feasible"] = result.feasible.astype(int)
+    table["chosen"] = 0
+    table.loc[result.chosen, "chosen"] = 1
+    for layer, column in zip(space.layers, result.configs.T, strict=True):
+        table[f"{layer}.w"] = [space.choices[i].weight for i in column]
+        table[f"{layer}.a"] = [space.choices[i].activation for i in column]
+    return table
 
-        section = present(ctx.spec.search)
-        found = {section.algorithm: result}
-        for name in section.compare:
-            if name not in found:
-                found[name] = search.run(problem, name, None, ctx.seed, ctx.progress)
-        truth = search.enumerate_all(problem, ctx.progress) if section.enumerate else None
-        rows = []
-        for name, other in found.items():
-            best = float(other.metrics["accuracy"][other.chosen])
-            row = {"algorithm": name, "evaluations": len(other.configs), "best_validation_accuracy": best}
-            if truth:
-                row["regret_points"] = regret = search.regret(problem, other, truth)
-                ctx.metric(f"search.regret.{name}", regret, "points", "lower", tolerance=0.2)
-            rows.append(row)
+
+def _compare(ctx: StepContext, problem: Problem, result: SearchResult) -> None:
+    """Further algorithms at the same budget; with `enumerate`, the regret of each against the whole space."""
+    import pandas as pd
+
+    from mico_runner import search
+    from mico_runner.search.problem import QUALITY
+    from mico_runner.steps.inputs import present
+
+    section, measure = present(ctx.spec.search), problem.measure
+    found = {section.algorithm: result}
+    for name in section.compare:
+        if name not in found:
+            found[name] = search.run(problem, name, None, ctx.seed, ctx.progress)
+    truth = search.enumerate_all(problem, ctx.progress) if section.enumerate else None
+    rows = []
+    for name, other in found.items():
+        best = measure.goodness(float(other.metrics[QUALITY][other.chosen]))
+        row = {"algorithm": name, "evaluations": len(other.configs), f"best_validation_{measure.name}": best}
         if truth:
-            ctx.metric("search.space_feasible", len(truth.configs), "count")
-        pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
+            row["regret_points"] = regret = search.regret(problem, other, truth)
+            ctx.metric(f"search.regret.{name}", regret, measure.points, "lower", tolerance=0.2)
+        rows.append(row)
+    if truth:
+        ctx.metric("search.space_feasible", len(truth.configs), "count")
+    pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
 
 
 def _costs(
@@ -218,10 +229,11 @@ def _costs(
 
 
 def _constraints(
-    section: SearchConstraints, reference: dict[str, float], accuracy: dict[str, float]
+    section: SearchConstraints, reference: dict[str, float], quality: dict[str, float], measure: Measure
 ) -> list[Constraint]:
     """The spec's limits as absolute ones."""
     from mico_runner.search import Constraint
+    from mico_runner.search.problem import QUALITY
     from mico_runner.steps.inputs import limits_of
 
     constraints = []
@@ -232,11 +244,11 @@ def _constraints(
             constraints.append(Constraint(metric, max=most, reference=reference[name], relative_to=limit.relative_to))
         else:
             constraints.append(Constraint(metric, max=limit.max))
-    if rule := section.accuracy:
-        base = rule.relative_to
-        floor = 0.0 if rule.max_drop is None else accuracy[base] - rule.max_drop
-        lowest = max(floor, rule.min or 0.0)
-        constraints.append(Constraint("accuracy", min=lowest, reference=accuracy[base], relative_to=base))
+    if rule := section.quality:
+        base = measure.goodness(quality[rule.relative_to])
+        floors = [] if rule.max_drop is None else [base - rule.max_drop]
+        floors += [measure.goodness(bound) for bound in (rule.min, rule.max) if bound is not None]
+        constraints.append(Constraint(QUALITY, min=max(floors), reference=base, relative_to=rule.relative_to))
     return constraints
 
 

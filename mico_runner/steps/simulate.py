@@ -13,22 +13,23 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from mico_runner.data.tasks import Split
+    from mico_runner.data.dataset import Split
     from mico_runner.graph.ir import Graph
     from mico_runner.quant.qgraph import Assignment, QGraph
+    from mico_runner.tasks.base import Task
 
 
 @register("simulate", section="simulate", needs=["train", "codegen"], optional_needs=["search", "fit"], order=70)
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 13
+    VERSION = 14
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner import machine
-        from mico_runner.steps.inputs import network_inputs, targets_of, task_inputs
+        from mico_runner.steps.inputs import data_inputs, network_inputs, targets_of
 
-        found = {**network_inputs(spec), "simulate": spec.simulate, "task": task_inputs(spec)}
+        found = {**network_inputs(spec), "simulate": spec.simulate, "data": data_inputs(spec)}
         if "host" in targets_of(spec):  # whose latencies are measured here
             found["machine"] = machine.describe()
         return found
@@ -37,22 +38,20 @@ class Simulate(Step):
         import json
 
         import numpy as np
-        import pandas as pd
 
         from mico_runner import hardware
-        from mico_runner.models.training import accuracy, accuracy_tolerance
         from mico_runner.quant import storage
         from mico_runner.steps import qemu
         from mico_runner.steps.inputs import present, targets_of
-        from mico_runner.steps.network import assignment_of, load_task, trained_graph
+        from mico_runner.steps.network import assignment_of, dequantised, load_data, trained_graph
         from mico_runner.steps.rtl import RtlBench
         from mico_runner.targets import host
 
         section, targets = present(ctx.spec.simulate), targets_of(ctx.spec)
-        task = load_task(ctx.spec)
-        images = _first(task.test, section.images)
+        data = load_data(ctx.spec)
+        images = _first(data.test, section.images)
         deployed = storage.load(ctx.upstream("codegen") / "qgraph")
-        network = trained_graph(ctx, task)
+        network = trained_graph(ctx, data)
         assignment = assignment_of(ctx, network)
         about: dict[str, Any] = {"targets": targets, "images": len(images)}
         measured: dict[str, pd.DataFrame] = {}
@@ -60,25 +59,17 @@ class Simulate(Step):
         if "host" in targets:
             logits, expected, layer_ns = _run_c(ctx, deployed, images, section.sanitize)
             wrong = int(np.any(logits != expected, axis=1).sum())
-            score = accuracy(logits, images.labels)
             ctx.metric("simulate.logits_mismatches", wrong, "images", "lower")
-            ctx.metric("simulate.accuracy", score, "%", "higher", accuracy_tolerance(len(images)))
-            right = np.load(ctx.upstream("train") / "test_right.npy")[: len(images)]
-            drop = float(right.mean() * 100) - score
-            ctx.metric("simulate.accuracy_drop", drop, "points", "lower", accuracy_tolerance(len(images), 2))
-            pairs = pd.DataFrame({"true": images.labels, "predicted": logits.argmax(axis=1)})
-            pairs.value_counts(sort=False).rename("count").reset_index().to_csv(ctx.dir / "confusion.csv", index=False)
+            quality = _report_quality(ctx, data.task, dequantised(deployed, logits), images)
             np.savez(ctx.dir / "logits.npz", c=logits.astype(np.int32))
             measured["host"] = layer_ns
             about["compiler"] = host.compiler_version()
-            ctx.log(
-                f"C program: {len(images)} images, {wrong} with other logits than the reference, accuracy {score:.2f} %"
-            )
+            ctx.log(f"C program: {len(images)} images, {wrong} with other logits than the reference, {quality}")
 
         for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
         if "rtl" in targets:
-            bench = RtlBench(ctx, network, task, _first(task.test, section.rtl_images))
+            bench = RtlBench(ctx, network, data, _first(data.test, section.rtl_images))
             measured["rtl"] = bench.network(deployed, assignment)
             if section.rtl_assignments and ctx.has("fit"):
                 bench.predictions(section.rtl_assignments)
@@ -114,6 +105,22 @@ class Simulate(Step):
         ctx.metric("simulate.latency", truth, latency.unit, "lower", tolerance="1%", volatile=volatile)
         error = abs(total - truth) / truth
         ctx.metric("simulate.latency_error", error, "ratio", "lower", tolerance=0.01, volatile=volatile)
+
+
+def _report_quality(ctx: StepContext, task: Task, outputs: np.ndarray, samples: Split) -> str:
+    """Metrics of the C program's quality, alone and against the float network's on the same samples; in words."""
+    import numpy as np
+
+    measure = task.MEASURE
+    quality, count = task.quality(outputs, samples), len(samples)
+    before = task.quality(np.load(ctx.upstream("train") / "test_outputs.npy")[:count], samples)
+    ctx.metric(f"simulate.{measure.name}", quality, measure.unit, measure.direction, measure.allowed(count))
+    drop, tolerance = measure.drop(before, quality), measure.allowed(count, 2)
+    ctx.metric(f"simulate.{measure.name}_drop", drop, measure.points, "lower", tolerance)
+    summary = task.summary(outputs, samples)
+    if summary is not None:
+        summary.to_csv(ctx.dir / "summary.csv", index=False)
+    return f"{measure.name} {measure.text(quality)}"
 
 
 _TIMED_IMAGES = 200  # their median is the time of a layer

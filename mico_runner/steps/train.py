@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mico_runner.sections import Sections
 from mico_runner.steps import register
 from mico_runner.steps.base import Inputs, Step, StepContext
 
+if TYPE_CHECKING:
+    from mico_runner.data.dataset import DataSet
+
 
 @register("train", section="model", order=20)
 class Train(Step):
-    """Train the float network on the task's training part."""
+    """Train the float network on the training part of the data."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: Sections) -> Inputs:
-        from mico_runner.steps.inputs import model_inputs, task_inputs
+        from mico_runner.steps.inputs import data_inputs, model_inputs
 
         return {
             "seed": spec.seed,
-            "task": task_inputs(spec),
+            "data": data_inputs(spec),
             "validation": spec.datasets.validation,
             **model_inputs(spec),
         }
@@ -29,11 +34,12 @@ class Train(Step):
 
         from mico_runner.models import training
         from mico_runner.steps.inputs import present
-        from mico_runner.steps.network import build_model, load_task, use_threads
+        from mico_runner.steps.network import build_model, load_data, use_threads
 
         use_threads(ctx)
-        task = load_task(ctx.spec)
-        model = build_model(ctx.spec, task)
+        samples = load_data(ctx.spec)
+        task, measure = samples.task, samples.task.MEASURE
+        model = build_model(ctx.spec, samples)
         recipe = present(ctx.spec.model).train
 
         if recipe is None:
@@ -41,28 +47,48 @@ class Train(Step):
         else:
             ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
             history = training.train(
-                model, task.train, task.validation, recipe, ctx.seed, ctx.work, lambda *_: next(ticks, None), ctx.log
+                model,
+                task,
+                samples.train,
+                samples.validation,
+                recipe,
+                ctx.seed,
+                ctx.work,
+                lambda *_: next(ticks, None),
+                ctx.log,
             )
             pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
         np.savez(ctx.dir / "model.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
-        validation = training.accuracy(training.logits(model, task.validation.floats()), task.validation.labels)
-        right = training.logits(model, task.test.floats()).argmax(axis=1) == task.test.labels
-        np.save(ctx.dir / "test_right.npy", right)  # of each test image: `simulate` compares on those that it runs
-        test = float(right.mean() * 100)
-        ctx.log(f"float accuracy: validation {validation:.2f} %, test {test:.2f} %")
-        above = training.above_chance(validation, task.validation.labels)
-        if above < 0:
-            what, advice = "learnt", "try another model.train.lr"
-            if recipe is None:
-                what, advice = (
-                    "knows",
-                    "are its weights (model.weights) and what it takes (datasets.mean, std, scale) right?",
-                )
-            ctx.log(
-                f"warning: the network {what} nothing: {validation:.2f} % of the validation images is no more than chance,"
-                f" {validation - above:.2f} % (always the commonest class, and sampling noise); {advice}"
-            )
-        ctx.metric("train.above_chance", above, "points")
-        for name, score, part in (("validation", validation, task.validation), ("test", test, task.test)):
-            ctx.metric(f"train.{name}_accuracy", score, "%", "higher", training.accuracy_tolerance(len(part)))
+        validation = task.quality(training.outputs(model, samples.validation), samples.validation)
+        outputs = training.outputs(model, samples.test)
+        np.save(ctx.dir / "test_outputs.npy", outputs)  # `simulate` compares on those samples that it runs
+        test = task.quality(outputs, samples.test)
+        ctx.log(f"float {measure.name}: validation {measure.text(validation)}, test {measure.text(test)}")
+        _report_chance(ctx, samples, validation)
+        for name, quality, part in (("validation", validation, samples.validation), ("test", test, samples.test)):
+            tolerance = measure.allowed(len(part))
+            ctx.metric(f"train.{name}_{measure.name}", quality, measure.unit, measure.direction, tolerance)
         ctx.metric("train.parameters", sum(p.numel() for p in model.parameters()), "count")
+
+
+def _report_chance(ctx: StepContext, samples: DataSet, quality: float) -> None:
+    """The metric train.above_chance, negative where the network knows nothing of its task; and a warning then."""
+    from mico_runner.steps.inputs import present
+
+    measure = samples.task.MEASURE
+    chance = samples.task.knows_nothing(samples.validation.targets)
+    if chance is None:
+        return
+    above = measure.drop(quality, chance)
+    ctx.metric("train.above_chance", above, measure.points)
+    if above < 0:
+        what, advice = "learnt", "try another model.train.lr"
+        if present(ctx.spec.model).train is None:
+            what, advice = (
+                "knows",
+                "are its weights (model.weights) and what it takes (datasets.mean, std, scale) right?",
+            )
+        ctx.log(
+            f"warning: the network {what} nothing: {measure.name} {measure.text(quality)} on the validation samples is no more than"
+            f" chance, {measure.text(chance)}; {advice}"
+        )

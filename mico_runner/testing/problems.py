@@ -22,7 +22,7 @@ def network(
     interaction: float = 0.3,
     with_loss: bool = True,
     noise: bool = True,
-    objectives: tuple[str, ...] = ("accuracy", "latency"),
+    objectives: tuple[str, ...] = ("quality", "latency"),
     accuracy_drop: float | None = None,
     **options: Any,
 ) -> Problem:
@@ -53,14 +53,14 @@ def network(
         if noise:
             luck = np.array([np.random.default_rng([seed, *c]).normal() for c in configs.tolist()])
             share = share + luck * 0.3 * np.sqrt(share * (1 - share) / IMAGES)
-        measured = {"accuracy": 100 * np.round(share * IMAGES) / IMAGES if noise else 100 * share}
+        measured = {"quality": 100 * np.round(share * IMAGES) / IMAGES if noise else 100 * share}
         return measured | ({"loss": 0.04 + excess} if with_loss else {})
 
     whole = latency[rows, space.base].sum()
     constraints = [Constraint("latency", max=limit * whole, reference=whole, relative_to="int8")]
     if accuracy_drop is not None:
-        top = float(evaluate(space.base[None])["accuracy"][0])
-        constraints.append(Constraint("accuracy", min=top - accuracy_drop, reference=top, relative_to="float"))
+        top = float(evaluate(space.base[None])["quality"][0])
+        constraints.append(Constraint("quality", min=top - accuracy_drop, reference=top, relative_to="float"))
     return Problem(
         space,
         evaluate,
@@ -77,7 +77,7 @@ def additive(
     rng: np.random.Generator,
     budget: int,
     constraints: int = 1,
-    objectives: tuple[str, ...] = ("accuracy", "latency"),
+    objectives: tuple[str, ...] = ("quality", "latency"),
 ) -> Problem:
     """Whole-number losses and costs that are exactly additive, random in every choice: no law to be guessed, no near ties."""
     rows = np.arange(len(space.layers))
@@ -88,7 +88,7 @@ def additive(
     return Problem(
         space,
         lambda configs: {
-            "accuracy": 100 - loss[rows, configs].sum(axis=1) / 100,
+            "quality": 100 - loss[rows, configs].sum(axis=1) / 100,
             "loss": loss[rows, configs].sum(axis=1),
         },
         [Objective(name) for name in objectives],

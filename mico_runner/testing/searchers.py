@@ -129,16 +129,16 @@ def interrupted_goes_on(name: str, folder: Path) -> None:
 
 
 def choice_is_the_best_that_keeps_all(name: str, folder: Path) -> None:
-    for objectives in (("accuracy", "latency"), ("accuracy",), ("latency", "accuracy")):
+    for objectives in (("quality", "latency"), ("quality",), ("latency", "quality")):
         where = f"{name}, objectives {objectives}"
         problem = network(**LENET16, budget=40, objectives=objectives, accuracy_drop=30.0, limit=0.8)
         result = run(problem, name, seed=0)
-        latency, accuracy = result.metrics["latency"], result.metrics["accuracy"]
+        latency, accuracy = result.metrics["latency"], result.metrics["quality"]
         top, bottom = problem.constraints
         assert top.max is not None and bottom.min is not None
         good = (latency <= top.max) & (accuracy >= bottom.min)
         assert np.array_equal(result.feasible, good) and good[result.chosen], f"{where}: the choice breaks a limit"
-        if objectives[0] == "accuracy":
+        if objectives[0] == "quality":
             assert accuracy[result.chosen] == accuracy[good].max(), f"{where}: there is a better one"
             ties = good & (accuracy == accuracy[good].max())
             assert len(objectives) == 1 or latency[result.chosen] == latency[ties].min(), f"{where}: a tie is faster"
@@ -147,7 +147,7 @@ def choice_is_the_best_that_keeps_all(name: str, folder: Path) -> None:
 
 
 def front_is_the_front(name: str, folder: Path) -> None:
-    objectives = ("accuracy", "latency", "flash_bytes")
+    objectives = ("quality", "latency", "flash_bytes")
     problem = network(weight_bits=(1, 2, 4, 8), activation_bits=(2, 8), budget=40, objectives=objectives)
     result = run(problem, name, seed=0)
     points = problem.minimised(result.metrics)
@@ -160,7 +160,7 @@ def front_is_the_front(name: str, folder: Path) -> None:
 
 
 def small_spaces_are_used_up(name: str, folder: Path) -> None:
-    for objectives in (("accuracy", "latency"), ("latency",), ("accuracy",)):
+    for objectives in (("quality", "latency"), ("latency",), ("quality",)):
         problem = network(layers=3, limit=0.6, budget=1000, objectives=objectives)
         result = run(problem, name, seed=0)
         everything = problem.space.enumerate()
@@ -195,14 +195,14 @@ def costs_that_are_no_sums_are_kept(name: str, folder: Path) -> None:
 
 def losses_are_optional(name: str, folder: Path) -> None:
     result = run(network(**LENET16, with_loss=False, budget=30), name, seed=0)
-    assert set(result.metrics) == {"accuracy", "latency", "flash_bytes"}, f"{name}: metrics {set(result.metrics)}"
+    assert set(result.metrics) == {"quality", "latency", "flash_bytes"}, f"{name}: metrics {set(result.metrics)}"
 
 
 def lower_limits_and_maximised_costs(name: str, folder: Path) -> None:
     problem = network(**LENET16, budget=30, limit=1.0)
     low = float(problem.cost("latency", problem.space.base[None])[0]) * 0.4
     limits = [*problem.constraints, Constraint("latency", min=low)]
-    problem = replace(problem, objectives=[Objective("latency", "max"), Objective("accuracy")], constraints=limits)
+    problem = replace(problem, objectives=[Objective("latency", "max"), Objective("quality")], constraints=limits)
     result = run(problem, name, seed=0)
     latency = result.metrics["latency"]
     best = latency[result.feasible].max()

@@ -59,7 +59,7 @@ def test_entry_is_complete(name):
 
 
 USES = {
-    "task": "load_task",
+    "task": "load_data",
     "kernel_profile": "load_profile",
     "subgraph_profile": "load_subgraphs",
     "network": "read",
@@ -102,11 +102,11 @@ def test_every_entry_can_be_used(name):
     assert [path.name for path in found] == [Path(file.path).name for file in entry.files]
     assert all(path.stat().st_size for path in found)
     if entry.kind == "task":
-        task = data.load_task(name)
+        task = data.load_data(name)
         for split in (task.train, task.validation, task.test):
-            assert len(split) == len(split.images) and split.images.shape[1:] == task.input_shape
-            assert set(range(task.classes)) == set(split.labels.tolist()), "every class, and no other"
-            assert split.images.min() < split.images.max()
+            assert len(split) == len(split.inputs) and split.inputs.shape[1:] == task.input_shape
+            assert set(range(task.outputs)) == set(split.targets.tolist()), "every class, and no other"
+            assert split.inputs.min() < split.inputs.max()
         assert len(task.validation) < len(task.train) and len(task.test) >= 100
     elif entry.kind == "kernel_profile":
         table = data.load_profile(name)

@@ -215,13 +215,13 @@ def read_idx(path):
     for name, array in others.items():
         path.with_name(name).write_bytes(gzip.compress(idx_bytes(array), 1))
     train, test = idx.load([path, *(path.with_name(name) for name in others)])
-    assert train.images.shape == (6, 1, 5, 5) and train.labels.shape == (6,) and len(test) == 4
+    assert train.inputs.shape == (6, 1, 5, 5) and train.targets.shape == (6,) and len(test) == 4
 
 
 def read_cifar(path):
     for part in cifar.load([path]):
-        assert part.images.shape[1:] == (3, 32, 32) and part.images.dtype == np.uint8 and len(part.images) == len(part)
-        assert len(part) and 0 <= part.labels.min() <= part.labels.max() < 10
+        assert part.inputs.shape[1:] == (3, 32, 32) and part.inputs.dtype == np.uint8 and len(part.inputs) == len(part)
+        assert len(part) and 0 <= part.targets.min() <= part.targets.max() < 10
 
 
 def read_subgraphs(path):

@@ -40,7 +40,7 @@ def test_set():
     """10,000 images with pixels 0..255, and their labels."""
     (archive,) = (Path(MIRROR) / "tasks" / "cifar10_sample").glob("*.tar.xz")
     _, test = cifar.load([archive])
-    return test.images.astype(np.float32), np.asarray(test.labels)
+    return test.inputs.astype(np.float32), np.asarray(test.targets)
 
 
 def accuracy(graph, images, labels):

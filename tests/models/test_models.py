@@ -3,10 +3,13 @@ import pytest
 import torch
 from torch import nn
 
-from mico_runner.data.tasks import Split
+from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.models import MODELS, training
 from mico_runner.sections import Train
+from mico_runner.tasks import create
+
+TASK = create()
 
 
 @pytest.mark.parametrize("name", MODELS.names())
@@ -49,7 +52,7 @@ def trained(work, epochs=3, stop_after=None, **options):
         if epoch == stop_after:
             raise KeyboardInterrupt
 
-    history = training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, work, stop, **options)
+    history = training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, work, stop, **options)
     return model, history
 
 
@@ -119,7 +122,7 @@ def test_a_training_that_diverges_says_when_and_at_which_rate(tmp_path):
     model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
     recipe = Train(epochs=3, lr=1e30, batch_size=16, weight_decay=0.0)
     with pytest.raises(StepError, match=r"diverged: .* not finite after epoch \d with model.train.lr \d"):
-        training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+        training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
 
 
 @pytest.mark.parametrize("place", ["weight", "running_var"])
@@ -129,21 +132,7 @@ def test_weights_and_statistics_that_are_not_finite_are_named(tmp_path, place):
         getattr(model[1], place)[3] = float("nan")
     recipe = Train(epochs=1, lr=1e-9, batch_size=16, weight_decay=0.0)
     with pytest.raises(StepError, match=f"the loss not finite|1.{place} not finite"):
-        training.train(model, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
-
-
-def test_chance_is_the_commonest_class_and_sampling_noise():
-    labels = np.repeat([0, 1, 2, 3], [400, 200, 200, 200])
-    noise = 100 * 3 * np.sqrt(0.4 * 0.6 / 1000)
-    assert training.above_chance(40.0, labels) == pytest.approx(-noise)
-    assert training.above_chance(50.0, labels) == pytest.approx(10 - noise)
-    assert training.above_chance(100.0, np.repeat([0, 1], [199, 1])) > 0, "a perfect network is never at chance"
-    assert training.above_chance(100.0, np.zeros(7, int)) == 0
-    draw = np.random.default_rng(0)
-    for classes in (2, 10):
-        labels = draw.integers(0, classes, 300)
-        guesses = [100 * (draw.integers(0, classes, 300) == labels).mean() for _ in range(300)]
-        assert np.mean([training.above_chance(guess, labels) >= 0 for guess in guesses]) < 0.01
+        training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
 
 
 def test_networks_with_large_tensors_are_evaluated_a_few_samples_at_a_time():
@@ -159,7 +148,7 @@ def test_networks_with_large_tensors_are_evaluated_a_few_samples_at_a_time():
             return self.classes(self.larger(x).mean((2, 3)))
 
     model, inputs = Upscaled(), np.random.default_rng(0).random((150, 3, 8, 8), dtype=np.float32)
-    found = training.logits(model, inputs)
+    found = training.outputs(model, Split(inputs, np.zeros(150, int)))
     one, *batches = model.given
     assert one == 1 and sum(batches) == 150 and max(batches) == training.HELD // (3 * 512 * 512)
     with torch.inference_mode():
@@ -173,5 +162,5 @@ def test_a_forward_that_works_in_place_does_not_change_the_images():
             return x.mul_(2)
 
     inputs = np.ones((3, 4), np.float32)
-    assert (training.logits(InPlace(), inputs) == 2).all()
+    assert (training.outputs(InPlace(), Split(inputs, np.zeros(3, int))) == 2).all()
     assert (inputs == 1).all()

@@ -200,7 +200,7 @@ def _simulate(folder):
     networks.to_csv(folder / "rtl_predictions.csv", index=False)
     pairs = [(t, p, 985 if t == p else int(rng.poisson(1.6))) for t in range(10) for p in range(10)]
     counts = pd.DataFrame(pairs, columns=["true", "predicted", "count"])
-    counts[counts["count"] > 0].to_csv(folder / "confusion.csv", index=False)
+    counts[counts["count"] > 0].to_csv(folder / "summary.csv", index=False)
     (folder / "simulate.json").write_text(json.dumps({"targets": ["host", "bitfusion"], "images": 10000}))
     return {
         "simulate.accuracy": (98.71, "%", "higher", 0.3),

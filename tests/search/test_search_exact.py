@@ -20,7 +20,7 @@ spaces = st.lists(
 @given(spaces, st.integers(0, 2**32 - 1), st.integers(1, 2), st.booleans())
 def test_optimal_on_additive_losses_once_sensitivities_are_measured(space, seed, constraints, with_axis):
     probes = sum(space.counts) - len(space.layers)
-    objectives = ("accuracy", "latency") if with_axis else ("accuracy",)
+    objectives = ("quality", "latency") if with_axis else ("quality",)
     problem = additive(space, np.random.default_rng(seed), 2 * (1 + probes), constraints, objectives)
     truth = enumerate_all(problem)
     assert regret(problem, run(problem, "exact", seed=0), truth) == 0.0
@@ -74,15 +74,15 @@ def test_the_cheapest_network_of_sufficient_accuracy():
         latency = np.sort(rng.integers(1, 100, space.mask.shape), axis=1).astype(float)
 
         def evaluate(configs, drop=drop):
-            return {"accuracy": 99 - drop[rows, configs].sum(axis=1)}
+            return {"quality": 99 - drop[rows, configs].sum(axis=1)}
 
-        floor = float(evaluate(space.base[None])["accuracy"][0]) - 1.0
+        floor = float(evaluate(space.base[None])["quality"][0]) - 1.0
         problem = Problem(
             space,
             evaluate,
-            [Objective("latency"), Objective("accuracy")],
+            [Objective("latency"), Objective("quality")],
             {"latency": Cost(latency)},
-            constraints=[Constraint("accuracy", min=floor)],
+            constraints=[Constraint("quality", min=floor)],
             budget=Budget(40),
         )
         gaps.append(regret(problem, run(problem, "exact", seed=0), enumerate_all(problem)))

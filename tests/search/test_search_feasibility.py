@@ -34,7 +34,7 @@ def test_one_constraint_out_of_reach(algorithm):
     text = str(error.value)
     assert text.startswith(f"constraint latency <= 0.2 x int8 ({problem.constraints[0].max:,.0f} cycles) cannot be met")
     assert f"lowest reachable latency is {ratio:.4g} x int8 ({lowest:,.0f} cycles), with W2A8 in all 4 layers" in text
-    accuracy = problem.evaluate(np.zeros((1, 4), dtype=int))["accuracy"][0]
+    accuracy = problem.evaluate(np.zeros((1, 4), dtype=int))["quality"][0]
     assert f"its accuracy is {accuracy:.2f} %" in text and "points below" in text
     assert len(asked) <= 3, "the message costs two evaluations, whatever the budget"
 
@@ -74,8 +74,8 @@ def test_a_limit_and_the_value_that_misses_it_never_read_the_same(share, relativ
 def test_an_accuracy_that_misses_its_limit_by_little_reads_otherwise():
     problem = network(layers=4, limit=0.6, budget=5, noise=False)
     best = run(problem, "exact", seed=0)
-    top = float(best.metrics["accuracy"].max()) + 1e-6
-    limit = Constraint("accuracy", min=top, reference=top + 0.5, relative_to="float")
+    top = float(best.metrics["quality"].max()) + 1e-6
+    limit = Constraint("quality", min=top, reference=top + 0.5, relative_to="float")
     with pytest.raises(InfeasibleError) as error:
         run(replace(problem, constraints=[*problem.constraints, limit]), "exact", seed=0)
     wanted, found = re.search(r"accuracy >= (\S+) %.* is missed with (\S+) %", str(error.value)).groups()
@@ -113,7 +113,7 @@ def test_a_cost_that_is_no_sum_out_of_reach():
 @pytest.mark.parametrize("algorithm", ALGORITHMS.names())
 def test_accuracy_that_nothing_reaches_is_an_error_not_a_result(algorithm):
     problem = network(layers=4, limit=0.6, budget=20)
-    problem = replace(problem, constraints=[*problem.constraints, Constraint("accuracy", min=99.9)])
+    problem = replace(problem, constraints=[*problem.constraints, Constraint("quality", min=99.9)])
     with pytest.raises(InfeasibleError) as error:
         run(problem, algorithm, seed=0)
     text = str(error.value)

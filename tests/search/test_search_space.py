@@ -81,7 +81,7 @@ def test_mistakes_are_said():
 
 def test_an_evaluation_that_gives_no_number_is_an_error():
     problem = network(layers=2, limit=1.0)
-    broken = replace(problem, evaluate=lambda configs: {"accuracy": np.full(len(configs), np.nan)})
+    broken = replace(problem, evaluate=lambda configs: {"quality": np.full(len(configs), np.nan)})
     with pytest.raises(StepError, match=r"the evaluation of .* gave \{'accuracy': nan\}"):
         run(broken, "random")
 
@@ -98,7 +98,7 @@ def test_the_journal_of_another_space_is_dropped(tmp_path):
 
 
 DAMAGES = {
-    "a digit of a metric": lambda text: text.replace('"accuracy": ', '"accuracy": 1', 1),
+    "a digit of a metric": lambda text: text.replace('"quality": ', '"quality": 1', 1),
     "a bit": lambda text: text[: len(text) // 2] + chr(ord(text[len(text) // 2]) ^ 1) + text[len(text) // 2 + 1 :],
     "the header": lambda text: text.replace('"journal"', '"jou', 1),
     "cut short": lambda text: text[: len(text) // 2],
@@ -133,12 +133,12 @@ def test_what_lies_in_the_place_of_a_journal_is_dropped(other, tmp_path):
     if other == "folder":
         journal.mkdir()
     else:  # of the same space, so that only its place tells
-        lying = replace(problem, evaluate=lambda c: {"accuracy": np.zeros(len(c)), "loss": np.ones(len(c))})
+        lying = replace(problem, evaluate=lambda c: {"quality": np.zeros(len(c)), "loss": np.ones(len(c))})
         run(replace(lying, journal=tmp_path / "elsewhere" / "journal.jsonl"), "random")
         (tmp_path / "elsewhere" / "journal.jsonl").rename(journal)
     told = []
     found = run(replace(problem, journal=journal, log=told.append), "random")
-    assert np.array_equal(found.metrics["accuracy"], run(problem, "random").metrics["accuracy"]) and told
+    assert np.array_equal(found.metrics["quality"], run(problem, "random").metrics["quality"]) and told
 
 
 def test_algorithms_share_a_journal_and_still_pay_for_what_is_in_it(tmp_path):
@@ -203,7 +203,7 @@ def test_rows_are_flat_and_flagged():
     rows = result.rows(problem)
     assert len(rows) == 5 and sum(row["chosen"] for row in rows) == 1
     assert rows[0]["layer0.weight_bits"] == problem.space.decode(result.configs[0])["layer0"].weight
-    assert {"accuracy", "loss", "latency", "flash_bytes", "feasible", "front", "evaluation"} <= set(rows[0])
+    assert {"quality", "loss", "latency", "flash_bytes", "feasible", "front", "evaluation"} <= set(rows[0])
 
 
 def test_violation_is_a_share_of_the_limit():

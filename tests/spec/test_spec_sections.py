@@ -20,6 +20,7 @@ def walk(schema, form, at=""):
     """Every key of the schema beside the field of that name."""
     assert is_dataclass(form) and form.__dataclass_params__.frozen, at
     hints, defaults = get_type_hints(form), {field.name: field.default for field in fields(form)}
+    schema = {name: rules for name, rules in schema.items() if "same_as" not in rules.get("meta", {})}
     assert set(schema) == set(hints), at
     for name, rules in schema.items():
         yield f"{at}{name}", rules, hints[name], defaults[name]

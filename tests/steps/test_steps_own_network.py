@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from mico_runner import cli, pipeline, spec
+from mico_runner import cli, data, pipeline, spec
 from mico_runner.models import user_file
 from mico_runner.quant import storage
 
@@ -67,13 +67,15 @@ def test_int8_and_c_need_neither_hardware_nor_search(folder, capsys):
     found = metrics(folder)
     assert found["simulate.logits_mismatches"] == 0
     assert found["simulate.accuracy"] > 60
-    right = np.load(folder / "out/own/latest/steps/train/test_right.npy")
+    outputs = np.load(folder / "out/own/latest/steps/train/test_outputs.npy")
+    right = outputs.argmax(axis=1) == data.load_data("digits").test.targets
     assert right.mean() * 100 == found["train.test_accuracy"]
-    assert found["simulate.accuracy_drop"] == right[:50].mean() * 100 - found["simulate.accuracy"]  # of the same images
+    drop = right[:50].mean() * 100 - found["simulate.accuracy"]  # of the same images
+    assert found["simulate.accuracy_drop"] == drop
     assert abs(found["evaluate.int8.validation_accuracy"] - found["train.validation_accuracy"]) < 3
     page = (folder / "out/own/latest/report.html").read_text(encoding="utf-8")
     for words in (
-        "net.py: Net, trained on digits (200 images held out for validation)",
+        "net.py: Net, trained on digits (200 samples held out for validation)",
         "8 for weights, 8 for activations, in every layer",
         f"50 test images, C program; float {100 * right[:50].mean():.2f} %",
         "chosen bits, C program, first 50 images",
@@ -190,7 +192,7 @@ def test_the_resolved_spec_runs_again_from_anywhere(folder, tmp_path, monkeypatc
 
 
 def test_pixels_enter_as_the_spec_says(folder):
-    from mico_runner.data.tasks import Pixels
+    from mico_runner.data.dataset import Pixels
 
     images = np.array([0, 51, 255], np.uint8).reshape(1, 3, 1)
     assert Pixels(255).floats(images).ravel().tolist() == [0, 51, 255]

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mico_runner import data
+from mico_runner import data, tasks
 from mico_runner.data import cifar, idx
 from mico_runner.data.checks import checked
-from mico_runner.data.tasks import Pixels, Split, stratified
+from mico_runner.data.dataset import Pixels, Split
+from mico_runner.data.loading import stratified
 from mico_runner.errors import UsageError
 
 
@@ -22,32 +23,32 @@ def test_parts_are_all_samples_in_order():
     images = np.arange(10 * 4, dtype=np.uint8).reshape(10, 1, 2, 2)
     parts = list(Split(images, np.arange(10), Pixels(scale=2.0)).parts(4))
     assert [len(part) for part in parts] == [4, 4, 2]
-    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), np.arange(10))
+    np.testing.assert_array_equal(np.concatenate([part.targets for part in parts]), np.arange(10))
     whole = Split(images, np.arange(10), Pixels(scale=2.0)).floats()
     np.testing.assert_array_equal(np.concatenate([part.floats() for part in parts]), whole)
 
 
 def test_digits_splits_do_not_overlap_and_cover_the_data():
-    task = data.load_task("digits", validation=300, seed=3)
+    task = data.load_data("digits", validation=300, seed=3)
     assert (len(task.train), len(task.validation), len(task.test)) == (997, 300, 500)
-    assert task.classes == 10 and task.input_shape == (1, 8, 8)
-    rows = np.concatenate([s.images.reshape(len(s), -1) for s in (task.train, task.validation, task.test)])
+    assert task.outputs == 10 and task.input_shape == (1, 8, 8)
+    rows = np.concatenate([s.inputs.reshape(len(s), -1) for s in (task.train, task.validation, task.test)])
     from sklearn.datasets import load_digits
 
     assert sorted(map(bytes, rows)) == sorted(map(bytes, (load_digits().data * 255 / 16).round().astype(np.uint8)))
 
 
 def test_the_held_out_images_depend_on_the_seed_alone():
-    first, same, other = (data.load_task("digits", 100, seed) for seed in (1, 1, 2))
-    assert np.array_equal(first.validation.images, same.validation.images)
-    assert not np.array_equal(first.validation.images, other.validation.images)
-    assert np.array_equal(first.test.images, other.test.images)
+    first, same, other = (data.load_data("digits", 100, seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.validation.inputs, same.validation.inputs)
+    assert not np.array_equal(first.validation.inputs, other.validation.inputs)
+    assert np.array_equal(first.test.inputs, other.test.inputs)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1297])
 def test_a_validation_part_that_leaves_nothing_is_refused(count):
     with pytest.raises(UsageError, match="allowed: 1 to 1296"):
-        data.load_task("digits", count)
+        data.load_data("digits", count)
 
 
 @given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=60), seed=st.integers(0, 99), data_=st.data())
@@ -87,10 +88,10 @@ def test_idx_round_trip_and_damage(tmp_path):
 @pytest.mark.skipif("MICO_DATA_MIRROR" not in os.environ, reason="MICO_DATA_MIRROR is not set: no MNIST")
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_official_files(name):
-    task = data.load_task(name, validation=5000)
+    task = data.load_data(name, validation=5000)
     assert (len(task.train), len(task.validation), len(task.test)) == (55000, 5000, 10000)
     assert task.input_shape == (1, 28, 28)
-    assert set(np.bincount(task.validation.labels)) <= {500}
+    assert set(np.bincount(task.validation.targets)) <= {500}
 
 
 PROMISES = 2**20, 2**20, 1  # 2^40 bytes
@@ -156,9 +157,9 @@ def test_cifar_batches_are_joined_in_the_order_of_their_names(tmp_path, compress
     )
     train, held = cifar.load([path])
     whole = np.concatenate([one, two])
-    assert np.array_equal(train.labels, whole[:, 0]) and train.labels.dtype == np.int64
-    assert train.images.shape == (8, 3, 32, 32) and np.array_equal(train.images.reshape(8, -1), whole[:, 1:])
-    assert np.array_equal(held.images[2, 1, 3], test[2, 1 + 1024 + 96 :][:32]), "plane by plane, row by row"
+    assert np.array_equal(train.targets, whole[:, 0]) and train.targets.dtype == np.int64
+    assert train.inputs.shape == (8, 3, 32, 32) and np.array_equal(train.inputs.reshape(8, -1), whole[:, 1:])
+    assert np.array_equal(held.inputs[2, 1, 3], test[2, 1 + 1024 + 96 :][:32]), "plane by plane, row by row"
 
 
 def test_cifar100_has_two_labels(tmp_path):
@@ -166,7 +167,7 @@ def test_cifar100_has_two_labels(tmp_path):
     path = write_tar(tmp_path / "a.tar", [("train.bin", raw.tobytes()), ("test.bin", raw.tobytes())])
     classes = {"coarse": 20, "fine": 100}
     for column, use in enumerate(classes):
-        assert np.array_equal(cifar.load([path], classes, use)[0].labels, raw[:, column])
+        assert np.array_equal(cifar.load([path], classes, use)[0].targets, raw[:, column])
 
 
 GOOD = [("data_batch_1.bin", records(2).tobytes()), ("test_batch.bin", records(2).tobytes())]
@@ -205,6 +206,9 @@ def test_an_archive_that_inflates_without_end_is_given_up(tmp_path, monkeypatch)
         cifar.load([path])
 
 
+TASK = tasks.create()
+
+
 def split(count=12, dtype=np.float32):
     return Split(np.ones((count, 1, 4, 4), dtype), np.arange(count) % 3)
 
@@ -214,7 +218,7 @@ def altered(change, **fields):
     made = split()
     if change:
         change(made)
-    return Split(fields.get("images", made.images), fields.get("labels", made.labels))
+    return Split(fields.get("inputs", made.inputs), fields.get("targets", made.targets))
 
 
 def put(array, row, value):
@@ -224,45 +228,45 @@ def put(array, row, value):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (altered(put("images", 4, np.nan)), "image 4 is not finite; allowed: finite numbers"),
-        (altered(put("images", (7, 0, 1, 1), -np.inf)), "image 7 is not finite"),
-        (altered(None, images=np.full((12, 1, 4, 4), 1e300)), "image 0 is not finite .and 11 others"),
-        (altered(None, images=np.ones((12, 1, 4, 4), np.int32)), "images of type int32; allowed: uint8"),
+        (altered(put("inputs", 4, np.nan)), "image 4 is not finite; allowed: finite numbers"),
+        (altered(put("inputs", (7, 0, 1, 1), -np.inf)), "image 7 is not finite"),
+        (altered(None, inputs=np.full((12, 1, 4, 4), 1e300)), "image 0 is not finite .and 11 others"),
+        (altered(None, inputs=np.ones((12, 1, 4, 4), np.int32)), "images of type int32; allowed: uint8"),
         (
-            altered(None, images=np.ones((11, 1, 4, 4), np.uint8)),
+            altered(None, inputs=np.ones((11, 1, 4, 4), np.uint8)),
             "images 11 x 1 x 4 x 4, labels 12; allowed: one label",
         ),
-        (altered(None, images=np.ones((0, 1, 4, 4)), labels=np.ones(0, int)), "images 0 x 1 x 4 x 4"),
-        (altered(None, labels=np.ones((12, 1))), "images .*, labels 12 x 1; allowed: one label"),
-        (altered(None, labels=np.append(np.ones(11), 0.5)), "label 11 is 0.5; allowed: whole numbers"),
-        (altered(None, labels=np.append(np.nan, np.ones(11))), "label 0 is nan"),
-        (altered(None, labels=np.full(12, "cat")), "labels of type <U3; allowed: whole numbers"),
-        (altered(put("labels", 3, -1)), "label 3 is -1; allowed: 0 or more"),
-        (altered(put("labels", 5, 12)), "label 5 is 12; allowed: "),
+        (altered(None, inputs=np.ones((0, 1, 4, 4)), targets=np.ones(0, int)), "images 0 x 1 x 4 x 4"),
+        (altered(None, targets=np.ones((12, 1))), "images .*, labels 12 x 1; allowed: one label"),
+        (altered(None, targets=np.append(np.ones(11), 0.5)), "label 11 is 0.5; allowed: whole numbers"),
+        (altered(None, targets=np.append(np.nan, np.ones(11))), "label 0 is nan"),
+        (altered(None, targets=np.full(12, "cat")), "labels of type <U3; allowed: whole numbers"),
+        (altered(put("targets", 3, -1)), "label 3 is -1; allowed: 0 or more"),
+        (altered(put("targets", 5, 12)), "label 5 is 12; allowed: "),
     ],
 )
 def test_what_is_no_image_or_label_is_named_by_part_and_row(wrong, message):
     with pytest.raises(UsageError, match=f"mine: train:? {message}"):
-        checked("mine", wrong, split())
+        checked("mine", TASK, wrong, split())
     with pytest.raises(UsageError, match=f"mine: test:? {message}"):
-        checked("mine", split(), wrong)
+        checked("mine", TASK, split(), wrong)
 
 
 def test_images_of_two_shapes_are_refused():
     with pytest.raises(UsageError, match="train images are 1 x 4 x 4, test images 1 x 4 x 5"):
-        checked("mine", split(), Split(np.ones((2, 1, 4, 5)), np.zeros(2, int)))
+        checked("mine", TASK, split(), Split(np.ones((2, 1, 4, 5)), np.zeros(2, int)))
 
 
 @pytest.mark.parametrize("labels", [np.uint8, np.int16, np.float64])
 @pytest.mark.parametrize("images", [np.uint8, np.float32, np.float64])
 def test_whole_labels_and_finite_images_of_any_type_are_taken(images, labels):
     given = Split(np.ones((6, 2), images), np.arange(6).astype(labels))
-    for part in checked("mine", given, given):
-        assert part.labels.dtype == np.int64 and part.labels.tolist() == list(range(6))
-        assert part.images.dtype == (np.uint8 if images == np.uint8 else np.float32)
+    for part in checked("mine", TASK, given, given):
+        assert part.targets.dtype == np.int64 and part.targets.tolist() == list(range(6))
+        assert part.inputs.dtype == (np.uint8 if images == np.uint8 else np.float32)
 
 
 def test_the_loader_of_a_task_is_checked(monkeypatch):
-    monkeypatch.setattr(data.LOADERS, "get", lambda name: lambda files: (altered(put("images", 9, np.nan)), split()))
+    monkeypatch.setattr(data.LOADERS, "get", lambda name: lambda files: (altered(put("inputs", 9, np.nan)), split()))
     with pytest.raises(UsageError, match="digits: train image 9 is not finite"):
-        data.load_task("digits")
+        data.load_data("digits")

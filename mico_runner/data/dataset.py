@@ -1,0 +1,144 @@
+"""A data set for a task: samples and their targets, split into train, validation and test.
+
+Training and search see train and validation only; test is touched once, for the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mico_runner.tasks.base import Shape, Task
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How pixels become inputs: (pixel / 255 * scale - mean) / std, mean and std per channel or one for all.
+
+    Data that is float32 already is not scaled.
+    """
+
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def floats(self, images: np.ndarray) -> np.ndarray:
+        """float32 inputs (N, C, ...) of uint8 pixels or float32 data of that shape."""
+        found = images.astype(np.float32) / np.float32(255 / self.scale) if images.dtype == np.uint8 else images
+        for values, apply in ((self.mean, np.subtract), (self.std, np.divide)):
+            if any(value != (0.0 if apply is np.subtract else 1.0) for value in values):
+                found = apply(found, np.array(values, np.float32).reshape(-1, *[1] * (images.ndim - 2)))
+        return found
+
+
+class Stored(Protocol):
+    """Samples that are read when they are asked for: a folder of images that memory does not hold."""
+
+    @property
+    def shape(self) -> Shape: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: NDArray[np.intp]) -> np.ndarray:
+        """Those samples, (rows, ...)."""
+        ...
+
+
+Rows = slice | NDArray[np.intp] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some samples of those that are stored, in an order."""
+
+    of: Stored
+    rows: NDArray[np.intp]
+
+    @property
+    def shape(self) -> Shape:
+        return (len(self.rows), *self.of.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.of.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, rows: NDArray[np.intp]) -> np.ndarray:
+        return self.of.read(self.rows[rows])
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of one part.
+
+    Attributes:
+        inputs: uint8 pixels (N, C, H, W), or float32 (N, ...) for data that is not images; or such that are read when asked for.
+        targets: (N, ...) what the task wants of each sample; for classification int64 (N,) labels.
+        about: further facts of each sample by name, (N,) each, by which it may be held out: who spoke, which take.
+    """
+
+    inputs: np.ndarray | Stored
+    targets: np.ndarray
+    pixels: Pixels = Pixels()
+    about: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.inputs.shape[1:]
+
+    def floats(self) -> np.ndarray:
+        """float32 inputs of the network."""
+        inputs = self.inputs
+        whole = inputs if isinstance(inputs, np.ndarray) else inputs.read(np.arange(len(inputs)))
+        return self.pixels.floats(whole)
+
+    def take(self, rows: Rows) -> Split:
+        """Some samples, in the order of the rows; those that are stored are not read yet."""
+        inputs: np.ndarray | Stored
+        if isinstance(self.inputs, np.ndarray):
+            inputs = self.inputs[rows]
+        else:
+            inputs = Chosen(self.inputs, cast("NDArray[np.intp]", np.arange(len(self))[rows]))
+        about = {name: values[rows] for name, values in self.about.items()}
+        return replace(self, inputs=inputs, targets=self.targets[rows], about=about)
+
+    def first(self, count: int) -> Split:
+        """The first samples."""
+        return self.take(slice(count))
+
+    def parts(self, count: int) -> Iterator[Split]:
+        """All samples in order, `count` at a time."""
+        for start in range(0, len(self), count):
+            yield self.take(slice(start, start + count))
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Attributes: task: what a network learns from it."""
+
+    name: str
+    task: Task
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.train.input_shape
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a network for it: for classification the number of classes."""
+        return self.task.outputs(self.train.targets, self.input_shape)

@@ -1,0 +1,124 @@
+"""From a source to a data set: read, checked by the task, and parted into train, validation and test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mico_runner import tasks
+from mico_runner.data import LOADERS
+from mico_runner.data.checks import checked
+from mico_runner.data.dataset import DataSet, Pixels, Split
+from mico_runner.data.source import Parting, Source
+from mico_runner.errors import UsageError
+from mico_runner.tasks.base import Task
+
+VALIDATION = 5000  # samples held out by default, where that is no more than
+QUARTER = 4
+AS_THEY_ARE = Pixels()
+TEST_SEED = 0  # the test part is the same whatever the seed of a spec
+
+
+def load(source: Source, validation: int | None = None, seed: int = 0, pixels: Pixels = AS_THEY_ARE) -> DataSet:
+    """Read a source and hold `validation` samples (default: 5,000 or a quarter, whichever is less) out of its training part.
+
+    The held-out samples are drawn at random with `seed`, the same number from each of the task's strata (classes) as far as that
+    divides, or whole groups of the source's `group_by`.
+    Raises UnknownName, or UsageError when the files are missing, damaged, hold what the task does not take, or nothing is left to
+    train on.
+    """
+    name = source.name
+    task = tasks.create(source.kind, source.options)
+    train, test = LOADERS.get(source.loader)(source.files(), **source.params)
+    train, test = _parted(name, task, train, test, source.parting)
+    train, test = checked(name, task, train, test)
+    count = min(VALIDATION, len(train) // QUARTER) if validation is None else validation
+    if not 0 < count < len(train):
+        raise UsageError(f"datasets.validation: {count} images of {name!r} asked for; allowed: 1 to {len(train) - 1}")
+    held = _held_out(name, task, train, count, source.parting.group_by, np.random.default_rng(seed))
+    _check_channels(name, train, pixels)
+    return DataSet(
+        name=name,
+        task=task,
+        train=replace(train.take(~held), pixels=pixels),
+        validation=replace(train.take(held), pixels=pixels),
+        test=replace(test, pixels=pixels),
+    )
+
+
+def _parted(name: str, task: Task, train: Split, test: Split | None, parting: Parting) -> tuple[Split, Split]:
+    """Train and test: what is asked to be held out, else the data's own test part, else samples drawn at random."""
+    if parting.hold_out:
+        held = np.ones(len(train), bool)
+        for fact, values in parting.hold_out.items():
+            found = _fact(name, train, fact, "datasets.task.split.hold_out").astype(str)
+            for value in values:
+                if value not in found:
+                    known = ", ".join(sorted(set(found))[:20])
+                    raise UsageError(
+                        f"datasets.task.split.hold_out.{fact}: no sample has {value!r}; there are: {known}"
+                    )
+            held &= np.isin(found, values)
+        if not held.any() or held.all():
+            raise UsageError(
+                f"datasets.task.split.hold_out: {held.sum()} of {len(train)} samples of {name!r} are held out; allowed: some, not all"
+            )
+        return train.take(~held), train.take(held)
+    if test is not None:
+        return train, test
+    count = max(1, round(parting.test * len(train)))
+    rng = np.random.default_rng(TEST_SEED)
+    held = _held_out(name, task, train, count, parting.group_by, rng)
+    return train.take(~held), train.take(held)
+
+
+def _fact(name: str, split: Split, fact: str, key: str) -> np.ndarray:
+    if fact not in split.about:
+        known = ", ".join(split.about) or "none"
+        raise UsageError(f"{key}: samples of {name!r} have no {fact!r}; what is known of each: {known}")
+    return split.about[fact]
+
+
+def _held_out(
+    name: str, task: Task, split: Split, count: int, group_by: str | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Boolean mask (N,) of `count` samples, or of whole groups that have so many together, or the fewest more."""
+    if group_by is None:
+        return stratified(task.strata(np.asarray(split.targets)), count, rng)
+    groups = _fact(name, split, group_by, "datasets.task.split.group_by").astype(str)
+    names = np.unique(groups)
+    held = np.zeros(len(split), bool)
+    for group in names[rng.permutation(len(names))]:
+        if held.sum() >= count:
+            break
+        held |= groups == group
+    if held.all():
+        raise UsageError(
+            f"datasets.task.split.group_by: holding {count} samples out takes all {len(names)} groups of {group_by!r}; "
+            "hold out fewer"
+        )
+    return held
+
+
+def _check_channels(name: str, split: Split, pixels: Pixels) -> None:
+    for key, values in (("mean", pixels.mean), ("std", pixels.std)):
+        if len(values) not in (1, split.inputs.shape[1]):
+            allowed = " or ".join(str(count) for count in sorted({1, split.inputs.shape[1]}))
+            raise UsageError(
+                f"datasets.{key}: found {len(values)} values; allowed: {allowed}, one per channel of {name!r}"
+            )
+    if pixels.scale != 1 and split.inputs.dtype != np.uint8:
+        raise UsageError(f"datasets.scale: found {pixels.scale:g}; allowed: 1, because {name!r} holds no pixels")
+
+
+def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Boolean mask of `count` samples, spread evenly over the classes: the k-th of each class before the (k+1)-th of any."""
+    order = rng.permutation(len(labels))
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[order[np.argsort(rank[order], kind="stable")[:count]]] = True
+    return mask

@@ -1,0 +1,86 @@
+"""Where a spec's samples come from: a name of the catalog, or `{npz: kws.npz, kind: regression, ..}`. Reads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mico_runner.data import LOADERS, catalog
+from mico_runner.tasks import DEFAULT
+
+NAME = "name"  # the key of a catalog's data set, where the spec says more than its name
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Which samples are tested on, and what train and validation may not share.
+
+    Attributes:
+        test: share of the samples, where the data has no test part of its own.
+        hold_out: facts of the samples and the values that are tested on; nothing else is then.
+        group_by: a fact whose values are whole in one part: validation, or a test part that is drawn.
+    """
+
+    test: float = 0.2
+    hold_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    group_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Attributes:
+    catalog_name: of the catalog; None: a file or folder of the user's own.
+    path: of it.
+    kind, options: of the task.
+    """
+
+    catalog_name: str | None
+    path: Path | None
+    loader: str
+    params: Mapping[str, Any]
+    kind: str = DEFAULT
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parting: Parting = Parting()
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.catalog_name or str(self.path)
+
+    def files(self) -> list[Path]:
+        """What the loader reads. Raises as `catalog.fetch` does."""
+        return catalog.fetch(self.catalog_name) if self.catalog_name else [Path(str(self.path))]
+
+
+def own_loaders() -> dict[str, str]:
+    """Loaders of the user's own data, by the key that names it: "a file" or "a folder"."""
+    return {name: entry.meta["own"] for name, entry in LOADERS.entries.items() if "own" in entry.meta}
+
+
+def source_of(task: str | Mapping[str, Any]) -> Source:
+    """The source that `datasets.task` of a checked spec means. Raises UnknownName."""
+    if isinstance(task, str):
+        return _of_catalog(task, {})
+    if NAME in task:
+        return _of_catalog(task[NAME], task)
+    (loader,) = own_loaders().keys() & task.keys()
+    params = LOADERS.info(loader).meta.get("params", {})
+    given = {key: task[key] for key in params if key in task}
+    return Source(None, Path(task[loader]), loader, given, **_about(task))
+
+
+def _of_catalog(name: str, task: Mapping[str, Any]) -> Source:
+    entry = catalog.entry(name)
+    return Source(name, None, str(entry.loader), entry.loader_params, **_about(task))
+
+
+def _about(task: Mapping[str, Any]) -> dict[str, Any]:
+    parting = task.get("split") or {}
+    held = {fact: tuple(map(str, values)) for fact, values in (parting.get("hold_out") or {}).items()}
+    return {
+        "kind": task.get("kind", DEFAULT),
+        "options": task.get("options") or {},
+        "parting": Parting(parting.get("test", Parting.test), held, parting.get("group_by")),
+    }

@@ -1,0 +1,90 @@
+"""`datasets.task` of a spec: a name of the catalog, or a mapping that leads to data of the user's own. Nothing of the data is read here."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mico_runner.data import LOADERS, catalog
+from mico_runner.data.source import NAME, own_loaders
+from mico_runner.spec.rules import Rules, choice, free, number, section, text
+from mico_runner.tasks import DEFAULT, TASKS
+from mico_runner.yaml_schema import check_part, show
+
+if TYPE_CHECKING:
+    from mico_runner.spec.complete import Draft
+    from mico_runner.yaml_source import Keys
+
+PATH: Keys = ("datasets", "task")
+
+
+def check_task(draft: Draft) -> str | None:
+    """Add what is wrong with the mapping to the draft's problems, make its path absolute; returns its name in the catalog, if any."""
+    task = draft.data["datasets"]["task"]
+    if not isinstance(task, dict):
+        return str(task) if task is not None else None
+    ways = own_loaders()
+    leading = [key for key in (NAME, *ways) if key in task]
+    if len(leading) != 1:
+        found = " and ".join(leading) or f"{', '.join(map(str, task)) or 'an empty mapping'}"
+        allowed = (
+            f"exactly one of {NAME} (of the catalog), {', '.join(f'{key} ({what})' for key, what in ways.items())}"
+        )
+        draft.fail(PATH, f"found {found}; allowed: {allowed}", of_key=True)
+        return None
+    (way,) = leading
+    completed, problems = check_part(draft.source, PATH, task, _rules(way))
+    draft.problems += problems
+    if problems:
+        return None
+    draft.data["datasets"]["task"] = completed
+    options = TASKS.info(completed["kind"]).meta.get("params", {})
+    completed["options"], problems = check_part(draft.source, (*PATH, "options"), completed["options"], options)
+    draft.problems += problems
+    if way == NAME:
+        return str(completed[NAME])
+    _locate(draft, completed, way, ways[way])
+    return None
+
+
+def _rules(way: str) -> dict[str, Rules]:
+    """Of the mapping, by the key that leads to the data."""
+    if way == NAME:
+        leading: dict[str, Rules] = {NAME: choice("of the catalog", catalog.names("task"))}
+    else:
+        leading = {way: text("path", minlength=1), **LOADERS.info(way).meta.get("params", {})}
+    return {
+        **leading,
+        "kind": choice("what a network learns", TASKS.names(), default=DEFAULT),
+        "options": free("of the kind"),
+        "split": section("which samples are tested on", _parting(), default={}),
+    }
+
+
+def _parting() -> dict[str, Rules]:
+    value = {"type": ["string", "number", "boolean"]}
+    return {
+        "test": number("share, where the data has no test part of its own", above=0, max=0.9, default=0.2),
+        "hold_out": {
+            "type": "dict",
+            "keysrules": {"type": "string"},
+            "valuesrules": {"type": "list", "schema": value, "minlength": 1},
+            "default": {},
+            "meta": {"help": "facts of the samples, each with the values that are tested on"},
+        },
+        "group_by": text("fact whose values are whole in one part", nullable=True, default=None),
+    }
+
+
+def _locate(draft: Draft, task: dict[str, Any], way: str, what: str) -> None:
+    wanted = task[way]
+    path: Keys = (*PATH, way)
+    if draft.fail_if_escapes(path, wanted):
+        return
+    place = draft.folder / wanted
+    is_there = place.is_dir() if what == "a folder" else os.path.exists(place) and not place.is_dir()
+    if not is_there:
+        found = "no such file or folder" if not os.path.exists(place) else f"it is not {what}"
+        draft.fail(path, f"found {show(wanted)}; {found}: {place}; allowed: {what}")
+        return
+    task[way] = str(place.resolve())

@@ -1,0 +1,171 @@
+"""The base of all tasks.
+
+Samples are arrays whose first dimension counts them: `inputs` as the network takes them, `targets` as the task wants them. A network's
+outputs are float32 arrays of a sample each, whatever their shape.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+
+from mico_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from matplotlib.axes import Axes
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the quality of a network is.
+
+    Attributes:
+        name: a word of lower-case letters, part of the names of metrics: "accuracy".
+        unit: of the quality; `points`: of differences of two.
+        higher: more is better.
+        tolerance: by which it may worsen before it counts as worse, whatever the number of samples.
+        sample: by which one sample out of n may change it, times n; 0 where that is not bounded.
+    """
+
+    name: str
+    unit: str
+    points: str
+    higher: bool
+    tolerance: float
+    sample: float = 0.0
+
+    @property
+    def direction(self) -> str:
+        return "higher" if self.higher else "lower"
+
+    def goodness(self, value: float) -> float:
+        """The quality, or its negative where less is better: more is always better. It is its own inverse."""
+        return value if self.higher else -value
+
+    def drop(self, before: float, after: float) -> float:
+        """By how much a quality has worsened."""
+        return self.goodness(before) - self.goodness(after)
+
+    def allowed(self, samples: int, counts: int = 1) -> float:
+        """By how much a quality on so many samples may worsen before it counts as worse: never less than one sample.
+
+        Args:
+            counts: qualities that the figure is made of: 2 for the difference of two.
+        """
+        hundredths = -int(-100 * self.sample * counts // samples)  # rounded up, so that its last digit is no regression
+        return max(self.tolerance, hundredths / 100)
+
+    def text(self, value: float) -> str:
+        """The quality with its unit."""
+        return f"{value:.2f} %" if self.unit == "%" else f"{value:.4g} {self.unit}".rstrip()
+
+
+class Samples(Protocol):
+    """Samples of one part, with the targets that `Task.checked` gave."""
+
+    @property
+    def targets(self) -> np.ndarray: ...
+
+    def floats(self) -> np.ndarray:
+        """float32 (N, ...) inputs of the network, read or computed by this call."""
+        ...
+
+
+class Task(ABC):
+    """What a network is for."""
+
+    MEASURE: ClassVar[Measure]
+
+    @abstractmethod
+    def checked(self, where: str, targets: np.ndarray, inputs: Shape, training: bool) -> np.ndarray:
+        """The targets of a part of the data in the type that the other methods take.
+
+        Args:
+            where: names data set and part, for messages.
+            inputs: shape of the inputs, with their number.
+            training: of the training part: it may show more of what there is than it is asked to know.
+
+        Raises UsageError: they are none of this task, naming the row (counted from 0), what was found and what is allowed.
+        """
+
+    def check_parts(self, name: str, train: np.ndarray, test: np.ndarray) -> None:
+        """Raise UsageError where the targets of the test part are none that the training part prepares for."""
+        return
+
+    @abstractmethod
+    def outputs(self, targets: np.ndarray, input_shape: Shape) -> int:
+        """Outputs, or channels of them, that a network of the zoo is built with."""
+
+    @abstractmethod
+    def check_output(self, shape: Shape, targets: np.ndarray, input_shape: Shape) -> None:
+        """Raise UsageError: a network's output has not the shape (without the batch) that the training part's targets ask for."""
+
+    @abstractmethod
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """What training makes small, the mean over a batch."""
+
+    @abstractmethod
+    def quality(self, outputs: np.ndarray, samples: Samples) -> float:
+        """The `MEASURE` of a network's outputs on all samples of a part."""
+
+    def measured_loss(self, outputs: np.ndarray, samples: Samples) -> float:
+        """The loss in float64: smooth where the quality is not, it guides the search."""
+        import torch
+
+        scores, inputs = (torch.from_numpy(each.astype(np.float64)) for each in (outputs, samples.floats()))
+        return float(self.loss(scores, torch.from_numpy(samples.targets), inputs))
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """int64 (N,): what a random part has as the whole has, such as labels; all zeros where there is nothing of the kind."""
+        return np.zeros(len(targets), np.int64)
+
+    def knows_nothing(self, targets: np.ndarray) -> float | None:
+        """The best quality that a network reaches which has learnt nothing; None where that is not known."""
+        return None
+
+    def summary(self, outputs: np.ndarray, samples: Samples) -> pd.DataFrame | None:
+        """What `draw` shows of a network's outputs; None where there is nothing beyond the quality."""
+        return None
+
+    TITLE: ClassVar[str] = ""  # of the figure
+
+    def draw(self, table: pd.DataFrame, ax: Axes) -> None:
+        """Draw what `summary` gave."""
+        raise NotImplementedError(f"{type(self).__name__} gives a summary and does not draw it")
+
+
+def refuse(where: str, what: str, wrong: np.ndarray, values: np.ndarray | None, allowed: str) -> None:
+    """Raise UsageError for the first row of the mask `wrong` (N,), if any, with its value."""
+    if wrong.any():
+        row, more = int(wrong.argmax()), int(wrong.sum()) - 1
+        found = "not finite" if values is None else f"{values[row]}"
+        others = f" (and {more} others)" if more else ""
+        raise UsageError(f"{where} {what} {row} is {found}{others}; allowed: {allowed}")
+
+
+def size(shape: Shape) -> str:
+    """ "3 x 32 x 32"."""
+    return " x ".join(map(str, shape)) or "one number"
+
+
+def whole_numbers(where: str, what: str, values: np.ndarray) -> np.ndarray:
+    """The values as int64. Raises UsageError: one is no whole number, or below 0."""
+    if not np.issubdtype(values.dtype, np.integer):
+        if not np.issubdtype(values.dtype, np.floating):
+            raise UsageError(f"{where}: {what}s of type {values.dtype}; allowed: whole numbers")
+        wrong = ~np.isfinite(values) | (values != np.rint(values))
+        refuse(where, what, _rows(wrong), values, "whole numbers")
+    refuse(where, what, _rows(values < 0), values, "0 or more")
+    return values.astype(np.int64)
+
+
+def _rows(mask: np.ndarray) -> np.ndarray:
+    """(N,) of (N, ...): any of a row."""
+    return np.asarray(mask.reshape(len(mask), -1).any(axis=1))
