@@ -41,7 +41,7 @@ def load(source: Source, validation: int | None = None, seed: int = 0, pixels: P
     return DataSet(
         name=name,
         task=task,
-        train=replace(train.take(~held), pixels=pixels),
+        train=replace(train.take(~held & task.learns_from(train.targets)), pixels=pixels),
         validation=replace(train.take(held), pixels=pixels),
         test=replace(test, pixels=pixels),
     )

@@ -89,6 +89,7 @@ class Report:
             "latency": self.latency(),
             "calibration": self.calibration(),
             "verified": self.verified(),
+            "measure": self.task.MEASURE.name,
             "quality": self.quality(),
             "kernels": table(self.csv("codegen", "kernels.csv")),
             "memory": self.memory(),
@@ -154,7 +155,7 @@ class Report:
             objectives = _list([self._named(each) for each in search["objectives"]])
             rows.append(("Objectives", f"{objectives} by {search['algorithm']}, {_budget(search)}"))
             limits = [
-                _constraint(self._named(name), bound) for name, bound in (search.get("constraints") or {}).items()
+                _constraint(self._named(name), bound, self.task.MEASURE.higher) for name, bound in (search.get("constraints") or {}).items()
             ]
             rows.append(("Constraints", "; ".join(limits) or "none"))
         elif spec.get("codegen") and spec["codegen"].get("bits"):
@@ -444,10 +445,10 @@ def _budget(search: dict[str, Any]) -> str:
     return " or ".join(parts) or "no budget"
 
 
-def _constraint(name: str, bound: dict[str, Any]) -> str:
+def _constraint(name: str, bound: dict[str, Any], more_is_better: bool) -> str:
     to = bound.get("relative_to")
     if "max_drop" in bound:
-        return f"{name} at most {bound['max_drop']:g} points worse than {to or 'float'}"
+        return f"{name} at most {bound['max_drop']:g} points {'below' if more_is_better else 'above'} {to or 'float'}"
     return f"{name} {_bounds({k: v for k, v in bound.items() if k in ('min', 'max')})}" + (f" × {to}" if to else "")
 
 

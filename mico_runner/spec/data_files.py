@@ -26,9 +26,9 @@ def check_datasets(draft: Draft, device: Hardware | None) -> None:
     if data["model"] is not None and section["task"] is None:
         known = ", ".join(catalog.names("task"))
         draft.fail(("datasets", "task"), f"missing, needed by model; allowed: one of {known}, or a mapping")
-    name = check_task(draft)
-    if name is not None:
-        _check_sums(draft, ("datasets", "task"), name)
+    known_as = check_task(draft)
+    if known_as is not None:
+        _check_sums(draft, ("datasets", "task"), known_as)
     if data["verify"] is not None:
         _check_sums(draft, ("verify", "data"), data["verify"]["data"])
     units: dict[str, str] = {}

@@ -21,8 +21,15 @@ PATH: Keys = ("datasets", "task")
 def check_task(draft: Draft) -> str | None:
     """Add what is wrong with the mapping to the draft's problems, make its path absolute; returns its name in the catalog, if any."""
     task = draft.data["datasets"]["task"]
-    if not isinstance(task, dict):
-        return str(task) if task is not None else None
+    if isinstance(task, str):
+        known = catalog.names("task")
+        if task not in known:
+            draft.unknown(PATH, task, known, f"one of {', '.join(known)}, or a mapping that leads to data of your own")
+            draft.data["datasets"]["task"] = None
+            return None
+        return task
+    if task is None:
+        return None
     ways = own_loaders()
     leading = [key for key in (NAME, *ways) if key in task]
     if len(leading) != 1:

@@ -168,10 +168,13 @@ def _datasets() -> dict[str, Rules]:
     profile = text("catalog name, or path of a CSV file", minlength=1)
     return {
         "task": {
-            "anyof": [{"type": "string", "allowed": catalog.names("task")}, {"type": "dict"}],
+            "anyof": [{"type": "string", "minlength": 1}, {"type": "dict", "meta": {"schema": {}}}],
             "nullable": True,
             "default": None,
-            "meta": {"help": "samples and what they are for: a name of the catalog, or a mapping"},
+            "meta": {
+                "help": "samples and what they are for",
+                "text": "a name (see mico-run list tasks), a mapping that leads to data of your own",
+            },
         },
         "scale": number("of images: what a pixel of full brightness becomes", min=1e-6, max=10**6, default=1.0),
         "mean": items(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mico_runner.graph.ir import Graph
     from mico_runner.hardware import Hardware
     from mico_runner.quant import PTQ
+    from mico_runner.quant.qgraph import Assignment
     from mico_runner.search import Constraint, Cost, Problem, SearchResult, Space
     from mico_runner.steps.network import Latency
     from mico_runner.tasks.base import Measure
@@ -75,7 +76,7 @@ class Search(Step):
         device = device_of(ctx.spec)
         deployment = deployment_of(ctx.spec)
         int8_needs = deployment.needs(ptq.quantize(int8))
-        costs = _costs(network, device, space, latency, at_risk, deployment.least_code(ptq.quantize(int8)))
+        costs = _costs(network, device, space, latency, at_risk, _flash_of_all(deployment, ptq, network, int8))
         only_int8 = search.Space.of({layer: [bits] for layer, bits in int8.items()})
         int8_costs = _costs(network, device, only_int8, latency)
         reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
@@ -198,6 +199,16 @@ def _compare(ctx: StepContext, problem: Problem, result: SearchResult) -> None:
     if truth:
         ctx.metric("search.space_feasible", len(truth.configs), "count")
     pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
+
+
+def _flash_of_all(deployment: Deployment, ptq: PTQ, network: Graph, int8: Assignment) -> int:
+    """Bytes in every program, whatever its bits: code, at least so much of it; without a board the tables of nodes without weights."""
+    from mico_runner.graph import costs
+
+    deployed = ptq.quantize(int8)
+    if deployment.board:
+        return deployment.least_code(deployed)
+    return deployment.needs(deployed).flash - costs.model_bytes(network, {n: tuple(bits) for n, bits in int8.items()})
 
 
 def _costs(

@@ -99,6 +99,10 @@ class Task(ABC):
         """Raise UsageError where the targets of the test part are none that the training part prepares for."""
         return
 
+    def learns_from(self, targets: np.ndarray) -> np.ndarray:
+        """Mask (N,) of the samples of a training part that training and calibration see."""
+        return np.ones(len(targets), bool)
+
     @abstractmethod
     def outputs(self, targets: np.ndarray, input_shape: Shape) -> int:
         """Outputs, or channels of them, that a network of the zoo is built with."""
@@ -169,3 +173,13 @@ def whole_numbers(where: str, what: str, values: np.ndarray) -> np.ndarray:
 def _rows(mask: np.ndarray) -> np.ndarray:
     """(N,) of (N, ...): any of a row."""
     return np.asarray(mask.reshape(len(mask), -1).any(axis=1))
+
+
+def finite(where: str, what: str, values: np.ndarray) -> np.ndarray:
+    """The values as float32. Raises UsageError: they are no numbers, or one is not finite."""
+    if not np.issubdtype(values.dtype, np.number) or np.issubdtype(values.dtype, np.complexfloating):
+        raise UsageError(f"{where}: {what}s of type {values.dtype}; allowed: numbers")
+    with np.errstate(over="ignore"):  # is infinite then, and refused
+        found = values.astype(np.float32)
+    refuse(where, what, _rows(~np.isfinite(found)), None, "finite numbers")
+    return found

@@ -96,7 +96,7 @@ def test_mappings_merge_lists_replace_and_null_removes(net):
     base = yaml_source.read(TEMPLATES[0]).data
     data = spec.load(net).data
     assert data["datasets"]["task"] == "digits" and data["datasets"]["profile"] == base["datasets"]["profile"]
-    assert data["search"]["objectives"] == ["accuracy"] and data["search"]["space"]["weight_bits"] == [2, 4, 8]
+    assert data["search"]["objectives"] == ["quality"] and data["search"]["space"]["weight_bits"] == [2, 4, 8]
     assert spec.load(net, ["search.space.weight_bits=[8]"]).data["search"]["space"]["weight_bits"] == [8]
     assert spec.load(net, ["simulate=null"]).data["simulate"] is None
 
