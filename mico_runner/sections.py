@@ -234,6 +234,21 @@ class Allocate:
 
 
 @dataclass(frozen=True)
+class Crossvalidate:
+    """A training for each part of the samples.
+
+    Attributes:
+        bits: (weight bits, activation bits) of every layer.
+        folds: number of parts, or
+        group_by: a fact of the samples; each of its values is a part.
+    """
+
+    bits: tuple[float, int]
+    folds: int | None = None
+    group_by: str | None = None
+
+
+@dataclass(frozen=True)
 class SearchConstraints:
     """The limits that there are, in the order in which the search hears of them."""
 
@@ -418,6 +433,7 @@ class Sections:
     quantization: Quantization | None
     search: Search | None
     allocate: Allocate | None
+    crossvalidate: Crossvalidate | None
     codegen: Codegen | None
     simulate: Simulate | None
     profile: Profile | None

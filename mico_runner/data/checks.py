@@ -40,9 +40,14 @@ def _part(where: str, task: Task, split: Split, training: bool) -> Split:
         raise UsageError(
             f"{where}: images {size(inputs.shape)}, labels {size(targets.shape)}; allowed: one label per image, one or more"
         )
-    if inputs.dtype != np.uint8 and not np.issubdtype(inputs.dtype, np.floating):
-        raise UsageError(f"{where}: images of type {inputs.dtype}; allowed: uint8 (pixels 0..255), or floats")
-    if inputs.dtype != np.uint8:
+    if inputs.ndim == 2 and inputs.dtype != np.uint8 and np.issubdtype(inputs.dtype, np.integer):
+        refuse(where, "input", inputs.min(axis=1) < 0, inputs.min(axis=1), "tokens from 0 up")
+        inputs = inputs.astype(np.int64)
+    elif inputs.dtype != np.uint8 and not np.issubdtype(inputs.dtype, np.floating):
+        raise UsageError(
+            f"{where}: images of type {inputs.dtype}; allowed: uint8 (pixels 0..255), floats, or tokens (N, places)"
+        )
+    elif inputs.dtype != np.uint8:
         with np.errstate(over="ignore"):  # is infinite then, and refused
             inputs = inputs.astype(np.float32, copy=False)
         refuse(where, "image", ~np.isfinite(inputs).reshape(len(inputs), -1).all(1), None, "finite numbers")

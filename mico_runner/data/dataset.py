@@ -81,7 +81,8 @@ class Split:
     """Samples of one part.
 
     Attributes:
-        inputs: uint8 pixels (N, C, H, W), or float32 (N, ...) for data that is not images; or such that are read when asked for.
+        inputs: uint8 pixels (N, C, H, W), float32 (N, ...) for data that is not images, or int64 tokens (N, places); or such that are
+            read when asked for.
         targets: (N, ...) what the task wants of each sample; for classification int64 (N,) labels.
         about: further facts of each sample by name, (N,) each, by which it may be held out: who spoke, which take.
     """
@@ -99,7 +100,7 @@ class Split:
         return self.inputs.shape[1:]
 
     def floats(self) -> np.ndarray:
-        """float32 inputs of the network."""
+        """float32 inputs of the network; tokens as they are."""
         inputs = self.inputs
         whole = inputs if isinstance(inputs, np.ndarray) else inputs.read(np.arange(len(inputs)))
         return self.pixels.floats(whole)
@@ -137,6 +138,11 @@ class DataSet:
     @property
     def input_shape(self) -> Shape:
         return self.train.input_shape
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the inputs are whole numbers that stand for something, and no amounts."""
+        return self.train.inputs.dtype == np.int64
 
     @property
     def outputs(self) -> int:

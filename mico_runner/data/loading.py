@@ -65,6 +65,15 @@ def _parted(name: str, task: Task, train: Split, test: Split | None, parting: Pa
                 f"datasets.task.split.hold_out: {held.sum()} of {len(train)} samples of {name!r} are held out; allowed: some, not all"
             )
         return train.take(~held), train.take(held)
+    if parting.fold:
+        number, folds = parting.fold
+        if folds > len(train):
+            raise UsageError(
+                f"crossvalidate.folds: {folds} of {len(train)} samples of {name!r}; allowed: at most as many"
+            )
+        place = spread(task.strata(np.asarray(train.targets)), np.random.default_rng(TEST_SEED))
+        held = place % folds == number
+        return train.take(~held), train.take(held)
     if test is not None:
         return train, test
     count = max(1, round(parting.test * len(train)))
@@ -113,12 +122,23 @@ def _check_channels(name: str, split: Split, pixels: Pixels) -> None:
 
 
 def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Boolean mask of `count` samples, spread evenly over the classes: the k-th of each class before the (k+1)-th of any."""
+    """Boolean mask (N,) of `count` samples, spread evenly over the classes."""
+    return spread(labels, rng) < count
+
+
+def spread(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """int64 (N,) each sample's place in a random order where the k-th of each class comes before the (k+1)-th of any."""
     order = rng.permutation(len(labels))
     rank = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         members = order[labels[order] == label]
         rank[members] = np.arange(len(members))
-    mask = np.zeros(len(labels), dtype=bool)
-    mask[order[np.argsort(rank[order], kind="stable")[:count]]] = True
-    return mask
+    place = np.empty(len(labels), dtype=np.int64)
+    place[order[np.argsort(rank[order], kind="stable")]] = np.arange(len(labels))
+    return place
+
+
+def groups(source: Source, fact: str) -> list[str]:
+    """The values of a fact of the samples of a source, sorted. Raises as `load` does."""
+    train, _ = LOADERS.get(source.loader)(source.files(), **source.params)
+    return sorted(set(_fact(source.name, train, fact, "crossvalidate.group_by").astype(str)))

@@ -21,11 +21,13 @@ class Parting:
         test: share of the samples, where the data has no test part of its own.
         hold_out: facts of the samples and the values that are tested on; nothing else is then.
         group_by: a fact whose values are whole in one part: validation, or a test part that is drawn.
+        fold: (number, of how many): this part of the samples is tested on, each sample in one of them.
     """
 
     test: float = 0.2
     hold_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     group_by: str | None = None
+    fold: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,8 @@ class Report:
             objectives = _list([self._named(each) for each in search["objectives"]])
             rows.append(("Objectives", f"{objectives} by {search['algorithm']}, {_budget(search)}"))
             limits = [
-                _constraint(self._named(name), bound, self.task.MEASURE.higher) for name, bound in (search.get("constraints") or {}).items()
+                _constraint(self._named(name), bound, self.task.MEASURE.higher)
+                for name, bound in (search.get("constraints") or {}).items()
             ]
             rows.append(("Constraints", "; ".join(limits) or "none"))
         elif spec.get("codegen") and spec["codegen"].get("bits"):

@@ -34,6 +34,8 @@ def check_consistency(draft: Draft, device: Hardware | None) -> None:
     if device is not None:
         _check_bits(draft, device)
         _check_targets(draft, device)
+    if data["crossvalidate"] is not None:
+        _check_folds(draft)
     if data["search"] is not None:
         _check_search(draft)
         if device is not None:
@@ -129,6 +131,16 @@ def _check_search(draft: Draft) -> None:
         draft.fail(("search", "objectives", search["objectives"].index("latency")), why)
     if "latency" in constraints:
         draft.fail(("search", "constraints", "latency"), why, of_key=True)
+
+
+def _check_folds(draft: Draft) -> None:
+    section, model = draft.data["crossvalidate"], draft.data["model"]
+    found = [key for key in ("folds", "group_by") if key in section]
+    if len(found) != 1:
+        text = f"found {' and '.join(found) or 'neither folds nor group_by'}; allowed: one of folds, group_by"
+        draft.fail(("crossvalidate",), text, of_key=True)
+    if model is None or model["train"] is None:
+        draft.fail(("crossvalidate",), "needs a network to train: add model, with a recipe in model.train", of_key=True)
 
 
 def _check_quality(draft: Draft) -> None:

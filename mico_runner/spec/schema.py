@@ -106,6 +106,20 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
         "quantization": optional("post-training quantisation", _quantization()),
         "search": optional("search over bits per layer", _search()),
         "allocate": optional("bits of a network that is known by its layers alone", _allocate()),
+        "crossvalidate": optional(
+            "the network trained and quantised once for each part of the samples that it is tested on",
+            {
+                "folds": number("parts, each with samples of all classes", "integer", min=2, max=1000),
+                "group_by": text("a fact of the samples, each value of which is a part", minlength=1),
+                "bits": items(
+                    "[weight bits, activation bits] of every layer",
+                    width(WEIGHT_BITS),
+                    minlength=2,
+                    maxlength=2,
+                    default=[8, 8],
+                ),
+            },
+        ),
         "codegen": optional(
             "generated code",
             {

@@ -14,6 +14,7 @@ import torch
 from mico_runner import accelerators, data, formats, graph, hardware, proxy, quant
 from mico_runner.data import loading
 from mico_runner.data.dataset import DataSet, Pixels, Split
+from mico_runner.data.source import Source
 from mico_runner.errors import StepError, UsageError
 from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
@@ -37,10 +38,15 @@ TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own,
 
 def load_data(spec: Sections) -> DataSet:
     """The spec's data; which samples are held out for validation depends on the spec's seed."""
+    found, count = load_part(spec, source_of_data(spec)), spec.datasets.test
+    return found if count is None else replace(found, test=found.test.first(count))
+
+
+def load_part(spec: Sections, source: Source) -> DataSet:
+    """The same of a source of its own parting."""
     section = spec.datasets
     pixels = Pixels(section.scale, section.mean, section.std)
-    found = loading.load(source_of_data(spec), section.validation, spec.seed, pixels)
-    return found if section.test is None else replace(found, test=found.test.first(section.test))
+    return loading.load(source, section.validation, spec.seed, pixels)
 
 
 def use_threads(ctx: StepContext) -> None:
@@ -105,7 +111,7 @@ def check_network(spec: Sections) -> None:
     """
     samples = load_data(spec)
     model = build_model(spec, samples)
-    network = graph.capture(model, samples.input_shape, spec.name)
+    network = captured(model, samples, spec.name)
     samples.task.check_output(network.shapes[network.output], samples.train.targets, samples.input_shape)
     if present(spec.model).train is not None:
         check_trainable(model, samples.task, samples.train)
@@ -133,7 +139,12 @@ def trained_graph(ctx: StepContext, samples: DataSet) -> Graph:
     model = build_model(ctx.spec, samples)
     with np.load(ctx.upstream("train") / "model.npz") as weights:
         model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
-    return graph.capture(model, samples.input_shape, ctx.spec.name)
+    return captured(model, samples, ctx.spec.name)
+
+
+def captured(model: torch.nn.Module, samples: DataSet, name: str) -> Graph:
+    """The graph of a network for these samples."""
+    return graph.capture(model, samples.input_shape, name, whole=(0,) if samples.tokens else ())
 
 
 def quantiser(ctx: StepContext, network: Graph, samples: DataSet) -> quant.PTQ:

@@ -208,7 +208,7 @@ def _flash_of_all(deployment: Deployment, ptq: PTQ, network: Graph, int8: Assign
     deployed = ptq.quantize(int8)
     if deployment.board:
         return deployment.least_code(deployed)
-    return deployment.needs(deployed).flash - costs.model_bytes(network, {n: tuple(bits) for n, bits in int8.items()})
+    return deployment.needs(deployed).flash - costs.model_bytes(network, int8)
 
 
 def _costs(
