@@ -53,12 +53,37 @@ class Datasets:
 
 
 @dataclass(frozen=True)
+class Augment:
+    """Random changes of each sample.
+
+    Attributes:
+        flip: left to right, half of them.
+        crop: pixels by which each is moved at most, filled with zeros.
+        mixup: a of Beta(a, a), by which pairs of samples and their losses are mixed; 0: not.
+        mask_rows, mask_columns: neighbouring ones that are blanked at most.
+    """
+
+    flip: bool = False
+    crop: int = 0
+    mixup: float = 0.0
+    mask_rows: int = 0
+    mask_columns: int = 0
+
+
+@dataclass(frozen=True)
 class Train:
     """The recipe of a training.
 
     Attributes:
-        lr: peak of the one-cycle schedule.
-        shift: pixels by which images are moved at most, drawn per batch.
+        lr: the schedule's highest.
+        shift: pixels by which the images of a batch are moved at most, all alike.
+        optimizer: "adamw" or "sgd", with Nesterov's momentum of 0.9.
+        schedule: "one-cycle", "cosine" or "constant".
+        keep: whose weights are kept, the "last" epoch's or the "best" one's on the validation part.
+        patience: epochs without a better one after which it ends.
+        balance: samples of each class are drawn equally often.
+        freeze_norms: batch norms keep the statistics that they begin with.
+        device: "cpu", or "auto": a GPU if there is one.
     """
 
     epochs: int
@@ -66,6 +91,14 @@ class Train:
     batch_size: int
     weight_decay: float
     shift: int = 0
+    optimizer: str = "adamw"
+    schedule: str = "one-cycle"
+    augment: Augment = Augment()
+    keep: str = "last"
+    patience: int | None = None
+    balance: bool = False
+    freeze_norms: bool = False
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

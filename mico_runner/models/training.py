@@ -16,9 +16,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from mico_runner import durable
 from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
+from mico_runner.models.augment import augmented, mixed, shifted
 from mico_runner.sections import Train
 from mico_runner.tasks.base import Task
 
+MOMENTUM = 0.9  # of SGD, the value in common use
 BATCH = 1000  # samples evaluated at once, where
 HELD = 2**26  # elements, 256 MiB, of the largest tensor are not exceeded
 
@@ -27,9 +29,10 @@ def outputs(model: nn.Module, samples: Split) -> np.ndarray:
     """float32 (N, ...) outputs of `model` in evaluation mode."""
     model.eval()
     with torch.inference_mode():
-        batch = min(BATCH, max(1, HELD // _largest_tensor(model, torch.from_numpy(samples.first(1).floats()))))
+        device, first = _device_of(model), torch.from_numpy(samples.first(1).floats())
+        batch = min(BATCH, max(1, HELD // _largest_tensor(model, first.to(device))))
         return np.concatenate(
-            [_scores(model, torch.from_numpy(part.floats())).numpy() for part in samples.parts(batch)]
+            [_scores(model, torch.from_numpy(part.floats()).to(device)).cpu().numpy() for part in samples.parts(batch)]
         )
 
 
@@ -102,38 +105,110 @@ def train(
 
     Raises StepError when the loss, a weight or an output is not finite after an epoch.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    steps = -(-len(data) // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.epochs * steps)
+    device = torch.device("cuda" if recipe.device == "auto" and torch.cuda.is_available() else "cpu")
+    model.to(device)
+    optimizer, schedule = _optimiser(model, recipe, -(-len(data) // recipe.batch_size))
     history: list[dict[str, float]] = []
+    best: dict[str, torch.Tensor] = {}
     checkpoint = work / "checkpoint.pt"
     if state := _load(checkpoint, log):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        history = state["history"]
-    targets = torch.from_numpy(data.targets)
+        history, best = state["history"], state["best"]
     measured = f"validation_{task.MEASURE.name}"
-    for epoch in range(len(history), recipe.epochs):
+
+    def goodness(row: dict[str, float]) -> float:
+        return task.MEASURE.goodness(row[measured])
+
+    while len(history) < recipe.epochs and not _out_of_patience([goodness(row) for row in history], recipe.patience):
+        epoch = len(history)
         draw = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
-        model.train()
-        total = 0.0
-        for batch in torch.randperm(len(targets), generator=draw).split(recipe.batch_size):  # type: ignore[no-untyped-call]
-            x = _shifted(torch.from_numpy(data.take(batch.numpy()).floats()), recipe.shift, draw)
-            loss = task.loss(_scores(model, x), targets[batch], x)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(batch)
+        loss = _epoch(model, task, data, recipe, optimizer, schedule, draw)
         found = outputs(model, validation)
-        _check_finite(model, total / len(targets), found, epoch + 1, recipe.lr)
-        quality = task.quality(found, validation)
-        history.append({"epoch": epoch + 1, "train_loss": total / len(targets), measured: quality})
-        on_epoch(epoch + 1, total / len(targets), quality)
-        _save(checkpoint, model, optimizer, schedule, history)
+        _check_finite(model, loss, found, epoch + 1, recipe.lr)
+        row = {"epoch": epoch + 1, "train_loss": loss, measured: task.quality(found, validation)}
+        if recipe.keep == "best" and goodness(row) > max(map(goodness, history), default=-np.inf):
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+        history.append(row)
+        on_epoch(epoch + 1, loss, row[measured])
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+        _save(checkpoint, {**state, "history": history, "best": best})
+    if best:
+        model.load_state_dict(best)
+    model.to("cpu")
     return history
+
+
+def _optimiser(model: nn.Module, recipe: Train, steps: int) -> tuple[Optimizer, LRScheduler]:
+    """The optimiser and its schedule over all epochs of so many steps each."""
+    optimizer: Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=recipe.lr, momentum=MOMENTUM, nesterov=True, weight_decay=recipe.weight_decay
+        )
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    total = recipe.epochs * steps
+    if recipe.schedule == "one-cycle":
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total)
+    if recipe.schedule == "cosine":
+        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
+    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+def _out_of_patience(qualities: list[float], patience: int | None) -> bool:
+    return patience is not None and bool(qualities) and len(qualities) - 1 - int(np.argmax(qualities)) >= patience
+
+
+def _epoch(
+    model: nn.Module,
+    task: Task,
+    data: Split,
+    recipe: Train,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    draw: torch.Generator,
+) -> float:
+    """One pass over the data; returns the mean loss of a sample."""
+    model.train()
+    if recipe.freeze_norms:
+        for part in model.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+    device = _device_of(model)
+    targets = torch.from_numpy(data.targets)
+    total = 0.0
+    for batch in _order(task, data, recipe, draw).split(recipe.batch_size):  # type: ignore[no-untyped-call]
+        x = shifted(torch.from_numpy(data.take(batch.numpy()).floats()), recipe.shift, draw)
+        x, y = augmented(x, recipe.augment, draw), targets[batch]
+        if recipe.augment.mixup:
+            x, others, share = mixed(x, recipe.augment, draw)
+            scores, x = _scores(model, x.to(device)), x.to(device)
+            parts = (task.loss(scores, each.to(device), x) for each in (y, y[others]))
+            loss = share * next(parts) + (1 - share) * next(parts)
+        else:
+            x = x.to(device)
+            loss = task.loss(_scores(model, x), y.to(device), x)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        total += loss.item() * len(batch)
+    return total / len(targets)
+
+
+def _order(task: Task, data: Split, recipe: Train, draw: torch.Generator) -> torch.Tensor:
+    """The samples of an epoch: each once, or as many, those of each class equally often."""
+    if not recipe.balance:
+        return torch.randperm(len(data), generator=draw)
+    classes, counts = np.unique(task.strata(data.targets), return_inverse=True, return_counts=True)[1:]
+    return torch.multinomial(torch.from_numpy(1 / counts[classes]), len(data), replacement=True, generator=draw)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((value.device for value in model.parameters()), torch.device("cpu"))
 
 
 def _check_finite(model: nn.Module, loss: float, found: np.ndarray, epoch: int, lr: float) -> None:
@@ -147,24 +222,7 @@ def _check_finite(model: nn.Module, loss: float, found: np.ndarray, epoch: int, 
         )
 
 
-def _shifted(images: torch.Tensor, limit: int, draw: torch.Generator) -> torch.Tensor:
-    """The batch moved by one random offset of up to `limit` pixels each way, filled with zeros."""
-    if not limit:
-        return images
-    dy, dx = torch.randint(0, 2 * limit + 1, (2,), generator=draw).tolist()
-    height, width = images.shape[-2:]
-    return nn.functional.pad(images, [limit] * 4)[..., dy : dy + height, dx : dx + width]
-
-
-def _save(
-    path: Path, model: nn.Module, optimizer: Optimizer, schedule: LRScheduler, history: list[dict[str, float]]
-) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-        "history": history,
-    }
+def _save(path: Path, state: dict[str, Any]) -> None:
     content = io.BytesIO()
     torch.save(state, content)
     durable.write_checked(path, content.getvalue())
@@ -178,4 +236,4 @@ def _load(path: Path, log: Callable[[str], None]) -> dict[str, Any] | None:
         log(f"{path.name} is dropped, the training starts anew: {damage}")
         durable.remove(path)
         return None
-    return None if content is None else torch.load(io.BytesIO(content), weights_only=True)
+    return None if content is None else torch.load(io.BytesIO(content), "cpu", weights_only=True)

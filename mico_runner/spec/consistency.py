@@ -147,33 +147,41 @@ def _check_quality(draft: Draft) -> None:
     """The limit on quality and the objective, which classification calls accuracy, under their one name."""
     search, task = draft.data["search"], draft.data["datasets"]["task"]
     kind = task.get("kind", DEFAULT) if isinstance(task, dict) else DEFAULT
-    measure = TASKS.get(kind).MEASURE
     constraints = search["constraints"]
     for i, name in enumerate(search["objectives"]):
         if name == ACCURACY:
             path: Keys = ("search", "objectives", i)
             if kind != DEFAULT:
-                draft.fail(path, f"found {ACCURACY!r}; allowed: {QUALITY!r}, which for {kind} is {measure.name}")
+                draft.fail(path, f"found {ACCURACY!r}; allowed: {QUALITY!r}, as the task is {kind}")
             elif QUALITY in search["objectives"]:
                 draft.fail(path, f"found {ACCURACY!r} beside {QUALITY!r}; allowed: one of them, they are the same")
             search["objectives"][i] = QUALITY
     path = ("search", "constraints", ACCURACY)
     if ACCURACY in constraints and kind != DEFAULT:
-        draft.fail(path, f"unknown for {kind}; allowed: {QUALITY}, which is {measure.name} here", of_key=True)
+        draft.fail(path, f"unknown, as the task is {kind}; allowed: {QUALITY}", of_key=True)
     elif ACCURACY in constraints and QUALITY in constraints:
         draft.fail(path, f"found beside {QUALITY}; allowed: one of them, they are the same", of_key=True)
-    for name in (QUALITY, ACCURACY):
-        if name not in constraints:
-            continue
-        path, bound = ("search", "constraints", name), "min" if measure.higher else "max"
-        other = "max" if measure.higher else "min"
-        if other in constraints[name]:
-            better = "more" if measure.higher else "less"
-            draft.fail((*path, other), f"of {measure.name} {better} is better; allowed: {bound}", of_key=True)
-        elif not constraints[name].keys() & {"max_drop", bound}:
-            draft.fail(path, f"no limit; allowed: max_drop, {bound}, or both")
+    bounds = _bounds_of(kind)
+    for name in constraints.keys() & {QUALITY, ACCURACY}:
+        path, limit = ("search", "constraints", name), constraints[name]
+        for wrong in {"min", "max"} & limit.keys() - bounds:
+            better = "less" if wrong == "min" else "more"
+            draft.fail(
+                (*path, wrong), f"of {kind}'s quality {better} is better; allowed: {', '.join(bounds)}", of_key=True
+            )
+        if not limit.keys() & {"max_drop", *bounds}:
+            draft.fail(path, f"no limit; allowed: max_drop, {' or '.join(bounds)}, or both")
     if ACCURACY in constraints:
         constraints[QUALITY] = constraints.pop(ACCURACY)
+
+
+def _bounds_of(kind: str) -> set[str]:
+    """The bounds that a task's quality may have; both for a task of a plug-in, whose file is not run here."""
+    if kind == DEFAULT:  # without importing it
+        return {"min"}
+    if TASKS.info(kind).path is not None:
+        return {"min", "max"}
+    return {"min"} if TASKS.get(kind).MEASURE.higher else {"max"}
 
 
 def _check_energy(draft: Draft, device: Hardware) -> None:

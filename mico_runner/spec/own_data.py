@@ -38,11 +38,13 @@ def check_task(draft: Draft) -> str | None:
             f"exactly one of {NAME} (of the catalog), {', '.join(f'{key} ({what})' for key, what in ways.items())}"
         )
         draft.fail(PATH, f"found {found}; allowed: {allowed}", of_key=True)
+        draft.data["datasets"]["task"] = None
         return None
     (way,) = leading
     completed, problems = check_part(draft.source, PATH, task, _rules(way))
     draft.problems += problems
     if problems:
+        draft.data["datasets"]["task"] = None  # nothing further is said of it
         return None
     draft.data["datasets"]["task"] = completed
     options = TASKS.info(completed["kind"]).meta.get("params", {})

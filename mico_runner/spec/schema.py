@@ -223,13 +223,31 @@ def _datasets() -> dict[str, Rules]:
     }
 
 
+def _augment() -> dict[str, Rules]:
+    return {
+        "flip": flag("left to right, half of them"),
+        "crop": number("pixels by which each is moved at most", "integer", min=0, max=1024, default=0),
+        "mixup": number("a of Beta(a, a), by which pairs are mixed; 0: not", min=0, max=100, default=0.0),
+        "mask_rows": number("neighbouring rows blanked at most", "integer", min=0, max=10**4, default=0),
+        "mask_columns": number("neighbouring columns blanked at most", "integer", min=0, max=10**4, default=0),
+    }
+
+
 def _model() -> dict[str, Rules]:
     train = {
         "epochs": number("", "integer", min=1, max=100_000, default=5),
-        "lr": number("peak of the one-cycle schedule", above=0, max=100, default=1e-3),
+        "lr": number("the schedule's highest", above=0, max=100, default=1e-3),
         "batch_size": number("", "integer", min=1, max=10**6, default=64),
-        "weight_decay": number("of AdamW", min=0, max=100, default=0.0),
-        "shift": number("pixels by which training images are moved at most", "integer", min=0, max=1024, default=0),
+        "weight_decay": number("of the optimiser", min=0, max=100, default=0.0),
+        "shift": number("pixels by which a batch of images is moved at most", "integer", min=0, max=1024, default=0),
+        "optimizer": choice("", ["adamw", "sgd"], default="adamw"),
+        "schedule": choice("of the learning rate", ["one-cycle", "cosine", "constant"], default="one-cycle"),
+        "augment": section("random changes of each sample", _augment(), default={}),
+        "keep": choice("whose epoch's weights", ["last", "best"], default="last"),
+        "patience": number("epochs without a better one after which it ends", "integer", min=1, max=100_000),
+        "balance": flag("samples of each class are drawn equally often"),
+        "freeze_norms": flag("batch norms keep the statistics that they begin with"),
+        "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
     }
     path = {"regex": r"[^\\\0]+", "nullable": True, "default": None}
     endings = ", ".join(f".{ending}" for ending in ("py", *READERS.names()))

@@ -146,10 +146,11 @@ class Task(ABC):
 
 
 def refuse(where: str, what: str, wrong: np.ndarray, values: np.ndarray | None, allowed: str) -> None:
-    """Raise UsageError for the first row of the mask `wrong` (N,), if any, with its value."""
+    """Raise UsageError for the first row of the mask `wrong` (N, ...) that has any, with its first wrong value."""
     if wrong.any():
-        row, more = int(wrong.argmax()), int(wrong.sum()) - 1
-        found = "not finite" if values is None else f"{values[row]}"
+        rows = wrong.reshape(len(wrong), -1).any(axis=1)
+        row, more = int(rows.argmax()), int(rows.sum()) - 1
+        found = "not finite" if values is None else f"{np.ravel(values[row])[np.argmax(wrong[row])]}"
         others = f" (and {more} others)" if more else ""
         raise UsageError(f"{where} {what} {row} is {found}{others}; allowed: {allowed}")
 
@@ -165,14 +166,9 @@ def whole_numbers(where: str, what: str, values: np.ndarray) -> np.ndarray:
         if not np.issubdtype(values.dtype, np.floating):
             raise UsageError(f"{where}: {what}s of type {values.dtype}; allowed: whole numbers")
         wrong = ~np.isfinite(values) | (values != np.rint(values))
-        refuse(where, what, _rows(wrong), values, "whole numbers")
-    refuse(where, what, _rows(values < 0), values, "0 or more")
+        refuse(where, what, wrong, values, "whole numbers")
+    refuse(where, what, values < 0, values, "0 or more")
     return values.astype(np.int64)
-
-
-def _rows(mask: np.ndarray) -> np.ndarray:
-    """(N,) of (N, ...): any of a row."""
-    return np.asarray(mask.reshape(len(mask), -1).any(axis=1))
 
 
 def finite(where: str, what: str, values: np.ndarray) -> np.ndarray:
@@ -181,5 +177,5 @@ def finite(where: str, what: str, values: np.ndarray) -> np.ndarray:
         raise UsageError(f"{where}: {what}s of type {values.dtype}; allowed: numbers")
     with np.errstate(over="ignore"):  # is infinite then, and refused
         found = values.astype(np.float32)
-    refuse(where, what, _rows(~np.isfinite(found)), None, "finite numbers")
+    refuse(where, what, ~np.isfinite(found), None, "finite numbers")
     return found

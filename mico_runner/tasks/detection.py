@@ -49,15 +49,11 @@ class Detection(Task):
         kind, box = found[..., 0], found[..., 1:]
         is_box = kind != NOTHING
         wrong_kind = is_box & ((kind < 0) | (kind != np.rint(kind)))
-        refuse(where, "target", wrong_kind.any(axis=1), kind, "classes from 0 up, or -1 where there is no further box")
-        inside = ((box >= 0) & (box <= 1)).all(axis=2) & (box[..., 2:] > 0).all(axis=2)
-        refuse(
-            where,
-            "target",
-            (is_box & ~inside).any(axis=1),
-            found,
-            "centre and size as shares of the image, 0 to 1, no size of 0",
-        )
+        refuse(where, "target", wrong_kind, kind, "classes from 0 up, or -1 where there is no further box")
+        outside = (box < 0) | (box > 1)
+        outside[..., 2:] |= box[..., 2:] == 0
+        allowed = "centre and size as shares of the image, 0 to 1, no size of 0"
+        refuse(where, "target", is_box[..., None] & outside, box, allowed)
         if not is_box.any():
             raise UsageError(f"{where}: no box at all; allowed: one or more")
         return found

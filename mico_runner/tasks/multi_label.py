@@ -29,7 +29,7 @@ class MultiLabel(Task):
             raise UsageError(
                 f"{where}: {inputs[0]} inputs, targets {size(targets.shape)}; allowed: (N, labels), 1 for each label that applies"
             )
-        wrong = ((targets != 0) & (targets != 1)).any(axis=1)
+        wrong = (targets != 0) & (targets != 1)
         refuse(where, "target", wrong, targets, "0 and 1")
         found = targets.astype(np.uint8)
         if training and not found.any(axis=0).all():

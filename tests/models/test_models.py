@@ -6,7 +6,8 @@ from torch import nn
 from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.models import MODELS, training
-from mico_runner.sections import Train
+from mico_runner.models.augment import augmented, mixed, shifted
+from mico_runner.sections import Augment, Train
 from mico_runner.tasks import create
 
 TASK = create()
@@ -110,7 +111,7 @@ def test_shift_moves_by_at_most_its_limit():
     images[:, :, 4, 4] = 1.0
     seen = set()
     for seed in range(60):
-        moved = training._shifted(images, 1, torch.Generator().manual_seed(seed))
+        moved = shifted(images, 1, torch.Generator().manual_seed(seed))
         where = torch.nonzero(moved[0, 0])
         assert moved.shape == images.shape and len(where) == 1
         seen.add(tuple((where[0] - 4).tolist()))
@@ -164,3 +165,84 @@ def test_a_forward_that_works_in_place_does_not_change_the_images():
     inputs = np.ones((3, 4), np.float32)
     assert (training.outputs(InPlace(), Split(inputs, np.zeros(3, int))) == 2).all()
     assert (inputs == 1).all()
+
+
+def test_augmented_samples_are_the_same_but_for_what_is_asked():
+    draw = torch.Generator().manual_seed(0)
+    x = torch.arange(1.0, 1 + 40 * 6 * 8).reshape(40, 1, 6, 8)
+    assert torch.equal(augmented(x, Augment(), draw), x)
+    flipped = augmented(x, Augment(flip=True), draw)
+    same = (flipped == x).all(dim=(1, 2, 3))
+    assert 8 < same.sum() < 32 and torch.equal(flipped[~same], x[~same].flip(-1))
+    moved = augmented(x, Augment(crop=2), draw)
+    assert moved.shape == x.shape and len({tuple(each.flatten().tolist()) for each in moved - x}) > 10, "each by itself"
+    masked = augmented(x, Augment(mask_columns=3), draw)
+    hidden = (masked != x).any(dim=2).squeeze(1)
+    assert hidden.sum() > 0 and hidden.sum(dim=1).max() <= 3, "whole columns"
+
+
+def test_mixup_mixes_pairs_and_says_how():
+    x = torch.randn(16, 3)
+    blended, others, share = mixed(x, Augment(mixup=0.4), torch.Generator().manual_seed(1))
+    assert 0 <= share <= 1
+    torch.testing.assert_close(blended, share * x + (1 - share) * x[others])
+
+
+RECIPES = {
+    "sgd": {"optimizer": "sgd", "schedule": "cosine"},
+    "constant": {"schedule": "constant", "balance": True},
+    "mixed": {"augment": Augment(flip=True, crop=1, mixup=0.2, mask_rows=2)},
+    "best": {"keep": "best", "patience": 2},
+    "frozen": {"freeze_norms": True},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_resumes_to_the_same_weights(name, tmp_path):
+    def run(folder, stop_after=None):
+        torch.manual_seed(0)
+        model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
+        recipe = Train(epochs=4, lr=0.01, batch_size=16, weight_decay=0.0, **RECIPES[name])
+
+        def stop(epoch, loss, score):
+            if epoch == stop_after:
+                raise KeyboardInterrupt
+
+        folder.mkdir(exist_ok=True)
+        return model, training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, folder, stop)
+
+    whole, history = run(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", stop_after=2)
+    again, same = run(tmp_path / "b")
+    assert history == same
+    for one, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training(tmp_path):
+    torch.manual_seed(0)
+    model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
+    recipe = Train(epochs=40, lr=0.01, batch_size=16, weight_decay=0.0, keep="best", patience=3)
+    history = training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+    scores = [row["validation_accuracy"] for row in history]
+    assert len(history) < 40 and len(scores) - 1 - int(np.argmax(scores)) == 3
+    assert TASK.quality(training.outputs(model, blobs(30, 1)), blobs(30, 1)) == max(scores)
+
+
+def test_frozen_norms_keep_their_statistics(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 3))
+    before = model[1].running_mean.clone()
+    recipe = Train(epochs=1, lr=0.01, batch_size=16, weight_decay=0.0, freeze_norms=True)
+    training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+    assert torch.equal(model[1].running_mean, before)
+
+
+def test_balanced_epochs_draw_each_class_equally_often():
+    labels = np.repeat([0, 1, 2], [900, 60, 40])
+    data = Split(np.zeros((1000, 1), np.float32), labels)
+    recipe = Train(epochs=1, lr=1, batch_size=1, weight_decay=0, balance=True)
+    order = training._order(TASK, data, recipe, torch.Generator().manual_seed(0))
+    counts = np.bincount(labels[order.numpy()])
+    assert len(order) == 1000 and counts.min() > 270

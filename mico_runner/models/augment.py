@@ -1,0 +1,60 @@
+"""Random changes of a batch that leave what is to be learnt from it as it is; all drawn from the epoch's generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mico_runner.sections import Augment
+
+
+def shifted(images: Tensor, limit: int, draw: torch.Generator) -> Tensor:
+    """The batch moved by one random offset of up to `limit` pixels each way, filled with zeros."""
+    if not limit:
+        return images
+    dy, dx = torch.randint(0, 2 * limit + 1, (2,), generator=draw).tolist()
+    height, width = images.shape[-2:]
+    return nn.functional.pad(images, [limit] * 4)[..., dy : dy + height, dx : dx + width]
+
+
+def augmented(x: Tensor, how: Augment, draw: torch.Generator) -> Tensor:
+    """Each sample (N, C, H, W) of a batch by itself: flipped, moved, with bands of rows and of columns blanked."""
+    count = len(x)
+    if how.flip:
+        turned = torch.rand(count, generator=draw) < 0.5
+        x = torch.where(turned.view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
+    if how.crop:
+        height, width = x.shape[-2:]
+        padded = nn.functional.pad(x, [how.crop] * 4)
+        at = torch.randint(0, 2 * how.crop + 1, (count, 2), generator=draw).tolist()
+        x = torch.stack(
+            [each[..., dy : dy + height, dx : dx + width] for each, (dy, dx) in zip(padded, at, strict=True)]
+        )
+    for axis, most in ((-2, how.mask_rows), (-1, how.mask_columns)):
+        if most:
+            x = _masked(x, axis, most, draw)
+    return x
+
+
+def _masked(x: Tensor, axis: int, most: int, draw: torch.Generator) -> Tensor:
+    """Up to `most` neighbouring rows or columns of each sample set to the sample's mean (SpecAugment, Park et al. 2019)."""
+    length, count = x.shape[axis], len(x)
+    width = torch.randint(0, min(most, length) + 1, (count, 1), generator=draw)
+    start = (torch.rand(count, 1, generator=draw) * (length - width + 1)).long()
+    place = torch.arange(length)
+    hidden = (place >= start) & (place < start + width)
+    shape = [count, *[1] * (x.ndim - 1)]
+    shape[axis] = length
+    mean = x.mean(dim=tuple(range(1, x.ndim)), keepdim=True)
+    return torch.where(hidden.view(shape), mean, x)
+
+
+def mixed(x: Tensor, how: Augment, draw: torch.Generator) -> tuple[Tensor, Tensor, float]:
+    """The batch, each sample x w + another's x (1 - w): the mixed batch, the others' places in it, w (mixup, Zhang et al. 2018).
+
+    w is drawn for the batch from Beta(a, a), a = `how.mixup`.
+    """
+    first, second = (torch._standard_gamma(torch.tensor(float(how.mixup)), generator=draw) for _ in range(2))
+    share = float(first / (first + second))
+    others = torch.randperm(len(x), generator=draw)
+    return share * x + (1 - share) * x[others], others, share
