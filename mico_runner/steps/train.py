@@ -77,8 +77,6 @@ def _report_chance(ctx: StepContext, samples: DataSet, quality: float) -> None:
 
     measure = samples.task.MEASURE
     chance = samples.task.knows_nothing(samples.validation.targets)
-    if chance is None:
-        return
     above = measure.drop(quality, chance)
     ctx.metric("train.above_chance", above, measure.points)
     if above < 0:

@@ -130,9 +130,9 @@ class Task(ABC):
         """int64 (N,): what a random part has as the whole has, such as labels; all zeros where there is nothing of the kind."""
         return np.zeros(len(targets), np.int64)
 
-    def knows_nothing(self, targets: np.ndarray) -> float | None:
-        """The best quality that a network reaches which has learnt nothing; None where that is not known."""
-        return None
+    @abstractmethod
+    def knows_nothing(self, targets: np.ndarray) -> float:
+        """The best quality that a network reaches which has learnt nothing."""
 
     def summary(self, outputs: np.ndarray, samples: Samples) -> pd.DataFrame | None:
         """What `draw` shows of a network's outputs; None where there is nothing beyond the quality."""
