@@ -207,6 +207,13 @@ def sha256_of(paths: Iterable[Path]) -> list[str]:
 
 
 def _sum(path: Path, memory: Remembered) -> str:
-    with opened(path) as handle:
-        found: str = memory(path, lambda _: hashlib.file_digest(handle, "sha256").hexdigest())
+    try:
+        found: str = memory(path, _read_sum)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     return found
+
+
+def _read_sum(path: Path) -> str:
+    with opened(path) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -92,23 +92,25 @@ def own_files(path: Path) -> Inputs:
 
     if path.is_file():
         return {path.name: catalog.sha256(path)}
-    inside = {each.relative_to(path).as_posix(): each for each in _files_below(path)}
-    sums = dict(zip(inside, catalog.sha256_of(inside.values()), strict=True))
+    names = _files_below(path)
+    sums = dict(zip(names, catalog.sha256_of(path / name for name in names), strict=True))
     if len(sums) <= LISTED:
         return sums
     return {"count": len(sums), "all": hashlib.sha256(json.dumps(sums).encode()).hexdigest()}
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """All files of a folder and the folders in it, links followed but for those that lead back, sorted."""
-    found, seen = [], set()
+def _files_below(folder: Path) -> list[str]:
+    """All files of a folder and the folders in it, sorted; links are followed, but for those that lead back."""
+    found: list[str] = []
+    seen: set[str] = set()
     for place, inside, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             inside.clear()
             continue
         seen.add(real)
-        found += [path for name in names if (path := Path(place, name)).is_file()]
+        here = os.path.relpath(place, folder)
+        found += [os.path.normpath(f"{here}/{name}") for name in names if os.path.isfile(f"{place}/{name}")]
     return sorted(found)
 
 
