@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -196,5 +197,23 @@ def _checked(data: Entry, file: DataFile, path: Path) -> Path:
 
 def sha256(path: Path) -> str:
     """sha256 of a file; remembered in the cache folder for as long as the file does not change. Raises UsageError for what is no file."""
-    with opened(path) as handle, Remembered("sha256.json") as memory:
-        return memory(path, lambda _: hashlib.file_digest(handle, "sha256").hexdigest())
+    return sha256_of([path])[0]
+
+
+def sha256_of(paths: Iterable[Path]) -> list[str]:
+    """The same of many files; what is remembered of them is read and written once."""
+    with Remembered("sha256.json") as memory:
+        return [_sum(path, memory) for path in paths]
+
+
+def _sum(path: Path, memory: Remembered) -> str:
+    try:
+        found: str = memory(path, _read_sum)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    return found
+
+
+def _read_sum(path: Path) -> str:
+    with opened(path) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -278,6 +278,7 @@ class Report:
         if about is not None:
             about = about.drop(columns=["layer"]) if "name" in about and "layer" in about else about
             about = about.rename(columns={"name": "layer", "latency": f"8-bit latency, {self.unit}"})
+            about = about.astype({"layer": str})  # all layers of a Sequential may be named by numbers
             keep = [
                 "layer",
                 *(c for c in ("op", "out_shape", "macs", "params", f"8-bit latency, {self.unit}") if c in about),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mico_runner.data import LOADERS, catalog
 from mico_runner.data.source import NAME, own_loaders
+from mico_runner.spec.own_code import check_entry
 from mico_runner.spec.rules import Rules, choice, free, number, section, text
 from mico_runner.tasks import DEFAULT, TASKS
 from mico_runner.yaml_schema import check_part, show
@@ -52,7 +54,11 @@ def check_task(draft: Draft) -> str | None:
     draft.problems += problems
     if way == NAME:
         return str(completed[NAME])
-    _locate(draft, completed, way, ways[way])
+    place = _located(draft, completed[way], way, ways[way])
+    if place is not None:
+        completed[way] = str(place)
+        if "entry" in completed:
+            check_entry(draft, PATH, place, completed["entry"])
     return None
 
 
@@ -85,15 +91,15 @@ def _parting() -> dict[str, Rules]:
     }
 
 
-def _locate(draft: Draft, task: dict[str, Any], way: str, what: str) -> None:
-    wanted = task[way]
+def _located(draft: Draft, wanted: str, way: str, what: str) -> Path | None:
+    """The file or folder, absolute; None after a problem."""
     path: Keys = (*PATH, way)
     if draft.fail_if_escapes(path, wanted):
-        return
+        return None
     place = draft.folder / wanted
     is_there = place.is_dir() if what == "a folder" else os.path.exists(place) and not place.is_dir()
     if not is_there:
         found = "no such file or folder" if not os.path.exists(place) else f"it is not {what}"
         draft.fail(path, f"found {show(wanted)}; {found}: {place}; allowed: {what}")
-        return
-    task[way] = str(place.resolve())
+        return None
+    return place.resolve()

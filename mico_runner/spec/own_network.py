@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from mico_runner.data import catalog
 from mico_runner.data.files import opened
-from mico_runner.errors import UsageError, did_you_mean
+from mico_runner.errors import UsageError
 from mico_runner.formats import READERS, ending
-from mico_runner.models import MODELS, WEIGHT_ENDINGS, user_file
+from mico_runner.models import MODELS, WEIGHT_ENDINGS
+from mico_runner.spec.own_code import check_entry
 from mico_runner.yaml_schema import show
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check_network(draft: Draft) -> None:
         else:
             section["file"] = str(file)
         if ending(file) == PYTHON and not catalog_file:
-            _check_entry(draft, file, section)
+            check_entry(draft, ("model",), file, section["entry"])
         else:
             _check_whole(draft, file, section)
     if section["weights"] is not None:
@@ -80,22 +81,6 @@ def _existing(draft: Draft, path: Keys, wanted: str) -> Path | None:
     except UsageError as error:
         draft.fail(path, str(error))
         return None
-
-
-def _check_entry(draft: Draft, file: Path, section: dict[str, Any]) -> None:
-    """A Python file: the entry is one of its names."""
-    try:
-        known = user_file.entries(file)
-    except UsageError as error:
-        draft.fail(("model", "file"), str(error))
-        return
-    entry = section["entry"]
-    names = ", ".join(name for name in known if name != user_file.EVERY_NAME) or "none, the file defines nothing"
-    if entry is None:
-        draft.fail(("model", "entry"), f"missing, needed by a Python file; allowed: a class or function of it: {names}")
-    elif entry not in known and user_file.EVERY_NAME not in known:
-        near = did_you_mean(entry, known).rstrip(";")
-        draft.fail(("model", "entry"), f"found {show(entry)}, which {file} does not define; allowed: {names}{near}")
 
 
 def _check_whole(draft: Draft, file: Path, section: dict[str, Any]) -> None:

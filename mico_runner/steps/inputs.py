@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from mico_runner.steps.base import Inputs
 
 Part = TypeVar("Part")
+LISTED = 1000  # files of a folder that are known one by one, so that a plan can say which has changed
 
 
 def present(part: Part | None) -> Part:
@@ -56,15 +60,20 @@ def profile_inputs(names: Iterable[str]) -> Inputs:
 
 def data_inputs(spec: Sections) -> Inputs:
     """The samples: their source by its name or path, its files' content, how they are read and what they are for."""
-    from mico_runner.data import catalog
-
     section, source = spec.datasets, source_of_data(spec)
     read = {"loader": source.loader, "loader_params": source.params, "kind": source.kind, "options": source.options}
-    name = source.catalog_name
-    files = catalog.fingerprint(name) if name else own_files(present(source.path))
     used = {"test": section.test}
     pixels = {"scale": section.scale, "mean": section.mean, "std": section.std}
-    return {"name": name, "files": files, "split": source.parting, **read, **pixels, **used}
+    return {"name": source.catalog_name, "files": _content(source), "split": source.parting, **read, **pixels, **used}
+
+
+def _content(source: Source) -> Inputs:
+    from mico_runner.data import catalog
+
+    if source.catalog_name:
+        return dict(catalog.fingerprint(source.catalog_name))
+    path, entry = present(source.path), source.params.get("entry")
+    return called(path, entry) if entry else own_files(path)
 
 
 def source_of_data(spec: Sections) -> Source:
@@ -78,28 +87,52 @@ def source_of_data(spec: Sections) -> Source:
 
 
 def own_files(path: Path) -> Inputs:
-    """A file, or all files of a folder, by content."""
+    """A file, or all files of a folder, by content: one sum of many, or what is kept of a run would be mostly names."""
     from mico_runner.data import catalog
 
     if path.is_file():
         return {path.name: catalog.sha256(path)}
-    files = sorted(each for each in path.rglob("*") if each.is_file())
-    return {each.relative_to(path).as_posix(): catalog.sha256(each) for each in files}
+    names = _files_below(path)
+    sums = dict(zip(names, catalog.sha256_of(path / name for name in names), strict=True))
+    if len(sums) <= LISTED:
+        return sums
+    return {"count": len(sums), "all": hashlib.sha256(json.dumps(sums).encode()).hexdigest()}
+
+
+def _files_below(folder: Path) -> list[str]:
+    """All files of a folder and the folders in it, sorted; links are followed, but for those that lead back."""
+    found: list[str] = []
+    seen: set[str] = set()
+    for place, inside, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            inside.clear()
+            continue
+        seen.add(real)
+        here = os.path.relpath(place, folder)
+        found += [os.path.normpath(f"{here}/{name}") for name in names if os.path.isfile(f"{place}/{name}")]
+    return sorted(found)
+
+
+def called(file: Path, entry: str) -> Inputs:
+    """What a Python file's entry uses of it and of modules beside it, by content, and of which libraries."""
+    from mico_runner.sources import Sources
+
+    with Sources() as sources:
+        reached = sources.reach([(file, entry)])
+    return {"file": reached.sources, "file_libraries": reached.libraries}
 
 
 def model_inputs(spec: Sections) -> Inputs:
     """The model's section; of files that it names the content, of a Python file what the entry uses of it and of modules beside it."""
     from mico_runner.data import catalog
-    from mico_runner.sources import Sources
 
     section = present(spec.model)
     found: Inputs = {"model": section}
     if section.file in catalog.names("network"):
         found["file"] = catalog.fingerprint(section.file)
     elif section.file and section.entry:
-        with Sources() as sources:
-            reached = sources.reach([(Path(section.file), section.entry)])
-        found |= {"file": reached.sources, "file_libraries": reached.libraries}
+        found |= called(Path(section.file), section.entry)
     elif section.file:
         found["file"] = catalog.sha256(Path(section.file))
     if section.weights:

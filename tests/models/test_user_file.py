@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from mico_runner import user_code
 from mico_runner.errors import UsageError
 from mico_runner.models import user_file
 
@@ -48,7 +49,7 @@ def test_an_entry_is_called_with_its_parameters(net):
 
 def test_entries_are_read_not_run(net):
     net.write_text(NET + "\nraise SystemExit\n", encoding="utf-8")
-    assert user_file.entries(net) == ["nn", "block", "Net", "wrong", "fails"]
+    assert user_code.entries(net) == ["nn", "block", "Net", "wrong", "fails"]
 
 
 def test_each_build_reads_the_files_again(net):
@@ -148,7 +149,7 @@ def makers(tmp_path):
 
 
 def test_entries_are_found_in_branches_and_assignments(makers):
-    found = user_file.entries(makers)
+    found = user_code.entries(makers)
     assert {"Fast", "Pair", "One", "Other", "model", "lazy"} <= set(found)
     assert len(found) == len(set(found))
 
@@ -190,5 +191,5 @@ def test_a_dot_in_a_file_s_name_is_refused(makers):
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"# coding: latin-1\n# \xe4\n"], ids=["mark", "latin-1"])
 def test_files_in_other_encodings_are_read_as_python_reads_them(makers, start):
     makers.write_bytes(start + MAKERS.encode())
-    assert "Fast" in user_file.entries(makers)
+    assert "Fast" in user_code.entries(makers)
     assert user_file.build(makers, "half", {}).weight.shape == (2, 2)
