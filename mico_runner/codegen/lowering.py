@@ -102,9 +102,11 @@ class Lowering:
         fields: Fields,
         rows: np.ndarray | None = None,
         tables: Mapping[str, np.ndarray] | None = None,
+        scratch_words: int | None = None,
     ) -> None:
         weights = None if rows is None else Weights.of(node, rows)
-        self._call(node, kernel, inputs, output, fields, weights, tables=dict(tables or {}))
+        more = {"tables": dict(tables or {}), "scratch_words": scratch_words}
+        self._call(node, kernel, inputs, output, fields, weights, **more)
 
     def _call(
         self,

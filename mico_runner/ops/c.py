@@ -135,13 +135,15 @@ class Lowerer(Protocol):
         fields: Fields,
         rows: np.ndarray | None = None,
         tables: Mapping[str, np.ndarray] | None = None,
+        scratch_words: int | None = None,
     ) -> None:
-        """Append the call `mico_<kernel>(&struct, inputs..., output)`.
+        """Append the call `mico_<kernel>(&struct, inputs..., output[, scratch])`.
 
         Args:
             fields: the struct's members.
             rows: the node's weights (rows, taps) in the kernel's order: its member `weights`, with bias, multiplier and shift.
             tables: constant arrays, members of these names.
+            scratch_words: of 32 bits, that the kernel works in; its last argument then.
         """
 
     def emit_convolution(
