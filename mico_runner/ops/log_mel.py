@@ -17,7 +17,7 @@ from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
-from mico_runner.ops.node import OUTPUT_BITS, Node, QNode, QType
+from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
 
 SAMPLE = QType(16, True, 2.0**-15)  # of sound as converters give it: -1 .. 1
@@ -129,8 +129,8 @@ class LogMel(Operator):
     P = (Re^2 + Im^2) / 2^14; E = sum of w * P, 16 bits behind the point of w; L = log2(E + floor), 24 bits behind the point, from the
     place of the highest bit and a table of 64 steps, linear between them; r = (L - L of the floor) * multiplier / 2^shift, clamped.
     Constants: `window` int32 (frame / 2 + 1,) and `cosine` int32 (size / 4 + 1,), both 30 bits behind the point; `edge` uint16
-    (bands + 2,), where each half of a triangle begins; `rise` uint16, the weight of a frequency in the half that rises (what is left to 1 is that
-    in the half that falls); `logarithm` int32 (65,); `floor` int64; `multiplier`, `shift`.
+    (bands + 2,), where each half of a triangle begins; `rise` uint16, the weights of the frequencies in the halves that rise, and 1 less
+    it in those that fall; `logarithm` int32 (65,); `floor` int64 (1,); `multiplier`, `shift`.
     """
 
     ATEN = ("mico.log_mel.default",)
@@ -276,15 +276,18 @@ def _power(node: QNode, products: np.ndarray) -> np.ndarray:
         cos, sin = cosine[angle][:, None], sine[angle][:, None]
         (ar, br), (ai, bi) = (part.reshape(-1, 2, width, part.shape[1]).swapaxes(0, 1) for part in (re, im))
         re, im = (
-            shifted(np.stack([(a << TRIG_BITS) + b, (a << TRIG_BITS) - b], 1), np.array(TRIG_BITS + 1)).reshape(half, -1)
+            _halved(np.stack([(a << TRIG_BITS) + b, (a << TRIG_BITS) - b], 1)).reshape(half, -1)
             for a, b in ((ar, br * cos + bi * sin), (ai, bi * cos - br * sin))
         )
         width *= 2
     k = np.arange(edge[0], edge[-1])
     cos, sin = cosine[k][:, None], sine[k][:, None]
-    (sr, dr), (si, di) = (
-        (part[k] + part[half - k], part[k] - part[half - k]) for part in (re, im)
-    )  # sums, differences
-    real = shifted((sr << TRIG_BITS) + cos * si - sin * dr, np.array(TRIG_BITS + 1))
-    imag = shifted((di << TRIG_BITS) - cos * dr - sin * si, np.array(TRIG_BITS + 1))
+    (real_sum, real_diff), (imag_sum, imag_diff) = ((p[k] + p[half - k], p[k] - p[half - k]) for p in (re, im))
+    real = _halved((real_sum << TRIG_BITS) + cos * imag_sum - sin * real_diff)
+    imag = _halved((imag_diff << TRIG_BITS) - cos * real_diff - sin * imag_sum)
     return shifted(real * real + imag * imag, np.array(POWER_BITS))
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    """Half of what has 30 bits behind the point."""
+    return shifted(values, np.array(TRIG_BITS + 1))

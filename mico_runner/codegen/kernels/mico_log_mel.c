@@ -1,5 +1,14 @@
 #include "mico_log_mel.h"
 
+static int32_t sample(const mico_log_mel_t *p, const void *x, int32_t i)
+{
+    if (p->input != MICO_S16)
+        return mico_load(x, i, p->input);
+    int16_t value;
+    __builtin_memcpy(&value, (const uint8_t *)x + (int32_t)sizeof value * i, sizeof value);
+    return value;
+}
+
 /* Cosine and sine of an angle of k / size turns, k <= size / 2. */
 typedef struct {
     int64_t cos, sin;
@@ -29,7 +38,7 @@ static void load(const mico_log_mel_t *p, const void *x, int32_t first, int32_t 
             const int32_t n = 2 * i + part;
             int64_t v = 0;
             if (n < p->frame)
-                v = (int64_t)mico_load(x, first + n, p->input) * p->window[2 * n <= p->frame ? n : p->frame - n];
+                v = (int64_t)sample(p, x, first + n) * p->window[2 * n <= p->frame ? n : p->frame - n];
             z[2 * to + part] = (int32_t)((v + (1 << 14)) >> 15);
         }
         int32_t bit = count / 2; /* counts `to` up from its highest bit */
