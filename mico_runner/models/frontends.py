@@ -10,7 +10,7 @@ from torch import nn
 from mico_runner.errors import UsageError
 from mico_runner.ops.log_mel import Bands, log_mel
 
-FLOOR = 1e-6  # 96 dB, the range of 16 bits, below a full sine in a frame of 256 samples
+RANGE = 2.0**32  # of the energies of 16 bits: 96 dB
 
 
 class LogMel(nn.Module):
@@ -22,7 +22,7 @@ class LogMel(nn.Module):
         sample_rate: samples a second.
         frame, hop: in samples; frames lie within the samples, 1 + (samples - frame) // hop of them.
         low, high: Hz, of all bands together; `high` is half the sample rate by default.
-        floor: energy that counts as silence.
+        floor: energy that counts as silence; by default 96 dB, the range of 16 bits, below a sine of amplitude 1, (frame / 4)^2 / 2^32.
 
     Raises UsageError: see `Bands`.
     """
@@ -35,10 +35,11 @@ class LogMel(nn.Module):
         bands: int,
         low: float = 20.0,
         high: float | None = None,
-        floor: float = FLOOR,
+        floor: float | None = None,
     ) -> None:
         super().__init__()
         high = sample_rate / 2 if high is None else high
+        floor = (frame / 4) ** 2 / RANGE if floor is None else floor
         self.of = Bands(sample_rate, frame, hop, bands, float(low), float(high), float(floor))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

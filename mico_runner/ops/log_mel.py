@@ -29,7 +29,10 @@ LOG_BITS = 24  # behind the point of a logarithm to base 2
 STEP_BITS = 6  # of a mantissa, between which its logarithm is linear: 4.4e-5 too small at most
 FRACTION_BITS = 16  # of a mantissa between two steps
 TOP = 62  # the highest bit that is set in a mantissa
-LEAST_FLOOR, MOST_FLOOR = 1 << 16, 1 << 60  # in integers: above what roundings make of silence; sums fit 63 bits
+LEAST_FLOOR = 1 << 22  # in integers: the rounding of a power, 2^15 at most, is under 1 % of it
+MOST_FLOOR = (
+    1 << 60
+)  # so that it fits 63 bits with an energy, which stays below 0.375 * 2^64 as the window's mean square is 0.375
 FRAMES = 1 << 9  # computed at once: what they need fits a cache
 
 
@@ -136,7 +139,7 @@ class LogMel(Operator):
     ATEN = ("mico.log_mel.default",)
     ATTRS = ("rate", "frame", "hop", "bands", "low", "high", "floor")
     NO_KERNEL = "its kernel is not profiled"
-    BOUND = 0.6  # half a step, and what the table leaves where the output has 16 bits
+    BOUND = 1.6  # half a step, and what roundings of the transform leave near the floor where the output has 16 bits; 0.52 of 8
 
     def capture(self, call: Call) -> str:
         tensor = call.input("x")
@@ -160,14 +163,15 @@ class LogMel(Operator):
 
     def quantise(self, q: Quantiser, step: Any) -> None:
         tensor = q.read(step.node.inputs[0], SAMPLE.bits)
-        of, made = Bands(**step.node.attrs), q.made(step)
-        unit = _unit(of.size, q.type_of(tensor))
+        of, made, read = Bands(**step.node.attrs), q.made(step), q.type_of(tensor)
+        where = f"node {step.node.name!r}"
+        if read.qmax > SAMPLE.qmax:
+            raise StepError(f"{where} reads {read.bits} bits without a sign; allowed: sound, which has one")
+        unit = _unit(of.size, read)
         floor = round(of.floor * unit)
         if not LEAST_FLOOR <= floor <= MOST_FLOOR:
-            raise StepError(
-                f"node {step.node.name!r}: floor is {of.floor:g}; allowed for its input's scale, {q.type_of(tensor).scale:g}:"
-                f" {LEAST_FLOOR / unit:.2g} .. {MOST_FLOOR / unit:.2g}"
-            )
+            allowed = f"{LEAST_FLOOR / unit:.2g} .. {MOST_FLOOR / unit:.2g}"
+            raise StepError(f"{where}: floor is {of.floor:g}; allowed for its input's scale, {read.scale:g}: {allowed}")
         constants = tables(of) | {"floor": np.array([floor], np.int64)}
         constants |= multiplier_and_shift(np.array([log(2) * 2.0**-LOG_BITS / made.scale]))
         q.add(step, (tensor,), attrs={"hop": of.hop, "frame": of.frame}, constants=constants)
@@ -213,7 +217,7 @@ class LogMel(Operator):
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for frame, hop, bands, low in ((16, 8, 3, 0.0), (32, 40, 6, 100.0), (49, 20, 8, 20.0), (256, 128, 40, 20.0)):
-            of = Bands(8000, frame, hop, bands, low, 4000.0 if frame > 16 else 3000.0, 1e-6)
+            of = Bands(8000, frame, hop, bands, low, 4000.0 if frame > 16 else 3000.0, (frame / 4) ** 2 * 2.0**-32)
             shape = (1, frame + 3 * hop + 1)
             yield sample(self.name, [shape], (1, of.frames(shape[1]), bands), asdict(of))
 
@@ -242,7 +246,8 @@ def log2(values: np.ndarray, node: QNode) -> np.ndarray:
     step = (values >> (TOP - STEP_BITS)) - (1 << STEP_BITS)
     fraction = (values >> (TOP - STEP_BITS - FRACTION_BITS)) & ((1 << FRACTION_BITS) - 1)
     found: np.ndarray = (place << LOG_BITS) + table[step]
-    return found + shifted((table[step + 1] - table[step]) * fraction, np.array(FRACTION_BITS))
+    found += shifted((table[step + 1] - table[step]) * fraction, np.array(FRACTION_BITS))
+    return found
 
 
 def _unit(size: int, read: QType) -> float:
