@@ -7,7 +7,7 @@ import numpy as np
 from mico_runner.codegen import emit, footprint
 from mico_runner.codegen.layout import Layout
 from mico_runner.codegen.program import Program
-from mico_runner.ops.c import Buffer, memory_order
+from mico_runner.ops.c import Buffer, input_dtype, memory_order
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QTensor
 
@@ -40,8 +40,9 @@ def example_files(graph: QGraph, program: Program, layout: Layout) -> dict[str, 
 
 
 def stored(buffer: Buffer, values: np.ndarray) -> np.ndarray:
-    """What the program reads: a byte for each value, or four, the lowest first."""
-    return values if buffer.bytes == buffer.size else values.astype("<i4").view(np.uint8)
+    """What the program reads: a byte for each value, or two or four, the lowest first."""
+    kind = input_dtype(buffer.type)
+    return values if kind.itemsize == 1 else values.astype(kind.newbyteorder("<")).view(np.uint8)
 
 
 def some_values(tensor: QTensor) -> np.ndarray:

@@ -102,9 +102,11 @@ class Lowering:
         fields: Fields,
         rows: np.ndarray | None = None,
         tables: Mapping[str, np.ndarray] | None = None,
+        scratch_words: int | None = None,
     ) -> None:
         weights = None if rows is None else Weights.of(node, rows)
-        self._call(node, kernel, inputs, output, fields, weights, tables=dict(tables or {}))
+        more = {"tables": dict(tables or {}), "scratch_words": scratch_words}
+        self._call(node, kernel, inputs, output, fields, weights, **more)
 
     def _call(
         self,
@@ -142,7 +144,11 @@ class Lowering:
         return True
 
     def permute(self, name: str, node: str, source: Buffer, target: Buffer, rows: int) -> None:
-        """Write the transpose of `source`, seen as (rows, columns), into `target`."""
+        """Write the transpose of `source`, seen as (rows, columns), into `target`. Raises StepError: it is an input of 16 bits."""
+        if source.tag == "MICO_S16":
+            raise StepError(
+                f"codegen: node {node!r} moves elements of an input of 16 bits; allowed: shapes that leave them in their order"
+            )
         fields = {"rows": rows, "columns": source.size // rows, "input": source.tag, "output": target.tag}
         self.calls.append(Call("transpose", self.unique(name), node, (source,), target, fields))
 

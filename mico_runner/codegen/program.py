@@ -65,7 +65,7 @@ class Call:
         name: C identifier, also of the constant struct.
         node: the QNode it belongs to.
         fields: the struct's members (int, C text, or a nested dict), without the weights.
-        tables: constant arrays of an operator without weights, members of these names: uint8 or int32.
+        tables: constant arrays of an operator without weights, members of these names.
     """
 
     kernel: str
@@ -78,7 +78,7 @@ class Call:
     tables: dict[str, np.ndarray] = field(default_factory=dict)
     variant: str = ""  # its function, where the kernel has several
     unit: str = ""  # file of a micro-kernel, which is emitted; its header is `mico_<kernel>.h`
-    scratch_words: int | None = None  # of a tiled kernel
+    scratch_words: int | None = None  # of a kernel that works in words
     at_some_bits: bool = False  # whether it is made only because of the bits of the layers around it
 
     @property
@@ -99,7 +99,7 @@ class Call:
 
     @property
     def scratch_bytes(self) -> int:
-        """What the kernel works in: patches of a tiled one, else one unpacked row of weights."""
+        """What the kernel works in: the words that it asks for, as for patches of a tiled one; else one unpacked row of weights."""
         if self.scratch_words is not None:
             return 4 * self.scratch_words
         return self.weights.taps if self.weights else 0

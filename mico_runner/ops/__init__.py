@@ -42,13 +42,14 @@ def maker(family: str) -> Operator:
 
 
 def by_aten() -> dict[str, Operator]:
-    """The operator that takes each ATen call, by the call's name as `torch.export` has it ("aten.add.Tensor").
+    """The operator that takes each call, by the call's name as `torch.export` has it ("aten.add.Tensor", "mico.log_mel.default").
 
     Raises UsageError: two take the same call.
     """
     found: dict[str, Operator] = {}
     for entry in operators():
         for call in entry.ATEN:
-            if (other := found.setdefault(f"aten.{call}", entry)) is not entry:
+            target = call if call.count(".") > 1 else f"aten.{call}"
+            if (other := found.setdefault(target, entry)) is not entry:
                 raise UsageError(f"operators {other.name!r} and {entry.name!r} both take the call {call}")
     return found

@@ -79,7 +79,8 @@ class Operator:
 
     Attributes:
         name: under which it is registered.
-        ATEN: the calls of torch.export that it takes, with their overloads ("relu.default").
+        ATEN: the calls of torch.export that it takes, with their overloads ("relu.default"); of a library of operators other than ATen
+            with its name in front ("mico.log_mel.default").
         ATTRS: names of a node's attributes.
         KEEPS_TYPE: the integers of its output are integers of its input.
         VIEW: besides, they are the same in the same order: nothing is computed.
@@ -123,6 +124,10 @@ class Operator:
     def vocabulary(self, node: Node) -> int:
         """How many different whole numbers it can read from its input, 0 .. n - 1; 0 where it takes its input as real values."""
         return 0
+
+    def input_type(self, node: Node) -> QType | None:
+        """Of an input of the network that it reads: the integers that a sensor gives; None: 8 bits, of a scale found by calibration."""
+        return None
 
     def rewrite(self, draft: Draft) -> bool:
         """Change a captured network to one that computes the same; whether anything changed."""

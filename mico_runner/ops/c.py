@@ -13,6 +13,10 @@ from mico_runner.errors import StepError
 from mico_runner.ops.node import QNode, QType
 
 BYTE_BITS = 8
+TAGS = {
+    np.dtype(kind): tag
+    for kind, tag in ((np.uint8, "MICO_U8"), (np.int8, "MICO_S8"), (np.int16, "MICO_S16"), (np.int32, "MICO_S32"))
+}
 Fields = dict[str, Any]  # of a call's struct: numbers, C text, tuples for arrays, or nested structs
 
 
@@ -41,17 +45,19 @@ class Buffer:
     @property
     def tag(self) -> str:
         """How an element is stored, as `mico_type`."""
+        if self.place == "input":
+            return TAGS[input_dtype(self.type)]
         if self.place == "output" or self.type.bits > BYTE_BITS:
             return "MICO_S32"
         return "MICO_S8" if self.type.signed else "MICO_U8"
 
     @property
     def bytes(self) -> int:
-        return self.size * (4 if self.tag == "MICO_S32" else 1)
+        return self.size * {"MICO_S32": 4, "MICO_S16": 2}.get(self.tag, 1)
 
     @property
     def ctype(self) -> str:
-        """Type of the pointer; 32-bit elements in the arena are read and written bytewise."""
+        """Type of the pointer; elements of several bytes are read and written bytewise, but for the output's."""
         if self.place == "output":
             return "int32_t"
         return "int8_t" if self.tag == "MICO_S8" else "uint8_t"
@@ -135,13 +141,15 @@ class Lowerer(Protocol):
         fields: Fields,
         rows: np.ndarray | None = None,
         tables: Mapping[str, np.ndarray] | None = None,
+        scratch_words: int | None = None,
     ) -> None:
-        """Append the call `mico_<kernel>(&struct, inputs..., output)`.
+        """Append the call `mico_<kernel>(&struct, inputs..., output[, scratch])`.
 
         Args:
             fields: the struct's members.
             rows: the node's weights (rows, taps) in the kernel's order: its member `weights`, with bias, multiplier and shift.
             tables: constant arrays, members of these names.
+            scratch_words: of 32 bits, that the kernel works in; its last argument then.
         """
 
     def emit_convolution(
@@ -161,6 +169,13 @@ class Lowerer(Protocol):
 
     def any_order(self, tensor: str) -> bool:
         """Whether all that read a tensor can do so in any order of its elements."""
+
+
+def input_dtype(kind: QType) -> np.dtype[Any]:
+    """How an input of the network is stored: a byte each; above 8 bits int16 with a sign, as sound, and int32 without, as tokens."""
+    if kind.bits > BYTE_BITS:
+        return np.dtype(np.int16 if kind.signed else np.int32)
+    return np.dtype(np.int8 if kind.signed else np.uint8)
 
 
 def memory_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,8 +2,8 @@
 
 A tensor is stored at the most bits that any reader requests: a weighted layer its activation bits, operators without weights 8, the
 network's output 16; operators that keep the type, as pools of maxima and reshapes, pass on what their own readers request. A reader of
-fewer bits than are stored gets a `requant` node, shared by all readers of the same bits. The network's input is always stored at 8
-bits.
+fewer bits than are stored gets a `requant` node, shared by all readers of the same bits. The network's input is stored at 8 bits, or as
+the operators say that read it (`Operator.input_type`).
 """
 
 from __future__ import annotations
@@ -65,6 +65,14 @@ def last_of_chain(graph: Graph, tensor: str) -> str:
     return tensor
 
 
+def seen_by(graph: Graph, tensor: str) -> list[Node]:
+    """The nodes that compute with a tensor, or with a view of it."""
+    found = []
+    for node in graph.consumers(tensor):
+        found += seen_by(graph, node.output) if operator(node.op).VIEW else [node]
+    return found
+
+
 def whole_numbers(count: int) -> QType:
     """The type of an input of whole numbers below `count`: themselves."""
     return QType(max(INPUT_BITS, (count - 1).bit_length()), False, 1.0)
@@ -89,11 +97,20 @@ class Assembly:
 
     def build(self) -> QGraph:
         for start in self.graph.inputs:
-            count = self.graph.vocabularies.get(start)
-            self._declare(start, whole_numbers(count) if count else self.choose_type(start, INPUT_BITS))
+            self._declare(start, self._input_type(start))
         for step in self.steps:
             operator(step.node.op).quantise(self, step)
         return QGraph(self.graph.name, self.graph.inputs, self.graph.outputs, tuple(self.nodes), self.tensors)
+
+    def _input_type(self, start: str) -> QType:
+        if count := self.graph.vocabularies.get(start):
+            return whole_numbers(count)
+        readers = seen_by(self.graph, start)
+        stated = {operator(node.op).input_type(node) for node in readers}
+        if len(stated) > 1:
+            known = ", ".join(f"{node.name!r} ({node.op}): {operator(node.op).input_type(node)}" for node in readers)
+            raise StepError(f"input {start!r} is read as integers of several types: {known}; allowed: one")
+        return (stated.pop() if stated else None) or self.choose_type(start, INPUT_BITS)
 
     def bits(self, node: Node) -> LayerBits:
         return LayerBits(*self.assignment[node.name])

@@ -12,24 +12,24 @@ import numpy as np
 
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import to_integers
-from mico_runner.quant.qgraph import INPUT_BITS, QGraph, QTensor
+from mico_runner.ops.c import input_dtype
+from mico_runner.quant.qgraph import QGraph, QTensor
 
 BATCH_ELEMENTS = 1 << 24  # of all tensors together, 128 MiB: more inputs are computed one batch after another
 
 
 def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
-    """Real inputs (N, *shape) as the integers of the input tensor: uint8, or int8 when the type is signed."""
+    """Real inputs (N, *shape) as the integers of the input tensor: uint8, or int8 when the type is signed; int16 of sound."""
     given = {qgraph.input: images}
     return quantize_inputs(qgraph, list(given.values()))[0]
 
 
 def quantize_inputs(qgraph: QGraph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The same of every input of a network; int32 of those that hold whole numbers of more than 8 bits."""
+    """The same of every input of a network, as it is stored (`ops.c.input_dtype`)."""
     found = []
     for name, real in zip(qgraph.inputs, inputs, strict=True):
         kind = qgraph.tensors[name].type
-        stored = np.int32 if kind.bits > INPUT_BITS else np.int8 if kind.signed else np.uint8
-        found.append(to_integers(np.asarray(real, dtype=np.float64), kind).astype(stored))
+        found.append(to_integers(np.asarray(real, dtype=np.float64), kind).astype(input_dtype(kind)))
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mico_runner import processes
 from mico_runner.errors import StepError, StepSkipped
-from mico_runner.ops.c import BYTE_BITS
+from mico_runner.ops.c import input_dtype
 from mico_runner.quant.qgraph import QType
 from mico_runner.targets import program
 
@@ -134,9 +134,7 @@ def to_memory(images: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
         found = f"{images.min()} .. {images.max()}"
         raise ValueError(f"images hold {found}, the network's input type allows {kind.qmin} .. {kind.qmax}")
     stored = images.transpose(0, 2, 3, 1) if len(shape) == 3 else images
-    return np.ascontiguousarray(stored).astype(
-        np.int32 if kind.bits > BYTE_BITS else np.int8 if kind.signed else np.uint8
-    )
+    return np.ascontiguousarray(stored).astype(input_dtype(kind))
 
 
 def from_memory(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

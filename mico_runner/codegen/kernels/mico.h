@@ -1,6 +1,6 @@
 /* What all kernels share: how tensors are stored, requantisation, the dot product, packed weights.
  *
- * Integers only. Tensors are HWC, one byte per element (int32_t above 8 bits), real = scale * integer.
+ * Integers only. Tensors are HWC, one byte per element (int32_t above 8 bits, int16_t of sound), real = scale * integer.
  * The arithmetic is defined in mico_runner/quant/qgraph.py; the same integers come out here, bit for bit. */
 #ifndef MICO_H
 #define MICO_H
@@ -33,8 +33,8 @@ typedef char mico_assert_arithmetic_shift[((int64_t)-1 >> 1) == -1 ? 1 : -1];
 #error "needs a little-endian target, and a compiler that says so (gcc, clang)"
 #endif
 
-/* How one element is stored. */
-typedef enum { MICO_U8, MICO_S8, MICO_S32 } mico_type;
+/* How one element is stored. MICO_S16 is that of an input alone, as sound; the kernels that take such an input load it themselves. */
+typedef enum { MICO_U8, MICO_S8, MICO_S32, MICO_S16 } mico_type;
 
 /* The integers a layer may write. */
 typedef struct {

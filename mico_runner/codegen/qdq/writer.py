@@ -52,9 +52,8 @@ class _Writer:
         for name, tensor in _names(graph.inputs, "input").items():
             self._prefix, start = name, graph.tensors[tensor].type
             real = self._clipped(name, start)
-            self._real[tensor] = (
-                real if start.bits > INPUT_BITS else self._dequantised(real, start)
-            )  # else whole already
+            whole = start.bits > INPUT_BITS and not start.signed  # numbers of a vocabulary
+            self._real[tensor] = real if whole else self._dequantised(real, start)
         for node in graph.nodes:
             self._prefix = node.name
             read = [graph.tensors[t].type for t in node.inputs]
