@@ -24,7 +24,7 @@ def load(files: list[Path]) -> tuple[Split, Split | None]:
     Raises UsageError: the file is damaged, holds Python objects, lacks an array, or has one of another number of samples.
     """
     (path,) = files
-    arrays = _arrays(path)
+    arrays = read(path)
     missing = [name for name in PARTS if name not in arrays]
     missing += [name for name in TEST_PARTS if name not in arrays and arrays.keys() & set(TEST_PARTS)]
     if missing:
@@ -54,7 +54,8 @@ def _check_lengths(path: Path, arrays: dict[str, np.ndarray]) -> None:
         raise UsageError(f"{path}: samples in its arrays: {found}; allowed: as many in each, one or more")
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path) -> dict[str, np.ndarray]:
+    """All arrays by name. Raises UsageError: no whole file, more than `MAX_BYTES`, or Python objects in it."""
     with files.opened(path) as handle:
         try:
             with zipfile.ZipFile(handle) as archive:

@@ -51,7 +51,13 @@ def digits_on_canvas(train: int = 8000, test: int = 2000, size: int = 64, most: 
                     if not taken[y : y + height, x : x + width].any():
                         image[0, y : y + height, x : x + width] = digit
                         taken[max(y - 1, 0) : y + height + 1, max(x - 1, 0) : x + width + 1] = True
-                        box[slot] = source.targets[pick], (x + width / 2) / size, (y + height / 2) / size, width / size, height / size
+                        box[slot] = (
+                            source.targets[pick],
+                            (x + width / 2) / size,
+                            (y + height / 2) / size,
+                            width / size,
+                            height / size,
+                        )
                         break
         parts[name] = (images, boxes)
     return parts
@@ -84,3 +90,11 @@ def digits_as_text(train: int = 4000, test: int = 1000, places: int = 14) -> Par
         dark = (getattr(digits, name).inputs[:count, 0, ::2, ::2] > 127).sum(axis=2)
         parts[name] = (dark[:, :-1][:, : places - 1].astype(np.int64), dark[:, 1:][:, : places - 1].astype(np.int64))
     return parts
+
+
+def diabetes() -> tuple[np.ndarray, np.ndarray]:
+    """Ten measures of 442 patients and the progression of their diabetes after a year, in hundreds (Efron et al. 2004)."""
+    from sklearn.datasets import load_diabetes
+
+    found = load_diabetes()
+    return found.data.astype(np.float32), (found.target / 100).astype(np.float32)
