@@ -229,7 +229,7 @@ def _init(args: argparse.Namespace) -> int:
 
     name = args.name or f"my-{args.hardware}"
     path = Path(args.output or f"{name}.yaml")
-    text = starter(args.hardware, name)
+    text = starter(args.hardware, name, path.parent, args.model, args.data)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -328,6 +328,10 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     init = add("init", _init, "write a first spec")
     init.add_argument("--hardware", required=True, metavar="NAME", help="see mico-run list hardware")
     init.add_argument("--name", metavar="NAME", help="name of the spec (default: my-HARDWARE)")
+    init.add_argument("--model", metavar="FILE[:ENTRY]", help="network of your own: .py, .onnx, .tflite")
+    init.add_argument(
+        "--data", metavar="PATH", help="data of your own: folder of images or sounds, .npz, .csv, .py:ENTRY"
+    )
     init.add_argument("-o", "--output", metavar="FILE", help="default: NAME.yaml")
     add("schema", _schema, "print the JSON Schema of specs, for editors")
     gc = add("gc", _gc, "delete old versions and cached results that no version uses", stored)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.outputs import store
 from mico_runner.spec.known import templates
 from mico_runner.spec.schema import sections
+from mico_runner.spec.starter_own import own_data_section, own_model_section
 from mico_runner.steps import STEPS
 from mico_runner.yaml_schema import describe
 
@@ -22,10 +24,8 @@ extends: templates/{hardware}.yaml    # device, latency predictor, search algori
 seed: 0                               # same spec, same seed, same machine: same metrics
 
 # What the network learns; `mico-run list tasks` and `mico-run list models` show the others.
-datasets: {{task: digits, validation: 300}}
-model:
-  name: small-cnn
-  train: {{epochs: 60, lr: 4.0e-3, batch_size: 64, weight_decay: 1.0e-2}}
+datasets: {data}
+model: {model}
 
 # What is wanted of the bits per layer. A share of the INT8 network's cost when relative_to says so, else an absolute limit.
 search:
@@ -41,8 +41,21 @@ gates:
 """
 
 
-def starter(hardware: str, name: str) -> str:
-    """A short commented spec for a device that has a template. Raises UnknownName, or UsageError for a name that no spec may have."""
+_DATA = "{task: digits, validation: 300}"
+_MODEL = """
+  name: small-cnn
+  train: {epochs: 60, lr: 4.0e-3, batch_size: 64, weight_decay: 1.0e-2}"""
+
+
+def starter(hardware: str, name: str, folder: Path, model: str | None = None, data: str | None = None) -> str:
+    """A short commented spec for a device that has a template.
+
+    Args:
+        folder: where the spec will lie.
+        model, data: of the user's own, see `starter_own`; by default a small network of the zoo and the digits of scikit-learn.
+
+    Raises UnknownName, or UsageError: a name that no spec may have, a model or data that cannot be named by a spec.
+    """
     if hardware not in templates():
         raise UnknownName("hardware with a template", hardware, templates())
     rules = sections()["name"]
@@ -50,4 +63,6 @@ def starter(hardware: str, name: str) -> str:
         raise UsageError(f"name {name!r}; allowed: {describe(rules)}")
     if taken := store.clash(name, STEPS.names()):
         raise UsageError(f"name {name!r}; allowed: another name, because {taken}")
-    return _TEXT.format(hardware=hardware, name=name)
+    own_data = own_data_section(data, folder) if data else _DATA
+    own_model = own_model_section(model, folder) if model else _MODEL
+    return _TEXT.format(hardware=hardware, name=name, data=own_data, model=own_model)
