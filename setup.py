@@ -36,6 +36,7 @@ setup(
         "matplotlib>=3.8",
         "numpy>=1.26",
         "pandas>=2.2",
+        "pillow>=10.0",
         "pygmo>=2.19.5",
         "pyyaml>=6.0",
         "scikit-learn>=1.4",

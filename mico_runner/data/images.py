@@ -119,7 +119,7 @@ def _shape(path: Path) -> tuple[int, int]:
         if image.mode not in MODES:
             raise UsageError(f"{path}: found an image of mode {image.mode}; allowed: 8 bits a channel")
         frames = getattr(image, "n_frames", 1)
-        if frames != 1:
+        if frames != 1 and image.format != "MPO":  # a camera's JPEG with views behind the photo, which is the first
             raise UsageError(f"{path}: found {frames} images in the file; allowed: one")
         return image.height, image.width
 

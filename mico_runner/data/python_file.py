@@ -41,12 +41,16 @@ def load(files: list[Path], entry: str, params: Mapping[str, Any] | None = None)
         if not callable(maker):
             raise UsageError(f"{path}: {entry!r} is of type {type(maker).__name__}; allowed: a function or class")
         made = user_code.called(path, entry, maker, given)
-        if not isinstance(made, Mapping):
-            return _split(path, call, made), None
-        if set(made) not in ({"train"}, {"train", "test"}):
-            found = ", ".join(map(str, made)) or "no keys"
-            raise UsageError(f"{path}: {call} returned a dict of {found}; allowed: train, or train and test")
-        parts = {name: _split(path, f"{call}[{name!r}]", part) for name, part in made.items()}
+        return _parts(path, call, made)
+
+
+def _parts(path: Path, call: str, made: Any) -> tuple[Split, Split | None]:
+    if not isinstance(made, Mapping):
+        return _split(path, call, made), None
+    if set(made) not in ({"train"}, {"train", "test"}):
+        found = ", ".join(map(str, made)) or "no keys"
+        raise UsageError(f"{path}: {call} returned a dict of {found}; allowed: train, or train and test")
+    parts = {name: _split(path, f"{call}[{name!r}]", part) for name, part in made.items()}
     return parts["train"], parts.get("test")
 
 
@@ -65,12 +69,17 @@ def _split(path: Path, call: str, made: Any) -> Split:
                 found = f"{len(values) if values.ndim else 'no list'} of {what} for {count} inputs"
                 raise UsageError(f"{path}: {call} returned {found}; allowed: one each")
         return Split(inputs, targets, about=about)
-    if hasattr(made, "__getitem__") and hasattr(made, "__len__") and not isinstance(made, str | bytes | np.ndarray):
+    if (
+        hasattr(made, "__getitem__")
+        and hasattr(made, "__len__")
+        and not isinstance(made, str | bytes | np.ndarray | Mapping)
+    ):
         return _of_dataset(path, call, made)
     raise UsageError(f"{path}: {call} returned {type(made).__name__}; allowed: {FORMS}")
 
 
 _WHAT = ("inputs", "targets")
+_VALUES = "numbers, of one shape each"
 
 
 def _array(path: Path, call: str, what: str, values: Any) -> np.ndarray:
@@ -78,11 +87,11 @@ def _array(path: Path, call: str, what: str, values: Any) -> np.ndarray:
     try:
         found = np.asarray(_off_torch(values))
     except (ValueError, TypeError, RuntimeError) as error:
-        raise UsageError(f"{path}: {call}: its {what} make no array: {error}") from None
+        raise UsageError(f"{path}: {call}: its {what} make no array ({error}); allowed: {_VALUES}") from None
     if found.dtype == object and all(isinstance(each, str) for each in found.flat):  # as pandas has text
         found = found.astype(str)
     if found.dtype.kind not in "biufUS":
-        raise UsageError(f"{path}: {call}: its {what} are of type {found.dtype}; allowed: numbers, of one shape each")
+        raise UsageError(f"{path}: {call}: its {what} are of type {found.dtype}; allowed: {_VALUES}")
     return found
 
 

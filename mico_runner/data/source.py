@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mico_runner.data import LOADERS, catalog
+from mico_runner.errors import UnknownName
 from mico_runner.tasks import DEFAULT
 
 NAME = "name"  # the key of a catalog's data set, where the spec says more than its name
@@ -67,10 +68,18 @@ def source_of(task: str | Mapping[str, Any]) -> Source:
         return _of_catalog(task, {})
     if NAME in task:
         return _of_catalog(task[NAME], task)
-    (loader,) = own_loaders().keys() & task.keys()
+    (loader,) = filter(_is_loader, task)
     params = LOADERS.info(loader).meta.get("params", {})
     given = {key: task[key] for key in params if key in task}
     return Source(None, Path(task[loader]), loader, given, **_about(task))
+
+
+def _is_loader(key: str) -> bool:
+    """Whether it leads to data; asked of each key, since steps that went through all loaders would depend on all of them."""
+    try:
+        return "own" in LOADERS.info(key).meta
+    except UnknownName:
+        return False
 
 
 def _of_catalog(name: str, task: Mapping[str, Any]) -> Source:

@@ -20,6 +20,7 @@ from mico_runner.sources.summary import IMPORT
 NO_NUMBERS = {"data/catalog.py", "durable.py", "errors.py", "paths.py", "registry.py", "remembered.py", "sources"}
 # Libraries whose version can change a number, and what they are called where they are installed.
 LIBRARIES = {
+    "PIL": ("pillow",),
     "einops": ("einops",),
     "numpy": ("numpy",),
     "pygmo": ("pygmo",),

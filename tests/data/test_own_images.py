@@ -141,6 +141,13 @@ def test_transparency_is_left_out(tmp_path):
     np.testing.assert_array_equal(found[1], np.asarray(palette.convert("RGB")).transpose(2, 0, 1))
 
 
+def test_the_photo_of_a_camera_with_two_views_is_taken(tmp_path):
+    (tmp_path / "a").mkdir()
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("white", "black"))
+    first.save(tmp_path / "a" / "x.jpg", format="MPO", save_all=True, append_images=[second])
+    assert images.load([tmp_path])[0].floats().min() > 0.9
+
+
 def test_images_are_resized_whole_or_cut_in_the_middle(tmp_path):
     array = np.zeros((8, 24, 3), np.uint8)
     array[:, 8:16] = 200  # the square in the middle

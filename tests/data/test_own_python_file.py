@@ -124,6 +124,7 @@ def test_facts_part_the_data(file):
         ("([None, {}], [0, 1])", "its inputs are of type object; allowed: numbers"),
         ("(X + 1j, Y)", "its inputs are of type complex64; allowed: numbers"),
         ("{'training': (X, Y)}", "returned a dict of training; allowed: train, or train and test"),
+        ("{'train': {'train': (X, Y)}}", r"\['train'\] returned dict; allowed: "),
         ("{'train': 3}", r"\['train'\] returned int; allowed: "),
         ("{}", "returned a dict of no keys"),
         ("Images(0)", "returned a data set without samples; allowed: one or more"),

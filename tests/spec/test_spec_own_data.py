@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mico_runner import cli, spec
 from mico_runner.frozen_data import build
@@ -144,3 +145,21 @@ def test_a_network_is_trained_on_a_table_and_on_what_a_file_makes(own, capsys):
     for task in ("{csv: t.csv, target: way}", "{file: mine.py, entry: made}"):
         (own / "own.yaml").write_text(SPEC.format(task=task), encoding="utf-8")
         assert cli.main(["run", "own.yaml", "--quiet", "--set", "gates=null"]) == 0, capsys.readouterr().err
+
+
+def test_damage_behind_a_header_ends_a_run_with_the_name_of_the_file(own, capsys):
+    for label in ("dark", "light"):
+        (own / "photos" / label).mkdir()
+        for i in range(20):
+            array = np.full((8, 8, 3), 20 + 200 * (label == "light") + i, np.uint8)
+            Image.fromarray(array).save(own / "photos" / label / f"{i}.bmp")
+    (own / "own.yaml").write_text(SPEC.format(task="{images: photos}"), encoding="utf-8")
+    path = own / "photos" / "light" / "7.bmp"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    command = ["run", "own.yaml", "--quiet", "--set", "gates=null"]
+    code, said = cli.main(command), capsys.readouterr().err.strip()
+    assert code == 4, said
+    assert "photos/light/7.bmp: not a whole image (OSError: image file is truncated" in said and "\n" not in said
+    path.write_bytes(whole)
+    assert cli.main(command) == 0
