@@ -17,10 +17,9 @@ import numpy as np
 from mico_runner.data import folders, register, wav
 from mico_runner.data.dataset import Split
 from mico_runner.data.decoded import Decoded
-from mico_runner.data.features import LogMel
 from mico_runner.errors import UsageError
+from mico_runner.ops.bands import Bands
 
-ENDINGS = (".wav",)
 LARGEST = float(np.nextafter(np.float32(1), np.float32(0)))
 
 
@@ -62,7 +61,7 @@ LARGEST = float(np.nextafter(np.float32(1), np.float32(0)))
                 "high": {"type": "number", "nullable": True, "default": None},
                 "floor": {"type": "number", "min": 1e-12, "default": 1e-6},
             },
-            "meta": {"help": "features of frames and bands, see data.features.LogMel; null: samples"},
+            "meta": {"help": "features of frames and bands, see ops.bands.Bands; null: samples"},
         },
     },
 )
@@ -78,13 +77,13 @@ def load(
     See `folders.listed` for where files lie and what their names say. Channels are averaged.
 
     Args:
-        log_mel: `frame`, `hop`, `bands`, `low`, `high` (default: half the rate) and `floor` of `features.LogMel`.
+        log_mel: `frame`, `hop`, `bands`, `low`, `high` (default: half the rate) and `floor` of `ops.bands.Bands`.
 
     Raises UsageError: a file is no WAV file of PCM, cut short, empty, or of another rate or length than the first one; reading samples
         may raise it as well.
     """
     (folder,) = files
-    parts = folders.listed(folder, ENDINGS, names)
+    parts = folders.listed(folder, folders.SOUNDS, names)
     first = parts[0].paths[0]
     heads = [[wav.header(path) for path in part.paths] for part in parts]
     rate_ = rate or heads[0][0].rate
@@ -102,12 +101,12 @@ def load(
     return train, test[0] if test else None
 
 
-def _features(options: Mapping[str, Any] | None, rate: int, length: int) -> LogMel | None:
+def _features(options: Mapping[str, Any] | None, rate: int, length: int) -> Bands | None:
     if options is None:
         return None
     high = options.get("high")
     given = {"low": 0.0, "floor": 1e-6, **options, "high": rate / 2 if high is None else high}
-    found = LogMel(rate, **given)
+    found = Bands(rate, **given)
     if not found.frames(length):
         raise UsageError(f"log-mel: found a frame of {found.frame} samples; allowed: at most {length:,}, the sound's")
     return found
@@ -124,7 +123,7 @@ class _Form:
 
     rate: int
     length: int
-    features: LogMel | None
+    features: Bands | None
 
     @property
     def shape(self) -> tuple[int, ...]:

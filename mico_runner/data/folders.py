@@ -18,6 +18,8 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+SOUNDS = (".wav",)
 LABEL = "label"  # the field of a name that is the class, and the fact that holds the class's name
 FILE = "file"  # the fact that holds the path inside the folder
 TRAIN = "train"

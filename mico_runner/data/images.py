@@ -21,7 +21,6 @@ from mico_runner.data.decoded import Decoded
 from mico_runner.data.files import opened
 from mico_runner.errors import UsageError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "TIFF")
 COLOURS = {"rgb": ("RGB", 3), "grey": ("L", 1)}  # Pillow's name, channels
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")  # of 8 bits
@@ -71,7 +70,7 @@ def load(
     (folder,) = files
     if crop and size is None:
         raise UsageError("datasets.task.crop: found true without a size; allowed: with size: [height, width]")
-    parts = folders.listed(folder, ENDINGS, names)
+    parts = folders.listed(folder, folders.PICTURES, names)
     wanted = (size[0], size[1]) if size is not None else None
     shape = wanted or _shape(parts[0].paths[0])
     for part in parts:

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from mico_runner.errors import UsageError
-from mico_runner.ops.log_mel import Bands, log_mel
+from mico_runner.ops.bands import Bands
+from mico_runner.ops.log_mel import log_mel
 
 RANGE = 2.0**32  # of the energies of 16 bits: 96 dB
 
 
 class LogMel(nn.Module):
-    """Sound (N, 1, samples) of -1 .. 1 to log energies (N, 1, frames, bands): ln(1 + E / floor), see `ops.log_mel.Bands`.
+    """Sound (N, 1, samples) of -1 .. 1 to log energies (N, 1, frames, bands): ln(1 + E / floor), see `ops.bands.Bands`.
 
     Silence is 0, nothing is below it. There is nothing to train in it, and gradients end at it.
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from itertools import pairwise
 from math import log
 from typing import Any
@@ -12,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from mico_runner.errors import StepError, UsageError
+from mico_runner.errors import StepError
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise, shifted
+from mico_runner.ops.bands import Bands
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
 
 SAMPLE = QType(16, True, 2.0**-15)  # of sound as converters give it: -1 .. 1
-MOST_FRAME = 1 << 15  # samples, so that 16 bits hold the number of a frequency
 TRIG_BITS = 30  # behind the point of a sine, and of the window
 POWER_BITS = 14  # that a power loses, so that a sum of powers with weights fits 63 bits
 WEIGHT_BITS = 16  # behind the point of a weight
@@ -34,74 +33,6 @@ MOST_FLOOR = (
     1 << 60
 )  # so that it fits 63 bits with an energy, which stays below 0.375 * 2^64 as the window's mean square is 0.375
 FRAMES = 1 << 9  # computed at once: what they need fits a cache
-
-
-@dataclass(frozen=True)
-class Bands:
-    """What is computed of a sound: y = ln(1 + E / floor), E the energy of a frame in a band.
-
-    E sums |X|^2 with the weights of the band's triangle, X the Fourier transform of the frame's samples (-1 .. 1) times a Hann window
-    (periodic), filled up with zeros to a power of two. Triangles are linear and equally spaced in mel = 2595 log10(1 + Hz / 700), have
-    height 1 and begin where the one before has its peak (The HTK Book, 5.4 and HSigP.c). Frame i begins at sample i * hop.
-
-    Attributes:
-        rate: samples a second.
-        frame, hop: in samples.
-        low, high: Hz, where the first band begins and the last ends.
-        floor: the energy that counts as silence: below it y is nearly linear, and 0 at 0. A sine of amplitude 1 has (frame / 4)^2.
-
-    Raises UsageError: a value is not allowed, or a band is so narrow that it holds no frequency of the transform.
-    """
-
-    rate: int
-    frame: int
-    hop: int
-    bands: int
-    low: float
-    high: float
-    floor: float
-
-    def __post_init__(self) -> None:
-        for key, allowed, holds in (
-            ("frame", f"4 .. {MOST_FRAME}", 4 <= self.frame <= MOST_FRAME),
-            ("hop", "from 1 on", self.hop >= 1),
-            ("bands", "from 1 on", self.bands >= 1),
-            ("high", f"above 0, up to half the rate, {self.rate / 2:g}", 0 < self.high <= self.rate / 2),
-            ("low", f"from 0 on, below high, {self.high:g}", 0 <= self.low < self.high),
-            ("floor", "above 0", self.floor > 0),
-        ):
-            if not holds:
-                raise UsageError(f"log-mel: {key} is {getattr(self, key)}; allowed: {allowed}")
-        empty = np.flatnonzero(self.filters.sum(1) == 0)
-        if len(empty):
-            raise UsageError(
-                f"log-mel: bands is {self.bands}: number {empty[0]}, counted from 0, holds none of the frequencies"
-                f" {self.rate / self.size:g} Hz apart; allowed: fewer bands, or a longer frame than {self.frame}"
-            )
-
-    @property
-    def size(self) -> int:
-        """Of the transform."""
-        return 1 << (self.frame - 1).bit_length()
-
-    @cached_property
-    def places(self) -> np.ndarray:
-        """(size / 2 + 1,): how many bands' widths each frequency lies above `low`; band i is between i and i + 2."""
-        hertz = np.arange(self.size // 2 + 1) * self.rate / self.size
-        mel, low, high = (2595 * np.log10(1 + np.asarray(f) / 700) for f in (hertz, self.low, self.high))
-        found: np.ndarray = (mel - low) / (high - low) * (self.bands + 1)
-        return found
-
-    @cached_property
-    def filters(self) -> np.ndarray:
-        """(bands, size / 2 + 1): the weights of each band."""
-        peaks = np.arange(1, self.bands + 1)[:, None]
-        found: np.ndarray = np.maximum(0, 1 - np.abs(self.places - peaks))
-        return found
-
-    def frames(self, samples: int) -> int:
-        """Those that lie within so many samples; 0 of fewer than one has."""
-        return max(0, 1 + (samples - self.frame) // self.hop)
 
 
 @torch.library.custom_op("mico::log_mel", mutates_args=())

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 
 from mico_runner import user_code
-from mico_runner.data.audio import ENDINGS as SOUNDS
 from mico_runner.data.files import read_text
-from mico_runner.data.images import ENDINGS as PICTURES
+from mico_runner.data.folders import PICTURES, SOUNDS
 from mico_runner.errors import UsageError
 from mico_runner.formats import READERS, ending
 
@@ -75,9 +74,7 @@ def _entry(path: Path, entry: str, option: str) -> str:
     if not entry and len(known) == 1:
         return known[0]
     found = f"{path.name} has no {entry!r}" if entry else f"{path.name} defines {len(known)} classes and functions"
-    raise UsageError(
-        f"{option}: {found}; allowed: {path.name}:NAME, one of {', '.join(known) or 'none'}"
-    )
+    raise UsageError(f"{option}: {found}; allowed: {path.name}:NAME, one of {', '.join(known) or 'none'}")
 
 
 def _kind_of_folder(path: Path) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mico_runner.data import audio, wav
-from mico_runner.data.features import LogMel
 from mico_runner.errors import UsageError
+from mico_runner.ops.bands import Bands
 
 RATE = 8000
 
@@ -101,7 +101,7 @@ def test_the_length_after_resampling_is_known_before(folder, rate):
 
 def test_log_mel_is_what_its_formula_says():
     """Against sums written out: of frames, frequencies and bands one by one."""
-    of = LogMel(rate=8000, frame=100, hop=40, bands=6, low=50.0, high=3800.0, floor=1e-3)
+    of = Bands(rate=8000, frame=100, hop=40, bands=6, low=50.0, high=3800.0, floor=1e-3)
     sound = np.random.default_rng(0).uniform(-1, 1, 350)
     frames = [sound[start : start + 100] for start in range(0, 251, 40)]
     mel = lambda hertz: 2595 * np.log10(1 + hertz / 700)  # noqa: E731

@@ -1,4 +1,4 @@
-"""Log-mel features of sound, in floats."""
+"""Bands of the mel scale: what the operator `log_mel` computes, and in floats."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 
+MOST_FRAME = 1 << 15  # samples, so that 16 bits hold the number of a frequency
+
 
 @dataclass(frozen=True)
-class LogMel:
-    """y = ln(1 + E / floor), E the energy of a frame in a band; nothing is standardised.
+class Bands:
+    """What is computed of a sound: y = ln(1 + E / floor), E the energy of a frame in a band.
 
     E sums |X|^2 with the weights of the band's triangle, X the Fourier transform of the frame's samples (-1 .. 1) times a Hann window
     (periodic), filled up with zeros to a power of two. Triangles are linear and equally spaced in mel = 2595 log10(1 + Hz / 700), have
-    height 1 and begin where the one before has its peak (The HTK Book, 5.4). Frame i begins at sample i * hop; what is left at the end
-    of a sound and fills no frame is not used.
+    height 1 and begin where the one before has its peak (The HTK Book, 5.4 and HSigP.c). Frame i begins at sample i * hop.
 
     Attributes:
         rate: samples a second.
@@ -25,7 +26,7 @@ class LogMel:
         low, high: Hz, where the first band begins and the last ends.
         floor: the energy that counts as silence: below it y is nearly linear, and 0 at 0. A sine of amplitude 1 has (frame / 4)^2.
 
-    Raises UsageError: the bands do not lie between 0 and half the rate, or one is so narrow that it holds no frequency.
+    Raises UsageError: a value is not allowed, or a band is so narrow that it holds no frequency of the transform.
     """
 
     rate: int
@@ -37,16 +38,21 @@ class LogMel:
     floor: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low < self.high <= self.rate / 2:
-            raise UsageError(
-                f"log-mel: found bands from {self.low:g} to {self.high:g} Hz; allowed: low below high, high up to half the rate, "
-                f"{self.rate / 2:g}"
-            )
-        empty = np.flatnonzero(self.filters.sum(axis=1) == 0)
+        for key, allowed, holds in (
+            ("frame", f"4 .. {MOST_FRAME}", 4 <= self.frame <= MOST_FRAME),
+            ("hop", "from 1 on", self.hop >= 1),
+            ("bands", "from 1 on", self.bands >= 1),
+            ("high", f"above 0, up to half the rate, {self.rate / 2:g}", 0 < self.high <= self.rate / 2),
+            ("low", f"from 0 on, below high, {self.high:g}", 0 <= self.low < self.high),
+            ("floor", "above 0", self.floor > 0),
+        ):
+            if not holds:
+                raise UsageError(f"log-mel: {key} is {getattr(self, key)}; allowed: {allowed}")
+        empty = np.flatnonzero(self.filters.sum(1) == 0)
         if len(empty):
             raise UsageError(
-                f"log-mel: of {self.bands} bands number {empty[0]}, counted from 0, holds none of the frequencies "
-                f"{self.rate / self.size:g} Hz apart; allowed: fewer bands, or a longer frame than {self.frame}"
+                f"log-mel: bands is {self.bands}: number {empty[0]}, counted from 0, holds none of the frequencies"
+                f" {self.rate / self.size:g} Hz apart; allowed: fewer bands, or a longer frame than {self.frame}"
             )
 
     @property
@@ -55,13 +61,18 @@ class LogMel:
         return 1 << (self.frame - 1).bit_length()
 
     @cached_property
-    def filters(self) -> np.ndarray:
-        """(bands, size / 2 + 1): the weights of each band."""
+    def places(self) -> np.ndarray:
+        """(size / 2 + 1,): how many bands' widths each frequency lies above `low`; band i is between i and i + 2."""
         hertz = np.arange(self.size // 2 + 1) * self.rate / self.size
         mel, low, high = (2595 * np.log10(1 + np.asarray(f) / 700) for f in (hertz, self.low, self.high))
-        places = (mel - low) / (high - low) * (self.bands + 1)  # band i is between i and i + 2
+        found: np.ndarray = (mel - low) / (high - low) * (self.bands + 1)
+        return found
+
+    @cached_property
+    def filters(self) -> np.ndarray:
+        """(bands, size / 2 + 1): the weights of each band."""
         peaks = np.arange(1, self.bands + 1)[:, None]
-        found: np.ndarray = np.maximum(0, 1 - np.abs(places - peaks))
+        found: np.ndarray = np.maximum(0, 1 - np.abs(self.places - peaks))
         return found
 
     def frames(self, samples: int) -> int:
