@@ -132,9 +132,9 @@ def test_a_tone_is_in_its_band(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"low": 3000, "high": 2000}, "found bands from 3000 to 2000 Hz; allowed: low below high"),
-        ({"high": 5000}, "found bands from 0 to 5000 Hz; allowed: .* half the rate, 4000"),
-        ({"bands": 200}, "of 200 bands number 0, counted from 0, holds none of the frequencies 31.25 Hz apart"),
+        ({"low": 3000, "high": 2000}, "low is 3000; allowed: from 0 on, below high, 2000"),
+        ({"high": 5000}, "high is 5000; allowed: .* half the rate, 4000"),
+        ({"bands": 200}, "bands is 200: number 0, counted from 0, holds none of the frequencies 31.25 Hz apart"),
         ({"frame": 1000}, "found a frame of 1000 samples; allowed: at most 800, the sound's"),
     ],
 )
