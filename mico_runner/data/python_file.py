@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,25 @@ FORMS = "(inputs, targets), (inputs, targets, facts), a data set of torch, or {t
     params={
         "entry": {"type": "string", "required": True, "meta": {"help": "the file's function that returns the data"}},
         "params": {"type": "dict", "default": {}, "meta": {"help": "what it is called with"}},
+        "reads": {
+            "type": "list",
+            "schema": {"type": "string", "minlength": 1},
+            "default": [],
+            "meta": {"help": "files and folders that it reads: when they change, results are computed anew"},
+        },
     },
 )
-def load(files: list[Path], entry: str, params: Mapping[str, Any] | None = None) -> tuple[Split, Split | None]:
+def load(
+    files: list[Path], entry: str, params: Mapping[str, Any] | None = None, reads: Sequence[str] = ()
+) -> tuple[Split, Split | None]:
     """What the entry returns when it is called: see `FORMS`.
 
     Inputs and targets are arrays, tensors or lists, facts a mapping of names to a value each sample. Samples of a data set of torch are
     pairs of an array (or tensor or number) and a target. All are read once, when it is loaded; where they are more bytes than
     `decoded.HELD_BYTES`, their inputs are read again when a network takes them.
+
+    Args:
+        reads: files and folders on which the data depends, which `steps.inputs.data_inputs` looks at; not read here.
 
     Raises UsageError, with the line of the user's file that fails, or with what it returned instead.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 from mico_runner import hardware, paths, yaml_source
 from mico_runner.accelerators import ACCELERATORS
-from mico_runner.data import catalog
+from mico_runner.data import LOADERS, catalog
 from mico_runner.errors import UnknownName
 from mico_runner.models import MODELS
 from mico_runner.ops import OPERATORS
@@ -16,6 +16,7 @@ from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
 from mico_runner.steps import STEPS
 from mico_runner.targets import TARGETS
+from mico_runner.tasks import TASKS
 from mico_runner.validation import PROTOCOLS
 from mico_runner.yaml_schema import describe
 
@@ -33,6 +34,8 @@ REGISTRIES = {
     "samplers": SAMPLERS,
     "targets": TARGETS,
     "accelerators": ACCELERATORS,
+    "kinds": TASKS,
+    "loaders": LOADERS,
 }
 KINDS = ["hardware", "tasks", "profiles", "templates", *REGISTRIES]
 GROUPS = {"datasets": ["tasks", "profiles"]}

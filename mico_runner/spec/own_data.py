@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mico_runner.yaml_source import Keys
 
 PATH: Keys = ("datasets", "task")
+EITHER = "a file or a folder"
 
 
 def check_task(draft: Draft) -> str | None:
@@ -54,11 +55,14 @@ def check_task(draft: Draft) -> str | None:
     draft.problems += problems
     if way == NAME:
         return str(completed[NAME])
-    place = _located(draft, completed[way], way, ways[way])
+    place = _located(draft, (*PATH, way), completed[way], ways[way])
     if place is not None:
         completed[way] = str(place)
         if "entry" in completed:
             check_entry(draft, PATH, place, completed["entry"])
+    for i, wanted in enumerate(completed.get("reads", ())):
+        read = _located(draft, (*PATH, "reads", i), wanted, EITHER)
+        completed["reads"][i] = str(read or wanted)
     return None
 
 
@@ -91,15 +95,14 @@ def _parting() -> dict[str, Rules]:
     }
 
 
-def _located(draft: Draft, wanted: str, way: str, what: str) -> Path | None:
+def _located(draft: Draft, path: Keys, wanted: str, what: str) -> Path | None:
     """The file or folder, absolute; None after a problem."""
-    path: Keys = (*PATH, way)
     if draft.fail_if_escapes(path, wanted):
         return None
     place = draft.folder / wanted
-    is_there = place.is_dir() if what == "a folder" else os.path.exists(place) and not place.is_dir()
-    if not is_there:
-        found = "no such file or folder" if not os.path.exists(place) else f"it is not {what}"
+    there, folder = os.path.exists(place), os.path.isdir(place)
+    if not there or what not in ("a folder" if folder else "a file", EITHER):
+        found = f"it is not {what}" if there else "no such file or folder"
         draft.fail(path, f"found {show(wanted)}; {found}: {place}; allowed: {what}")
         return None
     return place.resolve()

@@ -8,6 +8,7 @@ from cerberus import SchemaError
 
 from mico_runner import plugins
 from mico_runner.accelerators import ACCELERATORS
+from mico_runner.data import LOADERS
 from mico_runner.errors import UsageError
 from mico_runner.models import MODELS
 from mico_runner.ops import OPERATORS
@@ -17,6 +18,7 @@ from mico_runner.search import ALGORITHMS
 from mico_runner.spec.errors import SpecErrors
 from mico_runner.spec.files import escapes
 from mico_runner.targets import TARGETS
+from mico_runner.tasks import TASKS
 from mico_runner.validation import PROTOCOLS
 from mico_runner.yaml_schema import Problem, Validator, show
 from mico_runner.yaml_source import Keys, Source
@@ -34,6 +36,8 @@ EXTENDED = {
         TARGETS,
         ACCELERATORS,
         PROTOCOLS,
+        TASKS,
+        LOADERS,
     )
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mico_runner.steps.base import Inputs
 
 Part = TypeVar("Part")
+READS = "reads"  # the key of a Python file that names the files which it reads
 LISTED = 1000  # files of a folder that are known one by one, so that a plan can say which has changed
 
 
@@ -61,7 +62,8 @@ def profile_inputs(names: Iterable[str]) -> Inputs:
 def data_inputs(spec: Sections) -> Inputs:
     """The samples: their source by its name or path, its files' content, how they are read and what they are for."""
     section, source = spec.datasets, source_of_data(spec)
-    read = {"loader": source.loader, "loader_params": source.params, "kind": source.kind, "options": source.options}
+    params = {key: value for key, value in source.params.items() if key != READS}  # by content, wherever they lie
+    read = {"loader": source.loader, "loader_params": params, "kind": source.kind, "options": source.options}
     used = {"test": section.test}
     pixels = {"scale": section.scale, "mean": section.mean, "std": section.std}
     return {"name": source.catalog_name, "files": _content(source), "split": source.parting, **read, **pixels, **used}
@@ -73,7 +75,9 @@ def _content(source: Source) -> Inputs:
     if source.catalog_name:
         return dict(catalog.fingerprint(source.catalog_name))
     path, entry = present(source.path), source.params.get("entry")
-    return called(path, entry) if entry else own_files(path)
+    if entry is None:
+        return own_files(path)
+    return {**called(path, entry), READS: [own_files(Path(each)) for each in source.params[READS]]}
 
 
 def source_of_data(spec: Sections) -> Source:

@@ -142,7 +142,7 @@ ANY = st.recursive(
         | st.lists(inner, max_size=4).map(tuple)
         | st.dictionaries(st.sampled_from(["train", "test", "who"]), inner, max_size=3)
     ),
-    max_leaves=8,
+    max_leaves=5,
 )
 
 

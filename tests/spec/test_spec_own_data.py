@@ -64,6 +64,7 @@ def inputs(own, task):
     [
         "{file: mine.py, entry: made}",
         "{file: mine.py, entry: made, params: {count: 20}, split: {test: 0.5}}",
+        "{file: mine.py, entry: made, reads: [t.csv, photos]}",
         "{csv: t.csv, target: b}",
         "{csv: t.csv, target: [b, c], columns: [a], delimiter: ';'}",
         "{images: photos, size: [8, 8], crop: true, color: grey, names: '{{label}}_{{who}}', split: {group_by: who}}",
@@ -86,6 +87,10 @@ def test_what_is_right_says_nothing(own, capsys, task):
         ("{file: t.csv, entry: made}", r"datasets.task.entry: found 'made', which .*t\.csv does not define"),
         ("{file: README.md, entry: made}", r"datasets.task.file: .*README\.md:1: this is no Python"),
         ("{file: photos, entry: made}", "datasets.task.file: found 'photos'; it is not a file"),
+        (
+            "{file: mine.py, entry: made, reads: [t.csv, x.h5]}",
+            r"datasets.task.reads\[1\]: found 'x.h5'; no such file or",
+        ),
         ("{csv: t.csv}", "datasets.task.target: missing; allowed: a column's name, or a list"),
         ("{csv: t.csv, target: []}", "datasets.task.target: found .*; allowed: a column's name, or a list"),
         ("{csv: t.csv, target: b, delimiter: '.'}", "datasets.task.delimiter: found '.'; allowed: one of"),
@@ -116,6 +121,13 @@ def test_results_depend_on_what_the_entry_uses(own):
     assert inputs(own, task) == before, "no part of it"
     (own / "beside.py").write_text("COUNT = 41\n", encoding="utf-8")
     assert inputs(own, task) != before
+    reading = task.replace("made", "made, reads: [t.csv, photos]")
+    before = inputs(own, reading)
+    (own / "photos" / "more.txt").write_text("x")
+    changed = inputs(own, reading)
+    assert changed != before
+    (own / "t.csv").write_text("other")
+    assert inputs(own, reading) not in (before, changed)
     assert inputs(own, task.replace("made", "made, params: {count: 8}")) != inputs(own, task)
 
 
