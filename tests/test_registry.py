@@ -189,6 +189,24 @@ def use_format(name, folder):
         REGISTRIES["mico_runner.formats"].get(name)(file, None)
 
 
+def use_task(name, tmp_path):
+    """Its own tests are tests/tasks; here a network that says nothing of any sample is no better than chance."""
+    from mico_runner.tasks import create
+
+    task = create(name)
+    assert task.MEASURE.allowed(100) >= 0 and task.MEASURE.text(1.0)
+    assert task.knows_nothing(np.array([[[0, 0.5, 0.5, 0.1, 0.1]]] * 4) if name == "detection" else TARGETS[name]) >= 0
+
+
+TARGETS = {
+    "anomaly": np.array([0, 0, 1, 1]),
+    "classification": np.array([0, 0, 1, 1]),
+    "multi-label": np.array([[0, 1], [1, 1]]),
+    "next-token": np.array([[0, 1], [1, 1]]),
+    "regression": np.array([[0.0], [1.0]]),
+    "segmentation": np.array([[[0, 1], [1, 1]]]),
+    "sequence-labelling": np.array([[0, 1], [1, 1]]),
+}
 LARGE = {("mico_runner.models", name) for name in ("resnet18", "resnet34", "resnet50")}  # minutes each
 USES = {
     "mico_runner.models": use_model,
@@ -204,6 +222,7 @@ USES = {
     "mico_runner.proxy.regressors": use_regressor,
     "mico_runner.validation": use_protocol,
     "mico_runner.ops": use_operator,
+    "mico_runner.tasks": use_task,
 }
 
 

@@ -75,7 +75,7 @@ def test_what_a_name_uses():
     found = names(TEXT)
     assert found["TABLE"]["uses"] == [":LIMIT"], "an annotation uses nothing"
     # `data` and `tasks` in the comprehension are its own; np is foreign, and helper of the same file
-    assert found["Net"]["uses"] == [":LIMIT", ":helper", "mico_runner.data.dataset.Base", "numpy.abs"]
+    assert found["Net"]["uses"] == [":LIMIT", ":helper", "mico_runner.data.tasks.Base", "numpy.abs"]
     assert found["helper"]["uses"] == ["mico_runner.graph.costs.macs"], "LIMIT is its parameter"
     assert found["helper"]["imports"] == ["mico_runner.graph.costs"]
     assert IMPORT not in found

@@ -76,7 +76,9 @@ def test_what_is_absent_is_none_and_what_is_present_is_complete():
 def test_defaults_that_follow_from_the_model(net):
     data = spec.load(net).data
     assert data["model"]["params"] == {"channels": 16}
-    assert data["model"]["train"] == {"epochs": 5, "lr": 1e-3, "batch_size": 64, "weight_decay": 0.0, "shift": 0}
+    recipe = {"epochs": 5, "lr": 1e-3, "batch_size": 64, "weight_decay": 0.0, "shift": 0}
+    assert data["model"]["train"].items() >= recipe.items()
+    assert data["model"]["train"]["augment"]["mixup"] == 0.0
     assert data["evaluate"] == {"uniform_bits": [[8, 8], [4, 4], [2, 2]]}
     assert data["quantization"]["activations"] == {"calibration": "mse", "percentile": 99.9, "images": 256}
     params = ALGORITHMS.info(data["search"]["algorithm"]).meta["params"]

@@ -63,7 +63,9 @@ def test_a_field_is_what_its_key_is(rules, hint, default):
     assert (type(None) in options(hint)) == (nullable or absent)
     assert (default is None) == absent
     if default is not None and default is not MISSING:
-        assert default == rules["default"]
+        assert default == (
+            type(default)() if is_dataclass(default) else rules["default"]
+        )  # its fields come by themselves
     for each in rules.get("anyof", [rules]):
         found = {"list": tuple, "dict": Mapping}.get(each["type"])
         if found:
