@@ -27,6 +27,7 @@ class Add(Rescaled):
 
     ATEN = ("add.Tensor",)
     TAKES_RELU = True
+    WIDE = True
     FAMILIES = ("add",)
     SIGN = 1  # of the second operand
 

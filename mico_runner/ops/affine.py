@@ -16,7 +16,7 @@ from mico_runner.ops.capture import Call, Refused, as_doubles
 from mico_runner.ops.draft import Draft
 from mico_runner.ops.fast import Kernel, clamper
 from mico_runner.ops.folding import fold
-from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+from mico_runner.ops.node import MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
 
 TERM_BITS = 30
@@ -34,6 +34,7 @@ class Affine(Operator):
     ATEN = ("rsub.Scalar", "neg.default", "prelu.default", "_prelu_kernel.default", "addcmul.default")
     ATTRS = ("factor", "term", "below")
     TAKES_RELU = True
+    WIDE = True
     NO_KERNEL = "its kernel is not profiled"
 
     def capture(self, call: Call) -> str:
@@ -82,7 +83,7 @@ class Affine(Operator):
         return torch.where(x[0] < 0, x[0] * below, x[0]) * factor + term
 
     def quantise(self, q: Quantiser, step: Any) -> None:
-        tensor = q.read(step.node.inputs[0], INPUT_BITS)
+        tensor = q.read(step.node.inputs[0], OUTPUT_BITS)
         ratio, made = q.type_of(tensor).scale, q.made(step)
         a = step.node.attrs
         below = np.float64(1.0) if a["below"] is None else a["below"]

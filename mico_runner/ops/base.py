@@ -19,7 +19,7 @@ from mico_runner.ops.c import Lowerer
 from mico_runner.ops.capture import Call
 from mico_runner.ops.draft import Draft
 from mico_runner.ops.fast import Kernel, exact_sums, requantiser
-from mico_runner.ops.node import INPUT_BITS, TERNARY, LayerBits, Node, QNode, QType
+from mico_runner.ops.node import INPUT_BITS, OUTPUT_BITS, TERNARY, LayerBits, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -87,6 +87,9 @@ class Operator:
         TAKES_RELU: it clamps to the type of its output anyway, so that a ReLU behind it costs nothing.
         MERGES: it becomes part of an operator in front that `TAKES_RELU`.
         ANY_ORDER: it can read the elements of a flattened image in any order, as its weights can be sorted likewise.
+        WIDE: it reads its inputs at the up to 16 bits at which they are stored, and where its output has 16 they should.
+        ROWS: it is a function of rows of its one input (last dimension) that brings each to one size, however small it was: calibration
+            tells whether it should read 16 bits.
         SELECTS: every output is an input chosen by its rank, so that requantisation may as well come after it.
         BETWEEN: quantisation puts it between others, where the bits ask for it.
         NO_KERNEL: why profiles have no row of it; "" where `row` gives one.
@@ -103,6 +106,8 @@ class Operator:
     TAKES_RELU = False
     MERGES = False
     ANY_ORDER = False
+    WIDE = False
+    ROWS = False
     SELECTS = False
     BETWEEN = False
     NO_KERNEL = ""
@@ -244,7 +249,7 @@ class Rescaled(Operator):
         return multiplier_and_shift(factors)
 
     def quantise(self, q: Quantiser, step: Any) -> None:
-        inputs = tuple(q.read(tensor, INPUT_BITS) for tensor in step.node.inputs)
+        inputs = tuple(q.read(tensor, OUTPUT_BITS if self.WIDE else INPUT_BITS) for tensor in step.node.inputs)
         made = q.made(step)
         factors = np.array([q.type_of(tensor).scale for tensor in inputs]) / made.scale
         q.add(step, inputs, constants=self.scaling(step.node, factors))

@@ -25,6 +25,7 @@ class Concat(Rescaled):
 
     ATEN = ("cat.default", "stack.default")
     ATTRS = ("axis",)
+    WIDE = True
     NO_KERNEL = "its calls, one for each input, are not profiled"
 
     def capture(self, call: Call) -> str:

@@ -13,12 +13,12 @@ from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
-from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
 from mico_runner.ops.rows import lower_rows
 
 FRACTION = 16  # bits behind the point of a normalised value
-MEAN_BITS = 12  # behind the point of a mean
+MEAN_BITS = 12  # behind the point of a mean of 8-bit integers; one less for each further bit of the input
 DROPPED = 9  # bits of c that its product with the reciprocal has no room for
 ROOT_BITS = 60  # of the sum of squares before its root is taken: the root has half as many
 TERM_BITS = 40
@@ -29,13 +29,16 @@ MOST = 1 << 20  # elements of a row: products with the reciprocal stay below 2^6
 class LayerNorm(Operator):
     """y = (x - mean) / sqrt(mean((x - mean)^2) + `eps`) * `factor` + `term` over rows of the last dimension; no mean if not `centred`.
 
-    In integers: c = 2^12 q - mean, the mean with 12 bits behind the point, towards zero (0 if not centred); d = mean c^2 + eps, scaled
-    up by a power of four to 60 bits; t = c / sqrt(d) with 16 bits behind the point, by one reciprocal of 61 bits for a row;
-    r = (t * factor + term + 2^(shift-1)) >> shift, clamped. Constants: `factor` int32 and `term` int64 (n,).
+    In integers: c = 2^m q - mean, the mean with m bits behind the point, towards zero (0 if not centred); d = mean c^2 + eps, scaled up
+    by a power of four to 60 bits; t = c / sqrt(d) with 16 bits behind the point, by one reciprocal of 61 bits for a row;
+    r = (t * factor + term + 2^(shift-1)) >> shift, clamped. Constants: `factor` int32 and `term` int64 (n,). m, the attribute
+    `mean_bits`, is 12 at up to 8 bits of the input, 4 at 16.
     """
 
     ATEN = ("layer_norm.default", "group_norm.default", "instance_norm.default", "rms_norm.default")
     ATTRS = ("eps", "factor", "term", "centred")
+    WIDE = True
+    ROWS = True
     NO_KERNEL = "its kernel is not profiled"
     BOUND = 0.6  # half a step, and what the 16 bits leave where the output has as many
 
@@ -89,14 +92,16 @@ class LayerNorm(Operator):
         return centred * torch.rsqrt((centred**2).mean(-1, keepdim=True) + node.attrs["eps"]) * factor + term
 
     def quantise(self, q: Quantiser, step: Any) -> None:
-        tensor = q.read(step.node.inputs[0], INPUT_BITS)
-        scale, made, a = q.type_of(tensor).scale, q.made(step), step.node.attrs
+        tensor = q.read(step.node.inputs[0], OUTPUT_BITS)
+        read, made, a = q.type_of(tensor), q.made(step), step.node.attrs
+        mean_bits = MEAN_BITS - max(0, read.bits - INPUT_BITS)
         factor, term = a["factor"] * 2.0**-FRACTION / made.scale, a["term"] / made.scale
         shift = shift_that_fits((MULTIPLIER_BITS, np.abs(factor).max()), (TERM_BITS, np.abs(term).max()))
         attrs = {
             "shift": shift,
             "centred": a["centred"],
-            "eps": round(min(a["eps"] * 4.0**MEAN_BITS / scale**2, 2.0**ROOT_BITS)),
+            "mean_bits": mean_bits,
+            "eps": round(min(a["eps"] * 4.0**mean_bits / read.scale**2, 2.0**ROOT_BITS)),
         }
         constants = {
             "factor": np.rint(np.ldexp(factor, shift)).astype(np.int32),
@@ -108,7 +113,7 @@ class LayerNorm(Operator):
         q, a = x[0], node.attrs
         count = q.shape[-1]
         total = q.sum(-1, keepdims=True) if a["centred"] else np.zeros((1,), np.int64)
-        c = (q << MEAN_BITS) - np.sign(total) * ((np.abs(total) << MEAN_BITS) // count)
+        c = (q << a["mean_bits"]) - np.sign(total) * ((np.abs(total) << a["mean_bits"]) // count)
         d = (c * c).sum(-1, keepdims=True) // count + a["eps"]
         up = sum((d < (1 << bits)).astype(np.int64) for bits in range(ROOT_BITS - 2, 0, -2))
         inverse = (1 << 61) // np.maximum(_root(d << (2 * up)), 1)
@@ -122,7 +127,7 @@ class LayerNorm(Operator):
         def emit(source: c.Buffer, output: c.Buffer) -> None:
             fields = {
                 **{"rows": source.size // length, "length": length, "input": source.tag, "centred": int(a["centred"])},
-                **{"shift": a["shift"], "output": c.output_range(node, output)},
+                **{"mean_bits": a["mean_bits"], "shift": a["shift"], "output": c.output_range(node, output)},
             }
             tables = {**node.constants, "eps": np.array([a["eps"]], np.int64)}
             to.emit(node, "layer_norm", [source], output, fields, tables=tables)
@@ -137,7 +142,7 @@ class LayerNorm(Operator):
         minus = to.constant(whole(-1))
         centred = to.add("Sub", [x[0], to.add("ReduceMean", [x[0], minus])]) if node.attrs["centred"] else x[0]
         square = to.add("ReduceMean", [to.add("Mul", [centred, centred]), minus])
-        eps = to.constant(float(node.attrs["eps"] * read[0].scale ** 2 / 4.0**MEAN_BITS))
+        eps = to.constant(float(node.attrs["eps"] * read[0].scale ** 2 / 4.0 ** node.attrs["mean_bits"]))
         root = to.add("Sqrt", [to.add("Add", [square, eps])])
         return to.add("Add", [to.add("Mul", [to.add("Div", [centred, root]), factor]), term])
 

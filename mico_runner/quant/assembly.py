@@ -1,14 +1,14 @@
 """Puts an integer graph together: which bits each tensor is stored at, and the integer factors between them.
 
-A tensor is stored at the most bits that any reader requests: a weighted layer its activation bits, operators without weights 8, the
-network's output 16; operators that keep the type, as pools of maxima and reshapes, pass on what their own readers request. A reader of
-fewer bits than are stored gets a `requant` node, shared by all readers of the same bits. The network's input is stored at 8 bits, or as
-the operators say that read it (`Operator.input_type`).
+A tensor is stored at the most bits that any reader requests: a weighted layer its activation bits, operators without weights 8, or 16
+where `quant.wide` says so, the network's output 16; operators that keep the type, as pools of maxima and reshapes, pass on what their
+own readers request. A reader of fewer bits than are stored gets a `requant` node, shared by all readers of the same bits. The network's
+input is stored at 8 bits, or as the operators say that read it (`Operator.input_type`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Any
 
@@ -88,10 +88,11 @@ class Assembly:
         assignment: Assignment,
         choose_type: ChooseType,
         weights: QuantisedWeights,
+        wide: Set[str],
     ) -> None:
         self.graph, self.steps, self.assignment = graph, steps, assignment
         self.choose_type, self.quantised_weights = choose_type, weights
-        self.wanted = wanted_bits(graph, steps, assignment)
+        self.wanted = wanted_bits(graph, steps, assignment) | dict.fromkeys(wide, OUTPUT_BITS)
         self.nodes: list[QNode] = []
         self.tensors: dict[str, QTensor] = {}
 

@@ -40,6 +40,7 @@ class Calibration:
 
     Attributes:
         tensors: statistics of every tensor.
+        rows: for every node of an operator that says `ROWS` some of the rows that it reads, float32 (samples, length).
         patches: for every weighted node its inputs at random output positions, float32 (samples, groups, K) with K as in a weight row.
 
     Raises UsageError when a tensor is not finite, and names the first layer that makes one.
@@ -55,6 +56,10 @@ class Calibration:
             for node, weighted in ((node, operator(node.op)) for node in graph.nodes)
             if isinstance(weighted, Weighted)
         }
+        self._normed = {
+            node.name: _Rows(prod(shape[:-1]), max(1, SAMPLES // shape[-1]), images)
+            for node, shape in ((node, graph.shapes[node.inputs[0]]) for node in graph.nodes if operator(node.op).ROWS)
+        }
         rng, at_once = np.random.default_rng(seed), images_at_once(graph.shapes.values(), BATCH)
         for start in range(0, images, BATCH):
             batch = [x[start : start + BATCH] for x in inputs]
@@ -66,13 +71,15 @@ class Calibration:
             for t, rows in self._values.items()
         }
         self.patches = {name: rows.found for name, rows in self._patches.items()}
+        self.rows = {name: rows.found for name, rows in self._normed.items()}
 
     def _draw(self, images: int, rng: np.random.Generator) -> None:
         for tensor in self._graph.shapes:
             self._values[tensor].draw(images, rng)
             for node in self._graph.consumers(tensor):
-                if node.name in self._patches:
-                    self._patches[node.name].draw(images, rng)
+                for of_nodes in (self._patches, self._normed):
+                    if node.name in of_nodes:
+                        of_nodes[node.name].draw(images, rng)
 
     def _observe(self, first: int, tensor: str, x: torch.Tensor) -> None:
         low, high = (float(value) for value in x.aminmax())  # NaN if any value is
@@ -91,6 +98,8 @@ class Calibration:
             weighted = operator(node.op)
             if isinstance(weighted, Weighted):
                 self._patches[node.name].take(first, len(x), partial(weighted.patches, node, x))
+            if node.name in self._normed:
+                self._normed[node.name].take(first, len(x), lambda rows: x.reshape(-1, x.shape[-1])[rows])
 
 
 class _Rows:

@@ -26,6 +26,7 @@ from mico_runner.quant.qgraph import (
     QGraph,
     QType,
 )
+from mico_runner.quant.wide import wide_tensors
 from mico_runner.sections import ActivationOptions, WeightOptions
 
 WEIGHTS, ACTIVATIONS = WeightOptions(), ActivationOptions()  # where a caller says nothing
@@ -39,6 +40,9 @@ class PTQ:
         graph: from `graph.capture`.
         images: float (N, *input shape), of the training or validation split; the first `activations.images` are used. A list of
             such arrays where the network has several inputs.
+
+    Attributes:
+        wide: tensors that are stored at 16 bits, as calibration shows that 8 would not do (`quant.wide`).
 
     Raises:
         UsageError: an option has another value, there are no images, or a weight, a bias, an image or what the network computes from
@@ -67,6 +71,7 @@ class PTQ:
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
         self._type = cache(self._choose_type)
         self._weights = cache(self._quantise_weights)
+        self.wide = wide_tensors(graph, self._steps, self._calibration.rows, self._type)
 
     def quantize(self, assignment: Assignment) -> QGraph:
         """The integer network for these bits.
@@ -79,7 +84,7 @@ class PTQ:
         for name, (weight, activation) in assignment.items():
             _check(f"weight_bits of {name}", weight, WEIGHT_BITS)
             _check(f"activation_bits of {name}", activation, ACTIVATION_BITS)
-        return Assembly(self.graph, self._steps, assignment, self._type, self._weights).build()
+        return Assembly(self.graph, self._steps, assignment, self._type, self._weights, self.wide).build()
 
     def _choose_type(self, tensor: str, bits: int) -> QType:
         stats = self._calibration.tensors[self._like[tensor]]

@@ -32,6 +32,9 @@ IMAGES = 8
 BITS = ((8, 8), (1, 1), (1.5, 3), (2, 2), (4, 8), (5, 6))  # weight, activation: of weighted operators
 _ARRAY = re.compile(r"^(?:MICO_CONSTANT\(\w+\) )?const u?int(\d+)_t \w+\[(\d+)\]", re.MULTILINE)
 ROUNDING = 0.02  # steps of the output: multipliers have 21 significant bits
+WIDE_ROUNDING = (
+    0.1  # where inputs have 16 bits: the last bits of factors, and of means of rows, count 2^8 times as much
+)
 
 
 def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ...] = ()) -> None:
@@ -41,6 +44,7 @@ def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ..
     - Float: the shape is as stated and samples of a batch do not mix.
     - Integer: within its bound (`BOUND`, `BOUND_READ`) of the float result on the same inputs, and in the range of its type.
     - Fast = integer, element for element; C = integer on the host under sanitizers, with and without tiled kernels, and on `boards`.
+    - The same where it reads 16 bits (`WIDE`), or keeps them as it keeps any type.
     - Flash: the bytes counted are those of the arrays in the generated C.
 
     Args:
@@ -57,23 +61,29 @@ def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ..
         shared = set(other.ATEN) & set(of.ATEN) if other is not of else ()
         assert not shared, f"operator {name!r}: {other.name!r} takes {', '.join(sorted(shared))}, too"
     rng = np.random.default_rng(seed)
-    cases = [case for node, shapes in of.samples(rng) for case in _cases(of, node, shapes, rng)]
+    ways = (False, True) if of.WIDE or of.KEEPS_TYPE else (False,)
+    samples = [(*sample, wide) for sample in of.samples(rng) for wide in ways]
+    cases = [case for node, shapes, wide in samples for case in _cases(of, node, shapes, wide, rng)]
     assert cases, f"operator {name!r}: no samples"
     _check_c(cases, folder, boards)
 
 
-def _cases(of: Operator, node: Node, shapes: Shapes, rng: np.random.Generator) -> list[tuple[QGraph, np.ndarray]]:
+def _cases(
+    of: Operator, node: Node, shapes: Shapes, wide: bool, rng: np.random.Generator
+) -> list[tuple[QGraph, np.ndarray]]:
     """Integer networks of one sample, at several bits where it has weights, with integer inputs; checked as far as Python goes."""
-    where = f"operator {of.name!r}, sample {dict(shapes)}, {node.attrs}"
+    where = f"operator {of.name!r}, sample {dict(shapes)}, {node.attrs}{', inputs of 16 bits' if wide else ''}"
     assert set(node.attrs) == set(of.ATTRS), f"{where}: attributes {set(node.attrs)}, stated {of.ATTRS}"
     _check_row(of, node, shapes, where)
-    graph = _network(node, shapes)
+    graph = _widened(node, shapes, rng) if wide else _network(node, shapes)
     images: np.ndarray = rng.normal(size=(IMAGES, *graph.shapes[graph.input])).astype(np.float32)
     if count := of.vocabulary(node):
         graph = replace(graph, vocabularies={graph.input: count})
         images = rng.integers(0, count, images.shape).astype(np.float32)
     _check_real(of, node, shapes, rng, where)
     ptq = PTQ(graph, images)
+    if wide:
+        ptq.wide = frozenset(node.inputs)
     cases = []
     for bits in BITS if node.weight is not None else BITS[:1]:
         qgraph = ptq.quantize({n.name: LayerBits(*bits) for n in graph.weighted})
@@ -108,6 +118,27 @@ def _network(node: Node, shapes: Shapes) -> Graph:
     return Graph("sample", ("all",), (node.output,), (*nodes, node), known)
 
 
+def _widened(node: Node, shapes: Shapes, rng: np.random.Generator) -> Graph:
+    """The same, its inputs multiplied by factors of their own, so that they have values between those of 8 bits."""
+    graph = _network(replace(node, inputs=tuple(f"{t}.narrow" for t in node.inputs)), _renamed(node, shapes))
+    factors = [
+        Node(
+            t,
+            "affine",
+            (f"{t}.narrow",),
+            t,
+            {"factor": rng.normal(size=shapes[t]), "term": np.float64(0), "below": None},
+        )
+        for t in node.inputs
+    ]
+    nodes = (*graph.nodes[:-1], *factors, node)
+    return replace(graph, nodes=nodes, shapes={**graph.shapes, **{t: shapes[t] for t in node.inputs}})
+
+
+def _renamed(node: Node, shapes: Shapes) -> Shapes:
+    return {f"{t}.narrow" if t in node.inputs else t: shape for t, shape in shapes.items()}
+
+
 def _check_row(of: Operator, node: Node, shapes: Shapes, where: str) -> None:
     if of.NO_KERNEL:
         return
@@ -139,7 +170,8 @@ def _check_integers(of: Operator, node: Node, qgraph: QGraph, values: dict[str, 
     exact = of.real(_dequantised(node, last, read[0]), x).numpy() / made.scale
     error = np.abs(found - exact.clip(made.qmin, made.qmax)).max()
     bound = of.BOUND + of.BOUND_READ * max(t.scale for t in read) / made.scale
-    assert error <= bound + ROUNDING, f"{where}: {error:.3g} steps off, its bound is {bound:.3g}"
+    rounding = WIDE_ROUNDING if max(t.bits for t in read) > INPUT_BITS else ROUNDING
+    assert error <= bound + rounding, f"{where}: {error:.3g} steps off, its bound is {bound:.3g}"
 
 
 def _dequantised(node: Node, integer: QNode, read: QType) -> Node:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from codegen_graphs import OUTPUT, Network, images, pair_network, random_network
+from torch import nn
 
 from mico_runner.codegen import RUNTIMES
 from mico_runner.codegen.policy import KernelPolicy
+from mico_runner.graph import capture
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.quant import PTQ, reference
 from mico_runner.quant.qgraph import ACTIVATION_BITS, TERNARY, WEIGHT_BITS, LayerBits, QGraph, QType
@@ -172,3 +175,42 @@ def test_every_pair_of_bits_under_sanitizers(tmp_path):
 @pytest.mark.slow
 def test_many_random_networks_under_sanitizers(tmp_path):
     assert_same(random_networks(150, seed=2), tmp_path, sanitize=True)
+
+
+class Stream(nn.Module):
+    """Convolutions of every kind and a layer that write 16 bits: to sums, a pool and norms, which read them, and to each other at 8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start, self.depthwise, self.mix = (
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.Conv2d(8, 8, 3, 1, 1, groups=8),
+            nn.Conv2d(8, 8, 1),
+        )
+        self.norms, self.layer, self.head = (
+            nn.ModuleList(nn.LayerNorm(8) for _ in range(3)),
+            nn.Linear(8, 8),
+            nn.Linear(8, 5),
+        )
+        with torch.no_grad():
+            for layer in (self.start, self.depthwise, self.mix):
+                layer.weight[0] *= 100  # so large that 8 bits for all channels leave the others little
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(self.start(x), 2)
+        x = x + self.mix(self.norms[0](self.depthwise(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+        x = x.flatten(2).transpose(1, 2)
+        x = x + self.layer(self.norms[1](x))
+        return self.head(self.norms[2](x))[:, 0]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_streams_of_16_bits(runtime, tmp_path):
+    torch.manual_seed(0)
+    graph = capture(Stream(), (3, 8, 8), "stream")
+    ptq = PTQ(graph, np.random.default_rng(0).normal(size=(16, 3, 8, 8)).astype(np.float32))
+    bits = [LayerBits(8, 8), LayerBits(4, 8), LayerBits(2, 4), LayerBits(1, 8)]
+    graphs = [ptq.quantize({n.name: each for n in graph.weighted}) for each in bits]
+    wide = {node.op for node in graphs[0].nodes if graphs[0].tensors[node.output].type.bits == 16}
+    assert {"conv2d", "linear", "add", "max_pool2d", "permute"} <= wide
+    assert_same(graphs, tmp_path, sanitize=True, policy=KernelPolicy.of(runtime))

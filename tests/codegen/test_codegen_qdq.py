@@ -115,6 +115,29 @@ def test_a_network_of_many_operators(bits, tmp_path):
     assert found.steps < 0.05 * np.abs(Executor(qgraph).run(reference.quantize_input(qgraph, images))).max()
 
 
+class Normed(nn.Module):
+    """A sum that norms read at 16 bits, for the sake of its small rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.norms, self.out = (
+            nn.Linear(8, 8),
+            nn.ModuleList(nn.LayerNorm(8) for _ in range(2)),
+            nn.Linear(8, 5),
+        )
+
+    def forward(self, x):
+        x = torch.linspace(0.01, 1, 6)[:, None] * self.layer(x)
+        return self.out(self.norms[1](x + self.norms[0](x) / 100))[:, 0]
+
+
+def test_tensors_of_16_bits(tmp_path):
+    qgraph, images = quantised(Normed, (6, 8), (8, 8))
+    assert any(node.op == "add" and qgraph.tensors[node.output].type.bits == 16 for node in qgraph.nodes)
+    largest = np.abs(Executor(qgraph).run(reference.quantize_input(qgraph, images))).max()
+    assert difference(qgraph, tmp_path / "model.onnx", images) < 0.01 * largest
+
+
 def test_weights_are_the_integers_with_a_scale_for_each_channel(tmp_path):
     qgraph, _ = quantised(Block, (2, 6, 6), (3, 8))
     size = qdq.write(qgraph, tmp_path / "model.onnx")

@@ -8,11 +8,12 @@ typedef struct {
     int32_t rows, length;
     mico_type input;
     int32_t centred; /* 0: the mean stays */
+    int32_t mean_bits; /* behind the point of a row's mean */
     int32_t shift;
     mico_range output;
     const int32_t *factor; /* (length,), in steps of the output shifted up */
     const int64_t *term;   /* (length,) */
-    const int64_t *eps;    /* (1,), in steps of the input squared, 24 bits behind the point */
+    const int64_t *eps;    /* (1,), in steps of the input squared, 2 * mean_bits behind the point */
 } mico_layer_norm_t;
 
 /* x (rows, length) -> y (rows, length) */
