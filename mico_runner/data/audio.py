@@ -49,7 +49,7 @@ LARGEST = float(np.nextafter(np.float32(1), np.float32(0)))
             "default": None,
             "meta": {"help": "pattern of the files' names, as in '{label}_{speaker}_{take}'"},
         },
-        "log_mel": {
+        "features": {
             "type": "dict",
             "nullable": True,
             "default": None,
@@ -61,7 +61,7 @@ LARGEST = float(np.nextafter(np.float32(1), np.float32(0)))
                 "high": {"type": "number", "nullable": True, "default": None},
                 "floor": {"type": "number", "min": 1e-12, "default": 1e-6},
             },
-            "meta": {"help": "features of frames and bands, see ops.bands.Bands; null: samples"},
+            "meta": {"help": "log-mel energies instead of samples, see ops.bands.Bands; null: samples"},
         },
     },
 )
@@ -70,14 +70,14 @@ def load(
     rate: int | None = None,
     seconds: float | None = None,
     names: str | None = None,
-    log_mel: Mapping[str, Any] | None = None,
+    features: Mapping[str, Any] | None = None,
 ) -> tuple[Split, Split | None]:
     """float32 sounds (N, 1, samples) from -1 to below 1, or (N, 1, frames, bands) of log-mel, a class each.
 
     See `folders.listed` for where files lie and what their names say. Channels are averaged.
 
     Args:
-        log_mel: `frame`, `hop`, `bands`, `low`, `high` (default: half the rate) and `floor` of `ops.bands.Bands`.
+        features: log-mel by `frame`, `hop`, `bands`, `low`, `high` (default: half the rate) and `floor` of `ops.bands.Bands`.
 
     Raises UsageError: a file is no WAV file of PCM, cut short, empty, or of another rate or length than the first one; reading samples
         may raise it as well.
@@ -96,7 +96,7 @@ def load(
             if seconds is None and _length(head, rate_) != length:
                 allowed = f"{length:,}, as {first.name}, or give seconds"
                 raise UsageError(f"{path}: found {_length(head, rate_):,} samples; allowed: {allowed}")
-    form = _Form(rate_, length, _features(log_mel, rate_, length))
+    form = _Form(rate_, length, _features(features, rate_, length))
     train, *test = (_split(part, form) for part in parts)
     return train, test[0] if test else None
 

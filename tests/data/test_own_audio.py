@@ -123,7 +123,7 @@ def test_log_mel_is_what_its_formula_says():
 
 def test_a_tone_is_in_its_band(folder):
     options = {"frame": 256, "hop": 128, "bands": 20}
-    found = load(folder, log_mel=options).floats()
+    found = load(folder, features=options).floats()
     assert found.shape == (4, 1, 5, 20) and found.dtype == np.float32
     bands = found.mean(axis=2).argmax(axis=-1)[:, 0]
     assert bands[0] > bands[2] + 5, "1500 Hz is above 300 Hz"
@@ -140,7 +140,7 @@ def test_a_tone_is_in_its_band(folder):
 )
 def test_features_that_cannot_be(folder, options, message):
     with pytest.raises(UsageError, match=message):
-        load(folder, log_mel={"frame": 256, "hop": 128, "bands": 20} | options)
+        load(folder, features={"frame": 256, "hop": 128, "bands": 20} | options)
 
 
 def patched(offset, form, value):

@@ -68,8 +68,8 @@ def inputs(own, task):
         "{csv: t.csv, target: b}",
         "{csv: t.csv, target: [b, c], columns: [a], delimiter: ';'}",
         "{images: photos, size: [8, 8], crop: true, color: grey, names: '{{label}}_{{who}}', split: {group_by: who}}",
-        "{audio: photos, rate: 16000, seconds: 1, log_mel: {frame: 640, hop: 320, bands: 40, low: 20, high: 4000}}",
-        "{audio: photos, log_mel: null}",
+        "{audio: photos, rate: 16000, seconds: 1, features: {frame: 640, hop: 320, bands: 40, low: 20, high: 4000}}",
+        "{audio: photos, features: null}",
     ],
 )
 def test_what_is_right_says_nothing(own, capsys, task):
@@ -103,8 +103,8 @@ def test_what_is_right_says_nothing(own, capsys, task):
         ("{audio: photos, rate: 10}", "datasets.task.rate: found 10; allowed: "),
         ("{audio: photos, seconds: 0}", "datasets.task.seconds: found 0; allowed: "),
         (
-            "{audio: photos, log_mel: {frame: 640}}",
-            "datasets.task.log_mel.hop: missing; allowed: a whole number from 1",
+            "{audio: photos, features: {frame: 640}}",
+            "datasets.task.features.hop: missing; allowed: a whole number from 1",
         ),
         ("{audio: photos, images: photos}", "datasets.task: found audio and images; allowed: exactly one of"),
     ],
