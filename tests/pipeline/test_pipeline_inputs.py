@@ -22,6 +22,7 @@ from mico_runner.steps import STEPS
 
 NET = ["model.train.epochs=1", "search.budget.evaluations=4", "search.constraints.accuracy=null", "gates=null"]
 NET += ["search.compare=[random]", "proxy.strategy=single", "simulate.images=10"]
+ALONE = [f"{section}=null" for section in ("search", "proxy", "codegen", "simulate", "evaluate", "gates")]
 KERNELS = "{conv2d: {in_channels: [1, 4], out_channels: [1, 4], in_h: [4, 6], kernel: [3], stride: [1]}}"
 # Shipped specs made small, so that together every step runs.
 SPECS = {
@@ -38,6 +39,7 @@ SPECS = {
     ),
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
+    "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
     "calibrate": ("calibrate-host", ["calibrate.operations=[bn]", "calibrate.networks=[]", "gates=null"]),
 }
 OTHERS = {
@@ -55,7 +57,7 @@ OTHERS = {
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
 # The scratch of `codegen` is among the conditions of those targets that have kernels in C; BitFusion has none.
-NO_INPUT = {("evaluate", "name"), ("search", "name"), ("profile", "codegen")}
+NO_INPUT = {("evaluate", "name"), ("search", "name"), ("crossvalidate", "name"), ("profile", "codegen")}
 # Files that a network comes from: tests/steps/test_steps_own_network.py changes their content.
 OWN_FILES = {"model.file", "model.entry", "model.weights"}
 ALL = [
