@@ -143,24 +143,33 @@ def _price(problem: Problem, config: np.ndarray, peek: Peek) -> str:
         reference, name = peek(problem.space.base)[QUALITY], "at the most bits"
     found, before = (measure.text(measure.goodness(value)) for value in (quality, reference))
     drop = f"{reference - quality:.2f}" if measure.unit == "%" else f"{reference - quality:.4g}"
-    return f"its {measure.name} is {found}, {drop} {measure.points} worse than the {before} {name}"
+    side = "below" if measure.higher else "above"
+    points = f"{drop} {measure.points}".rstrip()
+    return f"its {measure.name} is {found}, {points} {side} the {before} {name}"
 
 
 def _wanted(problem: Problem, c: Constraint, beside: float | None = None) -> str:
     """`latency <= 0.83 x int8 (17,040 cycles)`, in as many digits as tell the limits from the value `beside` them."""
-    limits = [(sign, v) for sign, v in (("<=", c.max), (">=", c.min)) if np.isfinite(v)]
-    return " and ".join(f"{c.metric} {sign} {_amount(problem, c, v, beside)}" for sign, v in limits)
+    name, signs = c.metric, ("<=", ">=")
+    if c.metric == QUALITY:  # of which more is better, whatever it is made of
+        name, signs = problem.measure.name, signs if problem.measure.higher else (">=", "<=")
+    limits = [(sign, v) for sign, v in zip(signs, (c.max, c.min), strict=True) if np.isfinite(v)]
+    return " and ".join(f"{name} {sign} {_amount(problem, c, v, beside)}" for sign, v in limits)
 
 
 def _amount(problem: Problem, c: Constraint, value: float, beside: float | None = None) -> str:
     """`0.83 x int8 (17,040 cycles)`; qualities are differences, not ratios."""
-    unit = problem.unit(c.metric)
-    absolute = f"{apart(value, beside, lambda v: f'{v:,.0f}' if abs(v) >= 1e4 else f'{v:.4g}')} {unit}".strip()
-    if c.reference is None:
-        return absolute
-    reference = c.reference
+    unit, reference = problem.unit(c.metric), c.reference
     if c.metric == QUALITY:
-        difference = apart(value - reference, None if beside is None else beside - reference, "{:+.2f}".format)
+        shown = problem.measure.goodness
+        value, beside = shown(value), None if beside is None else shown(beside)
+        reference = None if reference is None else shown(reference)
+    absolute = f"{apart(value, beside, lambda v: f'{v:,.0f}' if abs(v) >= 1e4 else f'{v:.4g}')} {unit}".strip()
+    if reference is None:
+        return absolute
+    if c.metric == QUALITY:
+        form = "{:+.2f}" if unit == "%" else "{:+.3g}"
+        difference = apart(value - reference, None if beside is None else beside - reference, form.format)
         return f"{absolute} ({c.relative_to} {difference})"
     share = apart(value / reference, None if beside is None else beside / reference, "{:.4g}".format)
     return f"{share} x {c.relative_to} ({absolute})"

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mico_runner.search import ALGORITHMS, Constraint, Cost, InfeasibleError, Space, enumerate_all, run
-from mico_runner.search.feasibility import anchor
+from mico_runner.search.feasibility import _price, _wanted, anchor
+from mico_runner.search.problem import QUALITY
+from mico_runner.tasks.base import Measure
 from mico_runner.testing.problems import additive, network
 
 
@@ -142,3 +144,14 @@ def test_proven_infeasible_means_that_nothing_is_feasible(seed, layers, tight, t
             run(problem, "random")
     else:
         assert problem.affordable(found[None])[0]
+
+
+def test_an_error_of_which_less_is_better_is_named_as_it_is_measured():
+    """Quality is the negated error; messages speak of the error."""
+    made = network(layers=4, limit=0.2)
+    rmse = Measure("rmse", "", "", higher=False, tolerance=0.0)
+    floor = Constraint(QUALITY, min=-0.3, reference=-0.25, relative_to="float")
+    problem = replace(made, measure=rmse, constraints=[*made.constraints, floor])
+    assert _wanted(problem, floor) == "rmse <= 0.3 (float +0.05)"
+    text = _price(problem, np.zeros(4, int), lambda config: {QUALITY: -0.4})
+    assert text == "its rmse is 0.4, 0.15 above the 0.25 float"
