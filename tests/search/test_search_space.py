@@ -82,7 +82,7 @@ def test_mistakes_are_said():
 def test_an_evaluation_that_gives_no_number_is_an_error():
     problem = network(layers=2, limit=1.0)
     broken = replace(problem, evaluate=lambda configs: {"quality": np.full(len(configs), np.nan)})
-    with pytest.raises(StepError, match=r"the evaluation of .* gave \{'accuracy': nan\}"):
+    with pytest.raises(StepError, match=r"the evaluation of .* gave \{'quality': nan\}"):
         run(broken, "random")
 
 

@@ -7,7 +7,7 @@ from mico_runner import cli, paths
 SPECS = paths.shipped("specs")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["own-torch", "own-onnx"])
 def test_a_network_of_one_s_own_keeps_its_gates(name, tmp_path, capsys):
     if name == "own-onnx":
