@@ -36,7 +36,7 @@ def _part(where: str, task: Task, split: Split, training: bool) -> Split:
             )
         return replace(split, targets=task.checked(where, targets, split.inputs.shape, training))
     inputs = split.inputs
-    if len(inputs) == 0 or targets.shape[:1] != inputs.shape[:1]:
+    if inputs.ndim < 2 or len(inputs) == 0 or targets.shape[:1] != inputs.shape[:1]:
         raise UsageError(
             f"{where}: images {size(inputs.shape)}, labels {size(targets.shape)}; allowed: one label per image, one or more"
         )

@@ -31,6 +31,7 @@ def load(source: Source, validation: int | None = None, seed: int = 0, pixels: P
     name = source.name
     task = tasks.create(source.kind, source.options)
     train, test = LOADERS.get(source.loader)(source.files(), **source.params)
+    in_order = source.path is not None or test is None  # by class, by folder: catalogued parts come in no order
     train, test = _parted(name, task, train, test, source.parting)
     train, test = checked(name, task, train, test)
     count = min(VALIDATION, len(train) // QUARTER) if validation is None else validation
@@ -38,11 +39,14 @@ def load(source: Source, validation: int | None = None, seed: int = 0, pixels: P
         raise UsageError(f"datasets.validation: {count} images of {name!r} asked for; allowed: 1 to {len(train) - 1}")
     held = _held_out(name, task, train, count, source.parting.group_by, np.random.default_rng(seed))
     _check_channels(name, train, pixels)
+    validation_part, train = train.take(held), train.take(~held & task.learns_from(train.targets))
+    if in_order:
+        train, test = _mixed(task, train), _mixed(task, test)
     return DataSet(
         name=name,
         task=task,
-        train=replace(train.take(~held & task.learns_from(train.targets)), pixels=pixels),
-        validation=replace(train.take(held), pixels=pixels),
+        train=replace(train, pixels=pixels),
+        validation=replace(validation_part, pixels=pixels),
         test=replace(test, pixels=pixels),
     )
 
@@ -80,6 +84,11 @@ def _parted(name: str, task: Task, train: Split, test: Split | None, parting: Pa
     rng = np.random.default_rng(TEST_SEED)
     held = _held_out(name, task, train, count, parting.group_by, rng)
     return train.take(~held), train.take(held)
+
+
+def _mixed(task: Task, split: Split) -> Split:
+    """The samples in a random order in which any first ones are of all strata: calibration, and runs of a few samples, take those."""
+    return split.take(np.argsort(spread(task.strata(split.targets), np.random.default_rng(TEST_SEED))))
 
 
 def _fact(name: str, split: Split, fact: str, key: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.tasks import register
-from mico_runner.tasks.base import Measure, Samples, Shape, Task, size, whole_numbers
+from mico_runner.tasks.base import Measure, Samples, Shape, Task, refuse_output, size, whole_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,10 +56,7 @@ class Anomaly(Task):
 
     def check_output(self, shape: Shape, targets: np.ndarray, input_shape: Shape) -> None:
         if np.prod(shape) != np.prod(input_shape):
-            found = f"the network returns {('N', *shape)}".replace("'", "")
-            raise UsageError(
-                f"{found}; allowed: as many values as its input has, {size(input_shape)}, which it rebuilds"
-            )
+            refuse_output(shape, f"as many values as its input has, {size(input_shape)}, which it rebuilds")
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
@@ -153,6 +153,12 @@ def refuse(where: str, what: str, wrong: np.ndarray, values: np.ndarray | None, 
         found = "not finite" if values is None else f"{np.ravel(values[row])[np.argmax(wrong[row])]}"
         others = f" (and {more} others)" if more else ""
         raise UsageError(f"{where} {what} {row} is {found}{others}; allowed: {allowed}")
+
+
+def refuse_output(shape: Shape, allowed: str) -> NoReturn:
+    """Raise UsageError for a network's output of this shape without the batch."""
+    found = ", ".join(("N", *map(str, shape)))
+    raise UsageError(f"the network returns ({found}); allowed: {allowed}")
 
 
 def size(shape: Shape) -> str:

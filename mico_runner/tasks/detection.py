@@ -14,7 +14,7 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.tasks import register
-from mico_runner.tasks.base import Measure, Samples, Shape, Task, finite, refuse, size
+from mico_runner.tasks.base import Measure, Samples, Shape, Task, finite, refuse, refuse_output, size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,10 +69,7 @@ class Detection(Task):
     def check_output(self, shape: Shape, targets: np.ndarray, input_shape: Shape) -> None:
         channels = self.outputs(targets, input_shape)
         if len(shape) != 3 or shape[0] != channels:
-            found = f"the network returns {('N', *shape)}".replace("'", "")
-            raise UsageError(
-                f"{found}; allowed: (N, {channels}, rows, columns), for each cell of a grid a box and its classes"
-            )
+            refuse_output(shape, f"(N, {channels}, rows, columns), for each cell of a grid a box and its classes")
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         """Squared errors of centre, size and certainty, cross-entropy of the class."""

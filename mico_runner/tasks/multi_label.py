@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.tasks import register
-from mico_runner.tasks.base import Measure, Samples, Shape, Task, refuse, size
+from mico_runner.tasks.base import Measure, Samples, Shape, Task, refuse, refuse_output, size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +46,7 @@ class MultiLabel(Task):
 
     def check_output(self, shape: Shape, targets: np.ndarray, input_shape: Shape) -> None:
         if shape != targets.shape[1:]:
-            found = f"the network returns {('N', *shape)}".replace("'", "")
-            raise UsageError(f"{found}; allowed: (N, {targets.shape[1]}), a score for each label")
+            refuse_output(shape, f"(N, {targets.shape[1]}), a score for each label")
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

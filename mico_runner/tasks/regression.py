@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.tasks import register
-from mico_runner.tasks.base import Measure, Samples, Shape, Task, finite, size
+from mico_runner.tasks.base import Measure, Samples, Shape, Task, finite, refuse_output, size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +44,7 @@ class Regression(Task):
 
     def check_output(self, shape: Shape, targets: np.ndarray, input_shape: Shape) -> None:
         if shape != targets.shape[1:]:
-            found = f"the network returns {('N', *shape)}".replace("'", "")
-            raise UsageError(f"{found}; allowed: (N, {targets.shape[1]}), as many numbers as the data has")
+            refuse_output(shape, f"(N, {targets.shape[1]}), as many numbers as the data has")
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

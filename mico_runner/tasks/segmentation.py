@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.tasks import register
-from mico_runner.tasks.base import Measure, Samples, Shape, Task, refuse, size, whole_numbers
+from mico_runner.tasks.base import Measure, Samples, Shape, Task, refuse, refuse_output, size, whole_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +45,8 @@ class Segmentation(Task):
     def check_output(self, shape: Shape, targets: np.ndarray, input_shape: Shape) -> None:
         classes = self.outputs(targets, input_shape)
         if len(shape) != 3 or shape[0] < classes or shape[1:] != targets.shape[1:]:
-            found = f"the network returns {('N', *shape)}".replace("'", "")
             allowed = f"(N, {classes}, {', '.join(map(str, targets.shape[1:]))}), a score for each class and pixel"
-            raise UsageError(f"{found}; allowed: {allowed}")
+            refuse_output(shape, allowed)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

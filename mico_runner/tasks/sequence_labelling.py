@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner.errors import UsageError
 from mico_runner.tasks import register
-from mico_runner.tasks.base import Measure, Samples, Shape, Task, refuse, size, whole_numbers
+from mico_runner.tasks.base import Measure, Samples, Shape, Task, refuse, refuse_output, size, whole_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +49,7 @@ class SequenceLabelling(Task):
     def check_output(self, shape: Shape, targets: np.ndarray, input_shape: Shape) -> None:
         places, classes = targets.shape[1], self.outputs(targets, input_shape)
         if len(shape) != 2 or shape[0] != places or shape[1] < classes:
-            found = f"the network returns {('N', *shape)}".replace("'", "")
-            raise UsageError(f"{found}; allowed: (N, {places}, {classes}), a score for each place and class")
+            refuse_output(shape, f"(N, {places}, {classes}), a score for each place and class")
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

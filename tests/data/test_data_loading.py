@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mico_runner import data, tasks
-from mico_runner.data import cifar, idx
+from mico_runner.data import cifar, idx, loading, source
 from mico_runner.data.checks import checked
 from mico_runner.data.dataset import Pixels, Split
 from mico_runner.data.loading import stratified
@@ -270,3 +270,19 @@ def test_the_loader_of_a_task_is_checked(monkeypatch):
     monkeypatch.setattr(data.LOADERS, "get", lambda name: lambda files: (altered(put("inputs", 9, np.nan)), split()))
     with pytest.raises(UsageError, match="digits: train image 9 is not finite"):
         data.load_data("digits")
+
+
+def test_the_first_samples_of_ones_own_data_are_of_all_classes(tmp_path):
+    """A folder's files come class by class; calibration takes the first samples of train, a short simulation those of test."""
+    labels = np.repeat(np.arange(6), 50)
+    np.savez(tmp_path / "sorted.npz", x=labels[:, None].astype(np.float32), y=labels)
+    found = loading.load(source.source_of({"npz": str(tmp_path / "sorted.npz")}), validation=30)
+    for part in (found.train, found.test):
+        assert set(part.first(6).targets.tolist()) == set(range(6))
+        assert np.array_equal(part.floats()[:, 0], part.targets), "each input with its own target"
+
+
+def test_inputs_of_one_dimension_are_refused():
+    flat = Split(np.ones(12, np.float32), np.arange(12) % 3)
+    with pytest.raises(UsageError, match="mine: train: images 12, labels 12; allowed"):
+        checked("mine", TASK, flat, flat)
