@@ -37,7 +37,8 @@ class Datasets:
 
     Attributes:
         task: see `data.source.source_of`.
-        scale, mean, std: how pixels become inputs, see `data.dataset.Pixels`.
+        scale: what a pixel of full brightness is to the network.
+        mean, std: of pixels, per channel or one for all: (pixel - mean) / std is the first step of the network, and deployed with it.
         profile: kernel-latency profiles, each a name of the catalog or the path of a CSV file.
         validation: samples held out of the training part; None: as many as `data.loading.load` says.
         test: samples of the test part that are used, the first ones; None: all.

@@ -13,17 +13,17 @@ from mico_runner.registry import Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mico_runner.data.dataset import DataSet, Pixels
+    from mico_runner.data.dataset import DataSet
 
 LOADERS = Registry("data loader", __name__)
 register = LOADERS.register
 
 
-def load_data(name: str, validation: int | None = None, seed: int = 0, pixels: Pixels | None = None) -> DataSet:
+def load_data(name: str, validation: int | None = None, seed: int = 0, scale: float = 1.0) -> DataSet:
     """A data set of the catalog; see `mico_runner.data.loading.load`."""
-    from mico_runner.data import dataset, loading, source
+    from mico_runner.data import loading, source
 
-    return loading.load(source.source_of(name), validation, seed, pixels or dataset.Pixels())
+    return loading.load(source.source_of(name), validation, seed, scale)
 
 
 def load_profile(names: str | list[str]) -> pd.DataFrame:

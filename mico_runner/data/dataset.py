@@ -15,26 +15,6 @@ from numpy.typing import NDArray
 from mico_runner.tasks.base import Shape, Task
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """How pixels become inputs: (pixel / 255 * scale - mean) / std, mean and std per channel or one for all.
-
-    Data that is float32 already is not scaled.
-    """
-
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-    def floats(self, images: np.ndarray) -> np.ndarray:
-        """float32 inputs (N, C, ...) of uint8 pixels or float32 data of that shape."""
-        found = images.astype(np.float32) / np.float32(255 / self.scale) if images.dtype == np.uint8 else images
-        for values, apply in ((self.mean, np.subtract), (self.std, np.divide)):
-            if any(value != (0.0 if apply is np.subtract else 1.0) for value in values):
-                found = apply(found, np.array(values, np.float32).reshape(-1, *[1] * (images.ndim - 2)))
-        return found
-
-
 class Stored(Protocol):
     """Samples that are read when they are asked for: a folder of images that memory does not hold."""
 
@@ -84,12 +64,13 @@ class Split:
         inputs: uint8 pixels (N, C, H, W), float32 (N, ...) for data that is not images, or int64 tokens (N, places); or such that are
             read when asked for.
         targets: (N, ...) what the task wants of each sample; for classification int64 (N,) labels.
+        scale: what a pixel of full brightness (255) is to the network. Data that is float32 already is not scaled.
         about: further facts of each sample by name, (N,) each, by which it may be held out: who spoke, which take.
     """
 
     inputs: np.ndarray | Stored
     targets: np.ndarray
-    pixels: Pixels = Pixels()
+    scale: float = 1.0
     about: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -103,7 +84,7 @@ class Split:
         """float32 inputs of the network; tokens as they are."""
         inputs = self.inputs
         whole = inputs if isinstance(inputs, np.ndarray) else inputs.read(np.arange(len(inputs)))
-        return self.pixels.floats(whole)
+        return whole.astype(np.float32) / np.float32(255 / self.scale) if whole.dtype == np.uint8 else whole
 
     def take(self, rows: Rows) -> Split:
         """Some samples, in the order of the rows; those that are stored are not read yet."""

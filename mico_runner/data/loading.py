@@ -9,18 +9,17 @@ import numpy as np
 from mico_runner import tasks
 from mico_runner.data import LOADERS
 from mico_runner.data.checks import checked
-from mico_runner.data.dataset import DataSet, Pixels, Split
+from mico_runner.data.dataset import DataSet, Split
 from mico_runner.data.source import Parting, Source
 from mico_runner.errors import UsageError
 from mico_runner.tasks.base import Task
 
 VALIDATION = 5000  # samples held out by default, where that is no more than
 QUARTER = 4
-AS_THEY_ARE = Pixels()
 TEST_SEED = 0  # the test part is the same whatever the seed of a spec
 
 
-def load(source: Source, validation: int | None = None, seed: int = 0, pixels: Pixels = AS_THEY_ARE) -> DataSet:
+def load(source: Source, validation: int | None = None, seed: int = 0, scale: float = 1.0) -> DataSet:
     """Read a source and hold `validation` samples (default: 5,000 or a quarter, whichever is less) out of its training part.
 
     The held-out samples are drawn at random with `seed`, the same number from each of the task's strata (classes) as far as that
@@ -38,16 +37,17 @@ def load(source: Source, validation: int | None = None, seed: int = 0, pixels: P
     if not 0 < count < len(train):
         raise UsageError(f"datasets.validation: {count} images of {name!r} asked for; allowed: 1 to {len(train) - 1}")
     held = _held_out(name, task, train, count, source.parting.group_by, np.random.default_rng(seed))
-    _check_channels(name, train, pixels)
+    if scale != 1 and train.inputs.dtype != np.uint8:
+        raise UsageError(f"datasets.scale: found {scale:g}; allowed: 1, because {name!r} holds no pixels")
     validation_part, train = train.take(held), train.take(~held & task.learns_from(train.targets))
     if in_order:
         train, test = _mixed(task, train), _mixed(task, test)
     return DataSet(
         name=name,
         task=task,
-        train=replace(train, pixels=pixels),
-        validation=replace(validation_part, pixels=pixels),
-        test=replace(test, pixels=pixels),
+        train=replace(train, scale=scale),
+        validation=replace(validation_part, scale=scale),
+        test=replace(test, scale=scale),
     )
 
 
@@ -117,17 +117,6 @@ def _held_out(
             "hold out fewer"
         )
     return held
-
-
-def _check_channels(name: str, split: Split, pixels: Pixels) -> None:
-    for key, values in (("mean", pixels.mean), ("std", pixels.std)):
-        if len(values) not in (1, split.inputs.shape[1]):
-            allowed = " or ".join(str(count) for count in sorted({1, split.inputs.shape[1]}))
-            raise UsageError(
-                f"datasets.{key}: found {len(values)} values; allowed: {allowed}, one per channel of {name!r}"
-            )
-    if pixels.scale != 1 and split.inputs.dtype != np.uint8:
-        raise UsageError(f"datasets.scale: found {pixels.scale:g}; allowed: 1, because {name!r} holds no pixels")
 
 
 def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

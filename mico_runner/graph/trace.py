@@ -108,11 +108,21 @@ def _export(module: torch.nn.Module, sample: tuple[torch.Tensor, ...], name: str
             return _decomposed(module, sample)
         except (Exception, SystemExit) as first:
             try:
-                return _decomposed(torch.fx.symbolic_trace(module), sample)
+                return _decomposed(_symbolic(module), sample)
             except (Exception, SystemExit):
                 raise UsageError(
                     f"{_own_line(first)}network {name!r}: torch.export and torch.fx cannot trace it: {_reason(first)}"
                 ) from first
+
+
+def _symbolic(module: torch.nn.Module) -> torch.nn.Module:
+    """The graph that torch.fx finds, with what the module's own hooks do to its inputs, which torch.fx leaves out."""
+    found = torch.fx.symbolic_trace(module)
+    for name, value in module.named_buffers(recurse=False):
+        if not hasattr(found, name):
+            found.register_buffer(name, value)
+    found._forward_pre_hooks.update(module._forward_pre_hooks)
+    return found
 
 
 def _reason(error: BaseException) -> str:

@@ -68,3 +68,25 @@ class MFCC(nn.Sequential):
         scale[0] = math.sqrt(1 / bands)
         cosines.weight = nn.Parameter(torch.cos(angle) * scale, requires_grad=False)
         super().__init__(mel, cosines)
+
+
+def normalise(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """Make `model` take inputs (N, C, ...) that are not normalised: (x - mean) / std, per channel or one for all, is its first step.
+
+    A hook, so that its parameters keep their names. It is captured and deployed with the network, which then takes pixels as they are.
+    """
+    if all(value == 0 for value in mean) and all(value == 1 for value in std):
+        return
+    factor = 1 / torch.tensor(std, dtype=torch.float64)
+    model.register_buffer(_FACTOR, factor.float(), persistent=False)
+    model.register_buffer(_TERM, (-torch.tensor(mean, dtype=torch.float64) * factor).float(), persistent=False)
+    model.register_forward_pre_hook(_normalised)
+
+
+_FACTOR, _TERM = "input_factor", "input_term"
+
+
+def _normalised(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    x, *others = inputs
+    factor, term = (model.get_buffer(name).view(-1, *[1] * (x.ndim - 2)) for name in (_FACTOR, _TERM))
+    return torch.addcmul(term, x, factor), *others

@@ -192,13 +192,13 @@ def _datasets() -> dict[str, Rules]:
         },
         "scale": number("of images: what a pixel of full brightness becomes", min=1e-6, max=10**6, default=1.0),
         "mean": items(
-            "of images, per channel or one for all, in units of scale: taken off",
+            "of images, per channel or one for all, in units of scale: what the network takes off them first",
             {"type": "number", "min": -(10**6), "max": 10**6},
             minlength=1,
             default=[0.0],
         ),
         "std": items(
-            "of images, likewise: what is left is divided by it",
+            "of images, likewise: what the network divides the rest by",
             {"type": "number", "min": 1e-6, "max": 10**6},
             minlength=1,
             default=[1.0],

@@ -13,18 +13,18 @@ import torch
 
 from mico_runner import accelerators, data, formats, graph, hardware, proxy, quant
 from mico_runner.data import loading
-from mico_runner.data.dataset import DataSet, Pixels, Split
+from mico_runner.data.dataset import DataSet, Split
 from mico_runner.data.source import Source
 from mico_runner.errors import StepError, UsageError
 from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import STORED_BITS, kernel_table
-from mico_runner.models import MODELS, user_file, weights
+from mico_runner.models import MODELS, frontends, user_file, weights
 from mico_runner.models.training import check_trainable
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import reads_8_bits
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph, storage_bits
-from mico_runner.sections import Model, Sections
+from mico_runner.sections import Datasets, Model, Sections
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.inputs import device_of, limits_of, present, source_of_data
 from mico_runner.tasks.base import Task
@@ -45,8 +45,7 @@ def load_data(spec: Sections) -> DataSet:
 def load_part(spec: Sections, source: Source) -> DataSet:
     """The same of a source of its own parting."""
     section = spec.datasets
-    pixels = Pixels(section.scale, section.mean, section.std)
-    return loading.load(source, section.validation, spec.seed, pixels)
+    return loading.load(source, section.validation, spec.seed, section.scale)
 
 
 def use_threads(ctx: StepContext) -> None:
@@ -64,7 +63,27 @@ def build_model(spec: Sections, samples: DataSet) -> torch.nn.Module:
     model = _own_network(section, samples) if section.file else _of_zoo(section, samples)
     if section.weights:
         weights.load(model, Path(section.weights))
+    _normalise(model, spec.datasets, samples)
     return model
+
+
+def _normalise(model: torch.nn.Module, section: Datasets, samples: DataSet) -> None:
+    """As the first step of the network, which is deployed to take pixels as they are.
+
+    Raises UsageError: data without pixels, whose 8 bits would not hold them before they are normalised; or values for other channels.
+    """
+    channels, name = samples.input_shape[0], samples.name
+    for key, values, none in (("mean", section.mean, 0), ("std", section.std, 1)):
+        if len(values) not in (1, channels):
+            allowed = " or ".join(str(count) for count in sorted({1, channels}))
+            raise UsageError(
+                f"datasets.{key}: found {len(values)} values; allowed: {allowed}, one per channel of {name!r}"
+            )
+        if samples.train.inputs.dtype != np.uint8 and set(values) != {none}:
+            raise UsageError(
+                f"datasets.{key}: found {list(values)}; allowed: [{none}], because {name!r} holds no pixels"
+            )
+    frontends.normalise(model, section.mean, section.std)
 
 
 def _of_zoo(section: Model, samples: DataSet) -> torch.nn.Module:

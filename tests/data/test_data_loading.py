@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from mico_runner import data, tasks
 from mico_runner.data import cifar, idx, loading, source
 from mico_runner.data.checks import checked
-from mico_runner.data.dataset import Pixels, Split
+from mico_runner.data.dataset import Split
 from mico_runner.data.loading import stratified
 from mico_runner.errors import UsageError
 
 
 def test_parts_are_all_samples_in_order():
     images = np.arange(10 * 4, dtype=np.uint8).reshape(10, 1, 2, 2)
-    parts = list(Split(images, np.arange(10), Pixels(scale=2.0)).parts(4))
+    parts = list(Split(images, np.arange(10), 2.0).parts(4))
     assert [len(part) for part in parts] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate([part.targets for part in parts]), np.arange(10))
-    whole = Split(images, np.arange(10), Pixels(scale=2.0)).floats()
+    whole = Split(images, np.arange(10), 2.0).floats()
     np.testing.assert_array_equal(np.concatenate([part.floats() for part in parts]), whole)
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 import yaml
 
-from mico_runner import cli, data, pipeline, spec
-from mico_runner.models import user_file
+from mico_runner import cli, data, graph, spec
+from mico_runner.data.dataset import Split
+from mico_runner.models import frontends, user_file
 from mico_runner.quant import storage
 
 NET = """
@@ -192,14 +193,39 @@ def test_the_resolved_spec_runs_again_from_anywhere(folder, tmp_path, monkeypatc
 
 
 def test_pixels_enter_as_the_spec_says(folder):
-    from mico_runner.data.dataset import Pixels
-
     images = np.array([0, 51, 255], np.uint8).reshape(1, 3, 1)
-    assert Pixels(255).floats(images).ravel().tolist() == [0, 51, 255]
-    whole = Pixels(1, (0.5, 0.25, 0.0), (0.5, 1.0, 2.0)).floats(images)
-    assert np.allclose(whole.ravel(), [-1.0, 0.2 - 0.25, 0.5])
+    assert Split(images, np.zeros(1), 255.0).floats().ravel().tolist() == [0, 51, 255]
     assert run(folder, "datasets.scale=2", command="plan") == 0
-    assert pipeline.plan(spec.load(folder / "own.yaml", ["datasets.mean=[0.1]"]).data)
+
+
+def test_pixels_are_normalised_within_the_network_that_is_deployed(folder, tmp_path):
+    assert run(folder, "datasets.mean=[0.5]", "datasets.std=[0.25]") == 0
+    found = metrics(folder)
+    assert found["simulate.logits_mismatches"] == 0
+    assert found["simulate.accuracy"] > 60
+    header = next((folder / "out/own/latest/").rglob("own.h")).read_text(encoding="utf-8")
+    assert f"unsigned 8 bits: height, width, channels; real = {1 / 255!r} * integer" in header
+
+
+def test_the_first_step_normalises_each_channel():
+    module = torch.nn.Conv2d(3, 4, 3, padding=1)
+    x = torch.rand(2, 3, 8, 8)
+    mean, std = (0.5, 0.25, 0.0), (0.5, 1.0, 2.0)
+    plain = module((x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1))
+    frontends.normalise(module, mean, std)
+    assert torch.allclose(module(x), plain, atol=1e-6)
+    assert list(module.state_dict()) == ["weight", "bias"]
+    captured = graph.capture(module, (3, 8, 8), "net")
+    assert [node.op for node in captured.nodes] == ["affine", "conv2d"]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [("datasets.mean=[0.1,0.2]", "datasets.mean: found 2 values; allowed: 1, one per channel of")],
+)
+def test_what_cannot_be_normalised_is_one_line(folder, capsys, values, says):
+    assert run(folder, values, command="plan") == 2
+    assert says in capsys.readouterr().err
 
 
 PACKED = """
