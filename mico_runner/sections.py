@@ -72,8 +72,8 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Train:
-    """The recipe of a training.
+class Recipe:
+    """How a network is trained.
 
     Attributes:
         lr: the schedule's highest.
@@ -83,7 +83,6 @@ class Train:
         keep: whose weights are kept, the "last" epoch's or the "best" one's on the validation part.
         patience: epochs without a better one after which it ends.
         balance: samples of each class are drawn equally often.
-        freeze_norms: batch norms keep the statistics that they begin with.
         device: "cpu", or "auto": a GPU if there is one.
     """
 
@@ -98,8 +97,22 @@ class Train:
     keep: str = "last"
     patience: int | None = None
     balance: bool = False
-    freeze_norms: bool = False
     device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Train(Recipe):
+    """Attributes: freeze_norms: batch norms keep the statistics that they begin with."""
+
+    freeze_norms: bool = False
+
+
+@dataclass(frozen=True)
+class Finetune(Recipe):
+    """Attributes: distillation: share of the loss that is the distance from the float network's outputs; the rest is the task's."""
+
+    keep: str = "best"
+    distillation: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -319,12 +332,18 @@ class Search:
 
 @dataclass(frozen=True)
 class Codegen:
-    """Attributes: bits: (weight bits, activation bits) of every layer; None where a search chooses them."""
+    """The program.
+
+    Attributes:
+        bits: (weight bits, activation bits) of every layer; None where a search chooses them.
+        ends: the same of the first and the last layer; None: as the others.
+    """
 
     target: str
     runtime: str
     scratch: str
     bits: tuple[Bits, int] | None
+    ends: tuple[Bits, int] | None
     bundle: str
     package: str
 
@@ -468,6 +487,7 @@ class Sections:
     search: Search | None
     allocate: Allocate | None
     crossvalidate: Crossvalidate | None
+    finetune: Finetune | None
     codegen: Codegen | None
     simulate: Simulate | None
     profile: Profile | None

@@ -17,11 +17,12 @@ from mico_runner import durable
 from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.models.augment import augmented, mixed, shifted
-from mico_runner.sections import Train
+from mico_runner.sections import Recipe, Train
 from mico_runner.tasks.base import Task
 
 MOMENTUM = 0.9  # of SGD, the value in common use
 BATCH = 1000  # samples evaluated at once, where
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # of outputs, targets, inputs
 HELD = 2**26  # elements, 256 MiB, of the largest tensor are not exceeded
 
 
@@ -91,13 +92,19 @@ def train(
     task: Task,
     data: Split,
     validation: Split,
-    recipe: Train,
+    recipe: Recipe,
     seed: int,
     work: Path,
     on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, quality: None,
     log: Callable[[str], None] = lambda line: None,
+    loss: Loss | None = None,
+    section: str = "model.train",
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns a row {epoch, train_loss, validation_<the task's measure>} per epoch.
+
+    Args:
+        loss: another one than the task's.
+        section: of the spec, which messages name.
 
     After each epoch a checkpoint in `work` is replaced; a later call with the same arguments continues from it and ends
     with the same weights as an uninterrupted one, because each epoch draws from its own generator. A damaged checkpoint is
@@ -125,14 +132,14 @@ def train(
         epoch = len(history)
         draw = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
-        loss = _epoch(model, task, data, recipe, optimizer, schedule, draw)
+        mean = _epoch(model, task, loss or task.loss, data, recipe, optimizer, schedule, draw)
         found = outputs(model, validation)
-        _check_finite(model, loss, found, epoch + 1, recipe.lr)
-        row = {"epoch": epoch + 1, "train_loss": loss, measured: task.quality(found, validation)}
+        _check_finite(model, mean, found, epoch + 1, f"{section}.lr {recipe.lr:g}")
+        row = {"epoch": epoch + 1, "train_loss": mean, measured: task.quality(found, validation)}
         if recipe.keep == "best" and goodness(row) > max(map(goodness, history), default=-np.inf):
             best = {name: value.clone() for name, value in model.state_dict().items()}
         history.append(row)
-        on_epoch(epoch + 1, loss, row[measured])
+        on_epoch(epoch + 1, mean, row[measured])
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
         _save(checkpoint, {**state, "history": history, "best": best})
     if best:
@@ -141,7 +148,7 @@ def train(
     return history
 
 
-def _optimiser(model: nn.Module, recipe: Train, steps: int) -> tuple[Optimizer, LRScheduler]:
+def _optimiser(model: nn.Module, recipe: Recipe, steps: int) -> tuple[Optimizer, LRScheduler]:
     """The optimiser and its schedule over all epochs of so many steps each."""
     optimizer: Optimizer
     if recipe.optimizer == "sgd":
@@ -165,15 +172,16 @@ def _out_of_patience(qualities: list[float], patience: int | None) -> bool:
 def _epoch(
     model: nn.Module,
     task: Task,
+    loss_of: Loss,
     data: Split,
-    recipe: Train,
+    recipe: Recipe,
     optimizer: Optimizer,
     schedule: LRScheduler,
     draw: torch.Generator,
 ) -> float:
     """One pass over the data; returns the mean loss of a sample."""
     model.train()
-    if recipe.freeze_norms:
+    if isinstance(recipe, Train) and recipe.freeze_norms:
         for part in model.modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
                 part.eval()
@@ -186,11 +194,11 @@ def _epoch(
         if recipe.augment.mixup:
             x, others, share = mixed(x, recipe.augment, draw)
             scores, x = _scores(model, x.to(device)), x.to(device)
-            parts = (task.loss(scores, each.to(device), x) for each in (y, y[others]))
+            parts = (loss_of(scores, each.to(device), x) for each in (y, y[others]))
             loss = share * next(parts) + (1 - share) * next(parts)
         else:
             x = x.to(device)
-            loss = task.loss(_scores(model, x), y.to(device), x)
+            loss = loss_of(_scores(model, x), y.to(device), x)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -199,7 +207,7 @@ def _epoch(
     return total / len(targets)
 
 
-def _order(task: Task, data: Split, recipe: Train, draw: torch.Generator) -> torch.Tensor:
+def _order(task: Task, data: Split, recipe: Recipe, draw: torch.Generator) -> torch.Tensor:
     """The samples of an epoch: each once, or as many, those of each class equally often."""
     if not recipe.balance:
         return torch.randperm(len(data), generator=draw)
@@ -211,15 +219,13 @@ def _device_of(model: nn.Module) -> torch.device:
     return next((value.device for value in model.parameters()), torch.device("cpu"))
 
 
-def _check_finite(model: nn.Module, loss: float, found: np.ndarray, epoch: int, lr: float) -> None:
+def _check_finite(model: nn.Module, loss: float, found: np.ndarray, epoch: int, rate: str) -> None:
     finite = {"the loss": np.isfinite(loss)}
     finite |= {name: bool(torch.isfinite(value).all()) for name, value in model.state_dict().items()}
     finite["the validation outputs"] = np.isfinite(found).all()
     wrong = [name for name, is_finite in finite.items() if not is_finite]
     if wrong:
-        raise StepError(
-            f"the training diverged: {wrong[0]} not finite after epoch {epoch} with model.train.lr {lr:g}; lower it"
-        )
+        raise StepError(f"the training diverged: {wrong[0]} not finite after epoch {epoch} with {rate}; lower it")
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -161,7 +161,12 @@ class Report:
             rows.append(("Constraints", "; ".join(limits) or "none"))
         elif spec.get("codegen") and spec["codegen"].get("bits"):
             weight, activation = spec["codegen"]["bits"]
-            rows.append(("Bits", f"{weight} for weights, {activation} for activations, in every layer"))
+            where = "in every layer"
+            if ends := spec["codegen"].get("ends"):
+                where = f"in every layer but the first and the last, which have {ends[0]} and {ends[1]}"
+            rows.append(("Bits", f"{weight} for weights, {activation} for activations, {where}"))
+        if finetune := spec.get("finetune"):
+            rows.append(("Trained at these bits", f"{finetune['epochs']} epochs"))
         if spec.get("simulate"):
             target = spec["simulate"]["target"]
             rows.append(("Run on", target if isinstance(target, str) else ", ".join(target)))

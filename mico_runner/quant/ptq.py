@@ -13,7 +13,7 @@ from mico_runner.graph.costs import check_assignment
 from mico_runner.graph.fusion import fused
 from mico_runner.graph.ir import Graph, weight_of
 from mico_runner.ops.arithmetic import to_integers
-from mico_runner.quant.assembly import Assembly, last_of_chain
+from mico_runner.quant.assembly import Assembly, ChooseType, QuantisedWeights, last_of_chain
 from mico_runner.quant.calibration import METHODS, Calibration, activation_type
 from mico_runner.quant.compensation import compensated
 from mico_runner.quant.qgraph import (
@@ -42,6 +42,7 @@ class PTQ:
             such arrays where the network has several inputs.
 
     Attributes:
+        steps: the operators of the network, those in one that become one.
         wide: tensors that are stored at 16 bits, as calibration shows that 8 would not do (`quant.wide`).
 
     Raises:
@@ -67,11 +68,11 @@ class PTQ:
             raise UsageError("quantisation needs at least one calibration image")
         _check_finite(graph, inputs)
         self._calibration = Calibration(graph, inputs)
-        self._steps = fused(graph)
+        self.steps = fused(graph)
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
         self._type = cache(self._choose_type)
         self._weights = cache(self._quantise_weights)
-        self.wide = wide_tensors(graph, self._steps, self._calibration.rows, self._type)
+        self.wide = wide_tensors(graph, self.steps, self._calibration.rows, self._type)
 
     def quantize(self, assignment: Assignment) -> QGraph:
         """The integer network for these bits.
@@ -84,7 +85,27 @@ class PTQ:
         for name, (weight, activation) in assignment.items():
             _check(f"weight_bits of {name}", weight, WEIGHT_BITS)
             _check(f"activation_bits of {name}", activation, ACTIVATION_BITS)
-        return Assembly(self.graph, self._steps, assignment, self._type, self._weights, self.wide).build()
+        return self.assembled(assignment, self.type_at, self.weights_at)
+
+    def assembled(self, assignment: Assignment, choose_type: ChooseType, weights: QuantisedWeights) -> QGraph:
+        """The integer network for checked bits, with types and weights of another source. Raises StepError as `quantize` does."""
+        return Assembly(self.graph, self.steps, assignment, choose_type, weights, self.wide).build()
+
+    def type_at(self, tensor: str, bits: int) -> QType:
+        """The type of a tensor that is stored at so many bits."""
+        return self._type(tensor, bits)
+
+    def like(self, tensor: str, bits: int) -> tuple[str, int]:
+        """A key that tensors share whose values decide one scale."""
+        return self._like[tensor], bits
+
+    def spread(self, tensor: str) -> float:
+        """Standard deviation of a tensor's values on the calibration images."""
+        return float(self._calibration.tensors[tensor].sample.std())
+
+    def weights_at(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Integer weights, their scales (Cout,) and the real bias (Cout,) for a layer that reads integers of one type."""
+        return self._weights(name, bits, read)
 
     def _choose_type(self, tensor: str, bits: int) -> QType:
         stats = self._calibration.tensors[self._like[tensor]]
@@ -96,7 +117,6 @@ class PTQ:
         return activation_type(stats, bits, self.activations.calibration, self.activations.percentile)
 
     def _quantise_weights(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Integer weights, their scales (Cout,) and the real bias (Cout,) for a layer that reads integers of one type."""
         node = next(n for n in self.graph.weighted if n.name == name)
         x = self._calibration.patches[name].astype(np.float64)
         xq = to_integers(x, read) * read.scale

@@ -193,11 +193,15 @@ def _codegen_bits(draft: Draft) -> None:
     """A search chooses the bits; without one every layer gets the same."""
     section = draft.data["codegen"]
     if section is None:
+        if "finetune" in draft.data["steps"] and "search" not in draft.data["steps"]:
+            draft.fail(("finetune",), "needs bits to train for: add search, or codegen with its bits", of_key=True)
         return
     if "search" not in draft.data["steps"]:
         section["bits"] = section["bits"] or list(INT8)
-    elif section["bits"] is not None:
-        draft.fail(("codegen", "bits"), f"found {section['bits']}; allowed: null, because the search chooses the bits")
+        return
+    for key in ("bits", "ends"):
+        if section[key] is not None:
+            draft.fail(("codegen", key), f"found {section[key]}; allowed: null, because the search chooses the bits")
 
 
 def _memory_limits(draft: Draft, device: Hardware | None) -> None:

@@ -78,9 +78,10 @@ def _check_bits(draft: Draft, device: Hardware) -> None:
         for i, (weight, activation) in enumerate(data["evaluate"]["uniform_bits"]):
             check(("evaluate", "uniform_bits", i, 0), weight, of_weights, "weight")
             check(("evaluate", "uniform_bits", i, 1), activation, of_activations, "activation")
-    if data["codegen"] is not None and data["codegen"]["bits"] is not None:
-        check(("codegen", "bits", 0), data["codegen"]["bits"][0], of_weights, "weight")
-        check(("codegen", "bits", 1), data["codegen"]["bits"][1], of_activations, "activation")
+    for key in ("bits", "ends"):
+        if data["codegen"] is not None and data["codegen"][key] is not None:
+            check(("codegen", key, 0), data["codegen"][key][0], of_weights, "weight")
+            check(("codegen", key, 1), data["codegen"][key][1], of_activations, "activation")
     if data["profile"] is not None:
         bits = data["profile"]["bits"]
         each(("profile", "bits", "weight"), bits["weight"], of_weights, "weight")

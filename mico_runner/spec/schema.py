@@ -120,6 +120,7 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
                 ),
             },
         ),
+        "finetune": optional("training of the integer network at the bits that are chosen", _finetune()),
         "codegen": optional(
             "generated code",
             {
@@ -128,6 +129,14 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
                 "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
                 "bits": items(
                     "[weight bits, activation bits] of every layer, without a search; default: [8, 8]",
+                    width(WEIGHT_BITS),
+                    minlength=2,
+                    maxlength=2,
+                    nullable=True,
+                    default=None,
+                ),
+                "ends": items(
+                    "the same of the first and the last layer; default: as the others",
                     width(WEIGHT_BITS),
                     minlength=2,
                     maxlength=2,
@@ -233,22 +242,31 @@ def _augment() -> dict[str, Rules]:
     }
 
 
-def _model() -> dict[str, Rules]:
-    train = {
-        "epochs": number("", "integer", min=1, max=100_000, default=5),
-        "lr": number("the schedule's highest", above=0, max=100, default=1e-3),
+def _recipe(epochs: int, lr: float, keep: str) -> dict[str, Rules]:
+    return {
+        "epochs": number("", "integer", min=1, max=100_000, default=epochs),
+        "lr": number("the schedule's highest", above=0, max=100, default=lr),
         "batch_size": number("", "integer", min=1, max=10**6, default=64),
         "weight_decay": number("of the optimiser", min=0, max=100, default=0.0),
         "shift": number("pixels by which a batch of images is moved at most", "integer", min=0, max=1024, default=0),
         "optimizer": choice("", ["adamw", "sgd"], default="adamw"),
         "schedule": choice("of the learning rate", ["one-cycle", "cosine", "constant"], default="one-cycle"),
         "augment": section("random changes of each sample", _augment(), default={}),
-        "keep": choice("whose epoch's weights", ["last", "best"], default="last"),
+        "keep": choice("whose epoch's weights", ["last", "best"], default=keep),
         "patience": number("epochs without a better one after which it ends", "integer", min=1, max=100_000),
         "balance": flag("samples of each class are drawn equally often"),
-        "freeze_norms": flag("batch norms keep the statistics that they begin with"),
         "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
     }
+
+
+def _finetune() -> dict[str, Rules]:
+    share = "of the loss that is the distance from the float network's outputs; the rest is the task's"
+    return _recipe(5, 1e-2, "best") | {"distillation": number(share, min=0, max=1, default=1.0)}
+
+
+def _model() -> dict[str, Rules]:
+    freeze = {"freeze_norms": flag("batch norms keep the statistics that they begin with")}
+    train = _recipe(5, 1e-3, "last") | freeze
     path = {"regex": r"[^\\\0]+", "nullable": True, "default": None}
     endings = ", ".join(f".{ending}" for ending in ("py", *READERS.names()))
     return {

@@ -14,7 +14,7 @@ def target_core(spec: Sections, runtime: str) -> str | None:
     return None if runtime == "host" or not spec.hardware else hardware.load(spec.hardware).core
 
 
-@register("codegen", section="codegen", needs=["train"], optional_needs=["search"], order=60)
+@register("codegen", section="codegen", needs=["train"], optional_needs=["search", "finetune"], order=60)
 class Codegen(Step):
     """Generate C, or a model of ONNX, for the chosen bit-widths."""
 
@@ -28,7 +28,7 @@ class Codegen(Step):
 
     def run(self, ctx: StepContext) -> None:
         import json
-        from dataclasses import asdict
+        from dataclasses import asdict, replace
 
         import pandas as pd
 
@@ -53,12 +53,16 @@ class Codegen(Step):
         assignment = assignment_of(ctx, network)
         bits = {layer: list(pair) for layer, pair in assignment.items()}
         (ctx.dir / "bits.json").write_text(json.dumps(bits, indent=1), encoding="utf-8")
-        deployed = quantiser(ctx, network, samples).quantize(assignment)
+        if ctx.has("finetune"):
+            deployed = replace(storage.load(ctx.upstream("finetune") / "qgraph"), name=network.name)
+        else:
+            deployed = quantiser(ctx, network, samples).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
         if not ctx.has("search"):
             weight_bits, activation_bits = present(section.bits)
-            ctx.log(f"every layer: {weight_bits} bits for weights, {activation_bits} for activations")
+            which = "all but the first and the last layer" if section.ends else "every layer"
+            ctx.log(f"{which}: {weight_bits} bits for weights, {activation_bits} for activations")
         if section.target == "onnx":
             write_model(ctx, deployed, samples.test.floats())
             return

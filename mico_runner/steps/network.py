@@ -139,7 +139,11 @@ def check_network(spec: Sections) -> None:
 def assignment_of(ctx: StepContext, network: Graph) -> Assignment:
     """The bits of every layer of the program: what the search chose; without one, those that `codegen` gives all layers."""
     if not ctx.has("search"):
-        return uniform(network, *present(present(ctx.spec.codegen).bits))
+        section = present(ctx.spec.codegen)
+        found = uniform(network, *present(section.bits))
+        if section.ends:
+            found |= {node.name: LayerBits(*section.ends) for node in (network.weighted[0], network.weighted[-1])}
+        return found
     return {layer: LayerBits(*bits) for layer, bits in _choice(ctx)["assignment"].items()}
 
 

@@ -115,6 +115,11 @@ class Task(ABC):
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         """What training makes small, the mean over a batch."""
 
+    def distance(self, outputs: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """How far a network's outputs are from those of one that it is to be like: mean square, in the teacher's variance."""
+        error: torch.Tensor = ((outputs - teacher) ** 2).mean() / teacher.var().clamp_min(1e-12)
+        return error
+
     @abstractmethod
     def quality(self, outputs: np.ndarray, samples: Samples) -> float:
         """The `MEASURE` of a network's outputs on all samples of a part."""

@@ -40,6 +40,7 @@ SPECS = {
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
+    "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
     "calibrate": ("calibrate-host", ["calibrate.operations=[bn]", "calibrate.networks=[]", "gates=null"]),
 }
 OTHERS = {
@@ -57,7 +58,7 @@ OTHERS = {
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
 # The scratch of `codegen` is among the conditions of those targets that have kernels in C; BitFusion has none.
-NO_INPUT = {("evaluate", "name"), ("search", "name"), ("crossvalidate", "name"), ("profile", "codegen")}
+NO_INPUT = {(step, "name") for step in ("evaluate", "search", "crossvalidate", "finetune")} | {("profile", "codegen")}
 # Files that a network comes from: tests/steps/test_steps_own_network.py changes their content.
 OWN_FILES = {"model.file", "model.entry", "model.weights"}
 ALL = [
