@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from mico_runner.quant.qgraph import TERNARY
 from mico_runner.quant.weights import round_weights, weight_scales, without_weights
 
 DAMPING = 0.1  # of 0.01, 0.1 and 0.3 the best on LeNet and on a residual network, MNIST and Fashion-MNIST
@@ -44,17 +45,39 @@ def compensated(
     groups, k = x.shape[1:]
     mean, mean_read = x.mean(0), xq.mean(0)
     rows = weight.reshape(groups, -1, k).astype(np.float64)
-    scales = weight_scales(weight, bits, granularity, method).reshape(groups, -1)
     kind = _Wide if k >= WIDE * len(x) else _Problem
     problems = [kind(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
-    dead = without_weights(weight, granularity).reshape(groups, -1)
-    for _ in range(ROUNDS):
-        q = np.stack([problems[g].round(scales[g], bits) for g in range(groups)])
-        q[dead] = 0
-        scales = _refit(problems, q, scales, granularity)
+    q, scales = _integers(problems, weight, bits, granularity, method)
+    if bits == 2:  # greedy rounding finds -1, 0, +1 alone the better ones of -2 .. +1 in some channels
+        others = _integers(problems, weight, TERNARY, granularity, method)
+        better = _errors(problems, *others) < _errors(problems, q, scales)
+        if granularity == "tensor":
+            better[:] = _errors(problems, *others).sum() < _errors(problems, q, scales).sum()
+        q, scales = np.where(better[..., None], others[0], q), np.where(better, others[1], scales)
     wanted = np.einsum("gk,gok->go", mean, rows)
     found = np.einsum("gk,gok->go", mean_read, q * scales[..., None])
     return q.reshape(weight.shape), scales.reshape(-1), (wanted - found).reshape(-1)
+
+
+def _integers(
+    problems: Sequence[_Problem | _Wide], weight: np.ndarray, bits: float, granularity: str, method: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps 2 and 3: integers (groups, out, K) and scales (groups, out)."""
+    scales = weight_scales(weight, bits, granularity, method).reshape(len(problems), -1)
+    dead = without_weights(weight, granularity).reshape(scales.shape)
+    for _ in range(ROUNDS):
+        q = np.stack([problem.round(some, bits) for problem, some in zip(problems, scales, strict=True)])
+        q[dead] = 0
+        scales = _refit(problems, q, scales, granularity)
+    return q, scales
+
+
+def _errors(problems: Sequence[_Problem | _Wide], q: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Mean square error of each output (groups, out)."""
+    rest = [
+        problem.rows - integers * some[:, None] for problem, integers, some in zip(problems, q, scales, strict=True)
+    ]
+    return np.stack([(problem.times(each) * each).sum(1) for problem, each in zip(problems, rest, strict=True)])
 
 
 class _Problem:

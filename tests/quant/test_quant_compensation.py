@@ -57,6 +57,24 @@ def test_wide_layers_are_solved_without_the_hessian_and_alike(monkeypatch, granu
         np.testing.assert_allclose(ours, wanted, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_two_bits_are_never_worse_than_three_values(granularity):
+    """Which are some of theirs."""
+    gained = 0
+    for seed in range(5):
+        rows, x, read = drawn(200, 30, 20, seed)
+        errors = []
+        for bits in (2, TERNARY):
+            q, scales, _ = compensated(rows, bits, granularity, "mse", x[:, None], read[:, None])
+            rest = _Problem(rows, x, read).rows - q * scales[:, None]
+            errors.append((_Problem(rows, x, read).times(rest) * rest).sum(1))
+        if granularity == "tensor":
+            errors = [each.sum() for each in errors]
+        assert (errors[0] <= np.multiply(errors[1], 1 + 1e-9)).all()
+        gained += int(np.any(errors[0] < np.multiply(errors[1], 0.999)))
+    assert gained
+
+
 def test_constant_inputs_and_inputs_that_are_zero_can_be_solved():
     """H is regular by its damping alone."""
     rows = np.random.default_rng(0).normal(size=(3, 64))
