@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 # Of what our own texts hold beyond ASCII; the rest becomes an escape such as \u00e9.
@@ -55,6 +56,20 @@ def print_json(value: Any) -> None:
     except UnicodeEncodeError:
         text = json.dumps(value, indent=1, allow_nan=False)
     out(text)
+
+
+@contextlib.contextmanager
+def json_alone() -> Iterator[None]:
+    """Whatever libraries write on the standard output, in Python or in C, goes to the error stream instead."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def print_table(rows: list[dict[str, Any]], stream: TextIO | None = None) -> None:

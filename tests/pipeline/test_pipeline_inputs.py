@@ -360,7 +360,7 @@ QUANTISED = NETWORK - {"train"}
         ("steps/fit.py", "    def inputs(", "    # why\n\n    def inputs(", set()),
         ("outputs/report.py", "def ", "def _", set()),
         ("pipeline/running.py", "def ", "def _", set()),
-        ("cli.py", "def ", "def _", set()),
+        ("cli/entry.py", "def ", "def _", set()),
     ],
 )
 def test_an_edit_moves_the_steps_that_use_what_was_edited(copied, file, before, after, moves):
