@@ -454,6 +454,21 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Diff:
+    """What `mico-run diff` takes for a regression.
+
+    Attributes:
+        fail_on: rules, see `outputs.diff`.
+        runs: the newest runs of one state that stand for each side.
+        confidence: of the interval of the difference of their means.
+    """
+
+    fail_on: tuple[str, ...] = ()
+    runs: int = 1
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
 class Executor:
     """Attributes: jobs: threads of torch."""
 
@@ -494,5 +509,6 @@ class Sections:
     calibrate: Calibrate | None
     verify: Verify | None
     gates: Mapping[str, Gate]
+    diff: Diff
     steps: tuple[str, ...] | None
     executor: Executor

@@ -38,13 +38,21 @@ _CORE = [
 
 @dataclass(frozen=True)
 class Place:
-    """Where a key or value was written; `line` is None for what has no lines (a command-line override)."""
+    """Where a key or value was written.
+
+    Attributes:
+        line: None for what has no lines (a command-line override).
+        instead_of: where that was written which an override replaces, or what is around it.
+    """
 
     label: str
     line: int | None = None
     column: int | None = None
+    instead_of: str = ""
 
     def __str__(self) -> str:
+        if self.instead_of:
+            return f"{self.label} (in place of {self.instead_of})"
         return self.label if self.line is None else f"{self.label}:{self.line}:{self.column}"
 
 

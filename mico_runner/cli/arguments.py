@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from mico_runner.errors import UsageError
+
 OK, REGRESSION, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 4, 130
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
@@ -46,3 +48,11 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def write(path: Path, text: str) -> None:
+    """A file that an option names. Raises UsageError when it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None

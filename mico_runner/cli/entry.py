@@ -9,12 +9,21 @@ import traceback
 from collections.abc import Sequence
 
 from mico_runner import console
-from mico_runner.cli import diff, gc, init, names, report, run, validate
-from mico_runner.cli.arguments import FAILED, INTERRUPTED, USAGE
+from mico_runner.cli import diff, gc, init, names, report, run, validate, versions
+from mico_runner.cli.arguments import FAILED, INTERRUPTED, OK, USAGE
 from mico_runner.errors import MicoError, did_you_mean
 from mico_runner.signals import Interrupts, as_interrupts
 
-COMMANDS = (run, validate, diff, report, names, init, gc)  # in the order of --help
+COMMANDS = (run, validate, diff, versions, report, names, init, gc)  # in the order of --help
+
+_GREETING = """\
+Mixed-precision neural networks on real hardware, from one YAML spec. To begin:
+
+  mico-run quickstart                         a tour of a minute: a small network, bits per layer, C code, a report
+  mico-run init --hardware cortex-m3          a first spec to change: your chip, your network, your data
+  mico-run list                               the chips, networks, data sets and algorithms that a spec can name
+
+mico-run --help lists the commands."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,13 +42,16 @@ def _main(argv: Sequence[str], interrupts: Interrupts) -> int:
     # Before numpy is there: threads slow the many small factorisations down, and change the last bits of sums.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(argv)
-    parser, verbs = _parser()
-    if arguments and arguments[0] not in (*verbs, "-h", "--help", "--version"):
+    whole, verbs = parser()
+    if not arguments:
+        console.out(_GREETING)
+        return OK
+    if arguments[0] not in (*verbs, "-h", "--help", "--version"):
         if _is_a_slip(arguments[0], verbs):
             return _complain(f"unknown command {arguments[0]!r}{did_you_mean(arguments[0], verbs)} or a spec", USAGE)
         arguments.insert(0, "run")
     try:
-        args = parser.parse_args(arguments)
+        args = whole.parse_args(arguments)
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
@@ -78,7 +90,7 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
+def parser() -> tuple[argparse.ArgumentParser, list[str]]:
     """The parser, and the names of its commands."""
     parser = argparse.ArgumentParser(
         prog="mico-run",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from mico_runner import console
+from mico_runner.amounts import SIZE, SIZE_TEXT
 from mico_runner.cli.arguments import OK, Commands, add_command
 from mico_runner.errors import UsageError
 
@@ -13,19 +15,29 @@ from mico_runner.errors import UsageError
 def add(commands: Commands) -> None:
     parser = add_command(commands, "init", _init, "write a first spec")
     parser.add_argument("--hardware", required=True, metavar="NAME", help="see mico-run list hardware")
-    parser.add_argument("--name", metavar="NAME", help="name of the spec (default: my-HARDWARE)")
+    help_ = "name of the spec (default: that of the file that -o names, else my-HARDWARE)"
+    parser.add_argument("--name", metavar="NAME", help=help_)
     parser.add_argument("--model", metavar="FILE[:ENTRY]", help="network of your own: .py, .onnx, .tflite")
     help_ = "data of your own: folder of images or sounds, .npz, .csv, .py:ENTRY"
     parser.add_argument("--data", metavar="PATH", help=help_)
+    for memory in ("flash", "ram"):
+        help_ = f"limit of {memory}, such as 24KiB"
+        parser.add_argument(f"--{memory}", type=_size, metavar="SIZE", help=help_)
     parser.add_argument("-o", "--output", metavar="FILE", help="default: NAME.yaml")
+
+
+def _size(text: str) -> str:
+    if not re.fullmatch(SIZE, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {SIZE_TEXT}")
+    return text
 
 
 def _init(args: argparse.Namespace) -> int:
     from mico_runner.spec.starter import starter
 
-    name = args.name or f"my-{args.hardware}"
+    name = args.name or (Path(args.output).stem if args.output else f"my-{args.hardware}")
     path = Path(args.output or f"{name}.yaml")
-    text = starter(args.hardware, name, path.parent, args.model, args.data)
+    text = starter(args.hardware, name, path.parent, args.model, args.data, args.flash, args.ram)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

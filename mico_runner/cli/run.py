@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from mico_runner import console
 from mico_runner.cli.arguments import OK, Commands, add_command, add_json, add_outputs, add_set, positive
@@ -14,6 +15,7 @@ from mico_runner.errors import GateError
 
 if TYPE_CHECKING:
     from mico_runner.pipeline import Options
+    from mico_runner.pipeline.planning import PlanRow
     from mico_runner.spec import Spec
 
 
@@ -36,14 +38,14 @@ def add(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from mico_runner import pipeline
+    from mico_runner import outputs, pipeline
 
     loaded = load(args.spec, args.set, args.quiet)
     options = _options(args, loaded)
     if args.explain:
         with console.json_alone() if args.json else nullcontext():
-            rows = [vars(row) for row in pipeline.plan(loaded.data, options)]
-        console.print_table(rows, sys.stderr if args.json else sys.stdout)
+            rows = pipeline.plan(loaded.data, options)
+        _print_plan(rows, sys.stderr if args.json else sys.stdout)
     with console.json_alone() if args.json else nullcontext():
         result = pipeline.run(loaded.data, options)
     if args.json:
@@ -51,20 +53,12 @@ def _run(args: argparse.Namespace) -> int:
         about = {"version": str(result.version), "statuses": result.statuses, "skipped": result.skipped}
         console.print_json({**about, "broken_gates": [vars(gate) for gate in result.broken_gates], "metrics": metrics})
     elif not args.quiet:
-        console.print_table(
-            [
-                {"step": s, "status": f"{status} {result.skipped.get(s, '')}".strip()}
-                for s, status in result.statuses.items()
-            ]
-        )
-        console.out()
-        console.print_table(
-            [{"metric": n, "value": f"{m.value:.6g}", "unit": m.unit} for n, m in result.metrics.items()]
-        )
+        for line in outputs.summary(result.metrics, result.statuses, result.skipped):
+            console.out(line)
         gates = sum(bounds is not None for bounds in loaded.data["gates"].values())
         if gates and not args.only and not result.broken_gates:
-            console.out(f"\nall {gates} gates kept" if gates > 1 else "\nthe gate is kept")
-        console.out(f"\n{result.version}: report.html, metrics.json, steps/")
+            console.out(f"{'gates':<14}all {gates} kept" if gates > 1 else f"{'gate':<14}kept")
+        console.out(f"{result.version}: report.html, metrics.json, steps/")
     for gate in result.broken_gates:
         print(f"mico-run: gate broken: {gate}", file=sys.stderr)
     return GateError.exit_code if result.broken_gates else OK
@@ -75,9 +69,27 @@ def _plan(args: argparse.Namespace) -> int:
 
     loaded = load(args.spec, args.set, args.quiet)
     with console.json_alone() if args.json else nullcontext():
-        rows = [vars(row) for row in pipeline.plan(loaded.data, _options(args, loaded))]
-    console.print_json(rows) if args.json else console.print_table(rows)
+        rows = pipeline.plan(loaded.data, _options(args, loaded))
+    console.print_json([vars(row) for row in rows]) if args.json else _print_plan(rows, sys.stdout)
     return OK
+
+
+def _print_plan(rows: Sequence[PlanRow], stream: TextIO) -> None:
+    """The steps, and what those that run took the last time."""
+    table = [{"step": r.step, "action": r.action, "cost": _seconds(r.seconds), "reason": r.reason} for r in rows]
+    console.print_table(table, stream)
+    known = [row.seconds for row in rows if row.seconds is not None]
+    if known:
+        unknown = sum(row.action == "run" for row in rows) - len(known)
+        more = f"; {unknown} steps never ran" if unknown > 1 else "; one step never ran" if unknown else ""
+        console.out(f"{_seconds(sum(known))} by earlier runs{more}", stream)
+
+
+def _seconds(seconds: float | None) -> str:
+    """About so long; nothing where that is not known."""
+    if seconds is None:
+        return ""
+    return f"~{seconds:.2g} s" if seconds < 10 else f"~{seconds:.0f} s" if seconds < 120 else f"~{seconds / 60:.0f} min"
 
 
 def _options(args: argparse.Namespace, spec: Spec) -> Options:

@@ -2,11 +2,19 @@
 
 from typing import Any
 
+from mico_runner.amounts import SIZE, SIZE_TEXT, in_bytes
 from mico_runner.hardware import kinds
 from mico_runner.hardware.architecture_schema import SCHEMA as ARCHITECTURE
 
 _TEXT = {"type": "string", "minlength": 1, "meta": {"text": "text, not empty"}}
 
+_SIZE: dict[str, Any] = {
+    "anyof": [{"type": "integer", "min": 1}, {"type": "string", "regex": SIZE}],
+    "coerce": in_bytes,
+    "nullable": True,
+    "default": None,
+    "meta": {"text": f"a whole number, at least 1, or {SIZE_TEXT}"},
+}
 _RULES: dict[str, dict[str, Any]] = {
     "name": {
         "type": "string",
@@ -19,8 +27,8 @@ _RULES: dict[str, dict[str, Any]] = {
     "core": {"type": "string", "nullable": True, "default": None},
     "clock_hz": {"type": "number", "above": 0, "nullable": True, "default": None},
     "batch": {"type": "integer", "min": 1, "max": 65536, "default": 1},
-    "flash_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},
-    "ram_bytes": {"type": "integer", "min": 1, "nullable": True, "default": None},
+    "flash_bytes": _SIZE,
+    "ram_bytes": _SIZE,
     "latency_unit": {"type": "string", "allowed": ["cycles", "instructions", "ns"], "required": True},
     "weight_bits": {
         "type": "list",

@@ -7,21 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mico_runner.outputs.diff import Diff as Diff
-    from mico_runner.outputs.diff import diff as diff
+    from mico_runner.outputs.baselines import baseline_of as baseline_of
+    from mico_runner.outputs.baselines import save_baseline as save_baseline
+    from mico_runner.outputs.comparison import Diff as Diff
+    from mico_runner.outputs.comparison import diff as diff
     from mico_runner.outputs.gc import gc as gc
     from mico_runner.outputs.report import write_report as write_report
+    from mico_runner.outputs.run_summary import summary as summary
     from mico_runner.outputs.store import resolve as resolve
-    from mico_runner.outputs.store import save_baseline as save_baseline
     from mico_runner.outputs.store import verify as verify
+    from mico_runner.outputs.store import versions as versions
+    from mico_runner.outputs.version_columns import side_by_side as side_by_side
+    from mico_runner.outputs.version_history import history as history
 
 _HOME = {
-    "Diff": "diff",
-    "diff": "diff",
+    "baseline_of": "baselines",
+    "Diff": "comparison",
+    "diff": "comparison",
     "gc": "gc",
+    "history": "version_history",
+    "side_by_side": "version_columns",
     "resolve": "store",
-    "save_baseline": "store",
+    "summary": "run_summary",
+    "save_baseline": "baselines",
     "verify": "store",
+    "versions": "store",
     "write_report": "report",
 }
 

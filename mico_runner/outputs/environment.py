@@ -35,6 +35,8 @@ def describe() -> dict[str, Any]:
         "mico_runner": mico_runner.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "system": platform.system(),
+        "machine": platform.machine(),
         "processor": machine.cpu(),
         "packages": {name: _version(name) for name in PACKAGES},
         "git": _git_revision(),

@@ -1,12 +1,16 @@
-"""`--fail-on` rules of `diff`: a limit for the metrics that a pattern matches."""
+"""Rules of `diff`, of the spec or `--fail-on`: a limit for the metrics that a pattern matches."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from mico_runner.errors import UsageError
+from mico_runner.frozen_data import build
+from mico_runner.outputs.differences import resolved
+from mico_runner.sections import Diff
 from mico_runner.steps.base import Metric
 
 _RULE = re.compile(
@@ -40,8 +44,8 @@ class Rule:
         """Whether there is what it speaks of: a relative limit needs both; a metric that vanished breaks every rule."""
         return b is None or a is not None or not self.relative
 
-    def broken(self, a: Metric | None, b: Metric | None) -> bool:
-        """Raises UsageError for a limit in % of a metric in another unit."""
+    def broken(self, a: Metric | None, b: Metric | None, noise: float = 0.0) -> bool:
+        """Whether B is beyond the limit by more than `noise`. Raises UsageError for a limit in % of a metric in another unit."""
         if b is None:
             return True
         limit = self.limit
@@ -50,8 +54,8 @@ class Rule:
                 raise ValueError(f"{self.text!r} does not judge a metric that A lacks")
             limit = a.value + (limit / 100 * abs(a.value) if self.percent else limit)
         elif self.percent and b.unit != "%":
-            raise UsageError(f"--fail-on {self.text!r}: the unit is {b.unit!r}; a limit in % needs a sign, as in >+2%")
-        return not (b.value <= limit if self.sign == ">" else b.value >= limit)
+            raise UsageError(f"rule {self.text!r}: the unit is {b.unit!r}; a limit in % needs a sign, as in >+2%")
+        return not (b.value - noise <= limit if self.sign == ">" else b.value + noise >= limit)
 
     def guards(self, direction: str) -> bool:
         """Whether it looks at the side on which the metric gets worse, so that it replaces the tolerance."""
@@ -62,6 +66,11 @@ def parse(text: str) -> Rule:
     """Raises UsageError for what is no rule."""
     match = _RULE.fullmatch(text.strip())
     if not match or not math.isfinite(float(match["limit"])):
-        raise UsageError(f"--fail-on {text!r}: not a rule; write name>limit or name<limit, e.g. 'proxy.*.mape>+2%'")
+        raise UsageError(f"rule {text!r}: not a rule; write name>limit or name<limit, e.g. 'proxy.*.mape>+2%'")
     limit, relative, percent = float(match["limit"]), bool(match["relative"]), bool(match["percent"])
     return Rule(text, match["name"], match["sign"], limit, relative, percent)
+
+
+def rules_of(version: Path) -> Diff:
+    """What the version's spec says about comparing; the defaults where it says nothing. Raises UsageError for a damaged one."""
+    return build(Diff, resolved(version).get("diff") or {}, "diff")

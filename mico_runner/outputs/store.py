@@ -14,7 +14,7 @@ from typing import Any
 from mico_runner.errors import UsageError, did_you_mean
 from mico_runner.outputs import latest_link
 from mico_runner.outputs.files import flush, flush_tree, hashes, write_text
-from mico_runner.outputs.json_files import kind, read_object, read_text
+from mico_runner.outputs.json_files import kind, read_object
 from mico_runner.outputs.locks import FileLock
 from mico_runner.steps.base import Metric
 
@@ -225,12 +225,3 @@ def verify(version: Path) -> list[str]:
     problems = [f"missing: {name}" for name in wanted if name not in found]
     problems += [f"changed: {name}" for name in wanted if found.get(name, wanted[name]) != wanted[name]]
     return problems + [f"unknown: {name}" for name in found if name not in wanted]
-
-
-def save_baseline(version: Path, folder: Path) -> None:
-    """Copy what `diff` and a re-run need, metrics without the volatile ones and the resolved spec, to `folder`."""
-    lasting = {name: m for name, m in metrics(version).items() if not m.volatile}
-    resolved = read_text(version / "spec.resolved.yaml")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_metrics(folder, lasting)
-    write_text(folder / "spec.resolved.yaml", resolved)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mico_runner import durable
 from mico_runner.errors import StepError
+from mico_runner.pipeline.pulse import Pulse
 from mico_runner.sections import Sections
 from mico_runner.steps.base import Metric
 
@@ -21,6 +22,7 @@ class Context:
     Args:
         folders: the steps of this run that this one declared it reads from -> folder of their artifacts.
         metrics: all that earlier steps of this run wrote.
+        pulse: what says how far the step is where there is no terminal; None: nobody does.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class Context:
         metrics: dict[str, Metric],
         jobs: int,
         quiet: bool,
+        pulse: Pulse | None = None,
     ) -> None:
         self.step, self.spec, self.seed = step, spec, spec.seed
         self.dir, self.work, self.jobs = folder, work, jobs
         self.metrics: dict[str, Metric] = {}
         self.lines: list[dict[str, Any]] = []
         self._folders, self._before, self._quiet = folders, metrics, quiet
+        self._pulse = pulse
 
     def upstream(self, step: str) -> Path:
         if step not in self._folders:
@@ -84,9 +88,12 @@ class Context:
             tqdm.write(f"  {self.step}: {message}", file=sys.stderr)  # above a bar, if there is one
 
     def progress(self, iterable: Iterable[Any], *, total: int | None = None, desc: str = "") -> Iterable[Any]:
+        about = f"  {self.step}: {desc}"
+        if self._quiet:
+            return iterable
+        if not sys.stderr.isatty():
+            return self._pulse.watch(iterable, total, desc) if self._pulse else iterable
         from tqdm import tqdm
 
-        silent = self._quiet or not sys.stderr.isatty()
-        about = f"  {self.step}: {desc}"
-        bar: Iterable[Any] = tqdm(iterable, total=total, desc=about, disable=silent, leave=False, file=sys.stderr)
+        bar: Iterable[Any] = tqdm(iterable, total=total, desc=about, leave=False, file=sys.stderr)
         return bar

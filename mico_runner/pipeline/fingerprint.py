@@ -7,7 +7,8 @@ import json
 import re
 from typing import Any
 
-ABSENT = "absent"
+from mico_runner.outputs.differences import ABSENT, flatten, short
+
 SOURCES, LIBRARIES = "sources.", "libraries."  # of the inputs that the pipeline adds to a step's own
 _HASH = re.compile(r"[0-9a-f]{16,64}")
 
@@ -24,16 +25,6 @@ def fingerprint(step: str, version: int, inputs: dict[str, Any], upstream: dict[
     """Hash of a step's name, VERSION, inputs and the fingerprints of the steps it reads from; 32 hex digits."""
     content = canonical({"step": step, "version": version, "inputs": inputs, "upstream": upstream})
     return hashlib.sha256(content.encode()).hexdigest()[:32]
-
-
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
-    if not isinstance(value, dict) or (not value and prefix):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        flat |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> str:
@@ -57,9 +48,4 @@ def _change(key: str, before: Any, after: Any) -> str:
     name = key.removeprefix(LIBRARIES)
     if _HASH.fullmatch(str(before)) and _HASH.fullmatch(str(after)):
         return f"{name} changed"
-    return f"{name}: {_short(before)} -> {_short(after)}"
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return f"{name}: {short(before, 40)} -> {short(after, 40)}"

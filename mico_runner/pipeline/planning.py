@@ -29,11 +29,17 @@ _OF_RECORD = {"status", "version", "inputs", "upstream", "fingerprint"}
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What would happen to a step: `action` is "run", "cached", or "skip" for a step that `only` leaves out."""
+    """What would happen to a step.
+
+    Attributes:
+        action: "run", "cached", or "skip" for a step that `only` leaves out.
+        seconds: what one that runs took the last time in this spec; None where it never ran.
+    """
 
     step: str
     action: str
     reason: str
+    seconds: float | None = None
 
 
 class Plan:
@@ -97,8 +103,16 @@ class Plan:
             reason = self.reason(step, running)
             if reason:
                 running.add(step)
-            rows.append(PlanRow(step, "run" if reason else "cached", reason or "same inputs as a finished run"))
+            if reason:
+                rows.append(PlanRow(step, "run", reason, self.seconds(step)))
+            else:
+                rows.append(PlanRow(step, "cached", "same inputs as a finished run"))
         return rows
+
+    def seconds(self, step: str) -> float | None:
+        """What the step took in the newest version that has run it."""
+        found = (records[step].get("wall_seconds") for records in self._history if step in records)
+        return next((seconds for seconds in found if isinstance(seconds, float | int) and seconds > 0), None)
 
     def reason(self, step: str, running: Iterable[str] = (), without: Iterable[str] = ()) -> str:
         """Why the step runs, given those that run before it; "" when its result is in the cache."""

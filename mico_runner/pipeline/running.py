@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from mico_runner import durable
 from mico_runner.errors import MicoError, StepError, StepSkipped
 from mico_runner.outputs import environment, store
+from mico_runner.outputs.rules import parse
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.assembly import Finished, assemble
 from mico_runner.pipeline.cache import Entry, sweep
@@ -21,6 +23,7 @@ from mico_runner.pipeline.context import Context
 from mico_runner.pipeline.fingerprint import canonical
 from mico_runner.pipeline.gates import BrokenGate, broken_gates, matches
 from mico_runner.pipeline.planning import Plan
+from mico_runner.pipeline.pulse import Pulse
 from mico_runner.registry import Registry
 from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
@@ -72,7 +75,7 @@ def run(
         for step in plan.steps:
             _do(plan, step, done, entries)
         if options.only:
-            data = {**data, "gates": {gate: b for gate, b in data["gates"].items() if matches(gate, done.metrics)}}
+            data = _of_these(data, done.metrics)
         data = {**data, "steps": plan.steps}
         broken = broken_gates(data["gates"], done.metrics)
         version = store.new_version(folder, lambda new: assemble(new, data, done, broken, store.latest(folder)))
@@ -80,6 +83,13 @@ def run(
         for entry in entries:
             entry.release()
     return RunResult(version, done.metrics, done.statuses, done.skipped, broken)
+
+
+def _of_these(data: dict[str, Any], metrics: dict[str, Metric]) -> dict[str, Any]:
+    """The spec without gates on metrics of other steps, and rules of `diff` on them."""
+    gates = {gate: bounds for gate, bounds in data["gates"].items() if matches(gate, metrics)}
+    rules = [rule for rule in data["diff"]["fail_on"] if matches(parse(rule).name, metrics)]
+    return {**data, "gates": gates, "diff": {**data["diff"], "fail_on": rules}}
 
 
 def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
@@ -107,6 +117,7 @@ def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
     done.log += record["log"] if compute else [_line(step, "taken from the cache")]
     about = {"fingerprint": entry.folder.name, "upstream": plan.upstream(step, done.skipped)}
     about |= {key: record[key] for key in ("wall_seconds", "cpu_seconds", "numerics")}
+    about["metrics"] = sorted(record["metrics"])
     done.steps[step] = _about(plan, step, done.statuses[step]) | about
     _say(plan, f"{step}: " + (f"done in {record['wall_seconds']:.1f} s" if compute else "cached"))
 
@@ -120,10 +131,12 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
     _say(plan, f"{step}: running ({reason})")
     readable = plan.upstream(step, done.skipped)
     folders = {name: done.folders[name] for name in readable}
-    ctx = Context(step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.jobs, plan.options.quiet)
+    quiet, pulse = plan.options.quiet, Pulse(step, plan.seconds(step))
+    ctx = Context(step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.jobs, quiet, pulse)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
-        plan.objects[step].run(ctx)
+        with nullcontext() if quiet else pulse:
+            plan.objects[step].run(ctx)
     except StepSkipped:
         entry.discard(work=True)
         raise

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from mico_runner import hardware
 from mico_runner.data import catalog
-from mico_runner.errors import did_you_mean
+from mico_runner.errors import UsageError, did_you_mean
 from mico_runner.outputs import store
-from mico_runner.spec.schema import ACCURACY, QUALITY
+from mico_runner.outputs.rules import parse
+from mico_runner.spec.schema import ACCURACY, QUALITY, RULE_TEXT
 from mico_runner.steps import STEPS
 from mico_runner.targets import TARGETS, boards
 from mico_runner.tasks import DEFAULT, TASKS
@@ -46,6 +47,7 @@ def check_consistency(draft: Draft, device: Hardware | None) -> None:
         _check_generated(draft)
         _check_scratch(draft)
     _check_gates(draft)
+    _check_rules(draft)
 
 
 def _check_bits(draft: Draft, device: Hardware) -> None:
@@ -118,6 +120,7 @@ def _check_search(draft: Draft) -> None:
     search = draft.data["search"]
     constraints = search["constraints"]
     _check_quality(draft)
+    _check_shares(draft, constraints)
     if constraints.get("latency", {}).get("risk") and draft.data["proxy"] is not None:
         protocols = draft.data["proxy"]["validation"]["protocols"]
         if "group_kfold" not in protocols:
@@ -132,6 +135,15 @@ def _check_search(draft: Draft) -> None:
         draft.fail(("search", "objectives", search["objectives"].index("latency")), why)
     if "latency" in constraints:
         draft.fail(("search", "constraints", "latency"), why, of_key=True)
+
+
+def _check_shares(draft: Draft, constraints: dict[str, Any]) -> None:
+    """A size with its unit is no share, such as that of a base spec whose `relative_to` still holds."""
+    written = draft.source.data["search"].get("constraints") or {}
+    for cost, limit in constraints.items():
+        if limit.get("relative_to") and isinstance(found := (written.get(cost) or {}).get("max"), str):
+            path: Keys = ("search", "constraints", cost, "max")
+            draft.fail(path, f"found {show(found)}; allowed: a share of int8's, or relative_to: null")
 
 
 def _check_folds(draft: Draft) -> None:
@@ -268,3 +280,12 @@ def _check_gates(draft: Draft) -> None:
         elif prefixes[prefix] not in steps:
             text = f"step {prefixes[prefix]!r}, which writes this metric, does not take part; null removes a gate"
             draft.fail(path, text, of_key=True)
+
+
+def _check_rules(draft: Draft) -> None:
+    """Rules of `diff` can be read; which metrics there will be is known when two versions are compared."""
+    for i, rule in enumerate(draft.data["diff"]["fail_on"]):
+        try:
+            parse(rule)
+        except UsageError:
+            draft.fail(("diff", "fail_on", i), f"found {show(rule)}; allowed: {RULE_TEXT}")

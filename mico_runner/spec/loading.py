@@ -109,8 +109,8 @@ def _with_implied(source: Source) -> Source:
 
 
 def _merged(path: Path, overrides: list[str]) -> Source:
-    changes = [_override(text) for text in overrides]
-    top = reduce(Source.overlay, changes, yaml_source.read(path))
+    written = yaml_source.read(path)
+    top = reduce(Source.overlay, [_override(text, written) for text in overrides], written)
     if not isinstance(top.data, dict) or not isinstance(top.data.get("extends"), str):
         return top  # whatever is wrong with it is the schema's to say
     base = yaml_source.read(_base_path(top, path.parent))
@@ -120,7 +120,8 @@ def _merged(path: Path, overrides: list[str]) -> Source:
     if base.data.get("extends") is not None:
         problem = "a spec that is extended cannot itself extend another one"
         raise SpecErrors([Problem(base.place(("extends",)), ("extends",), problem)])
-    return base.overlay(top)
+    changes = [_override(text, base.overlay(written)) for text in overrides]
+    return base.overlay(reduce(Source.overlay, changes, written))
 
 
 def _base_path(top: Source, folder: Path) -> Path:
@@ -141,11 +142,11 @@ def _base_path(top: Source, folder: Path) -> Path:
     raise SpecErrors([Problem(place, ("extends",), problem + did_you_mean(wanted, known).rstrip(";"))])
 
 
-def _override(text: str) -> Source:
-    """One `--set`, as a source whose every part was written there."""
-    place = Place(f"--set {text}")
+def _override(text: str, written: Source) -> Source:
+    """One `--set`, as a source whose every part was written there, in place of what the files say."""
     name, equals, value = text.partition("=")
     keys = _keys(name)
+    place = Place(f"--set {text}")
     if not equals or not keys:
         problem = "allowed: key.path=value; a key that holds dots in quotes: gates.'search.latency_ratio'.max=0.5"
         raise SpecErrors([Problem(place, (), problem)])
@@ -155,6 +156,8 @@ def _override(text: str) -> Source:
         parsed = yaml_source.parse(value, place.label)
     except YamlError as error:
         raise SpecErrors([Problem(place, (), error.problem)]) from None
+    if keys in written.values:
+        place = Place(place.label, instead_of=str(written.values[keys]))
     source = Source(parsed.data, {(*keys, *path): place for path in parsed.values})
     for depth in range(len(keys), 0, -1):
         source.data = {keys[depth - 1]: source.data}

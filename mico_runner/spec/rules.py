@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mico_runner.amounts import SIZE, SIZE_TEXT, in_bytes
+
 Rules = dict[str, Any]
 
 
@@ -18,6 +20,13 @@ def text(help_: str, **rules: Any) -> Rules:
 
 def number(help_: str, kind: str = "number", **rules: Any) -> Rules:
     return {"type": kind, "meta": {"help": help_}, **rules}
+
+
+def size(help_: str, allowed: str, *, above: float | None = None, **rules: Any) -> Rules:
+    """A number that is `allowed`, as messages call it, or a size in bytes with its unit."""
+    plain: Rules = {"type": "number"} if above is None else {"type": "number", "above": above}
+    meta = {"help": help_, "text": f"{allowed}, or {SIZE_TEXT}"}
+    return {"anyof": [plain, {"type": "string", "regex": SIZE}], "coerce": in_bytes, "meta": meta, **rules}
 
 
 def choice(help_: str, names: list[Any], **rules: Any) -> Rules:

@@ -18,7 +18,7 @@ from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.search import ALGORITHMS
-from mico_runner.spec.rules import Rules, bits, choice, flag, free, items, number, optional, section, text, width
+from mico_runner.spec.rules import Rules, bits, choice, flag, free, items, number, optional, section, size, text, width
 from mico_runner.steps import STEPS
 from mico_runner.targets import TARGETS
 from mico_runner.validation import PROTOCOLS
@@ -30,6 +30,7 @@ QUALITY, ACCURACY = "quality", "accuracy"  # the second is the first of classifi
 COSTS = ["latency", "energy", "edp", "flash_bytes", "ram_bytes", "bops"]
 MAX_SEED = 2**32 - 1  # what torch and numpy both take
 FILE_NAME = r"[^/\\\0][^\\\0]*"
+RULE_TEXT = "a rule such as 'proxy.*.mape>+2%'"
 CURVES_TEXT = r"auto|.+\.(ya?ml|json)"
 CURVES: dict[str, Rules] = {
     "fit": section(
@@ -161,9 +162,29 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
                 "regex": r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_*-]+)+",
                 "meta": {"text": "dotted metric names"},
             },
-            "valuesrules": section("", {"min": number("at least"), "max": number("at most")}, minlength=1),
+            "valuesrules": section(
+                "", {"min": size("at least", "a number"), "max": size("at most", "a number")}, minlength=1
+            ),
             "meta": {"help": "limits of metrics: a broken one ends the run with exit code 3", "removable": True},
         },
+        "diff": section(
+            "what mico-run diff takes for a regression",
+            {
+                "fail_on": items(
+                    "limits of metrics instead of their tolerances",
+                    {"type": "string", "minlength": 1, "meta": {"text": RULE_TEXT}},
+                    distinct=True,
+                    default=[],
+                ),
+                "runs": number(
+                    "newest runs of one state that stand for each side", "integer", min=1, max=1000, default=1
+                ),
+                "confidence": number(
+                    "of the interval of the difference of their means", min=0.5, max=0.999, default=0.95
+                ),
+            },
+            default={},
+        ),
         "steps": items(
             "default: every step whose section is present",
             {"type": "string", "allowed": STEPS.names()},
@@ -381,6 +402,12 @@ def _space() -> dict[str, Rules]:
     }
 
 
+def _limits(costs: list[str]) -> dict[str, Rules]:
+    """Of memory in bytes, or as a size with its unit."""
+    in_memory = _limit(max=size("", "a number above 0", above=0, required=True))
+    return {cost: in_memory if cost.endswith("_bytes") else _limit() for cost in costs}
+
+
 def _limit(**more: Rules) -> Rules:
     relative = choice("", ["int8"], nullable=True, default=None)
     largest = {"max": number("", above=0, required=True), "relative_to": relative}
@@ -396,7 +423,7 @@ def _allocate() -> dict[str, Rules]:
         "input": items("[channels, height, width]", size, minlength=3, maxlength=3, required=True),
         "classes": number("", "integer", min=1, max=10**6, default=1000),
         "space": section("", _space(), default={}),
-        "constraints": section("", dict.fromkeys(costs, _limit()), default={}, meta={"removable": True}),
+        "constraints": section("", _limits(costs), default={}, meta={"removable": True}),
         "over": choice("cost that the front runs over", costs, default="energy"),
         "points": number("of the front", "integer", min=2, max=1000, default=20),
     }
@@ -414,7 +441,7 @@ def _search() -> dict[str, Rules]:
         "evaluations": number("networks evaluated", "integer", min=1, max=10**7, default=200),
         "seconds": number("", above=0, nullable=True, default=None),
     }
-    limits = {**dict.fromkeys(COSTS, _limit()), "latency": _limit(risk=risk)}
+    limits = {**_limits(COSTS), "latency": _limit(risk=risk)}
     of_classification = section("", quality, minlength=1, meta={"same_as": QUALITY})
     constraints = {QUALITY: section("", quality, minlength=1), ACCURACY: of_classification, **limits}
     objective = {"type": "string", "allowed": [QUALITY, ACCURACY, *COSTS]}

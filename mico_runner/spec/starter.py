@@ -31,7 +31,7 @@ model: {model}
 search:
   objectives: [accuracy, latency]     # also flash_bytes, ram_bytes, bops; energy, edp on accelerators
   constraints:
-    flash_bytes: {{max: 0.7, relative_to: int8}}
+{limits}
     accuracy: {{max_drop: 2.0, relative_to: float}}   # points
   budget: {{evaluations: 120}}
 
@@ -47,12 +47,24 @@ _MODEL = """
   train: {epochs: 60, lr: 4.0e-3, batch_size: 64, weight_decay: 1.0e-2}"""
 
 
-def starter(hardware: str, name: str, folder: Path, model: str | None = None, data: str | None = None) -> str:
+_SHARE = "{max: 0.7, relative_to: int8}"
+
+
+def starter(
+    hardware: str,
+    name: str,
+    folder: Path,
+    model: str | None = None,
+    data: str | None = None,
+    flash: str | None = None,
+    ram: str | None = None,
+) -> str:
     """A short commented spec for a device that has a template.
 
     Args:
         folder: where the spec will lie.
         model, data: of the user's own, see `starter_own`; by default a small network of the zoo and the digits of scikit-learn.
+        flash, ram: sizes such as 24KiB that limit the search; by default flash may be 70 % of INT8's.
 
     Raises UnknownName, or UsageError: a name that no spec may have, a model or data that cannot be named by a spec.
     """
@@ -65,4 +77,7 @@ def starter(hardware: str, name: str, folder: Path, model: str | None = None, da
         raise UsageError(f"name {name!r}; allowed: another name, because {taken}")
     own_data = own_data_section(data, folder) if data else _DATA
     own_model = own_model_section(model, folder) if model else _MODEL
-    return _TEXT.format(hardware=hardware, name=name, data=own_data, model=own_model)
+    sizes = {"flash_bytes": flash, "ram_bytes": ram}
+    asked = {cost: f"{{max: {size}}}" for cost, size in sizes.items() if size} or {"flash_bytes": _SHARE}
+    limits = "\n".join(f"    {cost}: {limit}" for cost, limit in asked.items())
+    return _TEXT.format(hardware=hardware, name=name, data=own_data, model=own_model, limits=limits)

@@ -57,6 +57,8 @@ class Evaluate(Step):
         ctx.metric("evaluate.macs", int(layers["macs"].sum()), "count")
         name, tolerance = f"evaluate.int8.validation_{measure.name}", measure.allowed(len(samples.validation))
         ctx.metric(name, scorer(int8)[0], measure.unit, measure.direction, tolerance)
-        ctx.metric("evaluate.int8.flash_bytes", deployment.needs(ptq.quantize(int8)).flash, "bytes", "lower")
+        needs = deployment.needs(ptq.quantize(int8))
+        ctx.metric("evaluate.int8.flash_bytes", needs.flash, "bytes", "lower")
+        ctx.metric("evaluate.int8.ram_bytes", needs.ram, "bytes", "lower")
         if latency:
             ctx.metric("evaluate.int8.latency", latency(int8), latency.unit, "lower", tolerance="1%")

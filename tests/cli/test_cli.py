@@ -138,7 +138,7 @@ def test_exit_codes(runs, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["diff", "a", "b", "c"], ["x", "--jobs", "0"], ["gc", "--keep", "-1"]]
+    "arguments", [["run"], ["diff"], ["diff", "a", "--against", "0"], ["x", "--jobs", "0"], ["gc", "--keep", "-1"]]
 )
 def test_wrong_usage(arguments, capsys):
     assert cli.main(arguments) == 2
@@ -171,7 +171,31 @@ def test_plan(runs, capsys):
     assert cli.main(["plan", PROFILE]) == 0
     assert capsys.readouterr().out.split("\n")[1].split() == ["train", "cached", "same", "inputs"]
     assert cli.main(["plan", PROFILE, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [{"step": "train", "action": "cached", "reason": "same inputs"}]
+    row = {"step": "train", "action": "cached", "reason": "same inputs", "seconds": None}
+    assert json.loads(capsys.readouterr().out) == [row]
+
+
+def test_plan_says_what_the_steps_cost_by_earlier_runs(runs, monkeypatch, capsys):
+    rows = [PlanRow("train", "run", "forced", 41.3), PlanRow("fit", "run", "forced", 200), PlanRow("x", "run", "new")]
+    monkeypatch.setattr(pipeline, "plan", lambda data, options: rows)
+    assert cli.main(["plan", PROFILE]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["train", "run", "~41", "s", "forced"] and lines[2][2:4] == ["~3", "min"]
+    assert (
+        lines[3] == ["x", "run", "new"]
+        and lines[4][:2] == ["~4", "min"]
+        and lines[4][-4:] == ["one", "step", "never", "ran"]
+    )
+
+
+def test_a_greeting(capsys):
+    assert cli.main([]) == 0
+    greeting = capsys.readouterr().out
+    commands = [line.split("   ")[0].split()[1:] for line in greeting.splitlines() if line.startswith("  mico-run")]
+    assert len(commands) == 3
+    parser, verbs = cli.entry.parser()
+    for words in commands:
+        parser.parse_args(words if words[0] in verbs else ["run", *words])
 
 
 def test_plan_for_real(folder, capsys):
@@ -202,6 +226,43 @@ def test_diff_with_the_baseline(capsys):
     capsys.readouterr()
     assert cli.main(["diff", "x", "--save-baseline"]) == 0, "the new one is accepted"
     assert outputs.diff(Path("outputs/baselines/x"), Path("outputs/x/v0002")).regressions == []
+
+
+def test_diff_against_another_version(capsys):
+    for number, accuracy in enumerate((99.0, 97.0, 98.0), 1):
+        version("x", accuracy, number)
+    assert cli.main(["diff", "x", "--against", "last"]) == 0
+    assert cli.main(["diff", "x", "--against", "1"]) == 1
+    assert cli.main(["diff", "x/v0002", "--against", "last", "--fail-on", "train.*<90"]) == 0
+    capsys.readouterr()
+    for arguments, words in {
+        ("x/v0001", "--against", "last"): "no version of x before v0001",
+        ("x", "--against", "7"): "there are v0001, v0002, v0003",
+        ("x", "x", "--against", "last"): "there are two",
+        ("x", "x", "x"): "mico-run compare",
+        ("x", "--platform"): "--save-baseline",
+        ("x",): "no baseline outputs/baselines/x",
+        ("x/v0001", "x", "--junit", "no/folder"): "no/folder cannot be written",
+    }.items():
+        assert cli.main(["diff", *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_diff_for_a_ci(capsys):
+    version("x", 99.0)
+    version("x", 98.0, 2)
+    assert cli.main(["diff", "x/v0001", "x", "--github", "--junit", "diff.xml"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("::error title=x%3A train.test_accuracy::") and "\n1 regression\n" in printed
+    assert 'failures="1"' in Path("diff.xml").read_text()
+
+
+def test_diff_shows_what_changed_unless_asked_for_all(capsys):
+    version("x", 99.0)
+    assert cli.main(["diff", "x", "x"]) == 0
+    assert capsys.readouterr().out == "No regressions\n1 the same\n"
+    assert cli.main(["diff", "x", "x", "--all"]) == 0
+    assert "train.test_accuracy" in capsys.readouterr().out
 
 
 def test_gc_and_report(monkeypatch, capsys):
@@ -239,7 +300,15 @@ def test_init_writes_a_spec_that_is_valid(name, capsys):
     assert cli.main(["init", "--hardware", name, "--name", "first"]) == 2
     assert "first.yaml exists already" in capsys.readouterr().err
     assert cli.main(["init", "--hardware", name, "-o", "other.yaml"]) == 0
-    assert spec.load("other.yaml").data["name"] == f"my-{name}"
+    assert spec.load("other.yaml").data["name"] == "other", "the spec is called as its file"
+
+
+def test_init_takes_sizes(capsys):
+    assert cli.main(["init", "--hardware", "cortex-m3", "--flash", "24KiB", "--ram", "16 KiB", "-o", "kws.yaml"]) == 0
+    limits = spec.load("kws.yaml").data["search"]["constraints"]
+    assert (limits["flash_bytes"]["max"], limits["ram_bytes"]["max"]) == (24576, 16384)
+    assert cli.main(["init", "--hardware", "cortex-m3", "--ram", "16KB"]) == 2
+    assert "'16KB' is not a size such as 24KiB" in capsys.readouterr().err
 
 
 def test_init_refuses(folder, capsys):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mico_runner.errors import UsageError
 from mico_runner.outputs import diff, store
-from mico_runner.outputs.diff import allowed, compare
+from mico_runner.outputs.comparison import allowed, compare
 from mico_runner.steps.base import Metric
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False).map(lambda v: v + 0.0)

@@ -90,9 +90,9 @@ def test_no_outputs_folder_at_all(tmp_path):
 
 def test_a_baseline_holds_what_diff_and_a_run_need(root):
     version = root / "lenet-mnist" / "v0001"
-    outputs.save_baseline(version, root / "baselines" / "lenet-mnist")
+    assert outputs.save_baseline(version, root) == root / "baselines" / "lenet-mnist"
     baseline = outputs.resolve("baselines/lenet-mnist", root)
-    assert {p.name for p in baseline.iterdir()} == {"metrics.json", "spec.resolved.yaml"}
+    assert {p.name for p in baseline.iterdir()} == {"metrics.json", "spec.resolved.yaml", "environment.json"}
     assert "simulate.seconds" not in json.loads((baseline / "metrics.json").read_text())
     result = outputs.diff(baseline, version)
     assert not result.regressed and "new" in {row.verdict for row in result.rows}

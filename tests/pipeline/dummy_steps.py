@@ -134,7 +134,13 @@ def spec(**changes):
         "seconds": 0.0,
         "fail": False,
     }
-    base |= {"tool": True, "gates": {}, "steps": list(STEPS.entries), "executor": {"backend": "local", "jobs": 1}}
+    base |= {
+        "tool": True,
+        "gates": {},
+        "diff": {"fail_on": []},
+        "steps": list(STEPS.entries),
+        "executor": {"backend": "local", "jobs": 1},
+    }
     pixels = {"scale": 1.0, "mean": [0.0], "std": [1.0]}
     base |= {"plugins": [], "datasets": {"task": None, **pixels, "profile": [], "validation": 1, "test": None}}
     return base | changes

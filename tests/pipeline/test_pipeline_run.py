@@ -250,7 +250,7 @@ def test_jobs_come_from_the_options_or_the_spec(tmp_path, monkeypatch):
 
 def test_the_core_needs_no_torch():
     code = (
-        "import sys, mico_runner.pipeline.running, mico_runner.outputs.diff, mico_runner.outputs.gc\n"
+        "import sys, mico_runner.pipeline.running, mico_runner.outputs.comparison, mico_runner.outputs.gc\n"
         "heavy = {'torch', 'xgboost', 'pygmo', 'sklearn', 'matplotlib', 'pandas', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -154,6 +154,20 @@ def test_the_last_override_wins_and_values_are_yaml(net):
     assert loaded.locate("seed") == "--set seed=7"
 
 
+def test_an_override_says_what_it_replaces(net):
+    loaded = spec.load(net, ["model.name=mlp", "search.algorithm=random"])
+    assert loaded.locate("model.name") == f"--set model.name=mlp (in place of {net}:5:15)"
+    assert f"--set search.algorithm=random (in place of {TEMPLATES[0]}:" in loaded.locate("search.algorithm")
+
+
+def test_sizes_may_have_a_unit(net):
+    sizes = ["search.constraints.flash_bytes.max=24KiB", "search.constraints.ram_bytes.max=1.5 MiB"]
+    data = spec.load(net, [*sizes, "gates.'codegen.flash_bytes'.max=100 B"]).data
+    limits = data["search"]["constraints"]
+    assert (limits["flash_bytes"]["max"], limits["ram_bytes"]["max"]) == (24 * 1024, 3 * 512 * 1024)
+    assert data["gates"]["codegen.flash_bytes"] == {"max": 100}
+
+
 def test_places_point_into_the_file_that_says_it(net):
     loaded = spec.load(net, ["search.budget.evaluations=3"])
     assert loaded.locate("model.name") == f"{net}:5:15"
