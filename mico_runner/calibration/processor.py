@@ -7,6 +7,7 @@ import platform
 from typing import Any
 
 from mico_runner import machine
+from mico_runner.version import VERSION
 
 # Flags of /proc/cpuinfo any of which means instructions of that precision, x86 and Arm; without one torch emulates it.
 FLAGS = {
@@ -25,10 +26,8 @@ def environment(threads: int) -> dict[str, Any]:
     """Processor, cores, threads used, versions: what a profile belongs to."""
     import torch
 
-    import mico_runner
-
     return {
-        "mico_runner": mico_runner.__version__,
+        "mico_runner": VERSION,
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "platform": platform.platform(),

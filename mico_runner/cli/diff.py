@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mico_runner import console
+from mico_runner import api, console
 from mico_runner.cli.arguments import OK, REGRESSION, Commands, add_command, add_outputs, positive, write
 from mico_runner.errors import UsageError
 
@@ -51,7 +51,7 @@ def _diff(args: argparse.Namespace) -> int:
     newer = outputs.resolve(args.versions[-1], args.outputs)
     if len(args.versions) == 1 and args.save_baseline and not args.against:
         return _save_baseline(newer, args)
-    diff = outputs.diff(_older(newer, args), newer, args.fail_on, args.runs)
+    diff = api.diff(_older(newer, args), newer, args.fail_on, args.runs, args.outputs)
     name = newer.parent.name
     if args.github:
         console.out(diff.to_github(name))
@@ -65,14 +65,14 @@ def _diff(args: argparse.Namespace) -> int:
     return REGRESSION if diff.regressions else OK
 
 
-def _older(newer: Path, args: argparse.Namespace) -> Path:
-    """The other side."""
+def _older(newer: Path, args: argparse.Namespace) -> Path | None:
+    """The other side; None: the baseline."""
     from mico_runner import outputs
 
     if len(args.versions) == 2:
         return outputs.resolve(args.versions[0], args.outputs)
     if args.against in (None, BASELINE):
-        return outputs.baseline_of(newer, args.outputs)
+        return None
     known = outputs.versions(newer.parent)
     if args.against != LAST:
         return outputs.resolve(str(newer.parent / f"v{int(args.against):04d}"), args.outputs)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, TextIO
 
-from mico_runner import console
+from mico_runner import api, console
 from mico_runner.cli.arguments import OK, Commands, add_command, add_json, add_outputs, add_set, positive
 from mico_runner.cli.loading import load
 from mico_runner.errors import GateError
+from mico_runner.pipeline import Options
 
 if TYPE_CHECKING:
-    from mico_runner.pipeline import Options
     from mico_runner.pipeline.planning import PlanRow
     from mico_runner.spec import Spec
 
@@ -38,16 +38,16 @@ def add(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from mico_runner import outputs, pipeline
+    from mico_runner import outputs
 
     loaded = load(args.spec, args.set, args.quiet)
     options = _options(args, loaded)
     if args.explain:
         with console.json_alone() if args.json else nullcontext():
-            rows = pipeline.plan(loaded.data, options)
+            rows = api.plan(loaded, options)
         _print_plan(rows, sys.stderr if args.json else sys.stdout)
     with console.json_alone() if args.json else nullcontext():
-        result = pipeline.run(loaded.data, options)
+        result = api.run(loaded, options)
     if args.json:
         metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
         about = {"version": str(result.version), "statuses": result.statuses, "skipped": result.skipped}
@@ -65,11 +65,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from mico_runner import pipeline
-
     loaded = load(args.spec, args.set, args.quiet)
     with console.json_alone() if args.json else nullcontext():
-        rows = pipeline.plan(loaded.data, _options(args, loaded))
+        rows = api.plan(loaded, _options(args, loaded))
     console.print_json([vars(row) for row in rows]) if args.json else _print_plan(rows, sys.stdout)
     return OK
 
@@ -93,7 +91,5 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _options(args: argparse.Namespace, spec: Spec) -> Options:
-    from mico_runner.pipeline import Options
-
     jobs = args.jobs or spec.data["executor"]["jobs"]
     return Options(args.outputs, args.only, args.from_, args.force, jobs, args.quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mico_runner import console
+from mico_runner import api, console
 from mico_runner.cli.arguments import OK, Commands, add_command, add_json, add_outputs, positive, write
 
 
@@ -32,9 +32,7 @@ def add(commands: Commands) -> None:
 
 
 def _history(args: argparse.Namespace) -> int:
-    from mico_runner import outputs
-
-    found = outputs.history(args.outputs / args.name, args.metric, args.last)
+    found = api.history(args.name, args.metric, args.last, args.outputs)
     if args.svg:
         write(args.svg, found.to_svg())
     console.out(found.to_json() if args.json else found.to_table())
@@ -42,10 +40,6 @@ def _history(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from mico_runner import outputs
-
-    folders = [outputs.resolve(version, args.outputs) for version in args.versions]
-    names = [f"{folder.parent.name}/{folder.name}" for folder in folders]
-    found = outputs.side_by_side(folders, names, args.metric, args.all)
+    found = api.compare(args.versions, args.metric, args.all, args.outputs)
     console.out(found.to_json() if args.json else found.to_table("github" if args.markdown else "simple"))
     return OK

@@ -6,11 +6,10 @@ import platform
 import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import mico_runner
-from mico_runner import machine, processes
+from mico_runner import machine, paths, processes
+from mico_runner.version import VERSION
 
 PACKAGES = (
     "cerberus",
@@ -32,7 +31,7 @@ PACKAGES = (
 def describe() -> dict[str, Any]:
     """Versions, platform, processor and, in a checkout, the git revision ("-dirty" with uncommitted changes)."""
     return {
-        "mico_runner": mico_runner.__version__,
+        "mico_runner": VERSION,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "system": platform.system(),
@@ -69,7 +68,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    checkout = Path(mico_runner.__file__).parents[1]
+    checkout = paths.PACKAGE.parent
     if not (checkout / ".git").exists():
         return None
     try:

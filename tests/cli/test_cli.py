@@ -438,3 +438,29 @@ def test_a_reader_that_leaves_is_no_error():
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )
     assert done.stdout == "{\n" and done.stderr == ""
+
+
+def complete(*words):
+    """What bash offers for the last of the words."""
+    script = subprocess.run([sys.executable, "-m", "mico_runner", "completion", "bash"], capture_output=True, text=True)
+    ask = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _mico_run; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(["bash", "-c", f"{script.stdout}\n{ask}"], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_options_and_files(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    Path("kws.yaml").write_text("")
+    assert complete("mico-run", "val") == ["validate"]
+    assert complete("mico-run", "k") == ["kws.yaml"]
+    assert complete("mico-run", "diff", "--ag") == ["--against"]
+    assert complete("mico-run", "kws.yaml", "--for") == ["--force"], "a spec is short for run"
+
+
+def test_every_shell_knows_every_command(capsys):
+    for shell in ("bash", "zsh", "fish"):
+        assert cli.main(["completion", shell]) == 0
+        printed = capsys.readouterr().out
+        assert all(name in printed for name in cli.entry.parser()[1]) and "%%" not in printed
+    assert cli.main(["completion", "tcsh"]) == 2
