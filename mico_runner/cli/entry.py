@@ -13,6 +13,7 @@ from mico_runner.cli import completion, diff, gc, init, names, report, run, vali
 from mico_runner.cli.arguments import FAILED, INTERRUPTED, OK, USAGE
 from mico_runner.errors import MicoError, did_you_mean
 from mico_runner.signals import Interrupts, as_interrupts
+from mico_runner.version import VERSION
 
 COMMANDS = (run, validate, diff, versions, report, names, init, gc, completion)  # in the order of --help
 
@@ -98,17 +99,8 @@ def parser() -> tuple[argparse.ArgumentParser, list[str]]:
         epilog="mico-run SPEC is short for mico-run run SPEC. Exit codes: 0 done, 1 regression, 2 invalid spec or usage, "
         "3 gate broken, 4 a step failed, 130 interrupted.",
     )
-    parser.add_argument("--version", action="version", version=f"mico-run {_version()}")
+    parser.add_argument("--version", action="version", version=f"mico-run {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in COMMANDS:
         module.add(commands)
     return parser, list(commands.choices)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("mico-runner")
-    except PackageNotFoundError:
-        return "(not installed)"

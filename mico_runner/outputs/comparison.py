@@ -56,10 +56,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Diff:
-    """All metrics of two versions, by name, and what else is different between them."""
+    """All metrics of two versions, by name.
+
+    Attributes:
+        differences: what else is different between them.
+        idle: rules of the spec that judge no metric of this run, which may be one of a part or with another target.
+    """
 
     rows: list[Row]
     differences: Sequence[Difference] = ()
+    idle: Sequence[str] = ()
 
     @property
     def regressed(self) -> bool:
@@ -108,7 +114,8 @@ def diff(a: Path, b: Path, fail_on: Sequence[str] | None = None, runs: int | Non
     Args:
         fail_on: rules "name>limit" or "name<limit"; the name may hold `*`; a limit with a sign is relative to `a`,
             in the metric's unit or, with `%`, in percent of `a`: 'proxy.*.mape>+2%'. A rule holds for volatile metrics too, and one
-            that looks at the side on which its metric gets worse replaces the tolerance. None: those of the spec of `b`.
+            that looks at the side on which its metric gets worse replaces the tolerance. None: those of the spec of `b`;
+            of these, one that judges no metric is no error, but in `Diff.idle`.
         runs: how many of the newest runs of the same state stand for each side, see `outputs.repeats`; None: as the spec of `b` says.
 
     Raises UsageError for a folder without metrics, two that have none in common, and as `compare` does.
@@ -117,9 +124,12 @@ def diff(a: Path, b: Path, fail_on: Sequence[str] | None = None, runs: int | Non
     judging = rules_of(b)
     most = judging.runs if runs is None else runs
     values: tuple[Values, Values] = (repeats(a, most), repeats(b, most)) if most > 1 else ({}, {})
-    rules = judging.fail_on if fail_on is None else fail_on
+    rules, idle = fail_on or (), []
+    if fail_on is None:
+        idle = [rule for rule in judging.fail_on if not _judged(parse(rule), before, after)]
+        rules = [rule for rule in judging.fail_on if rule not in idle]
     rows = compare(before, after, rules, values, judging.confidence).rows
-    result = Diff(rows, differences(a, b))
+    result = Diff(rows, differences(a, b), idle)
     if result.rows and not before.keys() & after.keys() and not result.regressed:
         raise UsageError(f"{a} and {b} have no metric in common: nothing to compare")
     return result
@@ -147,7 +157,7 @@ def compare(
         matched = fnmatch.filter(names, rule.name)
         if not matched:
             raise UsageError(f"rule {rule.text!r}: no metric matches {rule.name!r}; known: {', '.join(names)}")
-        judged = [name for name in matched if rule.judges(before.get(name), after.get(name))]
+        judged = _judged(rule, before, after)
         if not judged:
             raise UsageError(f"rule {rule.text!r}: A lacks {', '.join(matched)}, to which the limit is relative")
         for name in judged:
@@ -160,6 +170,12 @@ def compare(
             a, b = (_mean(metric, side[name]) for metric, side in zip((a, b), values, strict=True))
         rows.append(_row(name, a, b, rules[name], noise))
     return Diff(rows)
+
+
+def _judged(rule: Rule, before: dict[str, Metric], after: dict[str, Metric]) -> list[str]:
+    """The metrics that the rule speaks of, sorted, without those that only a relative limit's other side lacks."""
+    matched = sorted(fnmatch.filter(before.keys() | after.keys(), rule.name))
+    return [name for name in matched if rule.judges(before.get(name), after.get(name))]
 
 
 def _mean(metric: Metric, values: Sequence[float]) -> Metric:

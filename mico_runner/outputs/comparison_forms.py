@@ -39,7 +39,7 @@ def table(diff: Diff, everything: bool) -> str:
 def markdown(diff: Diff, everything: bool) -> str:
     """A GitHub table with a headline; what else is different is folded."""
     head, *rest = _summary(diff)
-    parts = [f"**{head}**" + "".join(f"; {line}" for line in rest)]
+    parts = [f"**{head}**" + "".join(f"; {_markdown(line)}" for line in rest)]
     if diff.differences:
         lines = "\n".join(f"- {_markdown(line)}" for line in _about(diff, None))
         parts.append(f"<details><summary>other differences</summary>\n\n{lines}\n\n</details>")
@@ -53,6 +53,7 @@ def as_json(diff: Diff) -> str:
         "regressions": [row.name for row in diff.regressions],
         "counts": diff.counts,
         "differences": [asdict(each) for each in diff.differences],
+        "idle_rules": list(diff.idle),
         "rows": [{**asdict(row), "change": row.change} for row in diff.rows],
     }
     return json.dumps(content, indent=1, allow_nan=False)
@@ -89,7 +90,8 @@ def _summary(diff: Diff) -> list[str]:
     count = len(diff.regressions)
     head = f"{count} regression{'s' if count != 1 else ''}" if count else "No regressions"
     rest = ", ".join(f"{count} {_WORDS[verdict]}" for verdict, count in diff.counts.items())
-    return [head, rest] if rest else [head]
+    idle = [f"judging no metric: {_printable(', '.join(diff.idle))}"] if diff.idle else []
+    return [head, *([rest] if rest else []), *idle]
 
 
 def _about(diff: Diff, most: int | None) -> list[str]:

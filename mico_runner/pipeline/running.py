@@ -15,7 +15,6 @@ from typing import Any
 from mico_runner import durable
 from mico_runner.errors import MicoError, StepError, StepSkipped
 from mico_runner.outputs import environment, store
-from mico_runner.outputs.rules import parse
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.assembly import Finished, assemble
 from mico_runner.pipeline.cache import Entry, sweep
@@ -75,7 +74,7 @@ def run(
         for step in plan.steps:
             _do(plan, step, done, entries)
         if options.only:
-            data = _of_these(data, done.metrics)
+            data = {**data, "gates": {gate: b for gate, b in data["gates"].items() if matches(gate, done.metrics)}}
         data = {**data, "steps": plan.steps}
         broken = broken_gates(data["gates"], done.metrics)
         version = store.new_version(folder, lambda new: assemble(new, data, done, broken, store.latest(folder)))
@@ -83,13 +82,6 @@ def run(
         for entry in entries:
             entry.release()
     return RunResult(version, done.metrics, done.statuses, done.skipped, broken)
-
-
-def _of_these(data: dict[str, Any], metrics: dict[str, Metric]) -> dict[str, Any]:
-    """The spec without gates on metrics of other steps, and rules of `diff` on them."""
-    gates = {gate: bounds for gate, bounds in data["gates"].items() if matches(gate, metrics)}
-    rules = [rule for rule in data["diff"]["fail_on"] if matches(parse(rule).name, metrics)]
-    return {**data, "gates": gates, "diff": {**data["diff"], "fail_on": rules}}
 
 
 def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:

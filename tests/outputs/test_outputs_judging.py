@@ -94,6 +94,10 @@ def test_the_spec_says_how_many_runs_and_which_rules(tmp_path):
     assert [row.name for row in outputs.diff(a, b).regressions] == ["simulate.latency"]
     assert outputs.diff(a, b, runs=1).regressions == []
     assert outputs.diff(a, b, ["simulate.size>5"]).regressions[-1].rule == "worse (simulate.size>5)"
+    (b / "spec.resolved.yaml").write_text("diff: {fail_on: ['simulate.energy>+1%', 'simulate.size>7']}")
+    result = outputs.diff(a, b)
+    assert [row.name for row in result.regressions] == ["simulate.size"], "the other rule still counts"
+    assert result.idle == ["simulate.energy>+1%"] and "judging no metric: simulate.energy>+1%" in result.to_table()
     (b / "spec.resolved.yaml").write_text("diff: {fail_of: []}")
     with pytest.raises(UsageError, match="fail_of: unknown key"):
         outputs.diff(a, b)

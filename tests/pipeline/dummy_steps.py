@@ -137,7 +137,6 @@ def spec(**changes):
     base |= {
         "tool": True,
         "gates": {},
-        "diff": {"fail_on": []},
         "steps": list(STEPS.entries),
         "executor": {"backend": "local", "jobs": 1},
     }
