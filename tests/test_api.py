@@ -1,6 +1,8 @@
 """`import mico_runner`: the functions that mico-run calls; and the files that others read about the project."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,4 +109,19 @@ def test_the_image_installs_the_tools_that_the_quick_start_needs():
     runs = [line for line in lines if line.startswith("RUN")]
     assert len(runs) == 2 and all(tool in runs[0].split() for tool in ("gcc", "make"))
     assert "-c /src/constraints.txt" in runs[1] and (ROOT / "constraints.txt").exists()
-    assert "requires-python" not in lines[1] and "python:3.11" in lines[1]
+    assert "FROM python:3.11" in lines[1]
+
+
+@pytest.mark.nightly
+def test_what_the_image_installs_works_in_a_fresh_environment(tmp_path):
+    """The line of the Dockerfile that installs, run on what it would copy."""
+    ignored = (ROOT / ".dockerignore").read_text().replace("**/", "").split()
+    shutil.copytree(ROOT, tmp_path / "src", ignore=shutil.ignore_patterns(*ignored))
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    line = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("RUN pip"))
+    words = line.removeprefix("RUN ").replace("/src", str(tmp_path / "src")).split()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([tmp_path / "venv" / "bin" / words[0], *words[1:]], check=True, env=environment)
+    command = [tmp_path / "venv" / "bin" / "mico-run", "plan", "quickstart"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and "never ran" in done.stdout, done.stderr

@@ -6,14 +6,20 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from cerberus import SchemaError
 
 from mico_runner import hardware, paths, spec, yaml_schema, yaml_source
+from mico_runner.data import LOADERS
+from mico_runner.data.source import NAME
+from mico_runner.hardware import datasheet
 from mico_runner.search import ALGORITHMS
+from mico_runner.spec import own_data
 from mico_runner.spec.consistency import OWNER
 from mico_runner.spec.gates import DEFAULT_GATES
 from mico_runner.spec.known import REGISTRIES
-from mico_runner.spec.schema import sections
+from mico_runner.spec.schema import CURVES, sections
 from mico_runner.steps import STEPS
+from mico_runner.tasks import TASKS
 
 SHIPPED = sorted(paths.shipped("specs").glob("*.yaml"))
 TEMPLATES = sorted((paths.shipped("specs") / "templates").glob("*.yaml"))
@@ -381,6 +387,27 @@ def test_parameters_of_every_plug_in_are_rules_that_can_be_shown(kind):
         rules = entry.meta.get("params", {})
         yaml_schema.Validator(rules)  # raises when these are no Cerberus rules
         assert all(yaml_schema.describe(rule) for rule in rules.values()), name
+
+
+def rules_of_our_own():
+    """By name, all that documents are checked by; plug-ins may add to some."""
+    yield "spec", sections()
+    yield "efficiency_curves", CURVES
+    yield "hardware", hardware.rules()
+    yield "datasheet", datasheet.SCHEMA
+    for way in (NAME, *LOADERS.names()):
+        yield f"datasets.task.{way}", own_data._rules(way)
+    for task in TASKS.names():
+        yield f"datasets.task.options of {task}", TASKS.info(task).meta.get("params", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"), rules_of_our_own(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_what_documents_are_checked_by_are_rules(name, rules):
+    yaml_schema.Validator(rules)  # raises where they are none; `check` trusts them
+    with pytest.raises(SchemaError):
+        yaml_schema.Validator({**rules, "wrong": {"tipe": "string"}})
 
 
 def test_every_key_is_documented():
