@@ -20,7 +20,7 @@ from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
 from mico_runner.outputs.files import write_text
 from mico_runner.outputs.json_files import read_text
-from mico_runner.outputs.report_tables import Table, bytes_text, number, table
+from mico_runner.outputs.report_tables import Table, bytes_text, number, table, with_shapes
 from mico_runner.tasks import DEFAULT, create
 from mico_runner.tasks.base import Task
 
@@ -279,17 +279,21 @@ class Report:
         names = list(assignment)
         weights, activations = ([float(bits[i]) for bits in assignment.values()] for i in (0, 1))
         rows = pd.DataFrame({"layer": names, "weight_bits": weights, "act_bits": activations})
-        about = self.csv("evaluate", "layers.csv")
+        about = self._layers()
         if about is not None:
-            about = about.drop(columns=["layer"]) if "name" in about and "layer" in about else about
-            about = about.rename(columns={"name": "layer", "latency": f"8-bit latency, {self.unit}"})
-            about = about.astype({"layer": str})  # all layers of a Sequential may be named by numbers
-            keep = [
-                "layer",
-                *(c for c in ("op", "out_shape", "macs", "params", f"8-bit latency, {self.unit}") if c in about),
-            ]
-            rows = rows.merge(about[keep], on="layer", how="left")
+            about = about.rename(columns={"latency": f"8-bit latency, {self.unit}"})
+            keep = ["layer", *(c for c in ("op", "macs", "params", f"8-bit latency, {self.unit}") if c in about)]
+            rows = with_shapes(rows.merge(about[keep], on="layer", how="left"), about)
         return {"figure": Markup(figures.bits(names, weights, activations)), "table": table(rows)}
+
+    def _layers(self) -> pd.DataFrame | None:
+        """What `evaluate` says of each layer."""
+        about = self.csv("evaluate", "layers.csv")
+        if about is None:
+            return None
+        about = about.drop(columns=["layer"]) if "name" in about and "layer" in about else about
+        # all layers of a Sequential may be named by numbers
+        return about.rename(columns={"name": "layer"}).astype({"layer": str})
 
     def latency(self) -> dict[str, Any] | None:
         """Errors of the predictor by protocol, its predictions, and the network's layers."""
@@ -316,7 +320,7 @@ class Report:
             if "measured" in layers:
                 layers["error_percent"] = 100 * (layers["predicted"] / layers["measured"] - 1)
                 layers = layers.rename(columns={"measured": "simulated"} if simulated else {})
-            section["layer_table"] = table(layers)
+            section["layer_table"] = table(with_shapes(layers, self._layers()))
         networks = self.csv("simulate", "rtl_predictions.csv")
         if networks is not None:
             section["networks"] = Markup(predictor.networks(networks, self.unit))

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from mico_runner.outputs.report_figures import BLUE, INK, MUTED, ORANGE, bits, svg
-from mico_runner.outputs.report_tables import table
+from mico_runner.outputs.report_tables import table, with_shapes
 
 
 def section(points: pd.DataFrame, layers: pd.DataFrame, over: str, limit: float | None) -> dict[str, Any]:
@@ -51,5 +51,5 @@ def section(points: pd.DataFrame, layers: pd.DataFrame, over: str, limit: float 
     return {
         "front": Markup(svg("allocation", (7.6, 4.1), draw)),
         "bits": Markup(bits(list(layers["layer"]), list(layers["weight_bits"]), list(layers["act_bits"]))),
-        "table": table(layers),
+        "table": table(with_shapes(layers, layers).drop(columns=["in_shape", "out_shape"], errors="ignore")),
     }

@@ -56,6 +56,28 @@ def table(data: pd.DataFrame | None, mark: str | None = None, mark_if: tuple[str
     return Table([_HEADS.get(name, name.replace("_", " ")) for name in map(str, data)], rows, numeric, stressed)
 
 
+def with_shapes(rows: pd.DataFrame, about: pd.DataFrame | None) -> pd.DataFrame:
+    """Rows of layers with their shapes beside the names: "1 × 28 × 28 → 8 × 14 × 14".
+
+    Args:
+        rows: with a column layer.
+        about: layer, in_shape, out_shape as `graph.layer_table` writes them; without these columns nothing is added.
+    """
+    if about is None or "layer" not in rows or not {"layer", "in_shape", "out_shape"} <= set(about):
+        return rows
+    shapes = {
+        str(layer): f"{_shape(before)} → {_shape(after)}"
+        for layer, before, after in zip(about["layer"], about["in_shape"], about["out_shape"], strict=True)
+    }
+    named = rows.astype({"layer": str})
+    named.insert(named.columns.get_loc("layer") + 1, "shape", [shapes.get(layer, "") for layer in named["layer"]])
+    return named
+
+
+def _shape(text: object) -> str:
+    return " × ".join(part.strip() for part in str(text).strip("()[]").split(",") if part.strip())
+
+
 def number(value: float | None) -> str:
     """Four to six digits that matter; thin spaces part the thousands; "–" when absent.
 

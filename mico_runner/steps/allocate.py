@@ -77,6 +77,8 @@ class Allocate(Step):
         points.to_csv(ctx.dir / "front.csv", index=False)
         bits = space.decode(chosen)
         per_layer = pd.DataFrame({"layer": layers, "macs": [costs.macs(network, node) for node in network.weighted]})
+        per_layer["in_shape"] = [network.shapes[node.inputs[0]] for node in network.weighted]
+        per_layer["out_shape"] = [network.shapes[node.output] for node in network.weighted]
         per_layer["weight_bits"] = [bits[layer].weight for layer in layers]
         per_layer["act_bits"] = [bits[layer].activation for layer in layers]
         for name, table in cost.items():

@@ -5,11 +5,12 @@ import re
 from html.parser import HTMLParser
 
 import example_version
+import pandas as pd
 import pytest
 
 from mico_runner import outputs
 from mico_runner.outputs.report import render
-from mico_runner.outputs.report_tables import bytes_text, number
+from mico_runner.outputs.report_tables import bytes_text, number, with_shapes
 
 STEPS = ("train", "fit", "evaluate", "search", "codegen", "simulate")
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -131,3 +132,13 @@ def test_numbers(value, text):
 
 def test_bytes():
     assert (bytes_text(812), bytes_text(45056)) == ("812 B", "44.0 KiB")
+
+
+def test_layers_are_named_with_their_shapes():
+    about = pd.DataFrame(
+        {"layer": ["conv", "0"], "in_shape": ["(1, 28, 28)", (9,)], "out_shape": ["(6, 24, 24)", (10,)]}
+    )
+    rows = with_shapes(pd.DataFrame({"layer": ["conv", 0, "new"], "bits": [2, 4, 8]}), about)
+    assert list(rows) == ["layer", "shape", "bits"]
+    assert list(rows["shape"]) == ["1 × 28 × 28 → 6 × 24 × 24", "9 → 10", ""]
+    assert with_shapes(rows[["bits"]], about) is not None and "shape" not in with_shapes(rows[["layer"]], None)
