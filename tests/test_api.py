@@ -115,8 +115,13 @@ def test_the_image_installs_the_tools_that_the_quick_start_needs():
 @pytest.mark.nightly
 def test_what_the_image_installs_works_in_a_fresh_environment(tmp_path):
     """The line of the Dockerfile that installs, run on what it would copy."""
-    ignored = (ROOT / ".dockerignore").read_text().replace("**/", "").split()
-    shutil.copytree(ROOT, tmp_path / "src", ignore=shutil.ignore_patterns(*ignored))
+    patterns = (ROOT / ".dockerignore").read_text().split()
+    below = [pattern.removeprefix("**/") for pattern in patterns if pattern.startswith("**/")]
+
+    def ignore(folder, names):  # a pattern without ** is one of the top folder
+        return shutil.ignore_patterns(*(patterns if Path(folder) == ROOT else []), *below)(folder, names)
+
+    shutil.copytree(ROOT, tmp_path / "src", ignore=ignore)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     line = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("RUN pip"))
     words = line.removeprefix("RUN ").replace("/src", str(tmp_path / "src")).split()

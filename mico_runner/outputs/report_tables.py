@@ -57,7 +57,7 @@ def table(data: pd.DataFrame | None, mark: str | None = None, mark_if: tuple[str
 
 
 def with_shapes(rows: pd.DataFrame, about: pd.DataFrame | None) -> pd.DataFrame:
-    """Rows of layers with their shapes beside the names: "1 × 28 × 28 → 8 × 14 × 14".
+    """Rows of layers, their names first, with their shapes beside: "1 × 28 × 28 → 8 × 14 × 14".
 
     Args:
         rows: with a column layer.
@@ -70,8 +70,9 @@ def with_shapes(rows: pd.DataFrame, about: pd.DataFrame | None) -> pd.DataFrame:
         for layer, before, after in zip(about["layer"], about["in_shape"], about["out_shape"], strict=True)
     }
     named = rows.astype({"layer": str})
-    named.insert(named.columns.get_loc("layer") + 1, "shape", [shapes.get(layer, "") for layer in named["layer"]])
-    return named
+    named["shape"] = [shapes.get(layer, "") for layer in named["layer"]]
+    others = [name for name in rows if name != "layer"]
+    return named[["layer", "shape", *others]]
 
 
 def _shape(text: object) -> str:
