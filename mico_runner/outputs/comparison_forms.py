@@ -30,7 +30,7 @@ _MOST = 6  # differences of one kind that a table names
 
 def table(diff: Diff, everything: bool) -> str:
     """For a terminal: what else is different, the count in words, the metrics that changed, the worst first."""
-    parts = [_printable(line) for line in _about(diff, None if everything else _MOST)]
+    parts = [printable(line) for line in _about(diff, None if everything else _MOST)]
     parts += ["", *_summary(diff)] if parts else _summary(diff)
     rows = diff.shown(everything)
     return "\n".join([*parts, "", _grid(rows, "simple")] if rows else parts)
@@ -39,9 +39,9 @@ def table(diff: Diff, everything: bool) -> str:
 def markdown(diff: Diff, everything: bool) -> str:
     """A GitHub table with a headline; what else is different is folded."""
     head, *rest = _summary(diff)
-    parts = [f"**{head}**" + "".join(f"; {_markdown(line)}" for line in rest)]
+    parts = [f"**{head}**" + "".join(f"; {as_markdown(line)}" for line in rest)]
     if diff.differences:
-        lines = "\n".join(f"- {_markdown(line)}" for line in _about(diff, None))
+        lines = "\n".join(f"- {as_markdown(line)}" for line in _about(diff, None))
         parts.append(f"<details><summary>other differences</summary>\n\n{lines}\n\n</details>")
     rows = diff.shown(everything)
     return "\n\n".join([*parts, _grid(rows, "github")] if rows else parts)
@@ -72,12 +72,12 @@ def junit(diff: Diff, name: str) -> str:
     """JUnit's XML: a test case for each metric, failed where it is a regression, skipped where nothing judges it."""
     failed = {row.name for row in diff.regressions}
     suite = ElementTree.Element(
-        "testsuite", name=_printable(name), tests=str(len(diff.rows)), failures=str(len(failed)), errors="0"
+        "testsuite", name=printable(name), tests=str(len(diff.rows)), failures=str(len(failed)), errors="0"
     )
     for row in diff.rows:
-        case = ElementTree.SubElement(suite, "testcase", classname=_printable(name), name=_printable(row.name))
+        case = ElementTree.SubElement(suite, "testcase", classname=printable(name), name=printable(row.name))
         if row.name in failed:
-            said = _printable(_sentence(row))
+            said = printable(_sentence(row))
             ElementTree.SubElement(case, "failure", message=said, type=row.verdict).text = said
         elif row.verdict in ("volatile", "new"):
             ElementTree.SubElement(case, "skipped", message=_WORDS[row.verdict])
@@ -90,7 +90,7 @@ def _summary(diff: Diff) -> list[str]:
     count = len(diff.regressions)
     head = f"{count} regression{'s' if count != 1 else ''}" if count else "No regressions"
     rest = ", ".join(f"{count} {_WORDS[verdict]}" for verdict, count in diff.counts.items())
-    idle = [f"judging no metric: {_printable(', '.join(diff.idle))}"] if diff.idle else []
+    idle = [f"judging no metric: {printable(', '.join(diff.idle))}"] if diff.idle else []
     return [head, *([rest] if rest else []), *idle]
 
 
@@ -123,7 +123,7 @@ def _grid(rows: list[Row], style: str) -> str:
         ]
         for r in rows
     ]
-    escape = _markdown if style == "github" else _printable
+    escape = as_markdown if style == "github" else printable
     cells = [[escape(cell) for cell in row] for row in body]
     return tabulate(cells, _HEAD, tablefmt=style, disable_numparse=True, colalign=_ALIGN)
 
@@ -153,19 +153,19 @@ def _tolerance(row: Row) -> str:
     return "" if row.direction == "info" or not row.tolerance else f"±{row.tolerance}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """On one line, and nothing that a terminal obeys."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _markdown(text: str) -> str:
+def as_markdown(text: str) -> str:
     """As the cell of a GitHub table that shows the text as it is."""
-    return re.sub(r"([\\|`*\[\]~])", r"\\\1", _printable(text)).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\|`*\[\]~])", r"\\\1", printable(text)).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _data(text: str) -> str:
     """As the message of a workflow command."""
-    return _printable(text).replace("%", "%25")
+    return printable(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

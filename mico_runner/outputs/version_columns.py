@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mico_runner.errors import UsageError
 from mico_runner.outputs import store
-from mico_runner.outputs.comparison_forms import number
+from mico_runner.outputs.comparison_forms import as_markdown, number, printable
 from mico_runner.outputs.version_history import matching
 from mico_runner.steps.base import Metric
 
@@ -36,8 +36,13 @@ class SideBySide:
         """`style` is one of tabulate's; the best values have a star."""
         from tabulate import tabulate
 
+        escape = as_markdown if style == "github" else printable
         rows = [
-            [line.name, *(f"{number(v)}{'*' if i in line.best else ' '}" for i, v in enumerate(line.values)), line.unit]
+            [
+                escape(line.name),
+                *(f"{number(v)}{'*' if i in line.best else ' '}" for i, v in enumerate(line.values)),
+                escape(line.unit),
+            ]
             for line in self.lines
         ]
         align = ("left", *["right"] * len(self.versions), "left")

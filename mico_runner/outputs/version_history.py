@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from mico_runner.errors import UsageError, did_you_mean
 from mico_runner.outputs import store
-from mico_runner.outputs.comparison_forms import number
+from mico_runner.outputs.comparison_forms import number, printable
 from mico_runner.steps.base import Metric
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -51,15 +51,18 @@ class History:
         from tabulate import tabulate
 
         if len(self.series) > 6:
-            rows = [[s.name, *_ends(s.values), s.unit, s.line] for s in self.series]
+            rows = [[printable(s.name), *_ends(s.values), printable(s.unit), s.line] for s in self.series]
             head = ["metric", "first", "last", "unit", f"{self.versions[0]} to {self.versions[-1]}"]
             return tabulate(rows, head, disable_numparse=True, colalign=("left", "right", "right", "left", "left"))
         rows = [
             [version, when, *(number(series.values[i]) for series in self.series)]
             for i, (version, when) in enumerate(zip(self.versions, self.created, strict=True))
         ]
-        rows += [["", "", *(series.unit for series in self.series)], ["", "", *(series.line for series in self.series)]]
-        head = ["version", "created", *(series.name for series in self.series)]
+        rows += [
+            ["", "", *(printable(series.unit) for series in self.series)],
+            ["", "", *(series.line for series in self.series)],
+        ]
+        head = ["version", "created", *(printable(series.name) for series in self.series)]
         align = ("left", "left", *["right"] * len(self.series))
         return tabulate(rows, head, disable_numparse=True, colalign=align)
 
@@ -132,7 +135,9 @@ def _ends(values: Sequence[float | None]) -> list[str]:
 
 def _draw(group: ElementTree.Element, series: Series, versions: Sequence[str]) -> None:
     def text(x: float, y: float, words: str, anchor: str = "start") -> None:
-        ElementTree.SubElement(group, "text", {"x": f"{x:g}", "y": f"{y:g}", "text-anchor": anchor}).text = words
+        ElementTree.SubElement(group, "text", {"x": f"{x:g}", "y": f"{y:g}", "text-anchor": anchor}).text = printable(
+            words
+        )
 
     known = [value for value in series.values if value is not None]
     low, high = min(known), max(known)
@@ -150,7 +155,7 @@ def _draw(group: ElementTree.Element, series: Series, versions: Sequence[str]) -
     ElementTree.SubElement(group, "polyline", points=path, fill="none", stroke="black")
     for i, value, x, y in points:
         dot = ElementTree.SubElement(group, "circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r="3")
-        ElementTree.SubElement(dot, "title").text = f"{versions[i]}: {number(value)} {series.unit}"
+        ElementTree.SubElement(dot, "title").text = printable(f"{versions[i]}: {number(value)} {series.unit}")
     text(right + 8, place(0, high)[1] + 4, number(high))
     if low < high:
         text(right + 8, place(0, low)[1] + 4, number(low))
