@@ -13,7 +13,7 @@ SPEC = {
     "datasets": {"task": "digits", "validation": 200},
     "model": {"name": "small-cnn", "train": {"epochs": 8, "lr": 0.01}},
     "finetune": {"epochs": 2},
-    "codegen": {"bits": [2, 2], "ends": [8, 8]},
+    "codegen": {"bits": [1.5, 1], "ends": [8, 8]},
     "simulate": {"images": 30},
 }
 
@@ -32,13 +32,13 @@ def metrics(folder):
 def test_what_is_trained_is_deployed(tmp_path, capsys):
     assert run(tmp_path, SPEC) == 0, capsys.readouterr().err
     found, latest = metrics(tmp_path), tmp_path / "out/low/latest"
-    assert found["finetune.gain"] > 2
+    assert found["finetune.gain"] > 0.5
     assert found["finetune.outputs_off_grid"] < 1
     assert found["simulate.logits_mismatches"] == 0
     bits = json.loads((latest / "steps/codegen/bits.json").read_text(encoding="utf-8"))
     first, *between, last = bits.values()
     assert first == last == [8, 8]
-    assert all(pair == [2, 2] for pair in between)
+    assert all(pair == [1.5, 1] for pair in between)
     trained, emitted = (
         (latest / f"steps/{step}/qgraph.json").read_text(encoding="utf-8") for step in ("finetune", "codegen")
     )
