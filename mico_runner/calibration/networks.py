@@ -10,7 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mico_runner.models.imagenet import Residual, conv, inverted, mobilenet_v2, resnet18, resnet34, resnet50
+from mico_runner.models.blocks import Residual, conv, inverted
+from mico_runner.models.imagenet import mobilenet_v2, resnet18, resnet34, resnet50
+from mico_runner.models.vit import Attention, VisionTransformer
+
+IMAGE, CLASSES = (3, 224, 224), 1000
 
 
 def vgg(plan: str) -> nn.Module:
@@ -113,41 +117,9 @@ def squeezenet() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 64, 3, 2), nn.ReLU(), pool(), *fires, *head)
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention over (batch, tokens, width)."""
-
-    def __init__(self, width: int, heads: int, causal: bool = False, bias: bool = True) -> None:
-        super().__init__()
-        self.heads, self.causal = heads, causal
-        self.inwards, self.outwards = nn.Linear(width, 3 * width, bias), nn.Linear(width, width, bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, tokens, width = x.shape
-        q, k, v = self.inwards(x).view(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return self.outwards(y.transpose(1, 2).reshape(n, tokens, width))
-
-
-class VisionTransformer(nn.Module):
+def vit(width: int, heads: int) -> nn.Module:
     """Dosovitskiy et al. 2020, 224 x 224 images in patches of 16 x 16."""
-
-    def __init__(self, width: int, heads: int, depth: int = 12) -> None:
-        super().__init__()
-        self.patch = nn.Conv2d(3, width, 16, 16)
-        self.token = nn.Parameter(torch.zeros(1, 1, width))
-        self.position = nn.Parameter(torch.zeros(1, 197, width))
-        blocks: list[nn.Module] = []
-        for _ in range(depth):
-            mlp = nn.Sequential(
-                nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-            )
-            blocks += [Residual(nn.Sequential(nn.LayerNorm(width), Attention(width, heads))), Residual(mlp)]
-        self.blocks, self.head = nn.Sequential(*blocks, nn.LayerNorm(width)), nn.Linear(width, 1000)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.patch(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.position
-        return self.head(self.blocks(x)[:, 0])
+    return VisionTransformer(IMAGE, CLASSES, patch=16, depth=12, width=width, hidden=4 * width, heads=heads)
 
 
 class Gated(nn.Module):
@@ -184,8 +156,6 @@ class Llama(nn.Module):
         return self.head(self.blocks(self.embed(tokens)))
 
 
-IMAGE, CLASSES = (3, 224, 224), 1000
-
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "vgg11": partial(vgg, "1M2M44M88M88M"),
     "vgg16": partial(vgg, "11M22M444M888M888M"),
@@ -196,8 +166,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "mobilenet_v3_small": mobilenet_v3_small,
     "efficientnet_b0": efficientnet_b0,
     "squeezenet": squeezenet,
-    "vit_b_16": partial(VisionTransformer, 768, 12),
-    "vit_s_16": partial(VisionTransformer, 384, 6),
+    "vit_b_16": partial(vit, 768, 12),
+    "vit_s_16": partial(vit, 384, 6),
     "llama_15m": Llama,
 }
 

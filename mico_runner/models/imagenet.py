@@ -2,88 +2,73 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from mico_runner.models import register
+from mico_runner.models.blocks import Residual, conv, inverted, scaled
 
 
-def conv(
-    ins: int, outs: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
-) -> nn.Sequential:
-    """Convolution without bias, batch norm, activation."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(ins, outs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outs),
-    ]
-    return nn.Sequential(*layers, *([act()] if act else []))
-
-
-class Residual(nn.Module):
-    """x + body(x), through a projection where the shape changes."""
-
-    def __init__(self, body: nn.Module, shortcut: nn.Module | None = None, act: bool = False) -> None:
-        super().__init__()
-        self.body, self.shortcut, self.act = body, shortcut or nn.Identity(), act
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.body(x) + self.shortcut(x)
-        return F.relu(y) if self.act else y
-
-
-def resnet(input_shape: tuple[int, int, int], classes: int, depths: tuple[int, ...], bottleneck: bool) -> nn.Module:
+def resnet(
+    input_shape: tuple[int, int, int], classes: int, depths: tuple[int, ...], bottleneck: bool, width: float = 1.0
+) -> nn.Module:
     """He et al. 2015, the stride on the 3 x 3 convolution."""
-    layers: list[nn.Module] = [conv(input_shape[0], 64, 7, 2), nn.MaxPool2d(3, 2, 1)]
-    ins = 64
+    ins = scaled(64, width)
+    layers: list[nn.Module] = [conv(input_shape[0], ins, 7, 2), nn.MaxPool2d(3, 2, 1)]
     for stage, depth in enumerate(depths):
-        width = 64 * 2**stage
-        outs = 4 * width if bottleneck else width
+        inner = scaled(64 * 2**stage, width)
+        outs = 4 * inner if bottleneck else inner
         for i in range(depth):
             stride = 2 if stage and not i else 1
             if bottleneck:
-                body = nn.Sequential(conv(ins, width, 1), conv(width, width, 3, stride), conv(width, outs, 1, act=None))
+                body = nn.Sequential(conv(ins, inner, 1), conv(inner, inner, 3, stride), conv(inner, outs, 1, act=None))
             else:
-                body = nn.Sequential(conv(ins, width, 3, stride), conv(width, outs, 3, act=None))
+                body = nn.Sequential(conv(ins, inner, 3, stride), conv(inner, outs, 3, act=None))
             changes = stride > 1 or ins != outs
             layers.append(Residual(body, conv(ins, outs, 1, stride, act=None) if changes else None, act=True))
             ins = outs
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(ins, classes))
 
 
-@register("resnet18")
-def resnet18(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+@register(
+    "resnet18",
+    params={"width": {"type": "number", "min": 0.05, "max": 4, "default": 1.0}},
+    size={"input": [3, 224, 224], "outputs": 1000, "weights": 11_678_912, "macs": 1_814_073_344},
+)
+def resnet18(input_shape: tuple[int, int, int], classes: int, width: float = 1.0) -> nn.Module:
     """He et al. 2015, table 1."""
-    return resnet(input_shape, classes, (2, 2, 2, 2), bottleneck=False)
+    return resnet(input_shape, classes, (2, 2, 2, 2), bottleneck=False, width=width)
 
 
-@register("resnet34")
-def resnet34(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+@register(
+    "resnet34",
+    params={"width": {"type": "number", "min": 0.05, "max": 4, "default": 1.0}},
+    size={"input": [3, 224, 224], "outputs": 1000, "weights": 21_779_648, "macs": 3_663_761_408},
+)
+def resnet34(input_shape: tuple[int, int, int], classes: int, width: float = 1.0) -> nn.Module:
     """He et al. 2015, table 1."""
-    return resnet(input_shape, classes, (3, 4, 6, 3), bottleneck=False)
+    return resnet(input_shape, classes, (3, 4, 6, 3), bottleneck=False, width=width)
 
 
-@register("resnet50")
-def resnet50(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+@register(
+    "resnet50",
+    params={"width": {"type": "number", "min": 0.05, "max": 4, "default": 1.0}},
+    size={"input": [3, 224, 224], "outputs": 1000, "weights": 25_502_912, "macs": 4_089_184_256},
+)
+def resnet50(input_shape: tuple[int, int, int], classes: int, width: float = 1.0) -> nn.Module:
     """He et al. 2015, table 1."""
-    return resnet(input_shape, classes, (3, 4, 6, 3), bottleneck=True)
+    return resnet(input_shape, classes, (3, 4, 6, 3), bottleneck=True, width=width)
 
 
-def inverted(
-    ins: int, middle: int, outs: int, kernel: int, stride: int, act: type[nn.Module], squeeze: nn.Module | None
-) -> nn.Module:
-    """Expand, depthwise, squeeze-and-excite, project (Sandler et al. 2018)."""
-    expand = [conv(ins, middle, 1, act=act)] if middle != ins else []
-    depthwise = conv(middle, middle, kernel, stride, groups=middle, act=act)
-    body = nn.Sequential(*expand, depthwise, *([squeeze] if squeeze else []), conv(middle, outs, 1, act=None))
-    return Residual(body) if stride == 1 and ins == outs else body
-
-
-@register("mobilenet-v2")
-def mobilenet_v2(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+@register(
+    "mobilenet-v2",
+    params={"width": {"type": "number", "min": 0.05, "max": 4, "default": 1.0}},
+    size={"input": [3, 224, 224], "outputs": 1000, "weights": 3_469_760, "macs": 300_774_272},
+)
+def mobilenet_v2(input_shape: tuple[int, int, int], classes: int, width: float = 1.0) -> nn.Module:
     """Sandler et al. 2018, table 2."""
-    layers: list[nn.Module] = [conv(input_shape[0], 32, 3, 2, act=nn.ReLU6)]
-    ins = 32
-    for ratio, outs, depth, stride in (
+    ins = scaled(32, width)
+    layers: list[nn.Module] = [conv(input_shape[0], ins, 3, 2, act=nn.ReLU6)]
+    for ratio, channels, depth, stride in (
         (1, 16, 1, 1),
         (6, 24, 2, 2),
         (6, 32, 3, 2),
@@ -92,9 +77,10 @@ def mobilenet_v2(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         (6, 160, 3, 2),
         (6, 320, 1, 1),
     ):
+        outs = scaled(channels, width)
         for i in range(depth):
             layers.append(inverted(ins, ratio * ins, outs, 3, 1 if i else stride, nn.ReLU6, None))
             ins = outs
-    return nn.Sequential(
-        *layers, conv(320, 1280, 1, act=nn.ReLU6), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, classes)
-    )
+    last = scaled(1280, max(width, 1.0))  # as the authors have it
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, classes)]
+    return nn.Sequential(*layers, conv(ins, last, 1, act=nn.ReLU6), *head)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 
 from torch import nn
 
 from mico_runner.errors import UsageError
 from mico_runner.models import register
+from mico_runner.models.blocks import scaled
 
 
-@register("lenet")
+@register("lenet", size={"input": [1, 28, 28], "outputs": 10, "weights": 30_518, "macs": 385_568})
 def lenet(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """LeNet-5 as MiCo uses it: c6k5p2, c16k5, 400-64-32-10 on 28 x 28 images (LeCun et al. 1998, ReLU and max-pool)."""
+    """LeNet-5: c6k5p2, c16k5, 400-64-32-10 on 28 x 28 images (LeCun et al. 1998, with ReLU and max-pools)."""
     channels, height, width = input_shape
-    if min(height, width) < 12:
-        raise UsageError(
-            f"model lenet needs images of at least 12 x 12, the task has {height} x {width}; try 'small-cnn'"
-        )
-    features = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
+    _check_size("lenet", height, width)
+    features = 16 * _left(height) * _left(width)
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(channels, 6, 5, padding=2),
@@ -37,7 +36,43 @@ def lenet(input_shape: tuple[int, int, int], classes: int) -> nn.Module:
     )
 
 
-@register("small-cnn", params={"channels": {"type": "integer", "min": 1, "default": 16}})
+@register(
+    "mico-lenet",
+    params={"width": {"type": "number", "min": 0.05, "max": 4, "default": 1.0}},
+    size={"input": [1, 28, 28], "outputs": 10, "weights": 30_518, "macs": 385_568},
+)
+def mico_lenet(input_shape: tuple[int, int, int], classes: int, width: float = 1.0) -> nn.Module:
+    """LeNet-5 as MiCo has it: average pools and no biases (LeCun et al. 1998, with ReLU)."""
+    channels, height, wide = input_shape
+    _check_size("mico-lenet", height, wide)
+    first, second = scaled(6, width, of=1), scaled(16, width, of=1)
+    widths = [second * _left(height) * _left(wide), scaled(64, width), scaled(32, width)]
+    layers: list[nn.Module] = []
+    for ins, outs, padding in ((channels, first, 2), (first, second, 0)):
+        layers += [nn.Conv2d(ins, outs, 5, padding=padding, bias=False), nn.ReLU(), nn.AvgPool2d(2)]
+    layers.append(nn.Flatten())
+    for ins, outs in itertools.pairwise(widths):
+        layers += [nn.Linear(ins, outs, bias=False), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], classes, bias=False))
+
+
+def _check_size(name: str, height: int, width: int) -> None:
+    if min(height, width) < 12:
+        raise UsageError(
+            f"model {name} needs images of at least 12 x 12, the task has {height} x {width}; try 'small-cnn'"
+        )
+
+
+def _left(size: int) -> int:
+    """Of a side, behind both pools."""
+    return (size // 2 - 4) // 2
+
+
+@register(
+    "small-cnn",
+    params={"channels": {"type": "integer", "min": 1, "default": 16}},
+    size={"input": [1, 8, 8], "outputs": 10, "weights": 9_168, "macs": 87_360},
+)
 def small_cnn(input_shape: tuple[int, int, int], classes: int, channels: int = 16) -> nn.Module:
     """Two 3 x 3 convolutions with batch-norm, each followed by a 2 x 2 max-pool, then two linear layers."""
     depth, height, width = input_shape

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from mico_runner.models import register
+from mico_runner.models.blocks import conv, scaled
 
 
 class Residual(nn.Module):
@@ -28,7 +29,11 @@ class Residual(nn.Module):
         return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-@register("resnet8", params={"channels": {"type": "integer", "min": 1, "default": 16}})
+@register(
+    "resnet8",
+    params={"channels": {"type": "integer", "min": 1, "default": 16}},
+    size={"input": [3, 32, 32], "outputs": 10, "weights": 77_360, "macs": 12_501_632},
+)
 def resnet8(input_shape: tuple[int, int, int], classes: int, channels: int = 16) -> nn.Module:
     """ResNet-8 of MLPerf Tiny: a stem and three basic blocks, global average pool."""
     return nn.Sequential(
@@ -42,3 +47,34 @@ def resnet8(input_shape: tuple[int, int, int], classes: int, channels: int = 16)
         nn.Flatten(),
         nn.Linear(4 * channels, classes),
     )
+
+
+@register(
+    "mico-resnet8",
+    params={"width": {"type": "number", "min": 0.05, "max": 4, "default": 1.0}},
+    size={"input": [3, 32, 32], "outputs": 10, "weights": 4_897_472, "macs": 253_432_832},
+)
+def mico_resnet8(input_shape: tuple[int, int, int], classes: int, width: float = 1.0) -> nn.Module:
+    """MiCo's ResNet8 for images of 32 x 32: four basic blocks of 64, 128, 256 and 512 channels."""
+    return _small(input_shape, classes, 1, width)
+
+
+@register(
+    "mico-resnet18",
+    params={"width": {"type": "number", "min": 0.05, "max": 4, "default": 1.0}},
+    size={"input": [3, 32, 32], "outputs": 10, "weights": 11_164_352, "macs": 555_422_720},
+)
+def mico_resnet18(input_shape: tuple[int, int, int], classes: int, width: float = 1.0) -> nn.Module:
+    """MiCo's ResNet18 for images of 32 x 32: eight basic blocks of 64, 128, 256 and 512 channels, two of each."""
+    return _small(input_shape, classes, 2, width)
+
+
+def _small(input_shape: tuple[int, int, int], classes: int, depth: int, width: float) -> nn.Module:
+    ins = scaled(64, width)
+    layers: list[nn.Module] = [conv(input_shape[0], ins, 3)]
+    for stage in range(4):
+        outs = scaled(64 * 2**stage, width)
+        for place in range(depth):
+            layers.append(Residual(ins, outs, 2 if stage and not place else 1))
+            ins = outs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(ins, classes))

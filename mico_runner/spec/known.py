@@ -21,6 +21,7 @@ from mico_runner.validation import PROTOCOLS
 from mico_runner.yaml_schema import describe
 
 Rows = list[dict[str, str]]
+_SIZES = ("outputs", "weights", "macs")  # of a model for the input that its entry states, by default parameters
 
 REGISTRIES = {
     "steps": STEPS,
@@ -74,6 +75,8 @@ def _entries(registry: Registry) -> Rows:
         row = {"name": entry.name, "description": entry.summary}
         if any("params" in e.meta for e in registry.entries.values()):
             row["params"] = "; ".join(_parameter(*item) for item in entry.meta.get("params", {}).items())
+        if size := entry.meta.get("size"):
+            row |= {"input": "x".join(map(str, size["input"]))} | {key: str(size[key]) for key in _SIZES}
         rows.append(row)
     return rows
 

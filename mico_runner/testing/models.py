@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -17,8 +19,8 @@ SHAPES = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224))
 CLASSES = 7
 
 
-def check_model(name: str, shapes: tuple[tuple[int, ...], ...] = SHAPES) -> None:
-    """Try a model with its default parameters on the first of these shapes of images that it does not refuse.
+def check_model(name: str, shapes: tuple[tuple[int, ...], ...] = SHAPES, **params: Any) -> None:
+    """Try a model with these parameters on the first of these shapes of images that it does not refuse.
 
     - It maps a batch of images to a score for each class.
     - It is captured, which compares the graph with the module, and quantised to 8 bits.
@@ -30,7 +32,7 @@ def check_model(name: str, shapes: tuple[tuple[int, ...], ...] = SHAPES) -> None
     """
     for shape in shapes:
         try:
-            network = MODELS.get(name)(shape, CLASSES).eval()
+            network = MODELS.get(name)(shape, CLASSES, **params).eval()
         except UsageError:  # it says that it takes no images of this size
             continue
         with torch.no_grad():

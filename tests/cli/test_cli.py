@@ -284,6 +284,9 @@ def test_list(capsys):
     assert all(f"\n{kind}\n" in printed for kind in KINDS)
     assert cli.main(["list", "models"]) == 0
     assert "lenet" in capsys.readouterr().out
+    assert cli.main(["list", "models", "--json"]) == 0
+    (row,) = (row for row in json.loads(capsys.readouterr().out)["models"] if row["name"] == "mico-squeezenet")
+    assert (row["input"], row["weights"], row["macs"]) == ("3x32x32", "726048", "52543488")
     assert cli.main(["list", "hardware", "--json"]) == 0
     assert [row["name"] for row in json.loads(capsys.readouterr().out)["hardware"]] == hardware.names()
     assert cli.main(["list", "datasets", "--json"]) == 0

@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
+from mico_runner.graph import capture, costs
 from mico_runner.models import MODELS, training
 from mico_runner.models.augment import augmented, mixed, shifted
+from mico_runner.models.vit import VisionTransformer
 from mico_runner.sections import Augment, Train
 from mico_runner.tasks import create
 
@@ -16,25 +19,110 @@ TASK = create()
 @pytest.mark.parametrize("name", MODELS.names())
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_every_model_maps_images_to_class_scores(name, shape):
-    model = MODELS.get(name)(shape, 7)
-    assert model(torch.zeros(2, *shape)).shape == (2, 7)
+    with torch.device("meta"):  # shapes alone
+        model = MODELS.get(name)(shape, 7)
+        assert model(torch.zeros(2, *shape)).shape == (2, 7)
     assert MODELS.info(name).summary
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "parameters"),
-    [
-        ("mlp", (256,), 256 * 64 + 64 + 2 * (64 * 64 + 64) + 64 * 10 + 10),  # MiCo's MLP 256-64-64-64-10
-        ("lenet", (1, 28, 28), 6 * 26 + 16 * 151 + 64 * 401 + 32 * 65 + 10 * 33),  # c6k5p2, c16k5, 400-64-32-10
-    ],
-)
-def test_published_sizes(name, shape, parameters):
-    assert sum(p.numel() for p in MODELS.get(name)(shape, 10).parameters()) == parameters
+PUBLISHED = {  # weights and multiply-accumulates of MiCo's networks and those of MLPerf Tiny
+    "mico-mlp": (25_216, 25_216),
+    "mico-harmlp": (184_960, 184_960),
+    "mico-lenet": (30_518, 385_568),
+    "mico-cnn": (89_440, "12.3 M"),
+    "mico-vgg": ("34.6 M", "111 M"),
+    "mico-resnet8": ("4.90 M", "253 M"),
+    "mico-resnet18": ("11.2 M", "555 M"),
+    "mico-mobilenet-v2": ("2.20 M", "64.8 M"),
+    "mico-squeezenet": ("0.726 M", "52.5 M"),
+    "mico-shufflenet": ("0.889 M", "41.6 M"),
+    "mico-vit": ("12.4 M", "806 M"),
+    "mico-tinyvit": ("1.06 M", "67.5 M"),
+    "resnet8": (77_360, "12.5 M"),
+    "mlperf-ds-cnn": (22_016, "2.66 M"),
+    "mlperf-autoencoder": (264_192, 264_192),
+    "mlperf-mobilenet-v1": ("0.208 M", "7.49 M"),
+}
+
+
+def sized(name, **params):
+    """The model on torch's device without memory, for the input that its entry states; its weights and MACs as torch counts them."""
+    size = MODELS.info(name).meta["size"]
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model = MODELS.get(name)(tuple(size["input"]), size["outputs"], **params).eval()
+        model(torch.zeros(1, *size["input"]))
+    counts = counter.get_flop_counts()["Global"]
+    products = sum(count for call, count in counts.items() if "bmm" not in str(call))  # of activations with weights
+    weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    return weights, products // 2
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_every_model_has_the_size_that_its_entry_states(name):
+    size = MODELS.info(name).meta["size"]
+    assert sized(name) == (size["weights"], size["macs"])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_sizes(name):
+    for count, published in zip(sized(name), PUBLISHED[name], strict=True):
+        if isinstance(published, str):
+            digits = len(published.split(" ")[0].split(".")[-1]) if "." in published else 0
+            count = f"{count / 1e6:.{digits}f} M"
+        assert count == published
+
+
+@pytest.mark.parametrize(("name", "products"), [("mico-vit", 22.7), ("mico-tinyvit", 8.4)])
+def test_published_products_of_activations(name, products):
+    size = MODELS.info(name).meta["size"]
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        MODELS.get(name)(tuple(size["input"]), size["outputs"]).eval()(torch.zeros(1, *size["input"]))
+    found = sum(count for call, count in counter.get_flop_counts()["Global"].items() if "bmm" in str(call))
+    assert found / 2e6 == pytest.approx(products, abs=0.05)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS.names() if "width" in MODELS.info(n).meta.get("params", {})])
+def test_a_width_scales_weights_and_what_is_captured_is_what_torch_counts(name):
+    size = MODELS.info(name).meta["size"]
+    narrow = sized(name, width=0.125)
+    assert narrow[0] < size["weights"] / 2 or name == "mlperf-mobilenet-v1"
+    if name in ("mico-cnn", "mico-lenet", "mico-mlp", "mico-vgg"):  # the others by `make test-all`
+        assert captured_size(name, width=0.125) == narrow
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", MODELS.names())
+def test_what_is_captured_has_the_published_size(name):
+    size = MODELS.info(name).meta["size"]
+    assert captured_size(name) == (size["weights"], size["macs"])
+
+
+def captured_size(name, **params):
+    size = MODELS.info(name).meta["size"]
+    shape = tuple(size["input"])
+    network = capture(MODELS.get(name)(shape, size["outputs"], **params).eval(), shape, name)
+    return sum(node.weight.size for node in network.weighted), sum(costs.macs(network, node) for node in network.nodes)
 
 
 def test_lenet_refuses_images_that_vanish():
-    with pytest.raises(UsageError, match="at least 12 x 12, the task has 8 x 8"):
-        MODELS.get("lenet")((1, 8, 8), 10)
+    for name in ("lenet", "mico-lenet"):
+        with pytest.raises(UsageError, match=f"{name} needs images of at least 12 x 12, the task has 8 x 8"):
+            MODELS.get(name)((1, 8, 8), 10)
+    for name in ("mico-cnn", "mico-vgg"):
+        with pytest.raises(UsageError, match="at least 8 x 8, the task has 7 x 9"):
+            MODELS.get(name)((1, 7, 9), 10)
+
+
+def test_a_vision_transformer_refuses_what_its_patches_and_heads_do_not_fit():
+    with pytest.raises(UsageError, match="patches of 4 x 4, the task has 30 x 32 pixels"):
+        MODELS.get("mico-tinyvit")((3, 30, 32), 10)
+    with pytest.raises(UsageError, match="width 10 has no 4 heads"):
+        VisionTransformer((3, 8, 8), 10, patch=4, depth=1, width=10, hidden=8, heads=4)
+
+
+def test_a_stride_pads_as_tensorflow_does():
+    network = MODELS.get("mlperf-ds-cnn")((1, 49, 10), 12)
+    assert network[0].padding == (1, 1, 4, 5)
 
 
 def blobs(count, seed):

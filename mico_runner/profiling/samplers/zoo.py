@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,20 +10,20 @@ import numpy as np
 from mico_runner.errors import UsageError
 from mico_runner.profiling.samplers import distinct, register
 
-# The images of the catalog's tasks: digits, MNIST and Fashion-MNIST, CIFAR-10; all of them have ten classes.
+# Of models that do not say their own: the images of digits, MNIST and Fashion-MNIST, CIFAR-10, of ten classes all of them.
 INPUTS = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
 CLASSES = 10
 
 
 @register("zoo")
 def zoo(kind: str, ranges: dict[str, list[int]], count: int, rng: np.random.Generator) -> list[dict[str, int]]:
-    """Layers of every zoo model on the catalog's image sizes; `ranges` do not matter. Not for predicting those networks."""
+    """Layers of every zoo model in its published size; `ranges` do not matter. Not for predicting those networks."""
     from mico_runner.kernel_table import SHAPE, is_depthwise, kernel_table
     from mico_runner.models import MODELS
 
     shapes = []
     for name in MODELS.names():
-        rows = _layers(name, MODELS.get(name))
+        rows = _layers(name)
         table = kernel_table(rows)
         wanted = is_depthwise(table) if kind == "depthwise" else table["kind"] == kind
         kept = [row for row, keep in zip(rows, wanted, strict=True) if keep]
@@ -36,15 +35,17 @@ def zoo(kind: str, ranges: dict[str, list[int]], count: int, rng: np.random.Gene
 
 
 @cache  # a profile asks once for every kind of kernel
-def _layers(name: str, model: Callable[..., Any]) -> list[dict[str, Any]]:
-    """Kernel rows of a model on all sizes of images that it takes."""
+def _layers(name: str) -> list[dict[str, Any]]:
+    """Kernel rows of a model for the input that its entry states, else on all sizes of images that it takes."""
     from mico_runner import graph
+    from mico_runner.models import MODELS
 
+    size = MODELS.info(name).meta.get("size")
     rows = []
-    for size in INPUTS:
+    for shape, outputs in [(tuple(size["input"]), size["outputs"])] if size else [(s, CLASSES) for s in INPUTS]:
         try:
-            network = model(size, CLASSES)
+            network = MODELS.get(name)(shape, outputs)
         except UsageError:  # the model does not take images of this size
             continue
-        rows += graph.kernel_rows(graph.capture(network.eval(), size, name), 1)
+        rows += graph.kernel_rows(graph.capture(network.eval(), shape, name), 1)
     return rows
