@@ -53,6 +53,7 @@ class Entry:
         kernel, header, columns, fill: how a profile's CSV maps to the kernel table; empty for files that have its
             column names already, with the latency in `latency_<unit>`.
         loader, loader_params: the `data.LOADERS` entry that reads a task.
+        task_kind: what a network learns from it, where a spec does not say; None: classification.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Entry:
     columns: tuple[str, ...] = ()
     fill: dict[str, int | str] = field(default_factory=dict)
     loader: str | None = None
+    task_kind: str | None = None
     loader_params: dict[str, Any] = field(default_factory=dict)
 
 

@@ -4,6 +4,8 @@ photos/cat/1.png                     class cat
 photos/train/cat/1.png               class cat, of the training part; test/, val/ or validation/ is the test part
 words/yes/ann_3.wav                  names "{speaker}_{take}": class yes, speaker ann, take 3
 digits/7_ann_3.wav                   names "{label}_{speaker}_{take}": class 7, speaker ann, take 3
+words/testing_list.txt               as Speech Commands has it (Warden 2018): "yes/ann_3.wav" each line, the test part; folders whose
+                                     name begins with _ (words/_background_noise_) hold no class then
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mico_runner.data.files import lines_of, read_text
 from mico_runner.errors import UsageError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
@@ -24,6 +27,7 @@ LABEL = "label"  # the field of a name that is the class, and the fact that hold
 FILE = "file"  # the fact that holds the path inside the folder
 TRAIN = "train"
 TESTS = ("test", "val", "validation")
+LIST = "testing_list.txt"  # of Speech Commands
 _WHOLE = re.compile(r"\d{1,18}", re.ASCII)
 _FIELD = re.compile(r"\{(\w+)\}")
 
@@ -51,6 +55,8 @@ def listed(folder: Path, endings: Sequence[str], names: str | None) -> list[File
     pattern = _pattern(names) if names is not None else None
     parts = _parts(folder)
     found = [_samples(part, endings, names, pattern) for part in parts]
+    if len(parts) == 1 and (folder / LIST).is_file():
+        found = _by_list(folder, found[0])
     numbers = {label: i for i, label in enumerate(in_order({label for _, label, _ in found[0]}))}
     return [_files(folder, samples, numbers) for samples in found]
 
@@ -77,10 +83,31 @@ def _parts(folder: Path) -> list[Path]:
 _Sample = tuple[Path, str, dict[str, str]]  # its file, class and facts
 
 
+def _by_list(folder: Path, samples: list[_Sample]) -> list[list[_Sample]]:
+    """Training and test part as the list says. Raises UsageError: it names a file that is no sample, or leaves nothing for a part."""
+    path = folder / LIST
+    known = {each.relative_to(folder).as_posix() for each, _, _ in samples}
+    wanted = {}
+    for number, line in enumerate(lines_of(read_text(path)), start=1):
+        if name := line.strip():
+            if name not in known:
+                raise UsageError(
+                    f"{path}:{number}: found {name[:80]!r}; allowed: samples of this folder, as class/file"
+                )
+            wanted[name] = number
+    if not 0 < len(wanted) < len(samples):
+        raise UsageError(f"{path}: names {len(wanted)} of {len(samples)} samples; allowed: some, not all")
+    tested = [each[0].relative_to(folder).as_posix() in wanted for each in samples]
+    return [[each for each, test in zip(samples, tested, strict=True) if test == part] for part in (False, True)]
+
+
 def _samples(folder: Path, endings: Sequence[str], names: str | None, pattern: re.Pattern[str] | None) -> list[_Sample]:
     by_name = pattern is not None and LABEL in pattern.groupindex
     found: list[_Sample] = []
+    is_listed = (folder / LIST).is_file()
     for each in _entries(folder):
+        if is_listed and each.is_dir() and each.name.startswith("_"):
+            continue
         if each.is_dir() and not by_name:
             files = _of_class(each, endings)
             found += [(file, each.name, _fields(file, names, pattern) | {LABEL: each.name}) for file in files]

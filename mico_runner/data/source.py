@@ -84,7 +84,9 @@ def _is_loader(key: str) -> bool:
 
 def _of_catalog(name: str, task: Mapping[str, Any]) -> Source:
     entry = catalog.entry(name)
-    return Source(name, None, str(entry.loader), entry.loader_params, **_about(task))
+    about = _about(task)
+    about["kind"] = task.get("kind") or entry.task_kind or DEFAULT
+    return Source(name, None, str(entry.loader), entry.loader_params, **about)
 
 
 def _about(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def check_task(draft: Draft) -> str | None:
         draft.data["datasets"]["task"] = None
         return None
     (way,) = leading
-    completed, problems = check_part(draft.source, PATH, task, _rules(way))
+    completed, problems = check_part(draft.source, PATH, task, _rules(way, task.get(NAME)))
     draft.problems += problems
     if problems:
         draft.data["datasets"]["task"] = None  # nothing further is said of it
@@ -66,15 +66,17 @@ def check_task(draft: Draft) -> str | None:
     return None
 
 
-def _rules(way: str) -> dict[str, Rules]:
-    """Of the mapping, by the key that leads to the data."""
+def _rules(way: str, name: object) -> dict[str, Rules]:
+    """Of the mapping, by the key that leads to the data, and of the catalog's data set `name`."""
+    kind = DEFAULT
     if way == NAME:
+        kind = (catalog.entry(str(name)).task_kind if name in catalog.names("task") else None) or DEFAULT
         leading: dict[str, Rules] = {NAME: choice("of the catalog", catalog.names("task"))}
     else:
         leading = {way: text("path", minlength=1), **LOADERS.info(way).meta.get("params", {})}
     return {
         **leading,
-        "kind": choice("what a network learns", TASKS.names(), default=DEFAULT),
+        "kind": choice("what a network learns", TASKS.names(), default=kind),
         "options": free("of the kind"),
         "split": section("which samples are tested on", _parting(), default={}),
     }

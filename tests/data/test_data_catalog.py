@@ -81,11 +81,21 @@ def test_what_reads_an_entry_exists(name):
 
 def test_every_loader_has_an_entry_or_reads_the_users_own():
     own = set(own_loaders())
-    assert own == {"audio", "csv", "file", "images", "npz"}
+    assert own == {"audio", "csv", "file", "images", "npz", "uci-har"}
     assert {entry.loader for entry in map(catalog.entry, catalog.names("task"))} == set(LOADERS.names()) - own
 
 
+OFFICIAL = {
+    "cifar10",
+    "cifar100",
+    "cifar100-coarse",
+    "basic-motions",
+}  # to be fetched from where they are; samples of some are mirrored
+
+
 def _is_here(name):
+    if name in OFFICIAL:
+        return all(catalog._found(file) for file in catalog.entry(name).files)
     files = catalog.entry(name).files
     return bool(MIRROR) or all(f.shipped for f in files)
 
@@ -99,7 +109,7 @@ def _slow(name):
 def test_every_entry_can_be_used(name):
     """Tasks have sane splits, profiles load; of the rest the files are there, with the right sums, and not empty."""
     if not _is_here(name):
-        pytest.skip("MICO_DATA_MIRROR is not set")
+        pytest.skip("MICO_DATA_MIRROR is not set, or lacks it")
     entry = catalog.entry(name)
     found = catalog.fetch(name)
     assert [path.name for path in found] == [Path(file.path).name for file in entry.files]
@@ -108,9 +118,10 @@ def test_every_entry_can_be_used(name):
         task = data.load_data(name)
         for split in (task.train, task.validation, task.test):
             assert len(split) == len(split.inputs) and split.inputs.shape[1:] == task.input_shape
-            assert set(range(task.outputs)) == set(split.targets.tolist()), "every class, and no other"
+            if entry.task_kind is None:
+                assert set(range(task.outputs)) == set(split.targets.tolist()), "every class, and no other"
             assert split.inputs.min() < split.inputs.max()
-        assert len(task.validation) < len(task.train) and len(task.test) >= 100
+        assert len(task.validation) < len(task.train) and len(task.test) >= 40
     elif entry.kind == "kernel_profile":
         table = data.load_profile(name)
         assert len(table) and table.attrs["unit"] == entry.unit and set(table["device"]) == {entry.device}
