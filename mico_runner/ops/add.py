@@ -25,6 +25,7 @@ class Add(Rescaled):
     The shift is shared.
     """
 
+    DNNWEAVER = "Add"
     ATEN = ("add.Tensor",)
     TAKES_RELU = True
     WIDE = True

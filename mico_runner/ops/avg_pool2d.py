@@ -24,6 +24,7 @@ from mico_runner.ops.resize import average
 class AvgPool2d(Pool, Rescaled):
     """acc = sum over the taps inside the input, requantised: the multiplier holds 1 / (kh * kw)."""
 
+    DNNWEAVER = "AvgPooling"
     ATEN = (
         *("avg_pool2d.default", "avg_pool1d.default", "adaptive_avg_pool2d.default", "adaptive_avg_pool1d.default"),
         *("mean.dim", "sum.dim_IntList", "linalg_vector_norm.default"),

@@ -16,7 +16,8 @@ import torch
 
 from mico_runner.ops.arithmetic import multiplier_and_shift
 from mico_runner.ops.c import Lowerer
-from mico_runner.ops.capture import Call
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.draft import Draft
 from mico_runner.ops.fast import Kernel, exact_sums, requantiser
 from mico_runner.ops.node import INPUT_BITS, OUTPUT_BITS, TERNARY, LayerBits, Node, QNode, QType
@@ -92,6 +93,7 @@ class Operator:
             tells whether it should read 16 bits.
         SELECTS: every output is an input chosen by its rank, so that requantisation may as well come after it.
         BETWEEN: quantisation puts it between others, where the bits ask for it.
+        DNNWEAVER: what DNNWeaver calls it; "" where it has none.
         NO_KERNEL: why profiles have no row of it; "" where `row` gives one.
         FAMILIES: the kernel families that it makes examples of (`example`).
         BOUND, BOUND_READ: most that an integer output may be from the exact result on the same integer inputs: in steps of the
@@ -110,6 +112,7 @@ class Operator:
     ROWS = False
     SELECTS = False
     BETWEEN = False
+    DNNWEAVER = ""
     NO_KERNEL = ""
     FAMILIES: tuple[str, ...] = ()
     BOUND = 0.5
@@ -177,6 +180,10 @@ class Operator:
         `read` and `made` are the types of the integers. An operator without this method is refused.
         """
         raise NotImplementedError
+
+    def conv_group(self, to: ConvGroups, node: Node) -> None:
+        """Its part of the chain of groups that DNNWeaver2's compiler takes. Raises Refused: it has none, or not as it is used."""
+        raise Refused("it is no convolution, linear layer, ReLU, maximum or flattening")
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         """A kernel of one of its FAMILIES whose shape is a row of the kernel table, to be timed."""

@@ -23,6 +23,7 @@ _AXIS_IN_HWC = (2, 0, 1)  # of C, H, W
 class Concat(Rescaled):
     """Tensors one after the other along `axis` of the batch-less shape, each requantised with its own multiplier and shift."""
 
+    DNNWEAVER = "Concat"
     ATEN = ("cat.default", "stack.default")
     ATTRS = ("axis",)
     WIDE = True

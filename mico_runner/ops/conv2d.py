@@ -14,6 +14,7 @@ from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import requantise, windows
 from mico_runner.ops.base import Example, Row, Shapes, Weighted, random_weights, same_scale, sample
 from mico_runner.ops.capture import Call, Refused, as_array, pair
+from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
 from mico_runner.ops.onnx import OnnxGraph
@@ -31,6 +32,7 @@ class Conv2d(Weighted):
 
     ATEN = ("conv2d.default", "conv2d.padding", "conv1d.default", "conv1d.padding")
     ATTRS = ("stride", "padding", "dilation", "groups")
+    DNNWEAVER = "Convolution"
     FAMILIES = ("conv2d", "depthwise")
 
     def capture(self, call: Call) -> str:
@@ -146,6 +148,13 @@ class Conv2d(Weighted):
             dilations=a["dilation"],
             group=a["groups"],
         )
+
+    def conv_group(self, to: ConvGroups, node: Node) -> None:
+        a, weight = node.attrs, weight_of(node)
+        if a["groups"] != 1 or a["dilation"] != (1, 1):
+            raise Refused(f"a convolution of {a['groups']} groups and dilation {a['dilation']}; allowed: 1 and (1, 1)")
+        ordered = weight.transpose(0, 2, 3, 1)
+        to.convolution(node.name, node.output, ordered, node.bias, a["stride"], a["padding"])
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         """Unpadded; a depthwise one has half its size as padding, as in networks."""

@@ -13,6 +13,7 @@ from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import requantise
 from mico_runner.ops.base import ONE, Example, Row, Shapes, Weighted, random_weights, same_scale, sample
 from mico_runner.ops.capture import Call, Refused, as_array
+from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
 from mico_runner.ops.onnx import OnnxGraph
@@ -24,6 +25,7 @@ class Linear(Weighted):
 
     ATEN = ("linear.default",)
     CHANNELS = -1
+    DNNWEAVER = "MatMul"
     ANY_ORDER = True
     FAMILIES = ("linear",)
 
@@ -82,6 +84,15 @@ class Linear(Weighted):
         """A matrix in front of rows of features, which ONNX's Gemm does not take where a sample has several."""
         weight, bias = to.weights(node, read[0], made, transposed=True)
         return to.add("Add", [to.add("MatMul", [x[0], weight]), bias])
+
+    def conv_group(self, to: ConvGroups, node: Node) -> None:
+        """A convolution of the whole image, or of 1 x 1 where there is a value of each channel."""
+        channels, height, width = to.image(node.inputs[0])
+        weight = weight_of(node)
+        if weight.shape[1] != channels * height * width:
+            raise Refused("a linear layer over tokens; allowed: of a whole flattened image")
+        ordered = weight.reshape(len(weight), channels, height, width).transpose(0, 2, 3, 1)
+        to.convolution(node.name, node.output, ordered, node.bias, (1, 1), (0, 0))
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         ins, outs = row["in_channels"], row["out_channels"]

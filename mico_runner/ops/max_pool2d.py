@@ -14,6 +14,7 @@ from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import windows
 from mico_runner.ops.base import Example, Quantiser, Row, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, pair
+from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
@@ -32,6 +33,7 @@ class MaxPool2d(Pool):
     ATTRS = ("kernel", "stride", "padding", "ceil")
     KEEPS_TYPE = True
     SELECTS = True
+    DNNWEAVER = "MaxPooling"
     FAMILIES = ("max_pool2d",)
 
     def capture(self, call: Call) -> str | list[str]:
@@ -104,6 +106,12 @@ class MaxPool2d(Pool):
         kernel, stride, padding = window_of(node)
         ceil = int(node.attrs.get("ceil", False))
         return to.add("MaxPool", x, kernel_shape=kernel, strides=stride, pads=padding * 2, ceil_mode=ceil)
+
+    def conv_group(self, to: ConvGroups, node: Node) -> None:
+        kernel, stride, padding = window_of(node)
+        if padding != (0, 0) or any(overhang(node, to.image(node.inputs[0])[1:])):
+            raise Refused(f"a maximum with padding {padding} or windows that overhang; allowed: neither")
+        to.max_pool(node.output, kernel, stride)
 
     def example(self, family: str, row: Row, weight_bits: float, rng: np.random.Generator) -> Example:
         return Example(*window_shapes(row))

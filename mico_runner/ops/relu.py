@@ -12,7 +12,8 @@ import torch
 from mico_runner.ops import operator, register
 from mico_runner.ops.arithmetic import multiplier_and_shift
 from mico_runner.ops.base import Operator, Quantiser, Row, Shapes, elements_row, sample
-from mico_runner.ops.capture import Call
+from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.draft import Draft
 from mico_runner.ops.node import INPUT_BITS, Node
 
@@ -34,6 +35,7 @@ class Relu(Operator):
     )
     ATTRS = ("max",)
     MERGES = True
+    DNNWEAVER = "LeakyReLU"
 
     def capture(self, call: Call) -> str:
         low: float | None = 0.0
@@ -73,6 +75,11 @@ class Relu(Operator):
         tensor = q.read(step.node.inputs[0], INPUT_BITS)
         factor = q.type_of(tensor).scale / q.made(step).scale
         q.add(step, (tensor,), op="requant", constants=multiplier_and_shift(np.array([factor])))
+
+    def conv_group(self, to: ConvGroups, node: Node) -> None:
+        if node.attrs["max"] is not None:
+            raise Refused("a ReLU with an upper limit; allowed: one without")
+        to.relu(node.output)
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape, top in (((5,), None), ((3, 4, 5), 6.0)):

@@ -17,6 +17,7 @@ class Requant(Operator):
     """Elementwise change of type: r from acc = q."""
 
     FAMILIES = ("requant",)
+    DNNWEAVER = "TypeCast"
     BETWEEN = True
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:

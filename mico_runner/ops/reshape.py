@@ -13,6 +13,7 @@ import torch
 from mico_runner.ops import c, register
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import BATCH, BatchPlace, Call, Refused
+from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
@@ -29,6 +30,7 @@ class Reshape(Operator):
     ATTRS = ("shape",)
     KEEPS_TYPE = True
     VIEW = True
+    DNNWEAVER = "Flatten"
     NO_KERNEL = "it costs nothing but where the order of elements in memory changes"
 
     def capture(self, call: Call) -> str:
@@ -68,6 +70,11 @@ class Reshape(Operator):
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         return to.add("Reshape", [x[0], to.constant(whole(-1, *node.attrs["shape"]))])
+
+    def conv_group(self, to: ConvGroups, node: Node) -> None:
+        if len(node.attrs["shape"]) != 1:
+            raise Refused(f"a reshape to {node.attrs['shape']}; allowed: flattening")
+        to.view(node.inputs[0], node.output)
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for source, target in (((3, 4, 5), (60,)), ((60,), (3, 4, 5)), ((3, 4, 5), (5, 12)), ((2, 3, 4), (4, 3, 2))):

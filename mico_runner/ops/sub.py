@@ -14,6 +14,7 @@ class Sub(Add):
     """Difference of two tensors: as `add`, with the second multiplier negative."""
 
     ATEN = ("sub.Tensor",)
+    DNNWEAVER = ""
     SIGN = -1
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:

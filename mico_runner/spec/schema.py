@@ -125,7 +125,9 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
         "codegen": optional(
             "generated code",
             {
-                "target": choice("a C program, or a QDQ model of ONNX", ["c", "onnx"], default="c"),
+                "target": choice(
+                    "a C program, a QDQ model of ONNX, or DNNWeaver's files", ["c", "onnx", "dnnweaver"], default="c"
+                ),
                 "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
                 "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
                 "bits": items(

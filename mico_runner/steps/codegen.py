@@ -1,4 +1,4 @@
-"""codegen: the chosen network as C, with the integers that the search evaluated, or as a model of ONNX."""
+"""codegen: the chosen network as C, with the integers that the search evaluated, as a model of ONNX, or in DNNWeaver's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def target_core(spec: Sections, runtime: str) -> str | None:
 
 @register("codegen", section="codegen", needs=["train"], optional_needs=["search", "finetune"], order=60)
 class Codegen(Step):
-    """Generate C, or a model of ONNX, for the chosen bit-widths."""
+    """Generate C, a model of ONNX or DNNWeaver's files, for the chosen bit-widths."""
 
     VERSION = 10
 
@@ -36,6 +36,7 @@ class Codegen(Step):
         from mico_runner.codegen.layout import Layout
         from mico_runner.codegen.program import KernelRow
         from mico_runner.quant import storage
+        from mico_runner.steps.dnnweaver_files import write_files
         from mico_runner.steps.inputs import deployment_of, device_targets, present
         from mico_runner.steps.network import (
             assignment_of,
@@ -65,6 +66,9 @@ class Codegen(Step):
             ctx.log(f"{which}: {weight_bits} bits for weights, {activation_bits} for activations")
         if section.target == "onnx":
             write_model(ctx, deployed, samples.test.floats())
+            return
+        if section.target == "dnnweaver":
+            write_files(ctx, network, deployed, samples)
             return
         core = target_core(ctx.spec, section.runtime)
         layout = Layout(section.bundle, section.package)
