@@ -185,3 +185,25 @@ def test_operators_without_a_form_are_named_at_once(tmp_path, monkeypatch):
         monkeypatch.setattr(type(operator(name)), "onnx", Operator.onnx)
     with pytest.raises(StepError, match=r"operators without a form in ONNX: add \(.*\); max_pool2d \(.*\)"):
         qdq.write(qgraph, tmp_path / "model.onnx")
+
+
+def test_attention_is_taken_by_onnx_runtime(tmp_path):
+    """And by its optimisers, which move quantisation past other operators."""
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inwards, self.outwards = nn.Linear(8, 24), nn.Linear(8, 5)
+
+        def forward(self, x):
+            q, k, v = self.inwards(x).view(len(x), 6, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+            y = nn.functional.scaled_dot_product_attention(q, k, v)
+            return self.outwards(y.transpose(1, 2).reshape(len(x), 6, 8))
+
+    torch.manual_seed(0)
+    network = capture(Attention().eval(), (6, 8), "attention")
+    x = torch.rand(4, 6, 8).numpy()
+    qgraph = PTQ(network, x).quantize({node.name: LayerBits(8, 8) for node in network.weighted})
+    largest = np.abs(reference.run(qgraph, reference.quantize_input(qgraph, x))).max()
+    assert difference(qgraph, tmp_path / "net.onnx", x) < 0.05 * largest
+    assert onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"]).get_outputs()
