@@ -10,7 +10,7 @@ ONE_THREAD = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1# for each of two processes
 install = for tool in $(1); do command -v $$tool >/dev/null || missing=1; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(2) >/dev/null; }
 
-.PHONY: help quickstart test test-all test-fast lint docs-tables run plan validate baseline diff bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
+.PHONY: help quickstart test test-all test-fast lint docs-tables run plan validate baseline diff zoo bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ calibrate-full: $(INSTALLED)  ## the same with more sizes and repeats: under 20 
 
 verify-graphs: $(INSTALLED)  ## error of calibrated latencies on measured networks that were left out (needs MICO_DATA_MIRROR)
 	$(BIN)/mico-run specs/validate-graphs.yaml
+
+zoo: $(INSTALLED)         ## every network in every form of deployment: docs/results/zoo.md (half an hour; outputs/zoo keeps what is done)
+	$(ONE_THREAD) $(BIN)/python docs/zoo.py
 
 bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 	$(BIN)/python -m tests.bench

@@ -14,6 +14,7 @@ name: out
 datasets: {{task: digits, validation: 300}}
 model: {{name: {model}, train: {{epochs: 1, lr: 0.01}}}}
 codegen: {{target: dnnweaver, bits: [4, 8]}}
+steps: [train, codegen]
 gates:
   codegen.dnnweaver_mismatches: {{max: 0}}
 """
