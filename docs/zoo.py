@@ -252,7 +252,7 @@ def _kib(size: int) -> str:
 HEAD = """# The zoo
 
 `make zoo` runs every network of MiCo and of MLPerf Tiny in every form of deployment and writes this page from what
-happened; this one took {minutes} minutes of one core, others at work beside it.
+happened; its runs took {minutes} minutes together, other work beside them.
 {left}
 Networks are in their published size, untrained, at 8 bits. A mismatch is a sample with any other output than the
 integer reference: two samples each, on QEMU one of networks of 100 million MACs and more. *Flash* is the constant
