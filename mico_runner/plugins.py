@@ -130,17 +130,28 @@ def module_name(path: Path) -> str:
 
 def load(name: str, path: Path) -> None:
     """Import a file under its `module_name`, once. Raises UsageError with the line at which its code fails."""
-    parent = name.partition(".")[0]
-    if parent not in sys.modules:
-        around = ModuleType(parent)
-        around.__path__ = [str(path.parent)]
-        sys.modules[parent] = around
+    _surround(name, path)
     try:
         importlib.import_module(name)
     except Exception as error:
         raise UsageError(
             f"{_place(error, path)}: importing this plug-in failed: {type(error).__name__}: {error}"
         ) from error
+
+
+def announce() -> None:
+    """Let the files in use be imported by their `module_name`, as data does that another process has pickled."""
+    for path in used():
+        _surround(module_name(path), path)
+
+
+def _surround(name: str, path: Path) -> None:
+    """The package that a file's module seems to be in."""
+    parent = name.partition(".")[0]
+    if parent not in sys.modules:
+        around = ModuleType(parent)
+        around.__path__ = [str(path.parent)]
+        sys.modules[parent] = around
 
 
 def _place(error: Exception, path: Path) -> str:

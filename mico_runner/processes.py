@@ -1,4 +1,4 @@
-"""Starts compilers and simulators: none of them outlives the run, whatever ends it.
+"""Starts compilers, simulators and worker processes: none of them outlives the run, whatever ends it.
 
 A command runs in a process group of its own. Leader of the group is a shell that waits on a pipe whose other end this process holds:
 when this process dies, even by SIGKILL, the kernel closes the pipe and the shell kills the group, itself included. The command joins
@@ -11,7 +11,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _WATCH = ["/bin/sh", "-c", "trap '' HUP INT TERM; read -r _; kill -s KILL 0"]
@@ -55,6 +56,22 @@ def run(
         os.close(writing)  # the end of the shell, had it not been killed yet
         if watch is not None:
             watch.wait()  # last: until then its number is that of no other group
+
+
+def start_python(code: str, socket: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Run Python code beside this process, without input; what it prints goes to the error stream.
+
+    Args:
+        code: takes the number of a file descriptor as its argument, that of `socket`, and ends when the other end of this is closed:
+            the kernel does so when this process dies.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(socket)],
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        env=dict(environment),
+        pass_fds=[socket],
+    )
 
 
 def _kill(group: int) -> None:

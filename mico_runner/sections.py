@@ -470,10 +470,17 @@ class Diff:
 
 @dataclass(frozen=True)
 class Executor:
-    """Attributes: jobs: threads of torch."""
+    """Where steps run.
+
+    Attributes:
+        backend: "processes".
+        jobs: processes that work at once.
+        threads: of torch in each; an input of what is trained and evaluated.
+    """
 
     backend: str
     jobs: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -484,6 +491,7 @@ class Sections:
         hardware: a device's name, or the content of its file, as `hardware.load` takes them.
         efficiency_curves: "auto", the path of a file, or how they are fitted.
         steps: in the order in which they run.
+        matrix: dotted keys -> their values in the cells of a sweep; None of a spec that runs as it is.
     """
 
     spec_version: int
@@ -511,4 +519,5 @@ class Sections:
     gates: Mapping[str, Gate]
     diff: Diff
     steps: tuple[str, ...] | None
+    matrix: Mapping[str, Any] | None
     executor: Executor

@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
             "--from", dest="from_", metavar="STEP", help="run this step and all that depend on it again"
         )
         parser.add_argument("--force", action="store_true", help="run every step again")
-        help_ = "threads of torch (default: the spec's executor.jobs)"
+        help_ = "processes at once (default: the spec's executor.jobs)"
         parser.add_argument("--jobs", type=positive, metavar="N", help=help_)
         parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
@@ -92,4 +92,4 @@ def _seconds(seconds: float | None) -> str:
 
 def _options(args: argparse.Namespace, spec: Spec) -> Options:
     jobs = args.jobs or spec.data["executor"]["jobs"]
-    return Options(args.outputs, args.only, args.from_, args.force, jobs, args.quiet)
+    return Options(args.outputs, args.only, args.from_, args.force, jobs, quiet=args.quiet)

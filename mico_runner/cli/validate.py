@@ -27,7 +27,8 @@ def _validate(args: argparse.Namespace) -> int:
     found: dict[str, list[Problem]] = {}
     for path in args.specs:
         try:
-            load(path, args.set)
+            if load(path, args.set).data["matrix"] is not None:  # each cell is to be right as well
+                spec.sweep(path, args.set)
             found[path] = []
         except spec.SpecErrors as error:
             found[path] = error.problems

@@ -31,7 +31,9 @@ def gc(root: Path, keep: int = 3, dry_run: bool = False) -> list[Path]:
 
 
 def _specs(root: Path) -> list[Path]:
-    return sorted(p for p in root.iterdir() if p.is_dir() and store.versions(p)) if root.is_dir() else []
+    """Folders of versions: of each spec, and of each cell of a sweep."""
+    places = [*root.iterdir(), *root.glob(f"*/{store.CELLS}/*")] if root.is_dir() else []
+    return sorted(p for p in places if p.is_dir() and store.versions(p))
 
 
 class _Kept:

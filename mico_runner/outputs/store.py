@@ -21,6 +21,7 @@ from mico_runner.steps.base import Metric
 _VERSION = re.compile(r"v[0-9]{4,}")
 _ASSEMBLY, _TRASH, _LATEST = ".assembly", ".trash", "latest"
 _BASELINES = "baselines"
+CELLS = "cells"  # folder of a sweep with the versions of each cell
 _SUFFIXES = (".lock", ".tmp", ".old", ".work")
 
 

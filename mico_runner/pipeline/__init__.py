@@ -24,7 +24,8 @@ class Options:
         only: run this step and what it needs, nothing after it.
         from_: run this step and all that depend on it again, cached or not.
         force: run every step again.
-        jobs: threads of torch that a step may use; None: what the spec's `executor` says.
+        jobs: processes that work at once; None: what the spec's `executor` says.
+        cell: of a sweep: its versions have a place of their own.
         quiet: neither messages nor progress bars. Without a terminal there are no bars anyway.
     """
 
@@ -33,6 +34,7 @@ class Options:
     from_: str | None = None
     force: bool = False
     jobs: int | None = None
+    cell: str | None = None
     quiet: bool = False
 
 

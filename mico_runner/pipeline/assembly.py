@@ -52,7 +52,7 @@ def assemble(
         shutil.copytree(artifacts, folder / "steps" / step)
         if damage := durable.damage(folder / "steps" / step, done.sums[step]):
             raise StepError(f"step {step!r}: its result changed during the run: {damage}; run again")
-    write_text(folder / "spec.resolved.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    write_text(folder / "spec.resolved.yaml", _resolved(data))
     store.write_metrics(folder, done.metrics)
     write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in done.log))
     manifest = {
@@ -68,6 +68,24 @@ def assemble(
     _report(folder, previous)
     manifest["artifacts"] = store.artifact_hashes(folder)
     write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+
+
+def written(folder: Path, data: dict[str, Any], done: Finished) -> Path | None:
+    """The newest version, where it holds all that a new one would: that of a run which an interruption did not keep from ending."""
+    newest = store.latest(folder)
+    if newest is None:
+        return None
+    try:
+        same = read_text(newest / "spec.resolved.yaml") == _resolved(data)
+        before = {step: about.get("fingerprint") for step, about in store.manifest(newest)["steps"].items()}
+    except UsageError:  # a damaged one
+        return None
+    now = {step: about["fingerprint"] for step, about in done.steps.items()}
+    return newest if same and before == now and "run" not in done.statuses.values() else None
+
+
+def _resolved(data: dict[str, Any]) -> str:
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
 def _report(folder: Path, previous: Path | None) -> None:

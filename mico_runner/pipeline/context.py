@@ -13,7 +13,7 @@ from mico_runner import durable
 from mico_runner.errors import StepError
 from mico_runner.pipeline.pulse import Pulse
 from mico_runner.sections import Sections
-from mico_runner.steps.base import Metric
+from mico_runner.steps.base import Map, Metric
 
 
 class Context:
@@ -33,12 +33,13 @@ class Context:
         work: Path,
         folders: dict[str, Path],
         metrics: dict[str, Metric],
-        jobs: int,
+        torch_threads: int,
         quiet: bool,
+        map_: Map,
         pulse: Pulse | None = None,
     ) -> None:
         self.step, self.spec, self.seed = step, spec, spec.seed
-        self.dir, self.work, self.jobs = folder, work, jobs
+        self.dir, self.work, self.torch_threads, self.map = folder, work, torch_threads, map_
         self.metrics: dict[str, Metric] = {}
         self.lines: list[dict[str, Any]] = []
         self._folders, self._before, self._quiet = folders, metrics, quiet

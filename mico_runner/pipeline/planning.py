@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,29 +51,46 @@ class Plan:
         listed: all steps of the spec, in order.
         steps: those that take part.
         inputs: what each step depends on besides other steps: what it says itself, and the source that it reaches, the versions of the
-            libraries that this uses, and the number of jobs if it reads that.
+            libraries that this uses, and the number of torch's threads if it reads that.
+        needs: the steps that each cannot do without.
+        jobs, threads: processes that work at once, and torch's threads in each.
+        folder: of the versions.
+
+    A plan can be sent to another process.
 
     Raises UnknownName for steps that do not exist or an `only` / `from_` that is not in the spec; UsageError for a step that needs one
     which the spec leaves out, and for a network of the user's own that cannot be captured.
     """
 
     def __init__(
-        self, data: dict[str, Any], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
+        self,
+        data: dict[str, Any],
+        options: Options,
+        registry: Registry = STEPS,
+        form: type[Sections] = Sections,
+        sources: Sources | None = None,
     ) -> None:
-        self.data, self.options, self.registry = data, options, registry
+        if data["matrix"] is not None:
+            raise UsageError(
+                "matrix: this spec is a sweep: mico-run sweep SPEC; --set matrix=null for it as it is alone"
+            )
+        self.data, self.options = data, options
         self.spec = build(form, data)
         self.listed = sorted(data["steps"], key=lambda name: registry.info(name).meta["order"])
         for named in filter(None, (options.only, options.from_)):
             if named not in self.listed:
                 raise UnknownName("step of this spec", named, self.listed)
+        about = {step: registry.info(step).meta for step in self.listed}
+        self.needs: dict[str, list[str]] = {step: list(meta.get("needs", [])) for step, meta in about.items()}
+        self._reads = {step: [*self.needs[step], *meta.get("optional_needs", [])] for step, meta in about.items()}
         for step in self.listed:
-            for need in registry.info(step).meta.get("needs", []):
+            for need in self.needs[step]:
                 if need not in self.listed:
                     raise UsageError(f"steps: {step!r} needs {need!r}, which is not among {', '.join(self.listed)}")
-        self.steps = self.listed if options.only is None else self._closure(options.only)
+        self.steps = self.listed if options.only is None else self.closure(options.only)
         self.objects = {name: registry.get(name)() for name in self.steps}
-        self.jobs = options.jobs or data["executor"]["jobs"]
-        with Sources() as sources:
+        self.jobs, self.threads = options.jobs or data["executor"]["jobs"], data["executor"]["threads"]
+        with nullcontext(sources) if sources else Sources() as sources:
             check_own_network(self.spec, sources, options.quiet)
             found = {name: self._surroundings(step, sources) for name, step in self.objects.items()}
         self.inputs = {name: plain(step.inputs(self.spec)) | found[name] for name, step in self.objects.items()}
@@ -80,7 +98,7 @@ class Plan:
 
     def upstream(self, step: str, without: Iterable[str] = ()) -> list[str]:
         """The steps of this run that `step` reads from, those in `without` (skipped ones) left out."""
-        return [name for name in self._reads(step) if name in self.steps and name not in without]
+        return [name for name in self._reads[step] if name in self.steps and name not in without]
 
     def fingerprint(self, step: str, without: Iterable[str] = ()) -> str:
         prior = {name: self.fingerprint(name, without) for name in self.upstream(step, without)}
@@ -88,6 +106,13 @@ class Plan:
 
     def entry(self, step: str, without: Iterable[str] = ()) -> Entry:
         return Entry(self.options.outputs, step, self.fingerprint(step, without))
+
+    @property
+    def folder(self) -> Path:
+        own: Path = self.options.outputs / self.data["name"]
+        if self.options.cell:
+            return own / store.CELLS / self.options.cell
+        return own.with_name(f"{own.name}.{self.options.only}") if self.options.only else own
 
     def is_forced(self, step: str) -> bool:
         return step in self._forced
@@ -155,7 +180,9 @@ class Plan:
     def _history(self) -> list[dict[str, Any]]:
         """The steps' records of every version, the newest first; of one whose manifest is damaged nothing, which is said."""
         found = []
-        for version in reversed(store.versions(self.options.outputs / self.data["name"])):
+        for version in reversed(
+            store.versions(self.folder if self.options.cell else self.options.outputs / self.data["name"])
+        ):
             try:
                 records = store.manifest(version)["steps"]
                 found.append({step: record for step, record in records.items() if record.keys() >= _OF_RECORD})
@@ -174,23 +201,19 @@ class Plan:
             return {}
         reached = sources.reach([(file, type(step).__name__)], self._chosen)
         about: dict[str, Any] = {"sources": reached.sources, "libraries": reached.libraries}
-        return about | ({"jobs": self.jobs} if reached.jobs else {})
+        return about | ({"torch_threads": self.threads} if reached.torch_threads else {})
 
     @cached_property
     def _chosen(self) -> dict[str, list[str]]:
         return chosen(self.spec)
 
-    def _reads(self, step: str) -> list[str]:
-        meta = self.registry.info(step).meta
-        return [*meta.get("needs", []), *meta.get("optional_needs", [])]
-
-    def _closure(self, step: str) -> list[str]:
+    def closure(self, step: str) -> list[str]:
         """The step and all that it reads from, directly or not, in order."""
         found, todo = set(), [step]
         while todo:
             name = todo.pop()
             found.add(name)
-            todo += [n for n in self._reads(name) if n in self.listed and n not in found]
+            todo += [n for n in self._reads[name] if n in self.listed and n not in found]
         return [name for name in self.listed if name in found]
 
     def _forced_steps(self) -> set[str]:

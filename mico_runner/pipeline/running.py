@@ -7,22 +7,26 @@ import resource
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mico_runner import durable
 from mico_runner.errors import MicoError, StepError, StepSkipped
+from mico_runner.executor import ALONE, Mapper, Slots, open_workers
 from mico_runner.outputs import environment, store
 from mico_runner.pipeline import Options
-from mico_runner.pipeline.assembly import Finished, assemble
+from mico_runner.pipeline.assembly import Finished, assemble, written
 from mico_runner.pipeline.cache import Entry, sweep
 from mico_runner.pipeline.context import Context
 from mico_runner.pipeline.fingerprint import canonical
 from mico_runner.pipeline.gates import BrokenGate, broken_gates, matches
 from mico_runner.pipeline.planning import Plan
 from mico_runner.pipeline.pulse import Pulse
+from mico_runner.pipeline.scheduling import Node, execute, raising
 from mico_runner.registry import Registry
 from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
@@ -58,77 +62,149 @@ def run(
     """Run the spec's steps, those in the cache excepted, and write a version.
 
     With `only`, gates on metrics that the left-out steps would write are not checked, and the version is one of `<name>.<step>`:
-    it would else pass for the newest of the whole spec.
+    it would else pass for the newest of the whole spec. With several jobs, steps that do not read from one another run at the same time.
 
     Raises:
         StepError: a step failed; no version is written, finished steps stay in the cache.
         UnknownName, UsageError: as `Plan` and `store.check` do, before any step runs.
     """
     plan = Plan(data, options, registry, form)
-    folder = options.outputs / (f"{data['name']}.{options.only}" if options.only else data["name"])
-    store.check(folder, [plan.entry(step).folder.parent for step in plan.steps])
+    check(plan)
     sweep(options.outputs)
-    done = Finished()
-    entries: list[Entry] = []
-    try:
+    if plan.jobs == 1:
+        return complete(plan)
+    with open_workers(plan.jobs, plan.threads, partial(_say, plan)) as (workers, slots):
+        outcomes = execute([of_step(plan, step, slots) for step in plan.steps], workers, raising)
+    return complete(plan, {str(key): outcome.value for key, outcome in outcomes.items()})
+
+
+def check(plan: Plan) -> None:
+    """Raise UsageError where no version or result could be written."""
+    store.check(plan.folder, [plan.entry(step).folder.parent for step in plan.steps])
+
+
+def of_step(plan: Plan, step: str, slots: Slots) -> Node:
+    """The work of `compute`."""
+    return Node(step, compute, (plan, step, slots), plan.upstream(step))
+
+
+def compute(plan: Plan, step: str, slots: Slots = ALONE) -> str:
+    """Bring one step's result into the cache when those of its upstream steps are there; returns its status.
+
+    Raises as `run` for the step.
+    """
+    names = plan.closure(step)
+    with _Walk(plan, dict.fromkeys(names[:-1], ""), slots) as walk:
+        for name in names:
+            walk.bring(name)
+        return walk.done.statuses[step]
+
+
+def complete(plan: Plan, known: dict[str, str] | None = None, slots: Slots = ALONE) -> RunResult:
+    """Run what is not in the cache yet, and write the version.
+
+    Args:
+        known: the status of each step that `compute` has brought into the cache for this run.
+
+    Raises as `run`.
+    """
+    data, options = plan.data, plan.options
+    with _Walk(plan, known or {}, slots) as walk:
         for step in plan.steps:
-            _do(plan, step, done, entries)
+            walk.bring(step)
+        done = walk.done
         if options.only:
             data = {**data, "gates": {gate: b for gate, b in data["gates"].items() if matches(gate, done.metrics)}}
         data = {**data, "steps": plan.steps}
         broken = broken_gates(data["gates"], done.metrics)
-        version = store.new_version(folder, lambda new: assemble(new, data, done, broken, store.latest(folder)))
-    finally:
-        for entry in entries:
-            entry.release()
+        version = written(plan.folder, data, done) if options.cell else None
+        if version is None:
+            before = store.latest(plan.folder)
+            version = store.new_version(plan.folder, lambda new: assemble(new, data, done, broken, before))
     return RunResult(version, done.metrics, done.statuses, done.skipped, broken)
 
 
-def _do(plan: Plan, step: str, done: Finished, entries: list[Entry]) -> None:
-    """Bring one step's result into `done`, from the cache or by running it; its entry stays locked, in `entries`."""
-    missing = [name for name in plan.registry.info(step).meta.get("needs", []) if name in done.skipped]
-    if missing:
-        return _skip(plan, step, done, f"it needs {missing[0]}, which was skipped")
-    entry = plan.entry(step, without=done.skipped)
-    entries.append(entry)
-    compute = entry.claim(
-        again=plan.is_forced(step),
-        waiting=lambda: _say(plan, f"{step}: another run is busy with this result; waiting for it"),
-    )
-    if compute:
-        try:
-            _run_step(plan, step, done, entry)
-        except StepSkipped as reason:
-            return _skip(plan, step, done, str(reason))
-        entry.share()
-    record = entry.record()
-    done.statuses[step] = "run" if compute else "cached"
-    done.folders[step] = entry.artifacts
-    done.sums[step] = record["artifacts"]
-    done.metrics |= {name: Metric(**fields) for name, fields in record["metrics"].items()}
-    done.log += record["log"] if compute else [_line(step, "taken from the cache")]
-    about = {"fingerprint": entry.folder.name, "upstream": plan.upstream(step, done.skipped)}
-    about |= {key: record[key] for key in ("wall_seconds", "cpu_seconds", "numerics")}
-    about["metrics"] = sorted(record["metrics"])
-    done.steps[step] = _about(plan, step, done.statuses[step]) | about
-    _say(plan, f"{step}: " + (f"done in {record['wall_seconds']:.1f} s" if compute else "cached"))
+class _Walk:
+    """The steps of a plan in order, each result from the cache or by running the step; the entries stay locked until the end.
+
+    Args:
+        known: steps whose results are in the cache already -> what is said of them; they are neither forced nor told about again.
+    """
+
+    def __init__(self, plan: Plan, known: Mapping[str, str], slots: Slots) -> None:
+        self.done = Finished()
+        self._plan, self._known, self._slots = plan, known, slots
+        self._entries: list[Entry] = []
+
+    def __enter__(self) -> _Walk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for entry in self._entries:
+            entry.release()
+
+    def bring(self, step: str) -> None:
+        """Bring one step's result into `done`."""
+        plan, done = self._plan, self.done
+        missing = [name for name in plan.needs[step] if name in done.skipped]
+        if missing:
+            return self._skip(step, f"it needs {missing[0]}, which was skipped")
+        entry = plan.entry(step, without=done.skipped)
+        self._entries.append(entry)
+        compute = entry.claim(
+            again=plan.is_forced(step) and step not in self._known,
+            waiting=lambda: _say(plan, f"{step}: another run is busy with this result; waiting for it"),
+        )
+        if compute:
+            try:
+                if step not in self._known:
+                    again = [name for name, status in done.statuses.items() if status == "run"]
+                    _say(plan, f"{step}: running ({plan.reason(step, again, done.skipped)})")
+                _run_step(plan, step, done, entry, self._slots)
+            except StepSkipped as reason:
+                return self._skip(step, str(reason))
+            entry.share()
+        record = entry.record()
+        ran = compute or self._known.get(step) == "run"
+        done.statuses[step] = "run" if ran else "cached"
+        done.folders[step] = entry.artifacts
+        done.sums[step] = record["artifacts"]
+        done.metrics |= {name: Metric(**fields) for name, fields in record["metrics"].items()}
+        done.log += record["log"] if ran else [_line(step, "taken from the cache")]
+        about = {"fingerprint": entry.folder.name, "upstream": plan.upstream(step, done.skipped)}
+        about |= {key: record[key] for key in ("wall_seconds", "cpu_seconds", "numerics")}
+        about["metrics"] = sorted(record["metrics"])
+        done.steps[step] = _about(plan, step, done.statuses[step]) | about
+        if compute or step not in self._known:
+            _say(plan, f"{step}: " + (f"done in {record['wall_seconds']:.1f} s" if compute else "cached"))
+
+    def _skip(self, step: str, hint: str) -> None:
+        done = self.done
+        done.statuses[step], done.skipped[step] = "skipped", hint
+        done.log.append(_line(step, f"skipped: {hint}"))
+        nothing: dict[str, Any] = {"hint": hint, "fingerprint": None, "upstream": []}
+        nothing |= {"wall_seconds": 0.0, "cpu_seconds": 0.0}
+        done.steps[step] = _about(self._plan, step, "skipped") | nothing
+        if step not in self._known:
+            _say(self._plan, f"{step}: skipped: {hint}")
 
 
-def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
-    again = [name for name, status in done.statuses.items() if status == "run"]
-    reason = plan.reason(step, again, done.skipped)
+def _run_step(plan: Plan, step: str, done: Finished, entry: Entry, slots: Slots) -> None:
     if damage := entry.damage():
         done.log.append(_line(step, f"its cached result is damaged: {damage}; it is computed again"))
     artifacts = entry.begin(afresh=plan.is_forced(step))
-    _say(plan, f"{step}: running ({reason})")
     readable = plan.upstream(step, done.skipped)
     folders = {name: done.folders[name] for name in readable}
+    mapper = Mapper(slots, plan.threads, partial(_say, plan))
     quiet, pulse = plan.options.quiet, Pulse(step, plan.seconds(step))
-    ctx = Context(step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.jobs, quiet, pulse)
+    ctx = Context(step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.threads, quiet, mapper, pulse)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
-        with nullcontext() if quiet else pulse:
-            plan.objects[step].run(ctx)
+        try:
+            with nullcontext() if quiet else pulse:
+                plan.objects[step].run(ctx)
+        finally:
+            mapper.close()  # whose processes count among the CPU seconds
     except StepSkipped:
         entry.discard(work=True)
         raise
@@ -156,15 +232,6 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry) -> None:
         "cpu_seconds": round(_cpu_seconds() - cpu, 3),
     }
     entry.finish({"step": step, "metrics": metrics, "log": ctx.lines, "numerics": environment.numerics(), **seconds})
-
-
-def _skip(plan: Plan, step: str, done: Finished, hint: str) -> None:
-    done.statuses[step], done.skipped[step] = "skipped", hint
-    done.log.append(_line(step, f"skipped: {hint}"))
-    nothing: dict[str, Any] = {"hint": hint, "fingerprint": None, "upstream": []}
-    nothing |= {"wall_seconds": 0.0, "cpu_seconds": 0.0}
-    done.steps[step] = _about(plan, step, "skipped") | nothing
-    _say(plan, f"{step}: skipped: {hint}")
 
 
 def _about(plan: Plan, step: str, status: str) -> dict[str, Any]:

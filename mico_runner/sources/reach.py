@@ -43,13 +43,13 @@ class Reached:
         sources: file, relative to the package or to the user's own folder -> hash of what is used of it.
         names: path of a Python file -> its names that are used.
         libraries: installed name -> version, None where it is not installed; those of `LIBRARIES` that are used.
-        jobs: whether an attribute `jobs` is read.
+        torch_threads: whether an attribute `torch_threads` is read.
     """
 
     sources: dict[str, str] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
     libraries: dict[str, str | None] = field(default_factory=dict)
-    jobs: bool = False
+    torch_threads: bool = False
 
 
 class Sources:
@@ -74,7 +74,7 @@ class Sources:
             OSError: a file cannot be read.
         """
         starts = [(str(path.resolve()), name) for path, name in roots]
-        names, libraries, data, jobs = self._walk(starts, {k: set(v) for k, v in (chosen or {}).items()})
+        names, libraries, data, threads = self._walk(starts, {k: set(v) for k, v in (chosen or {}).items()})
         home = next((os.path.dirname(path) for path, _ in starts if not is_ours(path)), PACKAGE)
         sources: dict[str, str] = {}
         for path in sorted({*names, *data}):
@@ -83,16 +83,16 @@ class Sources:
             sources[label] = sources[label] + meaning if label in sources else meaning  # two folders of a user's own
         kept = {label: digest for label, digest in sorted(sources.items()) if not _is_infrastructure(label)}
         versions = dict(_version(library) for library in sorted(libraries & LIBRARIES.keys()))
-        return Reached(kept, names, versions, jobs)
+        return Reached(kept, names, versions, threads)
 
     def _walk(
         self, roots: list[Name], chosen: dict[str, set[str]]
     ) -> tuple[dict[str, set[str]], set[str], set[str], bool]:
-        """Names used by file, first parts of foreign modules, files that are data, and whether `jobs` is read."""
+        """Names used by file, first parts of foreign modules, files that are data, and whether `torch_threads` is read."""
         names: dict[str, set[str]] = {}
         libraries: set[str] = set()
         data: set[str] = set()
-        jobs = False
+        threads = False
         imported: set[str] = set()
         waiting: list[str] = []  # to be imported
         todo = list(roots)
@@ -116,7 +116,7 @@ class Sources:
                 continue
             used.add(name)
             links = self._files.links(path, name)
-            jobs |= about["names"][name]["jobs"]
+            threads |= about["names"][name]["torch_threads"]
             libraries |= links.libraries
             if name in about["data"]:
                 data |= _files_below(os.path.normpath(os.path.join(path, about["data"][name])))
@@ -131,7 +131,7 @@ class Sources:
             data |= {
                 str(path) for own in plugins.used() if str(own) in names for path in own.parent.glob("mico_*.[ch]")
             }
-        return names, libraries, data, jobs
+        return names, libraries, data, threads
 
     def _meaning(self, path: str, names: set[str]) -> str:
         about = self._files.summary(path)["names"]

@@ -36,10 +36,10 @@ def summarise(text: str, module: str) -> Summary:
 
     Returns:
         JSON-able:
-        names: {name: {"meaning": hash, "uses": [...], "imports": [...], "listed": [...], "jobs": bool}}. `uses` are dotted names: those
-            that begin with ":" are of this file, those with a "." relative, the others absolute. `imports` are modules that are
-            imported on use, `listed` packages one module of which is chosen at run time; `jobs`: whether an attribute of that name is
-            read. `IMPORT` is there when the file has statements that run at its import.
+        names: {name: {"meaning": hash, "uses": [...], "imports": [...], "listed": [...], "torch_threads": bool}}. `uses` are dotted
+            names: those that begin with ":" are of this file, those with a "." relative, the others absolute. `imports` are modules
+            that are imported on use, `listed` packages one module of which is chosen at run time; `torch_threads`: whether an attribute
+            of that name is read. `IMPORT` is there when the file has statements that run at its import.
         aliases: {name: dotted name that an import at the top binds it to}.
         eager: dotted names that are imported with the file.
         homes: {name: module of this package that defines it}, of packages that import on first use.
@@ -125,7 +125,9 @@ class _Reader:
                 if isinstance(inner, ast.Import | ast.ImportFrom):
                     local |= dict(_bindings(inner))
         imports |= set(local.values())
-        jobs = any(isinstance(inner, ast.Attribute) and inner.attr == "jobs" for n in kept for inner in ast.walk(n))
+        threads = any(
+            isinstance(inner, ast.Attribute) and inner.attr == "torch_threads" for n in kept for inner in ast.walk(n)
+        )
         for chain in (chain for node in kept for chain in _chains(node)):
             head, _, rest = chain.partition(".")
             target = local.get(head) or self.aliases.get(head) or (f":{head}" if head in self.defined else None)
@@ -135,7 +137,7 @@ class _Reader:
             listed |= {package for inner in ast.walk(node) if (package := self._listed(inner))}
         meaning = hashlib.sha256("\n".join(map(_dump, kept)).encode()).hexdigest()[:16]
         about = {"uses": sorted(uses), "imports": sorted(imports), "listed": sorted(listed)}
-        return {"meaning": meaning, "jobs": jobs, **about}
+        return {"meaning": meaning, "torch_threads": threads, **about}
 
     def _listed(self, node: ast.AST) -> str | None:
         """The package of `import_module(f"package.{name}")`."""

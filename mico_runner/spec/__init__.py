@@ -8,5 +8,6 @@ spec.locate("search.budget")              # "specs/quickstart.yaml:14:11"
 from mico_runner.spec.errors import SpecErrors
 from mico_runner.spec.export import dump, schema
 from mico_runner.spec.loading import Spec, load
+from mico_runner.spec.matrix import Sweep, sweep
 
-__all__ = ["Spec", "SpecErrors", "dump", "load", "schema"]
+__all__ = ["Spec", "SpecErrors", "Sweep", "dump", "load", "schema", "sweep"]

@@ -80,6 +80,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     _codegen_bits(draft)
     check_consistency(draft, device)
     add_default_gates(draft)
+    _executor(draft)
     if draft.problems:
         raise SchemaErrors(draft.problems)
     return {key: draft.data[key] for key in sections()}, draft.warnings
@@ -202,6 +203,21 @@ def _codegen_bits(draft: Draft) -> None:
     for key in ("bits", "ends"):
         if section[key] is not None:
             draft.fail(("codegen", key), f"found {section[key]}; allowed: null, because the search chooses the bits")
+
+
+def _executor(draft: Draft) -> None:
+    """`local` of earlier specs, whose jobs were threads of torch, as what it means now."""
+    section = draft.data["executor"]
+    if section["backend"] != "local":
+        return
+    path: Keys = ("executor", "backend")
+    threads = section["jobs"]
+    if section["threads"] != 1:
+        draft.fail(path, "found 'local', whose jobs are threads, beside threads; allowed: processes")
+    instead = f"executor: {{backend: processes, threads: {threads}}}"
+    text = f"local, whose jobs are threads of torch, is the form of earlier specs; write {instead}"
+    draft.warnings.append(Problem(draft.source.place(path), path, text))
+    draft.data["executor"] = {"backend": "processes", "jobs": 1, "threads": threads}
 
 
 def _memory_limits(draft: Draft, device: Hardware | None) -> None:

@@ -56,7 +56,7 @@ def _convert(rules: dict[str, Any]) -> dict[str, Any]:
                 out[name] = rules[rule]
     if "regex" in rules:
         out["pattern"] = f"^(?:{rules['regex']})$"
-    if rules.get("type") == "list":
+    if rules.get("type") == "list" and "schema" in rules:
         out["items"] = _convert(rules["schema"])
     elif schema := rules.get("schema") or meta.get("schema"):
         out["properties"] = {key: entry(value) for key, value in schema.items()}

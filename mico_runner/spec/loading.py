@@ -43,22 +43,23 @@ class Spec:
 
     def locate(self, key_path: str) -> str:
         """`file:line:column` of a value, or of the nearest thing around it that was written: `locate("search.budget")`."""
-        return str(self.source.place(_keys(key_path) or ()))
+        return str(self.source.place(split_keys(key_path) or ()))
 
 
-def load(path: str | Path, overrides: Iterable[str] = ()) -> Spec:
+def load(path: str | Path, overrides: Iterable[str] = (), last: Iterable[Source] = ()) -> Spec:
     """Read, merge, check and complete a spec.
 
     Args:
         path: of a file; where there is none, of a shipped one: `specs/quickstart.yaml`, `quickstart.yaml` or `quickstart`.
         overrides: "a.b=value" each, the value parsed as YAML; later ones win over earlier ones and over the file.
+        last: what wins over all of these.
 
     Raises:
         SpecErrors: all problems at once. What a section means is checked only when its form is right.
     """
     path = _found(Path(path))
     try:
-        source = _merged(path, list(overrides))
+        source = _merged(path, list(overrides), list(last))
         use_plugins(source, path.parent)
         data, warnings = complete(source, yaml_schema.check(_with_implied(source), sections()), path.parent)
     except YamlError as error:
@@ -108,9 +109,9 @@ def _with_implied(source: Source) -> Source:
     return Source(data, source.values, source.keys)
 
 
-def _merged(path: Path, overrides: list[str]) -> Source:
+def _merged(path: Path, overrides: list[str], last: list[Source]) -> Source:
     written = yaml_source.read(path)
-    top = reduce(Source.overlay, [_override(text, written) for text in overrides], written)
+    top = reduce(Source.overlay, [*(_override(text, written) for text in overrides), *last], written)
     if not isinstance(top.data, dict) or not isinstance(top.data.get("extends"), str):
         return top  # whatever is wrong with it is the schema's to say
     base = yaml_source.read(_base_path(top, path.parent))
@@ -145,7 +146,7 @@ def _base_path(top: Source, folder: Path) -> Path:
 def _override(text: str, written: Source) -> Source:
     """One `--set`, as a source whose every part was written there, in place of what the files say."""
     name, equals, value = text.partition("=")
-    keys = _keys(name)
+    keys = split_keys(name)
     place = Place(f"--set {text}")
     if not equals or not keys:
         problem = "allowed: key.path=value; a key that holds dots in quotes: gates.'search.latency_ratio'.max=0.5"
@@ -158,15 +159,20 @@ def _override(text: str, written: Source) -> Source:
         raise SpecErrors([Problem(place, (), error.problem)]) from None
     if keys in written.values:
         place = Place(place.label, instead_of=str(written.values[keys]))
-    source = Source(parsed.data, {(*keys, *path): place for path in parsed.values})
+    return at_keys(keys, Source(parsed.data, dict.fromkeys(parsed.values, place)))
+
+
+def at_keys(keys: Keys, value: Source) -> Source:
+    """A source of one value, at the end of these keys."""
+    source = Source(value.data, {(*keys, *path): place for path, place in value.values.items()})
     for depth in range(len(keys), 0, -1):
         source.data = {keys[depth - 1]: source.data}
-        source.values[keys[: depth - 1]] = place
-    source.keys = {path: place for path in source.values if path}
+        source.values[keys[: depth - 1]] = Place(value.values[()].label)
+    source.keys = {path: place for path, place in source.values.items() if path}
     return source
 
 
-def _keys(text: str) -> Keys | None:
+def split_keys(text: str) -> Keys | None:
     """`a.'b.c'.d` as ("a", "b.c", "d"); None when it cannot be read so."""
     keys: list[str] = []
     position = 0

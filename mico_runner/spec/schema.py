@@ -24,6 +24,8 @@ from mico_runner.targets import TARGETS
 from mico_runner.validation import PROTOCOLS
 
 SPEC_VERSION = 1
+BACKENDS = ["processes", "local"]
+RANGE = r"-?\d+\.\.-?\d+"  # of whole numbers, both ends included
 WEIGHT_BITS = [1, 1.5, 2, 3, 4, 5, 6, 7, 8]  # 1.5 is ternary
 ACTIVATION_BITS = [1, 2, 3, 4, 5, 6, 7, 8]
 QUALITY, ACCURACY = "quality", "accuracy"  # the second is the first of classification
@@ -195,11 +197,26 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
             nullable=True,
             default=None,
         ),
+        "matrix": {
+            "type": "dict",
+            "nullable": True,
+            "default": None,
+            "minlength": 1,
+            "keysrules": text("", regex=r"[^\0]+"),
+            "valuesrules": {
+                "anyof": [{"type": "list", "minlength": 1}, {"type": "string", "regex": RANGE}],
+                "meta": {"text": "a list of values, or whole numbers as first..last"},
+            },
+            "meta": {"help": "a sweep: dotted key -> values, every combination of which mico-run sweep runs"},
+        },
         "executor": section(
             "where steps run",
             {
-                "backend": choice("scheduler", ["local"], default="local"),
-                "jobs": number("threads of torch", "integer", min=1, max=1024, default=1),
+                "backend": choice("processes; local, of earlier specs: threads in one", BACKENDS, default="processes"),
+                "jobs": number("processes that work at once", "integer", min=1, max=1024, default=1),
+                "threads": number(
+                    "of torch in each, where networks are trained", "integer", min=1, max=1024, default=1
+                ),
             },
             default={},
         ),

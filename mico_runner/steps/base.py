@@ -16,11 +16,12 @@ the same keys, a frozen dataclass in `mico_runner/sections.py`:
             ctx.metric("double.number", number, "count")
 
 Order of calls: the pipeline sorts the steps of the spec by `order` and asks each for `inputs`. It adds what it can find out by itself: the
-source that the class reaches (`mico_runner.sources`), the versions of the libraries which that uses, the number of jobs if it reads
-`ctx.jobs`, the step's VERSION, and the fingerprints of those steps in `needs` that take part in this run. The hash of the lot is the step's
-fingerprint. If a finished result with that fingerprint is in the cache, whole, it is reused; else `run` is called with an empty `ctx.dir`,
-which becomes the cached result when `run` returns. `ctx.work` survives an interruption: a long step journals there and continues from it,
-with `mico_runner.durable`, so that what was damaged meanwhile is dropped.
+source that the class reaches (`mico_runner.sources`), the versions of the libraries which that uses, the number of torch's threads if it
+reads `ctx.torch_threads`, the step's VERSION, and the fingerprints of those steps in `needs` that take part in this run. The hash of the
+lot is the step's fingerprint. If a finished result with that fingerprint is in the cache, whole, it is reused; else `run` is called with an
+empty `ctx.dir`, which becomes the cached result when `run` returns. `ctx.work` survives an interruption: a long step journals there and
+continues from it, with `mico_runner.durable`, so that what was damaged meanwhile is dropped. With several jobs, steps that do not read from
+one another run at the same time, each in a process of its own, and so may the work that a step gives to `ctx.map`.
 
 So `inputs` gives the parts of the spec that `run` reads, and the content of files and the machine where these matter; neither code nor
 what earlier steps wrote. VERSION is for what no source shows: raise it when a tool that the step starts, or the form in which another
@@ -35,7 +36,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as short
@@ -99,6 +100,17 @@ class Progress(Protocol):
     def __call__(self, iterable: Iterable[Any], *, total: int | None = None, desc: str = "") -> Iterable[Any]: ...
 
 
+class Map(Protocol):
+    """What `ctx.map(function, items)` returns: function(item) of each, in order.
+
+    Other processes help when the run has some to spare and the work takes longer than starting them. So the function is one that can be
+    imported by its name, or an object of a class that can; it and the items are copied; it must depend on nothing else, write only what
+    belongs to its item, and neither log nor record metrics.
+    """
+
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]: ...
+
+
 class StepContext(Protocol):
     """What a running step sees of the run (implemented by the pipeline)."""
 
@@ -106,8 +118,9 @@ class StepContext(Protocol):
     seed: int
     dir: Path  # empty folder for this step's artifacts
     work: Path  # survives an interruption; deleted when the step finishes
-    jobs: int  # threads that the step may use; to read it makes it an input
+    torch_threads: int  # to read it makes it an input
     progress: Progress
+    map: Map
 
     def upstream(self, step: str) -> Path:
         """Folder with the artifacts of an earlier step of this run (one named in `needs`)."""

@@ -49,8 +49,8 @@ def load_part(spec: Sections, source: Source) -> DataSet:
 
 
 def use_threads(ctx: StepContext) -> None:
-    """As many torch threads as the run has jobs: how sums are split, and so their last bits, depends on the spec alone."""
-    torch.set_num_threads(ctx.jobs)
+    """As many torch threads as the spec says: how sums are split, and so their last bits, depends on it alone."""
+    torch.set_num_threads(ctx.torch_threads)
 
 
 def build_model(spec: Sections, samples: DataSet) -> torch.nn.Module:

@@ -228,12 +228,17 @@ def test_each_seed_moves_what_draws_from_it():
         assert moved(one, one | {case: one[case] | {"seed": 9}}) == {case}
 
 
-def test_the_number_of_jobs_is_an_input_of_what_computes_with_torchs_threads():
+def test_the_number_of_threads_is_an_input_of_what_computes_with_them_and_that_of_processes_of_nothing():
     data = resolved("network")
-    more = data | {"executor": data["executor"] | {"jobs": 2}}
-    assert moved(data, more) == moved(data, data, jobs=2) == set(data["steps"]) - {"fit"}
+
+    def more(data, key):
+        return data | {"executor": data["executor"] | {key: 2}}
+
+    assert moved(data, more(data, "threads")) == set(data["steps"]) - {"fit"}
     for case in ("profile", "calibrate", "allocate", "verify"):
-        assert moved(resolved(case), resolved(case), jobs=2) == set()
+        assert moved(resolved(case), more(resolved(case), "threads")) == set()
+    for case in SPECS:
+        assert moved(resolved(case), more(resolved(case), "jobs")) == set() == moved(data, data, jobs=2)
 
 
 @pytest.mark.parametrize(

@@ -241,11 +241,12 @@ def test_a_step_that_breaks_the_contract_is_told(tmp_path, monkeypatch, body, me
         run(tmp_path, steps=["count"])
 
 
-def test_jobs_come_from_the_options_or_the_spec(tmp_path, monkeypatch):
-    monkeypatch.setattr(dummy_steps.Count, "run", lambda self, ctx: ctx.metric("count.jobs", ctx.jobs, "count"))
-    executor = {"backend": "local", "jobs": 3}
-    assert run(tmp_path / "a", steps=["count"], executor=executor).metrics["count.jobs"].value == 3
-    assert run(tmp_path / "b", {"jobs": 2}, steps=["count"], executor=executor).metrics["count.jobs"].value == 2
+def test_threads_come_from_the_spec(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        dummy_steps.Count, "run", lambda self, ctx: ctx.metric("count.threads", ctx.torch_threads, "count")
+    )
+    executor = {"backend": "processes", "jobs": 1, "threads": 3}
+    assert run(tmp_path, steps=["count"], executor=executor).metrics["count.threads"].value == 3
 
 
 def test_the_core_needs_no_torch():

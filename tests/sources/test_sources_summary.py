@@ -145,8 +145,8 @@ def test_how_an_entry_is_registered_and_what_a_step_says_of_its_inputs_mean_noth
 
 
 def test_whether_the_number_of_jobs_is_read():
-    found = names("def f(ctx): return ctx.jobs\ndef g(jobs): return jobs\n")
-    assert found["f"]["jobs"] and not found["g"]["jobs"]
+    found = names("def f(ctx): return ctx.torch_threads\ndef g(torch_threads): return torch_threads\n")
+    assert found["f"]["torch_threads"] and not found["g"]["torch_threads"]
 
 
 def test_a_package_may_say_its_homes_in_short():

@@ -76,7 +76,7 @@ def test_what_is_absent_is_none_and_what_is_present_is_complete():
     assert all(loaded.data[key] is None for key in absent)
     assert loaded.data["steps"] == ["fit"]
     assert loaded.data["proxy"]["compare"][1]["params"] == {}
-    assert loaded.data["executor"] == {"backend": "local", "jobs": 1}
+    assert loaded.data["executor"] == {"backend": "processes", "jobs": 1, "threads": 1}
 
 
 def test_defaults_that_follow_from_the_model(net):
@@ -414,9 +414,9 @@ def test_every_key_is_documented():
     text = (Path(__file__).resolve().parents[2] / "docs/reference/spec.md").read_text(encoding="utf-8")
 
     def keys(rules):
-        if rules["type"] == "list":
+        if rules.get("type") == "list":
             return keys(rules["schema"])
-        if rules["type"] != "dict":
+        if rules.get("type") != "dict":
             return set()
         inner = [keys(value) for value in rules.get("schema", {}).values() if "type" in value]
         inner += [keys(rules["valuesrules"])] if "valuesrules" in rules else []

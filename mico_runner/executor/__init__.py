@@ -1,0 +1,17 @@
+"""Work on several processes: functions of the package with their arguments in, what they return out, in any order.
+
+    with executor.open_workers(jobs=2, threads=1, say=print) as workers:
+        workers.submit("a", function, 1)          # while workers.free
+        outcome = workers.wait()                  # Outcome(key="a", value=..., error=None), or None: nothing has ended yet
+
+Whoever hands work out keeps it until it is done: a process that dies is replaced, and what it was at begins again. How many processes
+there are changes no result: each has the same number of threads, and what a function returns depends on its arguments alone.
+"""
+
+from mico_runner.executor.base import Outcome, Say, Workers
+from mico_runner.executor.here import Here
+from mico_runner.executor.mapping import Mapper
+from mico_runner.executor.opening import open_workers
+from mico_runner.executor.slots import ALONE, Slots
+
+__all__ = ["ALONE", "Here", "Mapper", "Outcome", "Say", "Slots", "Workers", "open_workers"]
