@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,15 @@ class Simulated(Target):
         return accelerators.of(hardware)
 
 
-def target_of(name: str, scratch: str = "two_rows") -> Target:
-    """The target of a spec's `profile` section: an entry of `TARGETS`, or a kind of accelerators. Raises UnknownName."""
+def target_of(name: str, scratch: str = "two_rows", each: Callable[..., Iterable[Any]] = map) -> Target:
+    """The target of a spec's `profile` section: an entry of `TARGETS`, or a kind of accelerators; `each` as `Target` takes it.
+
+    Raises UnknownName.
+    """
     if name in simulated_kinds():
         return Simulated(name)
     try:
-        target: Target = TARGETS.get(name)(scratch)
+        target: Target = TARGETS.get(name)(scratch, each)
     except UnknownName as error:
         raise UnknownName("target", name, [*error.known, *simulated_kinds()]) from None
     return target

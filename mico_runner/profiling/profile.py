@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -35,16 +36,23 @@ class Profile:
             table.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
 
 
-def make(section: Section, hardware: Hardware, work: Path, scratch: str = "two_rows") -> Profile:
+def make(
+    section: Section,
+    hardware: Hardware,
+    work: Path,
+    scratch: str = "two_rows",
+    each: Callable[..., Iterable[Any]] = map,
+) -> Profile:
     """Sample the kernels that the spec's `profile` section asks for and time them on its target.
 
     Args:
         scratch: as `codegen.generate`.
+        each: as `Target` takes it.
 
     Raises:
         UsageError: a range is empty or upside down, bits have no kernel, or the target cannot run a kernel.
     """
-    target = target_of(section.target, scratch)
+    target = target_of(section.target, scratch, each)
     profile = Profile(target.unit, {}, {})
     for kind in section.kernels:
         table = sample(kind, section, hardware.batch)

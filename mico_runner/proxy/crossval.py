@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from mico_runner.proxy.strategies.structural import Structural
 from mico_runner.validation.metrics import ROUNDING, error_metrics
 from mico_runner.validation.protocols import Splits, group_ids, splits
 
+Each = Callable[..., Iterable[Any]]  # as `map`
 COVERAGE = 0.9  # nominal, of the intervals in the predictions
 
 
@@ -45,6 +47,7 @@ def validate(
     protocols: Sequence[str] = ("in_sample", "kfold", "group_kfold"),
     group_by: str | Sequence[str] = "shape",
     folds: int = 5,
+    each: Each = map,
 ) -> Validation:
     """Fit and predict under each protocol, each kind of kernel by itself.
 
@@ -52,6 +55,7 @@ def validate(
         table: a profile: kernel table plus `latency`.
         strategy, features, regressor, params, seed: as for `fit`.
         protocols, group_by, folds: as for `validation.protocols.splits`.
+        each: calls a function for every fold, in order, as `map` does.
 
     Raises:
         UnknownName, UsageError: as `fit` and `splits` do.
@@ -68,7 +72,7 @@ def validate(
                 raise
             except UsageError as error:
                 raise UsageError(f"profile, {kind} kernels: {error}") from None
-            tested, predicted, fold_of = _held_out(estimator, rows, measured, parts)
+            tested, predicted, fold_of = _held_out(estimator, rows, measured, parts, each)
             truth = measured[tested]
             lower, upper = _intervals(truth, predicted, fold_of)
             summary.append(
@@ -91,19 +95,31 @@ def validate(
     return Validation(pd.DataFrame(summary), pd.concat(predictions, ignore_index=True))
 
 
+@dataclass(frozen=True)
+class _Fold:
+    """Predictions of the rows of a fold by a predictor that has not seen them."""
+
+    estimator: Strategy
+    rows: pd.DataFrame
+    measured: np.ndarray
+    shapes: np.ndarray
+
+    def __call__(self, fold: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        train, test = fold
+        known = np.isin(self.shapes[test], self.shapes[train]).any()
+        fitted = clone(self.estimator) if known else for_unseen_shapes(self.estimator)
+        fitted.fit(self.rows.iloc[train], self.measured[train])
+        return fitted.predict(self.rows.iloc[test])
+
+
 def _held_out(
-    estimator: Strategy, rows: pd.DataFrame, measured: np.ndarray, folds: Splits
+    estimator: Strategy, rows: pd.DataFrame, measured: np.ndarray, folds: Splits, each: Each = map
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tested positions, their predictions and the number of their fold; in the order of the rows where each is tested once."""
-    tested, predicted, fold_of = [], [], []
-    shapes = group_ids(rows)
-    for fold, (train, test) in enumerate(folds):
-        known = np.isin(shapes[test], shapes[train]).any()
-        fitted = clone(estimator) if known else for_unseen_shapes(estimator)
-        fitted.fit(rows.iloc[train], measured[train])
-        tested.append(test)
-        predicted.append(fitted.predict(rows.iloc[test]))
-        fold_of.append(np.full(len(test), fold))
+    parts = list(folds)
+    predicted = list(each(_Fold(estimator, rows, measured, group_ids(rows)), parts))
+    tested = [test for _, test in parts]
+    fold_of = [np.full(len(test), fold) for fold, test in enumerate(tested)]
     positions = np.concatenate(tested)
     order = np.argsort(positions, kind="stable")
     return positions[order], np.concatenate(predicted)[order], np.concatenate(fold_of)[order]

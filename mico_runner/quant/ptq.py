@@ -74,6 +74,11 @@ class PTQ:
         self._weights = cache(self._quantise_weights)
         self.wide = wide_tensors(graph, self.steps, self._calibration.rows, self._type)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process computes what is computed once for itself."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("_type", "_weights")}
+        return _restored, (kept,)
+
     def quantize(self, assignment: Assignment) -> QGraph:
         """The integer network for these bits.
 
@@ -140,6 +145,12 @@ def _check_finite(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
         count, first = int((~finite).sum()), int(finite.argmin())
         more = f", nor are {count - 1} others" if count > 1 else ""
         raise UsageError(f"quantisation: calibration image {first} (counted from 0) is not finite{more}")
+
+
+def _restored(kept: dict[str, Any]) -> PTQ:
+    made = PTQ.__new__(PTQ)
+    vars(made).update(kept, _type=cache(made._choose_type), _weights=cache(made._quantise_weights))
+    return made
 
 
 def _check(key: str, found: Any, allowed: tuple[Any, ...]) -> None:

@@ -57,7 +57,7 @@ class Codegen(Step):
         if ctx.has("finetune"):
             deployed = replace(storage.load(ctx.upstream("finetune") / "qgraph"), name=network.name)
         else:
-            deployed = quantiser(ctx, network, samples).quantize(assignment)
+            deployed = quantiser(ctx.spec, network, samples).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")
         section = present(ctx.spec.codegen)
         if not ctx.has("search"):

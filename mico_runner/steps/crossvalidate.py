@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mico_runner.sections import Sections
 from mico_runner.steps import register
@@ -10,6 +12,7 @@ from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     from mico_runner.data.source import Parting
+    from mico_runner.tasks.base import Measure
 
 
 @register("crossvalidate", section="crossvalidate", order=25)
@@ -31,32 +34,21 @@ class Crossvalidate(Step):
         }
 
     def run(self, ctx: StepContext) -> None:
-        from dataclasses import replace
-
         import pandas as pd
 
-        from mico_runner.models import training
-        from mico_runner.steps.inputs import present, source_of_data
-        from mico_runner.steps.network import Scorer, build_model, captured, load_part, quantiser, uniform, use_threads
+        from mico_runner.steps.inputs import source_of_data
+        from mico_runner.steps.network import use_threads
 
         use_threads(ctx)
-        section, source = present(ctx.spec.crossvalidate), source_of_data(ctx.spec)
-        recipe = present(present(ctx.spec.model).train)
-        parts = _parts(ctx, source.parting)
+        parts = _parts(ctx, source_of_data(ctx.spec).parting)
         rows: list[dict[str, str | int | float]] = []
-        for name, parting in ctx.progress(parts.items(), total=len(parts), desc="parts"):
-            samples = load_part(ctx.spec, replace(source, parting=parting))
-            model = build_model(ctx.spec, samples)
-            work = ctx.work / f"part{len(rows)}"
-            work.mkdir(exist_ok=True)
-            training.train(model, samples.task, samples.train, samples.validation, recipe, ctx.seed, work, log=ctx.log)
-            before = samples.task.quality(training.outputs(model, samples.test), samples.test)
-            network = captured(model, samples, ctx.spec.name)
-            ptq = quantiser(ctx, network, samples)
-            after, _ = Scorer(ptq, samples.task, samples.test)(uniform(network, *section.bits))
-            rows.append({"part": name, "samples": len(samples.test), "float": before, "quantised": after})
-            measure = samples.task.MEASURE
-            ctx.log(f"{name}: {measure.name} {measure.text(before)}, quantised {measure.text(after)}")
+        found = ctx.map(_TestedOn(ctx.spec, ctx.work, ctx.torch_threads), enumerate(parts.items()))
+        for row, measure, said in ctx.progress(found, total=len(parts), desc="parts"):
+            for message in said:
+                ctx.log(message)
+            rows.append(row)
+            words = f"{measure.name} {measure.text(row['float'])}, quantised {measure.text(row['quantised'])}"
+            ctx.log(f"{row['part']}: {words}")
         table = pd.DataFrame(rows)
         table.to_csv(ctx.dir / "parts.csv", index=False)
         tolerance = measure.allowed(int(table["samples"].sum()))
@@ -69,6 +61,39 @@ class Crossvalidate(Step):
         ctx.metric(f"crossvalidate.{measure.name}_drop", float(drop), measure.points, "lower", tolerance)
         ratio = float(table["quantised"].mean() / table["float"].mean())
         ctx.metric(f"crossvalidate.{measure.name}_ratio", ratio, "ratio", measure.direction, tolerance=0.01)
+
+
+@dataclass(frozen=True)
+class _TestedOn:
+    """A network trained without a part of the samples, and tested on it: the row of the table, its measure, lines for the log."""
+
+    spec: Sections
+    work: Path
+    threads: int
+
+    def __call__(self, part: tuple[int, tuple[str, Parting]]) -> tuple[dict[str, Any], Measure, list[str]]:
+        from dataclasses import replace
+
+        import torch
+
+        from mico_runner.models import training
+        from mico_runner.steps.inputs import present, source_of_data
+        from mico_runner.steps.network import Scorer, build_model, captured, load_part, quantiser, uniform
+
+        torch.set_num_threads(self.threads)
+        number, (name, parting) = part
+        samples = load_part(self.spec, replace(source_of_data(self.spec), parting=parting))
+        model, task, test = build_model(self.spec, samples), samples.task, samples.test
+        recipe = present(present(self.spec.model).train)
+        work = self.work / f"part{number}"
+        work.mkdir(exist_ok=True)
+        said: list[str] = []
+        training.train(model, task, samples.train, samples.validation, recipe, self.spec.seed, work, log=said.append)
+        before = task.quality(training.outputs(model, test), test)
+        network = captured(model, samples, self.spec.name)
+        ptq = quantiser(self.spec, network, samples)
+        after, _ = Scorer(ptq, task, test)(uniform(network, *present(self.spec.crossvalidate).bits))
+        return {"part": name, "samples": len(test), "float": before, "quantised": after}, task.MEASURE, said
 
 
 def _parts(ctx: StepContext, parting: Parting) -> dict[str, Parting]:

@@ -29,7 +29,7 @@ class Evaluate(Step):
         samples = load_data(ctx.spec)
         measure = samples.task.MEASURE
         network = trained_graph(ctx, samples)
-        ptq = quantiser(ctx, network, samples)
+        ptq = quantiser(ctx.spec, network, samples)
         scorer = Scorer(ptq, samples.task, samples.validation)
         deployment = deployment_of(ctx.spec)
         latency = Latency(ctx, network) if ctx.has("fit") else None

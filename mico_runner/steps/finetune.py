@@ -43,7 +43,7 @@ class Finetune(Step):
         task, measure, recipe = samples.task, samples.task.MEASURE, present(ctx.spec.finetune)
         network = trained_graph(ctx, samples)
         assignment = assignment_of(ctx, network)
-        ptq = quantiser(ctx, network, samples)
+        ptq = quantiser(ctx.spec, network, samples)
         before = Scorer(ptq, task, samples.validation)(assignment)[0]
         model = Trainable(ptq, assignment)
         ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mico_runner.sections import LearningCurve, Predictor, Proxy, Sections
+from mico_runner.sections import LearningCurve, Predictor, Proxy, Sections, Validation
 from mico_runner.steps import register
 from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mico_runner.proxy.crossval import Validation as Validated
 
 ENOUGH = 0.5  # share of the variance of log latency on unseen shapes: below it a predictor is said not to be trusted
+
+
+@dataclass(frozen=True)
+class _Validate:
+    """How well a predictor does; `each` calls a function for every fold."""
+
+    table: pd.DataFrame
+    options: Validation
+    seed: int
+    each: Callable[..., Iterable[Any]]
+
+    def __call__(self, candidate: Predictor) -> Validated:
+        from mico_runner import proxy
+
+        return proxy.validate(
+            self.table,
+            strategy=candidate.strategy,
+            features=candidate.features,
+            regressor=candidate.regressor,
+            params=candidate.params,
+            protocols=self.options.protocols,
+            group_by=self.options.group_by,
+            folds=self.options.folds,
+            seed=self.seed,
+            each=self.each,
+        )
 
 
 @register("fit", section="proxy", optional_needs=["profile"], order=30)
@@ -49,18 +78,11 @@ class Fit(Step):
         main = Predictor(section.strategy, section.features, section.regressor, section.params)
         candidates = [main, *(other for other in section.compare if other != main)]
         protocols, predictions = [], []
-        for candidate in ctx.progress(candidates, total=len(candidates), desc="validate"):
-            rows, points = proxy.validate(
-                table,
-                strategy=candidate.strategy,
-                features=candidate.features,
-                regressor=candidate.regressor,
-                params=candidate.params,
-                protocols=validation.protocols,
-                group_by=validation.group_by,
-                folds=validation.folds,
-                seed=section.seed,
-            )
+        alone = len(candidates) == 1
+        validate = _Validate(table, validation, section.seed, ctx.map if alone else map)
+        validated = (map if alone else ctx.map)(validate, candidates)
+        progress = ctx.progress(validated, total=len(candidates), desc="validate")
+        for candidate, (rows, points) in zip(candidates, progress, strict=True):
             protocols.append(rows.assign(strategy=_label(candidate)))
             ctx.log(f"{_label(candidate)}: {_errors(rows)}")
             predictions.append(points)

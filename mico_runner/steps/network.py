@@ -170,9 +170,9 @@ def captured(model: torch.nn.Module, samples: DataSet, name: str) -> Graph:
     return graph.capture(model, samples.input_shape, name, whole=(0,) if samples.tokens else ())
 
 
-def quantiser(ctx: StepContext, network: Graph, samples: DataSet) -> quant.PTQ:
+def quantiser(spec: Sections, network: Graph, samples: DataSet) -> quant.PTQ:
     """Post-training quantiser calibrated on the first images of the training part (they stand in random order of classes)."""
-    options = present(ctx.spec.quantization)
+    options = present(spec.quantization)
     images = samples.train.first(options.activations.images).floats()
     return quant.PTQ(network, images, options.weights, options.activations)
 

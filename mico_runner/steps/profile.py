@@ -36,7 +36,7 @@ class Profile(Step):
 
         section, device = present(ctx.spec.profile), device_of(ctx.spec)
         started = time.perf_counter()
-        profile = profiling.make(section, device, ctx.work, scratch_of(ctx.spec))
+        profile = profiling.make(section, device, ctx.work, scratch_of(ctx.spec), ctx.map)
         ctx.metric("profile.seconds", time.perf_counter() - started, "s", volatile=True)
         profile.save(ctx.dir)
         about = {

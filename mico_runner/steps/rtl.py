@@ -65,7 +65,7 @@ class RtlBench:
     def __init__(self, ctx: StepContext, network: Graph, data: DataSet, images: Split) -> None:
         self._ctx, self._graph, self._images = ctx, network, images.floats()
         self._task, self._samples = data.task, images
-        self._ptq = quantiser(ctx, network, data)
+        self._ptq = quantiser(ctx.spec, network, data)
         self._device = device_of(ctx.spec)
         self._latency = Latency(ctx, network) if ctx.has("fit") else None
 

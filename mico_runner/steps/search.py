@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mico_runner.sections import SearchConstraints, Sections
@@ -64,7 +65,7 @@ class Search(Step):
         samples = load_data(ctx.spec)
         measure = samples.task.MEASURE
         network = trained_graph(ctx, samples)
-        ptq = quantiser(ctx, network, samples)
+        ptq = quantiser(ctx.spec, network, samples)
         score = Scorer(ptq, samples.task, samples.validation)
         risk = section.constraints.latency.risk if section.constraints.latency else None
         latency = Latency(ctx, network) if ctx.has("fit") else None
@@ -81,7 +82,7 @@ class Search(Step):
         int8_costs = _costs(network, device, only_int8, latency)
         reference = {name: cost.fixed + float(cost.table.sum()) for name, cost in int8_costs.items()}
         reference |= {"flash_bytes": int8_needs.flash, "ram_bytes": int8_needs.ram}
-        memory = _Memory(ptq, space, deployment)
+        memory = _Memory(ctx, ptq, space, deployment)
         others: dict[str, Callable[[np.ndarray], np.ndarray]] = {"ram_bytes": memory.ram}
         if deployment.board:  # code is no sum over layers: the tables alone are a lower bound
             others["flash_bytes"] = memory.flash
@@ -91,7 +92,7 @@ class Search(Step):
         quality = {"float": ctx.upstream_metric(f"train.validation_{measure.name}"), "int8": score(int8)[0]}
 
         def evaluate(population: np.ndarray) -> dict[str, np.ndarray]:
-            found = [score(space.decode(config)) for config in population]
+            found = list(ctx.map(score, [space.decode(config) for config in population]))
             goodness, loss = np.array([(measure.goodness(quality), loss) for quality, loss in found]).T
             return {QUALITY: goodness, LOSS: loss}
 
@@ -263,11 +264,22 @@ def _constraints(
     return constraints
 
 
+@dataclass(frozen=True)
+class _Lowered:
+    """What the program of an assignment needs."""
+
+    ptq: PTQ
+    deployment: Deployment
+
+    def __call__(self, assignment: Assignment) -> Needs:
+        return self.deployment.needs(self.ptq.quantize(assignment))
+
+
 class _Memory:
     """Flash and RAM of configurations: each is lowered once, as the program that would be generated."""
 
-    def __init__(self, ptq: PTQ, space: Space, deployment: Deployment) -> None:
-        self._ptq, self._space, self._deployment = ptq, space, deployment
+    def __init__(self, ctx: StepContext, ptq: PTQ, space: Space, deployment: Deployment) -> None:
+        self._ctx, self._space, self._lower = ctx, space, _Lowered(ptq, deployment)
         self._known: dict[bytes, Needs] = {}
 
     def flash(self, population: np.ndarray) -> np.ndarray:
@@ -281,8 +293,7 @@ class _Memory:
     def _each(self, population: np.ndarray, what: str) -> np.ndarray:
         import numpy as np
 
-        for config in population:
-            if config.tobytes() not in self._known:
-                deployed = self._ptq.quantize(self._space.decode(config))
-                self._known[config.tobytes()] = self._deployment.needs(deployed)
+        new = {config.tobytes(): self._space.decode(config) for config in population}
+        new = {key: bits for key, bits in new.items() if key not in self._known}
+        self._known.update(zip(new, self._ctx.map(self._lower, new.values()), strict=True))
         return np.array([getattr(self._known[config.tobytes()], what) for config in population], dtype=float)

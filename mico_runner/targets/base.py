@@ -8,6 +8,7 @@ specs are checked with it, and for that no file of this package is imported.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,12 +34,20 @@ class Measurement:
 
 
 class Target(ABC):
-    """Times kernels. `unit` is that of its latencies: "cycles", "instructions" or "ns"; `scratch` as of `codegen.generate`."""
+    """Times kernels.
+
+    Args:
+        scratch: as of `codegen.generate`.
+        each: calls a function for every item, in order, as `map` does: what is deterministic may run on other processes.
+
+    Attributes:
+        unit: of its latencies: "cycles", "instructions" or "ns".
+    """
 
     unit: str
 
-    def __init__(self, scratch: str = "two_rows") -> None:
-        self.scratch = scratch
+    def __init__(self, scratch: str = "two_rows", each: Callable[..., Iterable[Any]] = map) -> None:
+        self.scratch, self.each = scratch, each
 
     @abstractmethod
     def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +31,39 @@ def in_programs(
     run: Callable[[Path, list[np.ndarray]], list[np.ndarray]],
     scratch: str,
     core: str | None = None,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> np.ndarray:
     """Latency of every row of a kernel table, in batches: int64 (rows,).
 
     Args:
+        each: as `Target` takes it.
         run: folder of a bare-metal program of several networks, one image for each -> latency of each one's calls, (1, calls).
         scratch: as `codegen.generate`.
         core: whose function unit the kernels use, if it has one.
     """
-    policy = KernelPolicy.of("baremetal", core, scratch)
-    latencies: list[int] = []
-    for number, (graphs, images) in enumerate(networks(table)):
-        folder = work / f"{table['kind'].iloc[0]}-{number}"
+    programs = range(-(-len(table) // KERNELS_PER_PROGRAM))
+    found = each(_Program(table, work, run, scratch, core), programs)
+    return np.array([latency for latencies in found for latency in latencies], "int64")
+
+
+@dataclass(frozen=True)
+class _Program:
+    """Latencies of the kernels of one program, by its number; the fields are the arguments of `in_programs`."""
+
+    table: pd.DataFrame
+    work: Path
+    run: Callable[[Path, list[np.ndarray]], list[np.ndarray]]
+    scratch: str
+    core: str | None
+
+    def __call__(self, number: int) -> list[int]:
+        graphs, images = next(islice(networks(self.table), number, None))  # weights are drawn one after another
+        folder = self.work / f"{self.table['kind'].iloc[0]}-{number}"
         durable.remove(folder)  # of an interrupted run: it may be damaged
-        codegen.generate_networks(graphs, folder, policy, core)
-        latencies += [int(calls[:, :-1].sum()) for calls in run(folder, images)]
+        codegen.generate_networks(graphs, folder, KernelPolicy.of("baremetal", self.core, self.scratch), self.core)
+        latencies = [int(calls[:, :-1].sum()) for calls in self.run(folder, images)]
         shutil.rmtree(folder)
-    return np.array(latencies, "int64")
+        return latencies
 
 
 def networks(table: pd.DataFrame) -> Iterator[tuple[list[QGraph], list[np.ndarray]]]:

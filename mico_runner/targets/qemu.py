@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -254,6 +255,10 @@ def _needs(tool: str) -> None:
         raise StepSkipped(f"running on QEMU needs {tool}, which is not installed: {INSTALL}")
 
 
+def _instructions(folder: Path, images: list[np.ndarray], on: str) -> list[np.ndarray]:
+    return [network.instructions for network in run(build(folder, on), images, on).networks]
+
+
 @register(
     "qemu",
     boards={
@@ -287,13 +292,8 @@ class Qemu(Target):
         return compiled(tables, gcc, conditions["cflags"], self.scratch)
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
-        on = self._machine(hardware)
-
-        def instructions(folder: Path, images: list[np.ndarray]) -> list[np.ndarray]:
-            result = run(build(folder, on), images, on)
-            return [network.instructions for network in result.networks]
-
-        return Measurement(in_programs(table, work, instructions, self.scratch))
+        instructions = partial(_instructions, on=self._machine(hardware))
+        return Measurement(in_programs(table, work, instructions, self.scratch, each=self.each))
 
     def _machine(self, hardware: Hardware) -> str:
         if hardware.core not in boards("qemu") or hardware.latency_unit != self.unit:

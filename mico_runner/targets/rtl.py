@@ -12,6 +12,7 @@ import importlib.util
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,13 +200,12 @@ class Rtl(Target):
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
         core = _core_of(hardware)
-        wait_states = int(hardware.value("wait_states"))
+        cycles = partial(_cycles, on=core, wait_states=int(hardware.value("wait_states")))
+        return Measurement(in_programs(table, work, cycles, self.scratch, core, self.each))
 
-        def cycles(folder: Path, images: list[np.ndarray]) -> list[np.ndarray]:
-            runs = run(build(folder), images, on=core, wait_states=wait_states)
-            return [network.cycles for network in runs]
 
-        return Measurement(in_programs(table, work, cycles, self.scratch, core))
+def _cycles(folder: Path, images: list[np.ndarray], on: str, wait_states: int) -> list[np.ndarray]:
+    return [network.cycles for network in run(build(folder), images, on=on, wait_states=wait_states)]
 
 
 def _core_of(hardware: Hardware) -> str:
