@@ -177,8 +177,8 @@ def test_the_source_that_a_step_executes_was_reached(watched, case, step):
     assert len(functions) > 3
     for file, name in functions:
         label = file.removeprefix(PACKAGE)
-        # The context, with the metrics that it makes, is the pipeline's; what `conditions` gives is an input by itself.
-        ours = label.endswith(".py") and not label.startswith(("pipeline/", "outputs/", "steps/base.py"))
+        # The context, with its metrics and its map, is the pipeline's; what `conditions` gives is an input by itself.
+        ours = label.endswith(".py") and not label.startswith(("executor/", "pipeline/", "outputs/", "steps/base.py"))
         if ours and not reach._is_infrastructure(label) and name not in ("__getattr__", "<lambda>", "conditions"):
             assert name in found.get(file, ()), f"{label}: {name} was executed by {step}, but is no input of it"
 
