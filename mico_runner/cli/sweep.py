@@ -23,7 +23,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show the shared plan and what it costs")
     parser.add_argument("--force", action="store_true", help="run every step again")
     parser.add_argument("--from", dest="from_", metavar="STEP", help="run this step and all that depend on it again")
-    parser.add_argument("--jobs", type=positive, metavar="N", help="processes at once (default: the spec's executor.jobs)")
+    parser.add_argument(
+        "--jobs", type=positive, metavar="N", help="processes at once (default: the spec's executor.jobs)"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

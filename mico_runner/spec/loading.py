@@ -6,7 +6,7 @@ import copy
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -121,7 +121,7 @@ def _merged(path: Path, overrides: list[str], last: list[Source]) -> Source:
     if base.data.get("extends") is not None:
         problem = "a spec that is extended cannot itself extend another one"
         raise SpecErrors([Problem(base.place(("extends",)), ("extends",), problem)])
-    changes = [_override(text, base.overlay(written)) for text in overrides]
+    changes = [*(_override(text, base.overlay(written)) for text in overrides), *last]
     return base.overlay(reduce(Source.overlay, changes, written))
 
 
@@ -167,7 +167,7 @@ def at_keys(keys: Keys, value: Source) -> Source:
     source = Source(value.data, {(*keys, *path): place for path, place in value.values.items()})
     for depth in range(len(keys), 0, -1):
         source.data = {keys[depth - 1]: source.data}
-        source.values[keys[: depth - 1]] = Place(value.values[()].label)
+        source.values[keys[: depth - 1]] = replace(value.values[()], line=None, column=None)
     source.keys = {path: place for path, place in source.values.items() if path}
     return source
 

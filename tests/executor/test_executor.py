@@ -79,6 +79,7 @@ def test_work_that_kills_every_process_fails_and_leaves_the_others(two, said, tm
 
 
 def test_one_process_works_where_memory_is_for_one(two, said, monkeypatch):
+    monkeypatch.setattr(processes, "SETTLED_S", 60.0)  # a process that has just begun is small
     monkeypatch.setattr(memory, "available", lambda: 1 << 20)
     found = run(two, work.process, range(4))
     assert len({outcome.value for outcome in found.values()}) == 1
