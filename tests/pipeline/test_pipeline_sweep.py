@@ -11,7 +11,7 @@ import pytest
 from dummy_steps import STEPS, DummySections
 from kill import check_versions
 
-from mico_runner import outputs
+from mico_runner import cli, outputs
 from mico_runner.errors import StepError, UsageError
 from mico_runner.executor import Here, Outcome
 from mico_runner.outputs import gc, store
@@ -230,3 +230,11 @@ def test_the_running_of_one_cell_needs_the_results_of_no_other(tmp_path):
     (own,) = plan.plans.values()
     result = running.complete(own, dict.fromkeys(own.steps, "cached"))
     assert set(result.statuses.values()) == {"run"}
+
+
+@pytest.mark.nightly
+def test_the_shipped_sweep_keeps_its_gates(tmp_path, capsys):
+    spec = str(Path(__file__).parents[2] / "specs" / "sweep-quickstart.yaml")
+    assert cli.main(["sweep", spec, "--jobs", "2", "--outputs", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cells"] == 10
+    assert {path.name for path in (tmp_path / "sweep-quickstart" / "v0001").iterdir()} >= {"table.md", "front.csv"}
