@@ -61,12 +61,14 @@ class Augment:
         flip: left to right, half of them.
         crop: pixels by which each is moved at most, filled with zeros.
         mixup: a of Beta(a, a), by which pairs of samples and their losses are mixed; 0: not.
+        speed: sounds are played at 1 / (1 + speed) to 1 + speed times their own.
         mask_rows, mask_columns: neighbouring ones that are blanked at most.
     """
 
     flip: bool = False
     crop: int = 0
     mixup: float = 0.0
+    speed: float = 0.0
     mask_rows: int = 0
     mask_columns: int = 0
 

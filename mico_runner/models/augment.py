@@ -18,7 +18,7 @@ def shifted(images: Tensor, limit: int, draw: torch.Generator) -> Tensor:
 
 
 def augmented(x: Tensor, how: Augment, draw: torch.Generator) -> Tensor:
-    """Each sample (N, C, H, W) of a batch by itself: flipped, moved, with bands of rows and of columns blanked."""
+    """Each sample (N, C, H, W), or (N, C, samples), by itself: flipped, moved, played faster or slower, with bands blanked."""
     count = len(x)
     if how.flip:
         turned = torch.rand(count, generator=draw) < 0.5
@@ -30,10 +30,31 @@ def augmented(x: Tensor, how: Augment, draw: torch.Generator) -> Tensor:
         x = torch.stack(
             [each[..., dy : dy + height, dx : dx + width] for each, (dy, dx) in zip(padded, at, strict=True)]
         )
+    if how.speed:
+        x = _at_speeds(x, how.speed, draw)
     for axis, most in ((-2, how.mask_rows), (-1, how.mask_columns)):
         if most:
             x = _masked(x, axis, most, draw)
     return x
+
+
+def _at_speeds(x: Tensor, most: float, draw: torch.Generator) -> Tensor:
+    """Each sample's last dimension read at a speed of 1 / (1 + most) .. 1 + most, linearly between its values; silence behind its end.
+
+    Pitch and formants change with the speed, as between voices (Ko et al., "Audio Augmentation for Speech Recognition", 2015).
+    """
+    count, length = len(x), x.shape[-1]
+    speed = (1 + most) ** (2 * torch.rand(count, 1, generator=draw) - 1)
+    place = torch.arange(length) * speed
+    first = place.floor().long()
+    share = (place - first).view(count, *[1] * (x.ndim - 2), length)
+
+    def at(rows: Tensor) -> Tensor:
+        inside = rows < length
+        rows = rows.clamp(max=length - 1).view(share.shape)
+        return x.gather(-1, rows.expand_as(x)) * inside.view(share.shape)
+
+    return at(first) * (1 - share) + at(first + 1) * share
 
 
 def _masked(x: Tensor, axis: int, most: int, draw: torch.Generator) -> Tensor:

@@ -277,6 +277,7 @@ def _augment() -> dict[str, Rules]:
         "flip": flag("left to right, half of them"),
         "crop": number("pixels by which each is moved at most", "integer", min=0, max=1024, default=0),
         "mixup": number("a of Beta(a, a), by which pairs are mixed; 0: not", min=0, max=100, default=0.0),
+        "speed": number("sounds are played at 1 / (1 + speed) to 1 + speed times their own", min=0, max=1, default=0.0),
         "mask_rows": number("neighbouring rows blanked at most", "integer", min=0, max=10**4, default=0),
         "mask_columns": number("neighbouring columns blanked at most", "integer", min=0, max=10**4, default=0),
     }

@@ -264,6 +264,13 @@ def test_augmented_samples_are_the_same_but_for_what_is_asked():
     assert 8 < same.sum() < 32 and torch.equal(flipped[~same], x[~same].flip(-1))
     moved = augmented(x, Augment(crop=2), draw)
     assert moved.shape == x.shape and len({tuple(each.flatten().tolist()) for each in moved - x}) > 10, "each by itself"
+    tone = torch.sin(torch.arange(400) / 5).expand(8, 1, 400)
+    played = augmented(tone, Augment(speed=0.5), draw)
+    turns = ((played[..., 1:] * played[..., :-1]) < 0).sum(-1).flatten()  # zero crossings, 25 of the tone's own
+    lengths = (played != 0).cumsum(-1).argmax(-1).flatten() + 1
+    own = turns / lengths * 400 / 25
+    assert own.min() < 0.8 and own.max() > 1.2 and (own > 0.6).all() and (own < 1.6).all()
+    assert (lengths < 400).any() and (lengths == 400).any()  # the faster ones end earlier
     masked = augmented(x, Augment(mask_columns=3), draw)
     hidden = (masked != x).any(dim=2).squeeze(1)
     assert hidden.sum() > 0 and hidden.sum(dim=1).max() <= 3, "whole columns"
