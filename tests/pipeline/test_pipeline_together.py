@@ -214,7 +214,7 @@ def test_the_metrics_of_two_places_agree(tmp_path):
     assert stable_metrics(tmp_path / "a") == stable_metrics(tmp_path / "b")
 
 
-@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 7])
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.nightly), 7])
 def test_dying_before_any_change_of_a_file_leaves_versions_whole(tmp_path, monkeypatch, stride):
     monkeypatch.setattr(outputs, "write_report", lambda version: (version / "report.html").write_text("report"))
     changes = {"numbers": 2}

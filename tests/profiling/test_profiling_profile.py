@@ -49,6 +49,7 @@ class Context:
         self.spec = spec
         self.dir, self.work = folder / "dir", folder / "work"
         self.metrics: dict[str, tuple] = {}
+        self.map = map
         for place in (self.dir, self.work):
             place.mkdir(parents=True)
 
