@@ -396,7 +396,7 @@ def rules_of_our_own():
     yield "hardware", hardware.rules()
     yield "datasheet", datasheet.SCHEMA
     for way in (NAME, *LOADERS.names()):
-        yield f"datasets.task.{way}", own_data._rules(way)
+        yield f"datasets.task.{way}", own_data._rules(way, None)
     for task in TASKS.names():
         yield f"datasets.task.options of {task}", TASKS.info(task).meta.get("params", {})
 
