@@ -5,30 +5,28 @@ from torch import Tensor, nn
 
 from mico_runner.models.frontends import LogMel
 
+LOUDNESS = 6.0  # dB by which sounds are made louder or quieter
+LATER = 15  # frames by which they are moved
+HIDDEN = (12, 8)  # neighbouring frames and bands that are blanked
 
-class Blanked(nn.Module):
-    """In training only: each sound's bands moved up or down, and neighbouring frames and bands blanked (SpecAugment, Park et al. 2019).
 
-    Other voices have other formants: moved bands stand for them.
-    """
-
-    def __init__(self, shift: int, frames: int, bands: int) -> None:
-        super().__init__()
-        self.shift, self.most = shift, (frames, bands)
+class Varied(nn.Module):
+    """In training only: each sound louder or quieter, later, with neighbouring frames and bands blanked (SpecAugment, Park et al. 2019)."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        count, _, *sizes = x.shape
-        by = torch.randint(-self.shift, self.shift + 1, (count, 1))
-        source = (torch.arange(sizes[1]) + by).clamp(0, sizes[1] - 1)
-        x = x.gather(3, source.view(count, 1, 1, -1).expand_as(x))
-        for axis, (size, most) in enumerate(zip(sizes, self.most, strict=True)):
+        count, _, frames, bands = x.shape
+        louder = 10 ** (LOUDNESS / 10 * (2 * torch.rand(count, 1, 1, 1) - 1))
+        x = torch.log1p(torch.expm1(x) * louder)
+        source = torch.arange(frames) - torch.randint(0, LATER + 1, (count, 1))
+        shape = (count, 1, frames, 1)
+        x = x.gather(2, source.clamp(min=0).view(shape).expand_as(x)) * (source >= 0).view(shape)
+        for size, most, shape in ((frames, HIDDEN[0], (count, 1, -1, 1)), (bands, HIDDEN[1], (count, 1, 1, -1))):
             width = torch.randint(0, most + 1, (count, 1))
             start = (torch.rand(count, 1) * (size - width + 1)).long()
             place = torch.arange(size)
-            hidden = (place >= start) & (place < start + width)
-            x = x.masked_fill(hidden.view(count, 1, *((size, 1) if axis == 0 else (1, size))), 0.0)
+            x = x.masked_fill(((place >= start) & (place < start + width)).view(shape), 0.0)
         return x
 
 
@@ -49,8 +47,9 @@ class Keywords(nn.Module):
 
     def __init__(self, rate: int = 8000, classes: int = 10, width: int = 32) -> None:
         super().__init__()
-        self.front = LogMel(rate, frame=256, hop=128, bands=40)
-        self.blanked = Blanked(shift=4, frames=12, bands=8)
+        quiet = (256 / 4) ** 2 * 10 ** (-56 / 10)  # 56 dB below a full tone: rooms and microphones differ below
+        self.front = LogMel(rate, frame=256, hop=128, bands=40, floor=quiet)
+        self.varied = Varied()
         self.stem = nn.Sequential(
             nn.Conv2d(1, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
@@ -63,5 +62,5 @@ class Keywords(nn.Module):
         self.drop, self.head = nn.Dropout(0.3), nn.Linear(2 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.blanked(self.front(x))
+        features = self.varied(self.front(x))
         return self.head(self.drop(self.body(self.stem(features)).mean((2, 3))))

@@ -47,7 +47,7 @@ def layer(weight_bits: float, act_bits: int, signed: bool, rng: np.random.Genera
 
 
 @needs_gcc
-@pytest.mark.parametrize("sanitize", [False, True])
+@pytest.mark.parametrize("sanitize", [pytest.param(False, marks=pytest.mark.nightly), True])
 @pytest.mark.parametrize("kernel", [(3, 3), None])
 def test_every_pair_of_bits_and_any_shape(tmp_path, sanitize, kernel):
     rng = np.random.default_rng([int(sanitize), kernel is None])
@@ -58,7 +58,7 @@ def test_every_pair_of_bits_and_any_shape(tmp_path, sanitize, kernel):
 
 
 @needs_gcc
-@pytest.mark.parametrize("sanitize", [False, True])
+@pytest.mark.parametrize("sanitize", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_four_channels_at_a_time(tmp_path, monkeypatch, sanitize):
     monkeypatch.setattr(depthwise, "CACHE", 0)
     rng = np.random.default_rng([2, int(sanitize)])

@@ -79,7 +79,7 @@ def limits(rng: np.random.Generator) -> list[QGraph]:
 
 
 @needs_gcc
-@pytest.mark.parametrize("sanitize", [False, True])
+@pytest.mark.parametrize("sanitize", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_every_pair_of_bits(tmp_path, sanitize):
     rng = np.random.default_rng(int(sanitize))
     assert_same_on_the_model([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize)

@@ -36,7 +36,7 @@ MORE = [("host", 60), ("avx2", 30), ("native", 30), ("rv32", 10), ("cortex-m3", 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("target", "cases"), [("host", 2), *(pytest.param(*more, marks=pytest.mark.nightly) for more in MORE)]
+    ("target", "cases"), [("host", 1), *(pytest.param(*more, marks=pytest.mark.nightly) for more in MORE)]
 )
 def test_random_calls_of_every_kernel(target, cases, tmp_path):
     needs(target)

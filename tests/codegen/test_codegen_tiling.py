@@ -69,8 +69,12 @@ def image_layers(rng: np.random.Generator) -> list[QGraph]:
     return graphs
 
 
+# Programs without sanitizers are tried by the tests of whole networks, too.
+PLAIN_AND_SANITIZED = [pytest.param(False, marks=pytest.mark.nightly), True]
+
+
 @needs_gcc
-@pytest.mark.parametrize("sanitize", [False, True])
+@pytest.mark.parametrize("sanitize", PLAIN_AND_SANITIZED)
 def test_four_patches_at_a_time(tmp_path, sanitize):
     graphs = image_layers(np.random.default_rng([8, int(sanitize)]))
     variants = [call.variant for graph in graphs for call in lower(graph, WITH_TABLES).calls if call.variant]
@@ -79,14 +83,14 @@ def test_four_patches_at_a_time(tmp_path, sanitize):
 
 
 @needs_gcc
-@pytest.mark.parametrize("sanitize", [False, True])
+@pytest.mark.parametrize("sanitize", PLAIN_AND_SANITIZED)
 def test_every_pair_of_bits(tmp_path, sanitize):
     rng = np.random.default_rng(int(sanitize))
     assert_same([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize, policy=WITH_TABLES)
 
 
 @needs_gcc
-@pytest.mark.parametrize("sanitize", [False, True])
+@pytest.mark.parametrize("sanitize", PLAIN_AND_SANITIZED)
 def test_scratch_of_two_rows(tmp_path, sanitize):
     """Of 16 bits, with some weights where these become bytes; tables and sums are a few KiB besides, asked for or without patches."""
     rng = np.random.default_rng([9, int(sanitize)])
@@ -105,7 +109,7 @@ def test_scratch_of_two_rows(tmp_path, sanitize):
 
 @needs_gcc
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", range(6))
+@pytest.mark.parametrize("rank", [0, 1, *(pytest.param(rank, marks=pytest.mark.nightly) for rank in range(2, 6))])
 def test_every_micro_kernel_that_can_hold_the_bits(tmp_path, monkeypatch, rank):
     ranks = {s.name: rank for b in range(1, 9) for s in micro.candidates(b, QType(1, False, 1.0), False)[rank:][:1]}
     assert ranks

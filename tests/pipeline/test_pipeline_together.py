@@ -30,7 +30,7 @@ def _importable(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_at_twenty_moments_every_version_is_whole_and_the_metrics_the_same(tmp_path):
     lines = survive(lambda outputs: command(outputs, numbers=12, seconds=0.02), tmp_path, kills=20, seed=0)
     assert len(lines) == 20

@@ -70,7 +70,7 @@ def test_the_shipped_profiles_cover_every_pair_of_bits(core):
         assert mean[8, 4] < mean[8, 8] and mean[4, 8] < mean[8, 8]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", ["conv2d", "linear"])
 def test_no_layer_of_the_model_zoo_is_in_the_shipped_profiles(kind):
     zoo = SAMPLERS.get("zoo")(kind, {}, 10**6, np.random.default_rng(0))

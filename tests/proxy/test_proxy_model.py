@@ -240,9 +240,14 @@ BOUNDS = {
 }
 
 
+QUICK = ("mico-small/conv2d-zoo", "mico-high/matmul-zoo mico-high/bitlinear-test")  # one of each kind
+
+
 @pytest.mark.slow
 @needs_mirror
-@pytest.mark.parametrize("names", BOUNDS)
+@pytest.mark.parametrize(
+    "names", [pytest.param(names, marks=[pytest.mark.nightly] * (names not in QUICK)) for names in BOUNDS]
+)
 def test_auto_holds_on_unseen_shapes(names):
     protocols, _ = proxy.validate(load_profile(names.split()), protocols=["group_kfold"])
     assert 100 * protocols["mape"][0] < BOUNDS[names]

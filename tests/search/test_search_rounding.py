@@ -74,7 +74,10 @@ def digest(algorithm):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ALGORITHMS.names())
+@pytest.mark.parametrize(
+    "algorithm",
+    [pytest.param(name, marks=[pytest.mark.nightly] * (name != "exact")) for name in ALGORITHMS.names()],
+)
 def test_every_blas_kernel_finds_the_same(algorithm):
     def under(kernel):
         paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
