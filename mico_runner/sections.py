@@ -85,7 +85,6 @@ class Recipe:
         keep: whose weights are kept, the "last" epoch's or the "best" one's on the validation part.
         patience: epochs without a better one after which it ends.
         balance: samples of each class are drawn equally often.
-        device: "cpu", or "auto": a GPU if there is one.
     """
 
     epochs: int
@@ -99,14 +98,19 @@ class Recipe:
     keep: str = "last"
     patience: int | None = None
     balance: bool = False
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)
 class Train(Recipe):
-    """Attributes: freeze_norms: batch norms keep the statistics that they begin with."""
+    """How a network of the user's own, or of the zoo, is trained.
+
+    Attributes:
+        freeze_norms: batch norms keep the statistics that they begin with.
+        device: "cpu", or "auto": a GPU if there is one.
+    """
 
     freeze_norms: bool = False
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from mico_runner.tasks.base import Shape, Task
 
+LARGEST = float(np.finfo(np.float32).max)  # of inputs, which are kept as float32
+
 
 class Stored(Protocol):
     """Samples that are read when they are asked for: a folder of images that memory does not hold."""

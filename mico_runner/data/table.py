@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner.data import register
-from mico_runner.data.dataset import Split
+from mico_runner.data.dataset import LARGEST, Split
 from mico_runner.data.files import read_text
 from mico_runner.errors import UsageError, did_you_mean
 
-LARGEST = float(np.finfo(np.float32).max)
 LARGEST_WHOLE = 1 << 53  # up to which a float64 holds every whole number
 _NO_VALUE = {"", "nan", "na", "n/a", "null", "none", "inf", "-inf"}  # in lower case: as what is missing is written
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)

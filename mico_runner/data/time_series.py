@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from mico_runner.data import register
-from mico_runner.data.dataset import Split
+from mico_runner.data.dataset import LARGEST, Split
 from mico_runner.data.files import lines_of, read_text
 from mico_runner.errors import UsageError
 
-LARGEST = float(np.finfo(np.float32).max)
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 _FIXED = {"timestamps": "false", "missing": "false", "equallength": "true"}  # what is read; by key, in lower case
 

@@ -112,7 +112,8 @@ def train(
 
     Raises StepError when the loss, a weight or an output is not finite after an epoch.
     """
-    device = torch.device("cuda" if recipe.device == "auto" and torch.cuda.is_available() else "cpu")
+    anywhere = isinstance(recipe, Train) and recipe.device == "auto"
+    device = torch.device("cuda" if anywhere and torch.cuda.is_available() else "cpu")
     model.to(device)
     optimizer, schedule = _optimiser(model, recipe, -(-len(data) // recipe.batch_size))
     history: list[dict[str, float]] = []

@@ -67,6 +67,8 @@ class Trainable(nn.Module):
         self._types: dict[TypeKey, QType] = {}
         self._begin = ptq.assembled(assignment, self._noted, ptq.weights_at)
         self._steps = {step.output: step for step in ptq.steps}
+        made_by = {node.output: node for node in self._begin.nodes}
+        self._read = {output: _read(made_by[output], step, made_by) for output, step in self._steps.items()}
         self._layers: dict[str, _Layer] = {}
         self.weight, self.bias, self.step = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for node in self._begin.nodes:
@@ -119,8 +121,8 @@ class Trainable(nn.Module):
     def _integers(self, x: Tensor) -> Tensor:
         self._executor = self._executor or Executor(self.deployed())
         of = self._executor.qgraph
-        found = self._executor.run(quantize_input(of, x.cpu().numpy()))
-        return torch.from_numpy(dequantize_output(of, found).astype(np.float32)).to(x.device)
+        found = self._executor.run(quantize_input(of, x.numpy()))
+        return torch.from_numpy(dequantize_output(of, found).astype(np.float32))
 
     def deployed(self) -> QGraph:
         """The integer network as it is trained so far."""
@@ -156,7 +158,7 @@ class Trainable(nn.Module):
 
     def _computed(self, step: Step, node: QNode, values: dict[str, Tensor]) -> Tensor:
         """The output of a step, on the grid of its type unless its operator keeps that of its input."""
-        names = _read(node, step, self._begin)
+        names = self._read[node.output]
         real = step.node if node.weight_bits is None else self._on_grid(step.node, names[0])
         found = operator(real.op).real(real, [values[name] for name in names])
         return found if operator(real.op).KEEPS_TYPE else self._rounded(found, step.output)
@@ -197,9 +199,8 @@ def _integers_of(weight: Tensor, step: Tensor, bits: float) -> Tensor:
     return torch.div(weight, by_row).add_(0.5).floor().clamp_(*weight_range(bits))
 
 
-def _read(node: QNode, step: Step, graph: QGraph) -> list[str]:
+def _read(node: QNode, step: Step, makers: dict[str, QNode]) -> list[str]:
     """The tensors that the integer node of a step reads, in the order of the step's own: themselves, or copies at fewer bits."""
-    makers = {made.output: made for made in graph.nodes}
     seen, new = set[str](), list(node.inputs)
     while new:
         tensor = new.pop()

@@ -296,7 +296,6 @@ def _recipe(epochs: int, lr: float, keep: str) -> dict[str, Rules]:
         "keep": choice("whose epoch's weights", ["last", "best"], default=keep),
         "patience": number("epochs without a better one after which it ends", "integer", min=1, max=100_000),
         "balance": flag("samples of each class are drawn equally often"),
-        "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
     }
 
 
@@ -306,8 +305,10 @@ def _finetune() -> dict[str, Rules]:
 
 
 def _model() -> dict[str, Rules]:
-    freeze = {"freeze_norms": flag("batch norms keep the statistics that they begin with")}
-    train = _recipe(5, 1e-3, "last") | freeze
+    train = _recipe(5, 1e-3, "last") | {
+        "freeze_norms": flag("batch norms keep the statistics that they begin with"),
+        "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
+    }
     path = {"regex": r"[^\\\0]+", "nullable": True, "default": None}
     endings = ", ".join(f".{ending}" for ending in ("py", *READERS.names()))
     return {

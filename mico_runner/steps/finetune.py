@@ -31,13 +31,12 @@ class Finetune(Step):
         return {"finetune": spec.finetune, "quantization": spec.quantization, "seed": spec.seed, **given}
 
     def run(self, ctx: StepContext) -> None:
-        import pandas as pd
-
         from mico_runner.models import training
         from mico_runner.quant import storage
         from mico_runner.quant.trainable import Trainable
         from mico_runner.steps.inputs import present
         from mico_runner.steps.network import Scorer, assignment_of, load_data, quantiser, trained_graph
+        from mico_runner.steps.training import trained
 
         samples = load_data(ctx.spec)
         task, measure, recipe = samples.task, samples.task.MEASURE, present(ctx.spec.finetune)
@@ -46,21 +45,7 @@ class Finetune(Step):
         ptq = quantiser(ctx.spec, network, samples)
         before = Scorer(ptq, task, samples.validation)(assignment)[0]
         model = Trainable(ptq, assignment)
-        ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
-        history = training.train(
-            model,
-            task,
-            samples.train,
-            samples.validation,
-            recipe,
-            ctx.seed,
-            ctx.work,
-            lambda *_: next(ticks, None),
-            ctx.log,
-            _loss(task, network, recipe.distillation),
-            "finetune",
-        )
-        pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
+        trained(ctx, model, samples, recipe, _loss(task, network, recipe.distillation), "finetune")
         storage.save(model.deployed(), ctx.dir / "qgraph")
         after = task.quality(training.outputs(model, samples.validation), samples.validation)
         ctx.log(
@@ -78,7 +63,7 @@ def _loss(task: Task, network: Graph, share: float) -> Loss:
     def loss(outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         found = outputs.new_zeros(())
         if share > 0:
-            found = share * task.distance(outputs, run_float(network, inputs.cpu()).to(outputs.device))
+            found = share * task.distance(outputs, run_float(network, inputs))
         return found if share == 1 else found + (1 - share) * task.loss(outputs, targets, inputs)
 
     return loss

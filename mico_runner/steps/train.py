@@ -30,11 +30,11 @@ class Train(Step):
 
     def run(self, ctx: StepContext) -> None:
         import numpy as np
-        import pandas as pd
 
         from mico_runner.models import training
         from mico_runner.steps.inputs import present
         from mico_runner.steps.network import build_model, load_data, use_threads
+        from mico_runner.steps.training import trained
 
         use_threads(ctx)
         samples = load_data(ctx.spec)
@@ -45,19 +45,7 @@ class Train(Step):
         if recipe is None:
             ctx.log("model.train is null: the network is taken as it is")
         else:
-            ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
-            history = training.train(
-                model,
-                task,
-                samples.train,
-                samples.validation,
-                recipe,
-                ctx.seed,
-                ctx.work,
-                lambda *_: next(ticks, None),
-                ctx.log,
-            )
-            pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
+            trained(ctx, model, samples, recipe)
         np.savez(ctx.dir / "model.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
         validation = task.quality(training.outputs(model, samples.validation), samples.validation)
         outputs = training.outputs(model, samples.test)

@@ -4,18 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import work
+from waiting import wait_for
 
 from mico_runner import executor
 from mico_runner.errors import StepError, StepSkipped, UsageError
 from mico_runner.executor import mapping, memory, processes
 from mico_runner.executor.processes import Processes
-
-PATIENCE_S = 30.0
 
 
 def run(workers, function, items):
@@ -132,14 +130,6 @@ def alive(number):
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_for(condition):
-    started = time.monotonic()
-    while not (found := condition()):
-        assert time.monotonic() - started < PATIENCE_S, "waited in vain"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import dummy_steps
 import pytest
+from waiting import PATIENCE_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60.0
 RUN = """
 import sys, dummy_steps
 from mico_runner.signals import as_interrupts
@@ -41,14 +40,6 @@ def workers(parent):
             continue
         if state != "Z" and b"mico_runner.executor" in words and (parent is None or int(above) == parent):
             found.append(int(stat.parent.name))
-    return found
-
-
-def wait_for(condition):
-    started = time.monotonic()
-    while not (found := condition()):
-        assert time.monotonic() - started < PATIENCE_S, "waited in vain"
-        time.sleep(0.02)
     return found
 
 
