@@ -19,7 +19,8 @@ from mico_runner.spec.data_files import check_curves, check_datasets, check_prof
 from mico_runner.spec.files import escapes
 from mico_runner.spec.gates import add_default_gates
 from mico_runner.spec.own_network import check_network
-from mico_runner.spec.schema import CURVES, sections
+from mico_runner.spec.schema import sections
+from mico_runner.spec.schema.latency import CURVES
 from mico_runner.spec.steps import order_steps
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source

@@ -10,7 +10,7 @@ from mico_runner.data import catalog
 from mico_runner.errors import UsageError, did_you_mean
 from mico_runner.outputs import store
 from mico_runner.outputs.rules import parse
-from mico_runner.spec.schema import ACCURACY, QUALITY, RULE_TEXT
+from mico_runner.spec.schema.values import ACCURACY, QUALITY, RULE_TEXT
 from mico_runner.steps import STEPS
 from mico_runner.targets import TARGETS, boards
 from mico_runner.tasks import DEFAULT, TASKS

@@ -19,7 +19,7 @@ from typing import Any
 from mico_runner import yaml_source
 from mico_runner.spec.errors import SpecErrors
 from mico_runner.spec.loading import Spec, at_keys, load, split_keys
-from mico_runner.spec.schema import RANGE
+from mico_runner.spec.schema.values import RANGE
 from mico_runner.yaml_schema import Problem, show
 from mico_runner.yaml_source import Keys, Place, Source, YamlError
 

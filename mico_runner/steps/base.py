@@ -1,7 +1,7 @@
 """The contract between the pipeline and a step.
 
-A step is a class registered in `mico_runner/steps/<name>.py`. Its section of the spec has rules in `mico_runner/spec/schema.py` and, with
-the same keys, a frozen dataclass in `mico_runner/sections.py`:
+A step is a class registered in `mico_runner/steps/<name>.py`. Its section of the spec has rules in `mico_runner/spec/schema/` and, with
+the same keys, a frozen dataclass in `mico_runner/sections/`:
 
     @register("double", section="double", order=30)
     class Double(Step):

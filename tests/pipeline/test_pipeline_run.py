@@ -260,7 +260,7 @@ def test_the_core_needs_no_torch():
 
 
 def test_the_example_in_the_contract_is_a_step(tmp_path, monkeypatch):
-    example = base.__doc__.split("`mico_runner/sections.py`:\n")[1].split("\nOrder of calls")[0]
+    example = base.__doc__.split("`mico_runner/sections/`:\n")[1].split("\nOrder of calls")[0]
     registry = dummy_steps.DummyRegistry()
     names = {"register": registry.register, "Step": base.Step, "Path": Path, "catalog": catalog, "__name__": "example"}
     exec(textwrap.dedent(example), names)

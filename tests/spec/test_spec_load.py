@@ -17,7 +17,8 @@ from mico_runner.spec import own_data
 from mico_runner.spec.consistency import OWNER
 from mico_runner.spec.gates import DEFAULT_GATES
 from mico_runner.spec.known import REGISTRIES
-from mico_runner.spec.schema import CURVES, sections
+from mico_runner.spec.schema import sections
+from mico_runner.spec.schema.latency import CURVES
 from mico_runner.steps import STEPS
 from mico_runner.tasks import TASKS
 

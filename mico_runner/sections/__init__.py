@@ -1,0 +1,125 @@
+"""The resolved spec as types: what the schema in `mico_runner.spec.schema` lets through, key by key.
+
+The schema says what the keys mean, which values they take and what their defaults are; a test keeps both alike. There is no behaviour here:
+what a step makes of a section is the step's source, and so an input of its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mico_runner.sections.bits import Bits
+from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, WeightOptions
+from mico_runner.sections.latency import (
+    BitPairs,
+    Calibrate,
+    CurveFit,
+    Device,
+    EfficiencyCurves,
+    LearningCurve,
+    Predictor,
+    Profile,
+    Proxy,
+    Ranges,
+    Validation,
+    Verify,
+)
+from mico_runner.sections.running import Diff, Executor, Gate
+from mico_runner.sections.search import (
+    Allocate,
+    AllocateConstraints,
+    Budget,
+    LatencyLimit,
+    Limit,
+    Pin,
+    QualityLimit,
+    Search,
+    SearchConstraints,
+    Space,
+)
+from mico_runner.sections.training import Augment, Crossvalidate, Datasets, Evaluate, Finetune, Model, Recipe, Train
+
+__all__ = [
+    "ActivationOptions",
+    "Allocate",
+    "AllocateConstraints",
+    "Augment",
+    "BitPairs",
+    "Bits",
+    "Budget",
+    "Calibrate",
+    "Codegen",
+    "Crossvalidate",
+    "CurveFit",
+    "Datasets",
+    "Device",
+    "Diff",
+    "EfficiencyCurves",
+    "Evaluate",
+    "Executor",
+    "Finetune",
+    "Gate",
+    "LatencyLimit",
+    "LearningCurve",
+    "Limit",
+    "Model",
+    "Pin",
+    "Predictor",
+    "Profile",
+    "Proxy",
+    "QualityLimit",
+    "Quantization",
+    "Ranges",
+    "Recipe",
+    "Search",
+    "SearchConstraints",
+    "Sections",
+    "Simulate",
+    "Space",
+    "Train",
+    "Validation",
+    "Verify",
+    "WeightOptions",
+]
+
+
+@dataclass(frozen=True)
+class Sections:
+    """A resolved spec; a section that takes no part is None.
+
+    Attributes:
+        hardware: a device's name, or the content of its file, as `hardware.load` takes them.
+        efficiency_curves: "auto", the path of a file, or how they are fitted.
+        steps: in the order in which they run.
+        matrix: dotted keys -> their values in the cells of a sweep; None of a spec that runs as it is.
+    """
+
+    spec_version: int
+    name: str
+    description: str
+    extends: str | None
+    plugins: tuple[str, ...]
+    seed: int
+    hardware: str | Mapping[str, Any] | None
+    efficiency_curves: str | EfficiencyCurves | None
+    datasets: Datasets
+    model: Model | None
+    evaluate: Evaluate | None
+    proxy: Proxy | None
+    quantization: Quantization | None
+    search: Search | None
+    allocate: Allocate | None
+    crossvalidate: Crossvalidate | None
+    finetune: Finetune | None
+    codegen: Codegen | None
+    simulate: Simulate | None
+    profile: Profile | None
+    calibrate: Calibrate | None
+    verify: Verify | None
+    gates: Mapping[str, Gate]
+    diff: Diff
+    steps: tuple[str, ...] | None
+    matrix: Mapping[str, Any] | None
+    executor: Executor

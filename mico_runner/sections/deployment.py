@@ -1,0 +1,66 @@
+"""Quantisation, generated code, and where it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mico_runner.sections.bits import Bits
+
+
+@dataclass(frozen=True)
+class WeightOptions:
+    """How weights are quantised: "channel" or "tensor" shares a scale, which "mse" or "minmax" chooses."""
+
+    granularity: str = "channel"
+    scale: str = "mse"
+
+
+@dataclass(frozen=True)
+class ActivationOptions:
+    """How activations are quantised.
+
+    Attributes:
+        calibration: "mse", "minmax" or "percentile" chooses the scale.
+        percentile: of the values, in percent, of calibration "percentile".
+        images: calibration images that are used.
+    """
+
+    calibration: str = "mse"
+    percentile: float = 99.9
+    images: int = 256
+
+
+@dataclass(frozen=True)
+class Quantization:
+    weights: WeightOptions
+    activations: ActivationOptions
+
+
+@dataclass(frozen=True)
+class Codegen:
+    """The program.
+
+    Attributes:
+        bits: (weight bits, activation bits) of every layer; None where a search chooses them.
+        ends: the same of the first and the last layer; None: as the others.
+    """
+
+    target: str
+    runtime: str
+    scratch: str
+    bits: tuple[Bits, int] | None
+    ends: tuple[Bits, int] | None
+    bundle: str
+    package: str
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Where the network runs; the numbers of images are "all" or how many of the test part."""
+
+    target: str | tuple[str, ...]
+    images: int | str
+    qemu_images: int | str
+    rtl_images: int
+    rtl_assignments: int
+    sanitize: bool

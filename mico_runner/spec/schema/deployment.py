@@ -1,0 +1,78 @@
+"""Quantisation, generated code, and where it runs."""
+
+from __future__ import annotations
+
+from mico_runner import hardware
+from mico_runner.spec.rules import Rules, choice, flag, items, number, section, width
+from mico_runner.spec.schema.values import WEIGHT_BITS
+
+
+def quantization() -> dict[str, Rules]:
+    weights = {
+        "granularity": choice("scales per", ["channel", "tensor"], default="channel"),
+        "scale": choice("how a scale is chosen", ["mse", "minmax"], default="mse"),
+    }
+    activations = {
+        "calibration": choice("", ["mse", "minmax", "percentile"], default="mse"),
+        "percentile": number("of calibration: percentile", above=50, max=100, default=99.9),
+        "images": number("calibration images", "integer", min=1, max=10**6, default=256),
+    }
+    return {"weights": section("", weights, default={}), "activations": section("", activations, default={})}
+
+
+def codegen() -> dict[str, Rules]:
+    return {
+        "target": choice(
+            "a C program, a QDQ model of ONNX, or DNNWeaver's files", ["c", "onnx", "dnnweaver"], default="c"
+        ),
+        "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
+        "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
+        "bits": items(
+            "[weight bits, activation bits] of every layer, without a search; default: [8, 8]",
+            width(WEIGHT_BITS),
+            minlength=2,
+            maxlength=2,
+            nullable=True,
+            default=None,
+        ),
+        "ends": items(
+            "the same of the first and the last layer; default: as the others",
+            width(WEIGHT_BITS),
+            minlength=2,
+            maxlength=2,
+            nullable=True,
+            default=None,
+        ),
+        "bundle": choice("a C file per kernel, or one for all", ["files", "single"], default="files"),
+        "package": choice("whose library the folder is", ["cmake", "arduino", "platformio", "zephyr"], default="cmake"),
+    }
+
+
+def simulate() -> dict[str, Rules]:
+    target = {"type": "string", "allowed": ["host", *hardware.simulated_kinds(), "rtl", "qemu"]}
+    images = {"anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}]}
+    return {
+        "target": {
+            "anyof": [target, {"type": "list", "schema": target, "minlength": 1, "distinct": True}],
+            "default": "host",
+            "meta": {
+                "help": "where the network runs",
+                "text": f"host, {', '.join(hardware.simulated_kinds())}, rtl, qemu, or a list of them",
+            },
+        },
+        "images": {
+            **images,
+            "default": "all",
+            "meta": {"help": "test images", "text": "all, or a whole number, at least 1"},
+        },
+        "qemu_images": {
+            **images,
+            "default": 200,
+            "meta": {"help": "of them, on QEMU", "text": "all, or a whole number, at least 1"},
+        },
+        "rtl_images": number("of them, on RTL, which takes seconds for each", "integer", min=1, max=10**5, default=4),
+        "rtl_assignments": number(
+            "random assignments on RTL, against what was predicted", "integer", min=0, max=10**5, default=0
+        ),
+        "sanitize": flag("run once more under the address and undefined-behaviour sanitizers"),
+    }

@@ -1,0 +1,148 @@
+"""What is learned from, what learns, and how."""
+
+from __future__ import annotations
+
+from mico_runner.formats import READERS
+from mico_runner.models import MODELS, WEIGHT_ENDINGS
+from mico_runner.spec.rules import Rules, choice, flag, free, items, number, section, text, width
+from mico_runner.spec.schema.values import WEIGHT_BITS
+
+
+def datasets() -> dict[str, Rules]:
+    profile = text("catalog name, or path of a CSV file", minlength=1)
+    return {
+        "task": {
+            "anyof": [{"type": "string", "minlength": 1}, {"type": "dict", "meta": {"schema": {}}}],
+            "nullable": True,
+            "default": None,
+            "meta": {
+                "help": "samples and what they are for",
+                "text": "a name (see mico-run list tasks), a mapping that leads to data of your own",
+            },
+        },
+        "scale": number("of images: what a pixel of full brightness becomes", min=1e-6, max=10**6, default=1.0),
+        "mean": items(
+            "of images, per channel or one for all, in units of scale: what the network takes off them first",
+            {"type": "number", "min": -(10**6), "max": 10**6},
+            minlength=1,
+            default=[0.0],
+        ),
+        "std": items(
+            "of images, likewise: what the network divides the rest by",
+            {"type": "number", "min": 1e-6, "max": 10**6},
+            minlength=1,
+            default=[1.0],
+        ),
+        "profile": items("kernel latencies", profile, distinct=True, default=[]),
+        "validation": number(
+            "samples held out of train; null: 5,000, or a quarter if that is less",
+            "integer",
+            min=1,
+            max=10**7,
+            nullable=True,
+            default=None,
+        ),
+        "test": number(
+            "samples of the test part that are used, the first; null: all",
+            "integer",
+            min=1,
+            max=10**7,
+            nullable=True,
+            default=None,
+        ),
+    }
+
+
+def model() -> dict[str, Rules]:
+    train = _recipe(5, 1e-3, "last") | {
+        "freeze_norms": flag("batch norms keep the statistics that they begin with"),
+        "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
+    }
+    path = {"regex": r"[^\\\0]+", "nullable": True, "default": None}
+    endings = ", ".join(f".{ending}" for ending in ("py", *READERS.names()))
+    return {
+        "name": choice("network of the zoo", MODELS.names(), nullable=True, default=None),
+        "file": {
+            **text("", **path),
+            "meta": {
+                "help": "network of your own",
+                "text": f"a path to a file ({endings}), or a network of the catalog",
+            },
+        },
+        "entry": text(
+            "of a Python file: the class or function that makes the network", regex=r"\w+", nullable=True, default=None
+        ),
+        "params": free("of the network"),
+        "weights": {
+            **text("", **path),
+            "meta": {"help": "that the network starts with", "text": f"a path to a file ({', '.join(WEIGHT_ENDINGS)})"},
+        },
+        "input": items(
+            "shape of one input, without the batch; default: that of the data",
+            {"type": "integer", "min": 1, "max": 10**6},
+            minlength=1,
+            maxlength=4,
+            nullable=True,
+            default=None,
+        ),
+        "train": section("null takes the network as it is", train, nullable=True, default={}),
+    }
+
+
+def finetune() -> dict[str, Rules]:
+    share = "of the loss that is the distance from the float network's outputs; the rest is the task's"
+    return _recipe(5, 1e-2, "best") | {"distillation": number(share, min=0, max=1, default=1.0)}
+
+
+def _augment() -> dict[str, Rules]:
+    return {
+        "flip": flag("left to right, half of them"),
+        "crop": number("pixels by which each is moved at most", "integer", min=0, max=1024, default=0),
+        "mixup": number("a of Beta(a, a), by which pairs are mixed; 0: not", min=0, max=100, default=0.0),
+        "speed": number("sounds are played at 1 / (1 + speed) to 1 + speed times their own", min=0, max=1, default=0.0),
+        "mask_rows": number("neighbouring rows blanked at most", "integer", min=0, max=10**4, default=0),
+        "mask_columns": number("neighbouring columns blanked at most", "integer", min=0, max=10**4, default=0),
+    }
+
+
+def _recipe(epochs: int, lr: float, keep: str) -> dict[str, Rules]:
+    return {
+        "epochs": number("", "integer", min=1, max=100_000, default=epochs),
+        "lr": number("the schedule's highest", above=0, max=100, default=lr),
+        "batch_size": number("", "integer", min=1, max=10**6, default=64),
+        "weight_decay": number("of the optimiser", min=0, max=100, default=0.0),
+        "shift": number("pixels by which a batch of images is moved at most", "integer", min=0, max=1024, default=0),
+        "optimizer": choice("", ["adamw", "sgd"], default="adamw"),
+        "schedule": choice("of the learning rate", ["one-cycle", "cosine", "constant"], default="one-cycle"),
+        "augment": section("random changes of each sample", _augment(), default={}),
+        "keep": choice("whose epoch's weights", ["last", "best"], default=keep),
+        "patience": number("epochs without a better one after which it ends", "integer", min=1, max=100_000),
+        "balance": flag("samples of each class are drawn equally often"),
+    }
+
+
+def evaluate() -> dict[str, Rules]:
+    pair = items("[weight bits, activation bits]", width(WEIGHT_BITS), minlength=2, maxlength=2)
+    return {
+        "uniform_bits": items(
+            "pairs for the whole network; default: those of 8/8, 4/4, 2/2 that the hardware has",
+            pair,
+            minlength=1,
+            nullable=True,
+            default=None,
+        )
+    }
+
+
+def crossvalidate() -> dict[str, Rules]:
+    return {
+        "folds": number("parts, each with samples of all classes", "integer", min=2, max=1000),
+        "group_by": text("a fact of the samples, each value of which is a part", minlength=1),
+        "bits": items(
+            "[weight bits, activation bits] of every layer",
+            width(WEIGHT_BITS),
+            minlength=2,
+            maxlength=2,
+            default=[8, 8],
+        ),
+    }
