@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mico_runner.data.source import own_loaders
-from mico_runner.outputs import report_allocation, store
+from mico_runner.outputs import report_allocation, report_codesign, store
 from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
@@ -86,6 +86,7 @@ class Report:
             "regret": self.regret(),
             "bits": self.bits(),
             "allocation": self.allocation(),
+            "codesign": self.codesign(),
             "latency": self.latency(),
             "calibration": self.calibration(),
             "verified": self.verified(),
@@ -271,6 +272,10 @@ class Report:
         bound = asked["constraints"].get(asked["over"])
         limit = bound["max"] if bound and bound["relative_to"] else None
         return report_allocation.section(points, layers, asked["over"], limit)
+
+    def codesign(self) -> dict[str, Any] | None:
+        cases = self.csv("codesign", "cases.csv")
+        return None if cases is None else report_codesign.cases(cases)
 
     def bits(self) -> dict[str, Any] | None:
         assignment = self.json("search", "choice.json").get("assignment") or self.json("codegen", "bits.json")

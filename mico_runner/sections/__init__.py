@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mico_runner.sections.bits import Bits
+from mico_runner.sections.codesign import Codesign, TabledCosts, TabledNetwork
 from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, WeightOptions
 from mico_runner.sections.latency import (
     BitPairs,
@@ -51,6 +52,7 @@ __all__ = [
     "Budget",
     "Calibrate",
     "Codegen",
+    "Codesign",
     "Crossvalidate",
     "CurveFit",
     "Datasets",
@@ -78,6 +80,8 @@ __all__ = [
     "Sections",
     "Simulate",
     "Space",
+    "TabledCosts",
+    "TabledNetwork",
     "Train",
     "Validation",
     "Verify",
@@ -111,6 +115,7 @@ class Sections:
     quantization: Quantization | None
     search: Search | None
     allocate: Allocate | None
+    codesign: Codesign | None
     crossvalidate: Crossvalidate | None
     finetune: Finetune | None
     codegen: Codegen | None

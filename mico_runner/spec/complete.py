@@ -14,6 +14,7 @@ from mico_runner.models import MODELS
 from mico_runner.proxy import STRATEGIES
 from mico_runner.registry import Registry
 from mico_runner.search import ALGORITHMS
+from mico_runner.spec.codesign import check_codesign
 from mico_runner.spec.consistency import check_consistency
 from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
 from mico_runner.spec.files import escapes
@@ -74,6 +75,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     _calibrate(draft)
     check_datasets(draft, device)
     check_network(draft)
+    check_codesign(draft)
     _parameters(draft)
     _uniform_bits(draft, device)
     _memory_limits(draft, device)

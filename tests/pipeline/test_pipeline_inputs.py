@@ -37,6 +37,18 @@ SPECS = {
             "gates=null",
         ],
     ),
+    "codesign": (
+        "codesign-confuciux",
+        [
+            "codesign.tables.networks=null",
+            "codesign.tables.networks={small: {costs: [codesign/maestro-resnet18-dla], layers: codesign/layers-resnet18}}",
+            "codesign.tables.shares=[0.1]",
+            "codesign.tables.objectives=[cycles]",
+            "codesign.tables.resources=[area]",
+            "codesign.evaluations=100",
+            "gates=null",
+        ],
+    ),
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
@@ -54,6 +66,9 @@ OTHERS = {
     "simulate.target": ["host", "qemu"],  # a program for a board: another deployment
     "proxy.compare": [{"strategy": "lut", "features": "auto", "regressor": "auto", "params": {}}],
     "calibrate.compare": str(paths.shipped("specs") / "quickstart.yaml"),
+    "codesign.tables.networks.small.costs": ["codesign/maestro-mobilenet_v2-dla"],
+    "codesign.tables.networks.small.layers": "codesign/layers-mobilenet_v2",
+    "codesign.compare": ["random"],
     "verify.data": None,  # there is one such data set
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
@@ -111,8 +126,8 @@ def watched(tmp_path_factory):
 
     def watch(case):
         if case not in known:
-            if case == "verify" and "MICO_DATA_MIRROR" not in os.environ:
-                pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs are not there")
+            if case in ("verify", "codesign") and "MICO_DATA_MIRROR" not in os.environ:
+                pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables of costs are not there")
             if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
                 pytest.skip("gcc or make is missing: the C program cannot run")
             known[case] = _run_watched(resolved(case), tmp_path_factory.mktemp(case))
