@@ -14,6 +14,7 @@ import pytest
 
 import mico_runner
 from mico_runner import hardware, paths, spec
+from mico_runner.data import catalog
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.frozen_data import build, plain
 from mico_runner.kernel_table import kernel_table
@@ -22,6 +23,7 @@ from mico_runner.ops import operator
 from mico_runner.pipeline.fingerprint import canonical
 from mico_runner.profiling.places import target_of
 from mico_runner.registry import Registry
+from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
 from mico_runner.steps.base import Step
@@ -174,6 +176,12 @@ def use_protocol(name, tmp_path):
         assert len(train) and len(test) and max(*train, *test) < len(rows)
 
 
+def use_reproduction(name, tmp_path):
+    """Its data set is in the catalog, and a shipped spec has it; tests/reproductions runs it."""
+    assert catalog.entry(REPRODUCTIONS.info(name).meta["data"], "reference").files
+    assert name in {data["reproduce"]["runs"] for data in shipped() if data["reproduce"]}
+
+
 def use_operator(name, tmp_path):
     """Those that are part of others when a network is deployed have no samples; tests/ops tries them."""
     if name in ("batch_norm", "identity", "requant"):
@@ -225,6 +233,7 @@ USES = {
     "mico_runner.validation": use_protocol,
     "mico_runner.ops": use_operator,
     "mico_runner.tasks": use_task,
+    "mico_runner.reproductions": use_reproduction,
 }
 
 

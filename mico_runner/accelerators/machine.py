@@ -102,6 +102,9 @@ class Machine:
         lanes: products that one multiplier does side by side, all of one sum inside the innermost memory's loops.
         serial: cycles that it takes for them.
         word: what messages call the unit of size.
+        drains: whether each result is accessed once more in every memory that it leaves towards the outermost one, among the
+            writes. Timeloop counts so in the version of 2023 that DOSA's runs were made with, and not in the version that the
+            published designs were (docs/results/accelerators.md).
     """
 
     memories: tuple[Memory, ...]
@@ -110,3 +113,4 @@ class Machine:
     lanes: int = 1
     serial: int = 1
     word: str = "words"
+    drains: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from math import inf
@@ -136,3 +137,24 @@ def _number(text: str, label: str, absent: float | None = None, summary: bool = 
     if found is None or (found[1] == "-" and absent is None):
         raise UsageError(f"Timeloop's statistics lack {label!r}")
     return float(found[1]) if found[1] != "-" or absent is None else absent
+
+
+def stretched(
+    compute: np.ndarray, traffic: Iterable[tuple[Sequence[np.ndarray], Sequence[np.ndarray], np.ndarray]]
+) -> np.ndarray:
+    """Whole cycles as Timeloop rounds them: the compute cycles over the smallest share that a memory's bandwidth is of its demand.
+
+    The quotient of quotients may come out a cycle above the exact one; the order of operations is that of Timeloop's
+    `BufferLevel::ComputePerformance`.
+
+    Args:
+        compute: compute cycles, (mappings,).
+        traffic: of each memory the reads of each operand, the writes of each operand, and the words per cycle for both together;
+            all (mappings,), of one instance.
+    """
+    share = np.ones(len(compute))
+    for reads, writes, words in traffic:
+        wanted = sum(part / compute for part in reads) + sum(part / compute for part in writes)
+        share = np.minimum(share, words / np.maximum(wanted, np.finfo(float).tiny))
+    cycles: np.ndarray = np.ceil(compute / share).astype(np.int64)
+    return cycles

@@ -78,7 +78,7 @@ def add_operand(
             sent = prod(_extents(beside + loops[inner_at:], operand))
             loads, rest = np.divmod(elements, tile)
             asked = loads * sent + -(-rest * sent // tile)
-        here = _accesses(operand, asked, own, distinct, outermost=memory is homes[0][0])
+        here = _accesses(operand, asked, own, distinct, memory is homes[0][0], machine.drains)
         moved.accesses[memory.name, operand.name] = here
         own, distinct = elements, _distinct(loops, inner_at, operand, one) if child else 0 * one
         if child is None or network is None:
@@ -121,12 +121,15 @@ def fit(tiles: Sequence[Mapping[str, np.ndarray]], machine: Machine) -> np.ndarr
     return reduce(np.logical_and, held)
 
 
-def _accesses(operand: Operand, asked: np.ndarray, own: np.ndarray, distinct: np.ndarray, outermost: bool) -> Accesses:
+def _accesses(
+    operand: Operand, asked: np.ndarray, own: np.ndarray, distinct: np.ndarray, outermost: bool, drains: bool
+) -> Accesses:
     """`asked`: elements to and from further in; `own`: elements that this memory exchanges with further out."""
     nothing = 0 * asked
     if not operand.written:
         return Accesses(asked, own, nothing)
-    partial = np.maximum(0, own - distinct)  # sums that come back; the first visit of each starts from nothing
+    # Sums that come back; the first visit of each starts from nothing, which costs an access only where results drain by one.
+    partial = own if drains else np.maximum(0, own - distinct)
     return Accesses(asked - distinct, partial, asked, distinct if outermost else 0)
 
 
@@ -141,29 +144,54 @@ def _extents(loops: list[Loop], operand: Operand) -> list[np.ndarray]:
 def _elements(loops: list[Loop], at: int, operand: Operand, one: np.ndarray) -> np.ndarray:
     """Words that enter one instance of a memory before loop `at`, over the whole run.
 
-    The loops around it, innermost first: one that does not index the operand costs nothing until the first that does; the
-    innermost of all loads only what is new (windows overlap); every other one loads the whole tile again.
+    The loops around it, innermost first: one that does not index the operand costs nothing until the first that does; every
+    other one loads the whole tile again, but where windows overlap (`_windows`).
+    """
+    words = one * prod(_extents(loops[at:], operand))
+    if any(len(axis) > 1 for axis in operand.axes):
+        return _windows(loops, at, operand, words)
+    indexed = np.zeros(one.shape, bool)
+    for loop in reversed([loop for loop in loops[:at] if not loop.spatial]):
+        if operand.indexed_by(loop.dimension):
+            words = words * loop.bound
+            indexed = indexed | (loop.bound > 1)
+        else:
+            words = words * np.where(indexed, loop.bound, 1)
+    return words
+
+
+def _windows(loops: list[Loop], at: int, operand: Operand, tile: np.ndarray) -> np.ndarray:
+    """The same where an axis has several dimensions, so that the tiles of neighbouring turns may overlap.
+
+    A turn that moves the tile just as the step before it did, the innermost loop's, loads what is new. Every other one loads the
+    whole tile. The loops inside the one that turns fall back to their start, as if each had come to its second iteration:
+    Timeloop's analysis of a nest sees the first two iterations of a loop and takes the others to be like the second.
     """
     extents = _extents(loops[at:], operand)
-    tile = one * prod(extents)
-    words, indexed, passed = tile, np.zeros(one.shape, bool), np.zeros(one.shape, bool)
+    words, still = tile, 0 * tile
+    last, back = (
+        [still] * len(extents),
+        [still] * len(extents),
+    )  # the step before a turn, and what the turn undoes, by axis
+    turned, indexed = np.zeros(tile.shape, bool), np.zeros(tile.shape, bool)
     for index in range(at - 1, -1, -1):
         loop = loops[index]
         if loop.spatial:
             continue
         turns = loop.bound > 1
         if operand.indexed_by(loop.dimension):
-            shift = prod(x.bound for x in loops[index + 1 :] if x.dimension == loop.dimension)
-            kept = prod(
-                np.maximum(0, extent - axis[loop.dimension] * shift) if loop.dimension in axis else extent
-                for axis, extent in zip(operand.axes, extents, strict=True)
-            )
-            innermost = turns & ~indexed & ~passed
-            words = np.where(innermost, tile + (loop.bound - 1) * (tile - kept), words * loop.bound)
+            inside = prod(x.bound for x in loops[index + 1 :] if x.dimension == loop.dimension)
+            shifts = [axis.get(loop.dimension, 0) * inside * turns for axis in operand.axes]
+            moves = [shift - undone for shift, undone in zip(shifts, back, strict=True)]
+            alike = ~turned | np.logical_and.reduce([move == step for move, step in zip(moves, last, strict=True)])
+            kept = prod(np.maximum(0, extent - move) for extent, move in zip(extents, moves, strict=True))
+            words = words * loop.bound - np.where(turns & alike, (loop.bound - 1) * kept, 0)
+            last = [np.where(turned, step, shift) for step, shift in zip(last, shifts, strict=True)]
+            back = [undone + shift for undone, shift in zip(back, shifts, strict=True)]
             indexed = indexed | turns
         else:
             words = words * np.where(indexed, loop.bound, 1)
-            passed = passed | turns
+        turned = turned | turns
     return words
 
 

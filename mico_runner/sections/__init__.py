@@ -27,6 +27,7 @@ from mico_runner.sections.latency import (
     Validation,
     Verify,
 )
+from mico_runner.sections.reproduction import Reproduce
 from mico_runner.sections.running import Diff, Executor, Gate
 from mico_runner.sections.search import (
     Allocate,
@@ -75,6 +76,7 @@ __all__ = [
     "Quantization",
     "Ranges",
     "Recipe",
+    "Reproduce",
     "Search",
     "SearchConstraints",
     "Sections",
@@ -123,6 +125,7 @@ class Sections:
     profile: Profile | None
     calibrate: Calibrate | None
     verify: Verify | None
+    reproduce: Reproduce | None
     gates: Mapping[str, Gate]
     diff: Diff
     steps: tuple[str, ...] | None

@@ -13,6 +13,7 @@ from mico_runner.hardware import Hardware
 from mico_runner.models import MODELS
 from mico_runner.proxy import STRATEGIES
 from mico_runner.registry import Registry
+from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.codesign import check_codesign
 from mico_runner.spec.consistency import check_consistency
@@ -169,6 +170,8 @@ def _parameters(draft: Draft) -> None:
         _params(draft, ("model",), data["model"], MODELS, data["model"]["name"])
     if data["allocate"]:
         _params(draft, ("allocate",), data["allocate"], MODELS, data["allocate"]["network"])
+    if data["reproduce"]:
+        _params(draft, ("reproduce",), data["reproduce"], REPRODUCTIONS, data["reproduce"]["runs"])
     if data["search"]:
         _params(draft, ("search",), data["search"], ALGORITHMS, data["search"]["algorithm"])
     if data["proxy"]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mico_runner.data import catalog, profile_csv
 from mico_runner.errors import UsageError
+from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.spec.own_data import check_task
 from mico_runner.yaml_schema import SchemaErrors, show
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check_datasets(draft: Draft, device: Hardware | None) -> None:
-    """The task and the profiles, and the data set that `verify` reads."""
+    """The task and the profiles, and the data sets that `verify` and `reproduce` read."""
     data = draft.data
     section = data["datasets"]
     if data["model"] is not None and section["task"] is None:
@@ -31,6 +32,9 @@ def check_datasets(draft: Draft, device: Hardware | None) -> None:
         _check_sums(draft, ("datasets", "task"), known_as)
     if data["verify"] is not None:
         _check_sums(draft, ("verify", "data"), data["verify"]["data"])
+    if data["reproduce"] is not None:
+        runs = data["reproduce"]["runs"]
+        _check_sums(draft, ("reproduce", "runs"), REPRODUCTIONS.info(runs).meta["data"])
     units: dict[str, str] = {}
     for i, name in enumerate(section["profile"]):
         section["profile"][i] = _profile(draft, ("datasets", "profile", i), name, device, units)

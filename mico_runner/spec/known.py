@@ -13,6 +13,7 @@ from mico_runner.ops import OPERATORS
 from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.registry import Registry
+from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.search import ALGORITHMS
 from mico_runner.steps import STEPS
 from mico_runner.targets import TARGETS
@@ -32,6 +33,7 @@ REGISTRIES = {
     "features": FEATURES,
     "regressors": REGRESSORS,
     "protocols": PROTOCOLS,
+    "reproductions": REPRODUCTIONS,
     "samplers": SAMPLERS,
     "targets": TARGETS,
     "accelerators": ACCELERATORS,

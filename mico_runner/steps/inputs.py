@@ -164,6 +164,7 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
     from mico_runner.models import MODELS
     from mico_runner.profiling.samplers import SAMPLERS
     from mico_runner.proxy import STRATEGIES
+    from mico_runner.reproductions import REPRODUCTIONS
     from mico_runner.search import ALGORITHMS
     from mico_runner.targets import TARGETS
     from mico_runner.tasks import TASKS
@@ -181,6 +182,7 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
         STRATEGIES.package: [of.strategy for of in (proxy, *proxy.compare)] if proxy else [],
         TARGETS.package: [profile.target] if profile else [],
         SAMPLERS.package: [profile.sampler] if profile else [],
+        REPRODUCTIONS.package: [spec.reproduce.runs] if spec.reproduce else [],
         ACCELERATORS.package: [hardware.load(spec.hardware).kind] if spec.hardware else [],
     }
 

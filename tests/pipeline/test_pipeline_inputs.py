@@ -51,6 +51,7 @@ SPECS = {
     ),
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
+    "reproduce": ("timeloop-dosa", ["gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
     "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
     "calibrate": ("calibrate-host", ["calibrate.operations=[bn]", "calibrate.networks=[]", "gates=null"]),
@@ -69,6 +70,7 @@ OTHERS = {
     "codesign.tables.networks.small.costs": ["codesign/maestro-mobilenet_v2-dla"],
     "codesign.tables.networks.small.layers": "codesign/layers-mobilenet_v2",
     "codesign.compare": ["random"],
+    "reproduce.runs": None,  # others have other params
     "verify.data": None,  # there is one such data set
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
@@ -126,8 +128,8 @@ def watched(tmp_path_factory):
 
     def watch(case):
         if case not in known:
-            if case in ("verify", "codesign") and "MICO_DATA_MIRROR" not in os.environ:
-                pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables of costs are not there")
+            if case in ("verify", "codesign", "reproduce") and "MICO_DATA_MIRROR" not in os.environ:
+                pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables are not there")
             if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
                 pytest.skip("gcc or make is missing: the C program cannot run")
             known[case] = _run_watched(resolved(case), tmp_path_factory.mktemp(case))

@@ -43,6 +43,9 @@ class Traced(dict):
     def keys(self):  # `**section` asks for these, and then for each value
         return super().keys()
 
+    def __iter__(self):  # without one of its own, `**section` would copy the dict and ask for nothing
+        return super().__iter__()
+
     def __or__(self, other):
         return {**self} | other
 
