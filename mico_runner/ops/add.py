@@ -16,6 +16,7 @@ from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, chunks, clamper
 from mico_runner.ops.node import Node, QNode, QType, scaling_of
 from mico_runner.ops.onnx import OnnxGraph
+from mico_runner.ops.reach import ELEMENTWISE, Reach
 
 
 @register("add")
@@ -73,6 +74,9 @@ class Add(Rescaled):
             return found.reshape(x[0].shape)
 
         return kernel
+
+    def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
+        return ELEMENTWISE if len(shapes[node.output]) == 3 else None
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         a, b = (to.buffer_of(tensor) for tensor in node.inputs)

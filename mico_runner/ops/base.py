@@ -22,6 +22,7 @@ from mico_runner.ops.draft import Draft
 from mico_runner.ops.fast import Kernel, exact_sums, requantiser
 from mico_runner.ops.node import INPUT_BITS, OUTPUT_BITS, TERNARY, LayerBits, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
+from mico_runner.ops.reach import Reach
 
 Shapes = Mapping[str, tuple[int, ...]]
 Row = dict[str, Any]  # columns of the kernel table
@@ -173,6 +174,14 @@ class Operator:
     def lower(self, to: Lowerer, node: QNode) -> None:
         """Emit the C calls."""
         raise NotImplementedError
+
+    def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
+        """What of its inputs, images of one size, a row of its output is made of; None: it is only computed as a whole."""
+        return None
+
+    def one_row(self, node: QNode) -> QNode:
+        """The node that makes one output row of the rows that it reaches, those of zeros above and below the image included."""
+        return node
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         """The real values of its output, by nodes of ONNX, from those of its inputs (`codegen.qdq` quantises them).

@@ -21,6 +21,7 @@ from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.pad import padded
 from mico_runner.ops.permute import permuted
 from mico_runner.ops.pool import window_row, window_shapes
+from mico_runner.ops.reach import Reach
 
 
 @register("conv2d")
@@ -137,6 +138,16 @@ class Conv2d(Weighted):
         if not to.emit_convolution(node, source, output, geometry, rows):
             kinds = {"output": c.output_range(node, output), "groups": geometry.groups, "input": source.tag}
             to.emit(node, "conv2d", [source], output, {**geometry.members(), **kinds}, rows=rows)
+
+    def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
+        if len(shapes[node.output]) != 3 or node.weight is None:
+            return None
+        kernel, dilation = node.weight.shape[2:], node.attrs["dilation"]
+        height, width = (d * (int(k) - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+        return Reach((height, width), node.attrs["stride"], node.attrs["padding"])
+
+    def one_row(self, node: QNode) -> QNode:
+        return replace(node, attrs=node.attrs | {"padding": (0, node.attrs["padding"][1])})
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         a, (weight, bias) = node.attrs, to.weights(node, read[0], made)

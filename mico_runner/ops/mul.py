@@ -19,6 +19,7 @@ from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
+from mico_runner.ops.reach import ELEMENTWISE, Reach
 
 
 @register("mul")
@@ -81,6 +82,12 @@ class Mul(Product):
     def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
         requant = requantiser(node, made)
         return lambda x: requant(x[0] * _aligned(x[1], x[0]))  # below 2^16: exact
+
+    def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
+        """Element by element, or by one factor for each channel."""
+        large, small = (shapes[tensor] for tensor in node.inputs)
+        fits = len(large) == 3 and (small == large or small[1:] == (1, 1))
+        return ELEMENTWISE if fits else None
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         a, b = (to.buffer_of(tensor) for tensor in node.inputs)

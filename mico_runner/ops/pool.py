@@ -12,6 +12,7 @@ from mico_runner.errors import UsageError
 from mico_runner.ops.base import Operator, Row, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, pair
 from mico_runner.ops.node import Node, QNode
+from mico_runner.ops.reach import Reach
 
 
 class Pool(Operator):
@@ -46,6 +47,12 @@ class Pool(Operator):
             "kind": self.name,
             "out_channels": shapes[node.output][0],
         }
+
+    def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
+        """None with zeros above the image, which a pool does not take for numbers, or windows that overhang it."""
+        whole = len(shapes[node.output]) == 3 and not node.attrs.get("ceil", False)
+        padding = node.attrs["padding"]
+        return Reach(node.attrs["kernel"], node.attrs["stride"], padding) if whole and not padding[0] else None
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for _ in range(4):

@@ -6,10 +6,11 @@ import numpy as np
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import requantise
-from mico_runner.ops.base import Example, Operator, Row, same_scale
+from mico_runner.ops.base import Example, Operator, Row, Shapes, same_scale
 from mico_runner.ops.fast import Kernel, requantiser
-from mico_runner.ops.node import QNode, QType
+from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
+from mico_runner.ops.reach import ELEMENTWISE, Reach
 
 
 @register("requant")
@@ -26,6 +27,9 @@ class Requant(Operator):
     def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
         requant = requantiser(node, made)
         return lambda x: requant(x[0])
+
+    def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
+        return ELEMENTWISE if len(shapes[node.output]) == 3 else None
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         source, output = to.buffer_of(node.inputs[0]), to.target(node)

@@ -15,6 +15,7 @@ from mico_runner.ops.capture import Call
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import INT64, OnnxGraph
+from mico_runner.ops.reach import ELEMENTWISE, Reach
 
 
 class Table(Operator):
@@ -58,6 +59,9 @@ class Table(Operator):
     def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
         table, least = torch.from_numpy(node.constants["table"].astype(np.float32)), read[0].qmin
         return lambda x: table[x[0].to(torch.int64) - least]
+
+    def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
+        return ELEMENTWISE if len(shapes[node.output]) == 3 else None
 
     def lower(self, to: Lowerer, node: QNode) -> None:
         source, output = to.buffer_of(node.inputs[0]), to.target(node)
