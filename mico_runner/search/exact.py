@@ -16,23 +16,19 @@ from __future__ import annotations
 import numpy as np
 
 from mico_runner.search import register
-from mico_runner.search.base import Searcher
+from mico_runner.search.allocating import Allocating, Limit
 from mico_runner.search.front import front
 from mico_runner.search.milp import allocate
-from mico_runner.search.nearby import changes
 from mico_runner.search.problem import MEASURED, Problem
 from mico_runner.search.start import noise
 from mico_runner.search.surrogate import AdditiveSurrogate, loss_limit
 
 _SWEEP = 2  # one allocation in so many is for the front
-_RETRIES = 20  # allocations thrown away for being beyond a limit by less than the solver's tolerance
 _OPTIMISM = 1.0  # posterior standard deviations taken off unmeasured sensitivities
-
-Limit = tuple[np.ndarray, float]
 
 
 @register("exact", params={"share": {"type": "float", "min": 0.0, "max": 1.0, "default": 0.5}})
-class Exact(Searcher):
+class Exact(Allocating):
     """Integer programming over measured per-layer sensitivities; `share` of the budget may go to measuring them."""
 
     def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> None:
@@ -91,43 +87,17 @@ class Exact(Searcher):
         limits = list(self.problem.limits())
         bound = self._sweep(limits) if self._turn % _SWEEP == 0 else None
         if bound is not None:
-            found = self._allocate(self._surrogate.mean, [*limits, bound])
+            found = self.allocate(self._surrogate.mean, [*limits, bound])
             if len(found):
                 return found
         first = self.problem.objectives[0]
         quality = self._quality_limit()
         if first.metric in self.problem.costs:
             table = first.sign * self.problem.costs[first.metric].table
-            found = self._allocate(table, [*limits, *quality])
+            found = self.allocate(table, [*limits, *quality])
             if len(found):
                 return found
-        return self._allocate(self._surrogate.mean if self._measured else noise(self.problem.space), limits)
-
-    def _allocate(self, table: np.ndarray, limits: list[Limit]) -> np.ndarray:
-        """(1, layers) the best new configuration, (0, layers) when none is left."""
-        best = allocate(self.problem.space, table, limits)
-        if best is None:
-            return self.configs[:0]
-        overlooked = any(c.metric in self.problem.others for c in self.problem.constraints)
-        if overlooked and not self.problem.affordable(best[None])[0]:
-            told = np.concatenate([self.anchor[None], self.configs])
-            told = told[self.problem.affordable(told)]
-            best = told[table[np.arange(len(best)), told].sum(axis=1).argmin()]
-        around = changes(self.problem.space, best, table, limits, None if overlooked else len(self.seen) + _RETRIES)
-        candidates = self.problem.affordable_ones(self.new(np.concatenate([best[None], around])), 1 + 9 * overlooked)
-        if len(candidates):
-            return candidates[:1]
-        if overlooked:
-            return self.sampler.draw(1, self.seen)
-        excluded = np.concatenate([self.configs, best[None], around])
-        for _ in range(_RETRIES):
-            config = allocate(self.problem.space, table, limits, excluded)
-            if config is None:
-                return self.configs[:0]
-            if self.problem.within(config[None])[0]:
-                return config[None]
-            excluded = np.concatenate([excluded, config[None]])
-        return self.sampler.draw(1, self.seen)
+        return self.allocate(self._surrogate.mean if self._measured else noise(self.problem.space), limits)
 
     def _quality_limit(self) -> list[Limit]:
         """The quality constraint as a bound on the sum of sensitivities."""

@@ -20,6 +20,7 @@ from mico_runner.search.rounding import LOSS_DIGITS, significant
 from mico_runner.search.space import Space
 
 _DEVIATION = 0.3  # prior deviation of a choice from the noise law, as a share of a layer's own factor
+_OWN = 0.5  # standard deviation of a layer's own factor on sensitivities, as a share of the common one
 _SCALES = (0.03, 0.1, 0.3, 1.0, 3.0)  # prior standard deviations, in standard deviations of the data
 _INTERACTIONS = (0.03, 0.1, 0.3)  # as a share of a configuration's excess loss
 _DECIMALS = 6  # kept of effects, in standard deviations of the data: what is below is the rounding of a linear solver
@@ -34,9 +35,10 @@ class AdditiveSurrogate:
         base_loss: of the base, expected where it was not evaluated.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, sensitivity: np.ndarray | None = None) -> None:
+        """`sensitivity` (layers, choices): what is known of the effects beforehand, up to a factor; None: the law of noise alone."""
         self._space = space
-        self._prior = _prior(space)
+        self._prior = _prior(space) if sensitivity is None else _prior_of(space, sensitivity)
         self.mean: np.ndarray = np.zeros(space.mask.shape)
         self.std: np.ndarray = np.zeros(space.mask.shape)
         self.base_loss = 0.0
@@ -110,6 +112,19 @@ def loss_limit(problem: Problem, metrics: Metrics) -> float | None:
     left, right = above[at - 1], above[at]
     share = left / (left - right) if left >= 0 > right else 0.5
     return float(loss[at - 1] + share * (loss[at] - loss[at - 1]))
+
+
+def _prior_of(space: Space, sensitivity: np.ndarray) -> np.ndarray:
+    """The same where the effects are known up to a factor that all layers share and one of each layer."""
+    layers, choices = space.mask.shape
+    known = np.where(space.mask, sensitivity - sensitivity[np.arange(layers), space.base][:, None], 0.0)
+    known /= max(np.abs(known).max(), 1e-300)
+    flat = known.reshape(-1, 1)
+    same_layer = np.kron(np.eye(layers), np.ones((choices, choices)))
+    free = np.abs(known) + 1e-3
+    free[np.arange(layers), space.base] = 0.0
+    prior: np.ndarray = flat @ flat.T * (1 + _OWN**2 * same_layer) + np.diag((_DEVIATION * free.ravel()) ** 2)
+    return prior
 
 
 def _prior(space: Space) -> np.ndarray:

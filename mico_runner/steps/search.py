@@ -96,6 +96,12 @@ class Search(Step):
             goodness, loss = np.array([(measure.goodness(quality), loss) for quality, loss in found]).T
             return {QUALITY: goodness, LOSS: loss}
 
+        def curvature() -> np.ndarray:
+            from mico_runner.quant.curvature import IMAGES
+            from mico_runner.quant.curvature import curvature as by_gradients
+
+            return by_gradients(ptq, samples.task, samples.train.first(IMAGES), space.choices)
+
         problem = search.Problem(
             space=space,
             evaluate=evaluate,
@@ -107,6 +113,7 @@ class Search(Step):
             journal=ctx.work / "evaluations.jsonl",
             log=ctx.log,
             measure=measure,
+            curvature=curvature,
         )
         result = search.run(problem, section.algorithm, section.params, ctx.seed, ctx.progress)
 

@@ -68,8 +68,24 @@ def network(
         {"latency": Cost(latency, unit="cycles"), "flash_bytes": Cost(flash, 100.0, "bytes")},
         constraints=constraints,
         budget=Budget(budget),
+        curvature=lambda: guessed(power, couple, seed),
         **options,
     )
+
+
+def guessed(power: np.ndarray, couple: np.ndarray, seed: int) -> np.ndarray:
+    """`Problem.curvature` as calibration data would give it: each layer's amplitude of noise is off by a factor of its own.
+
+    Args:
+        power: (layers, choices) of the noise.
+        couple: (layers, layers) correlations of the layers' noises, upper triangle.
+    """
+    layers, choices = power.shape
+    amplitude = np.sqrt(power) * np.random.default_rng([seed, 1]).lognormal(0.0, 0.3, (layers, 1))
+    related = np.eye(layers) + couple + couple.T
+    flat = amplitude.ravel()
+    product: np.ndarray = np.outer(flat, flat) * np.kron(related, np.ones((choices, choices)))
+    return product
 
 
 def additive(
@@ -95,4 +111,5 @@ def additive(
         {name: Cost(table) for name, table in tables.items()},
         constraints=limits,
         budget=Budget(budget),
+        curvature=lambda: np.diag(loss.ravel()),
     )
