@@ -51,7 +51,7 @@ SPECS = {
     ),
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
-    "reproduce": ("timeloop-dosa", ["gates=null"]),
+    "reproduce": ("tileflow", ["gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
     "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
     "calibrate": ("calibrate-host", ["calibrate.operations=[bn]", "calibrate.networks=[]", "gates=null"]),
