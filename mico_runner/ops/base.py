@@ -146,6 +146,10 @@ class Operator:
         """What the node computes, on tensors (N, ...) of float32 or float64."""
         raise NotImplementedError
 
+    def scales(self, node: Node) -> bool:
+        """Whether it keeps channels apart, and a channel of its input multiplied by a positive number is its output's so multiplied."""
+        return False
+
     def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
         """Columns of the kernel table, `kind` included, for this many samples; of an operator without NO_KERNEL."""
         raise NotImplementedError
@@ -220,6 +224,10 @@ class Weighted(Operator):
     def patches(self, node: Node, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """(rows, groups, K): what these output positions read, counted over the whole batch; K as in a row of the weights."""
         raise NotImplementedError
+
+    def channels_read(self, node: Node) -> np.ndarray | None:
+        """The channel that alone each output channel reads, int (Cout,); None where they read several."""
+        return None
 
     def products(self, node: QNode, inputs: slice, bias: torch.Tensor | None, dtype: torch.dtype) -> Kernel:
         """Sums of products over these inputs of each group (second axis of the weight), computed in a float type."""

@@ -81,6 +81,10 @@ class Conv2d(Weighted):
         row = window_row(node, shapes, (extent[0], extent[1]))
         return row | {"kind": self.name, "out_channels": out_channels, "groups": node.attrs["groups"]}
 
+    def channels_read(self, node: Node) -> np.ndarray | None:
+        groups, rows = node.attrs["groups"], weight_of(node)
+        return np.arange(len(rows)) * groups // len(rows) if rows.shape[1] == 1 else None
+
     def patches(self, node: Node, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Gathers what these positions read: all windows of a large image would be kernel height * width times the image."""
         a, kernel, sizes = node.attrs, weight_of(node).shape[2:], x.shape[2:]

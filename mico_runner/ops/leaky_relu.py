@@ -18,5 +18,8 @@ class LeakyRelu(Table):
     ATTRS = ("negative_slope",)
     EXAMPLE = (0.1,)
 
+    def scales(self, node: Node) -> bool:
+        return True
+
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return F.leaky_relu(x[0], node.attrs["negative_slope"])

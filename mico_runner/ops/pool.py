@@ -42,6 +42,9 @@ class Pool(Operator):
             attrs["ceil"] = False
         return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
 
+    def scales(self, node: Node) -> bool:
+        return True
+
     def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
         return window_row(node, shapes, node.attrs["kernel"]) | {
             "kind": self.name,

@@ -67,6 +67,9 @@ class Relu(Operator):
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return x[0].clamp(min=0, max=node.attrs["max"])
 
+    def scales(self, node: Node) -> bool:
+        return node.attrs["max"] is None
+
     def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
         """Of one that stands alone."""
         return elements_row(shapes[node.inputs[0]]) | {"kind": "requant"}

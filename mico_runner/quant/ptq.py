@@ -16,6 +16,7 @@ from mico_runner.ops.arithmetic import to_integers
 from mico_runner.quant.assembly import Assembly, ChooseType, QuantisedWeights, last_of_chain
 from mico_runner.quant.calibration import METHODS, Calibration, activation_type
 from mico_runner.quant.compensation import compensated
+from mico_runner.quant.equalisation import equalised
 from mico_runner.quant.qgraph import (
     ACTIVATION_BITS,
     INPUT_BITS,
@@ -40,8 +41,10 @@ class PTQ:
         graph: from `graph.capture`.
         images: float (N, *input shape), of the training or validation split; the first `activations.images` are used. A list of
             such arrays where the network has several inputs.
+        equalise: "auto" or "off", see `quant.equalisation`.
 
     Attributes:
+        graph: the network, its weights as they are quantised.
         steps: the operators of the network, those in one that become one.
         wide: tensors that are stored at 16 bits, as calibration shows that 8 would not do (`quant.wide`).
 
@@ -56,8 +59,10 @@ class PTQ:
         images: np.ndarray | Sequence[np.ndarray],
         weights: WeightOptions = WEIGHTS,
         activations: ActivationOptions = ACTIVATIONS,
+        equalise: str = "auto",
     ) -> None:
-        self.graph, self.weights, self.activations = graph, weights, activations
+        self.weights, self.activations = weights, activations
+        _check("equalise", equalise, ("auto", "off"))
         _check("weights.granularity", weights.granularity, ("channel", "tensor"))
         _check("weights.scale", weights.scale, ("mse", "minmax"))
         _check("activations.calibration", activations.calibration, METHODS)
@@ -67,6 +72,9 @@ class PTQ:
         if len(inputs[0]) == 0:
             raise UsageError("quantisation needs at least one calibration image")
         _check_finite(graph, inputs)
+        if equalise == "auto" and weights.granularity == "channel":  # one weight scale for all would pay for it
+            graph = equalised(graph, inputs)
+        self.graph = graph
         self._calibration = Calibration(graph, inputs)
         self.steps = fused(graph)
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}

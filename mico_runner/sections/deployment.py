@@ -32,8 +32,11 @@ class ActivationOptions:
 
 @dataclass(frozen=True)
 class Quantization:
+    """Attributes: equalise: "auto" brings channels that only a depthwise layer reads to one range (`quant.equalisation`), or "off"."""
+
     weights: WeightOptions
     activations: ActivationOptions
+    equalise: str = "auto"
 
 
 @dataclass(frozen=True)

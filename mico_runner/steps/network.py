@@ -174,7 +174,7 @@ def quantiser(spec: Sections, network: Graph, samples: DataSet) -> quant.PTQ:
     """Post-training quantiser calibrated on the first images of the training part (they stand in random order of classes)."""
     options = present(spec.quantization)
     images = samples.train.first(options.activations.images).floats()
-    return quant.PTQ(network, images, options.weights, options.activations)
+    return quant.PTQ(network, images, options.weights, options.activations, options.equalise)
 
 
 def uniform(network: Graph, weight_bits: float, activation_bits: int) -> Assignment:

@@ -17,7 +17,11 @@ def quantization() -> dict[str, Rules]:
         "percentile": number("of calibration: percentile", above=50, max=100, default=99.9),
         "images": number("calibration images", "integer", min=1, max=10**6, default=256),
     }
-    return {"weights": section("", weights, default={}), "activations": section("", activations, default={})}
+    return {
+        "weights": section("", weights, default={}),
+        "activations": section("", activations, default={}),
+        "equalise": choice("channels that only a depthwise layer reads to one range", ["auto", "off"], default="auto"),
+    }
 
 
 def codegen() -> dict[str, Rules]:
