@@ -1,4 +1,4 @@
-"""What is compiled twice is compiled once per session, whoever asks for it: tests, `make`, CMake."""
+"""What is compiled twice is compiled once per session, whoever asks for it: tests, `make`, CMake. No example has a time limit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 COMPILERS = ("gcc", "g++", "clang", "riscv64-unknown-elf-gcc", "arm-none-eabi-gcc")
 ONCE = Path(__file__).with_name("compile_once.sh")

@@ -23,6 +23,7 @@ from mico_runner.ops import operator
 from mico_runner.ops.base import Weighted
 
 BATCH = 32  # images at once
+MOST = 2.0**16  # factor: what is smaller is nothing beside the others at any bits, and float32 has room for it
 
 
 def equalised(graph: Graph, inputs: Sequence[np.ndarray]) -> Graph:
@@ -38,7 +39,9 @@ def equalised(graph: Graph, inputs: Sequence[np.ndarray]) -> Graph:
     largest = _largest(graph, inputs, list(pairs))
     changed = {node.name: node for node in graph.nodes}
     for tensor, (made, read, channels) in pairs.items():
-        factors = largest[tensor].max() / np.where(largest[tensor] > 0, largest[tensor], largest[tensor].max() or 1.0)
+        most = largest[tensor].max()
+        used = np.maximum(largest[tensor], most / MOST)
+        factors = np.divide(most, used, out=np.ones_like(used), where=largest[tensor] > 0)
         changed[made.name] = _scaled(changed[made.name], factors, bias=True)
         changed[read.name] = _scaled(changed[read.name], 1 / factors[channels], bias=False)
     return replace(graph, nodes=tuple(changed[node.name] for node in graph.nodes))
