@@ -28,7 +28,13 @@ CFLAGS = "-O3 -march=native"
 # The multilib's own name of the ISA: "_zicsr" in it would pick a libgcc of another ABI. Loops stay loops, not calls of memcpy.
 RV32_TARGET = "-march=rv32im -misa-spec=2.2 -mabi=ilp32"
 RV32_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -fno-schedule-insns -ffunction-sections"
-ARM_TARGET = "-mcpu=cortex-m3 -mthumb"
+ARM_TARGETS = {  # by folder of `BOARDS`
+    "cortex-m": "-mcpu=cortex-m3 -mthumb",
+    "cortex-m4": "-mcpu=cortex-m4 -mthumb",
+    "cortex-m7": "-mcpu=cortex-m7 -mthumb",
+    "cortex-m33": "-mcpu=cortex-m33 -mthumb",
+    "cortex-m55": "-mcpu=cortex-m55 -mthumb -mfloat-abi=hard",  # vectors are passed in registers of the FPU
+}
 ARM_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -ffunction-sections"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
 BUNDLE = "networks"  # the program of `generate_networks`
@@ -90,11 +96,15 @@ def build_files(
         "warnings": WARNINGS,
         "cflags": CFLAGS,
         "rv32": {"target": RV32_TARGET, "cflags": RV32_CFLAGS},
-        "arm": {"target": ARM_TARGET, "cflags": ARM_CFLAGS},
+        "arm": {
+            "targets": {_arm_variable(board): target for board, target in ARM_TARGETS.items()},
+            "cflags": ARM_CFLAGS,
+        },
     }
     dot_unit = any(file.stem == "mico_dot" for file in kernel_files(_units(programs)))
     of_rtl = " -DMICO_PLACED" + " -DMICO_DOT_UNIT" * dot_unit + " -DMICO_IBEX" * (core == "ibex")
-    boards = [("rv32", "RV32", "RV32", ""), ("cortex-m", "ARM", "ARM", ""), ("rtl", "RTL", "RV32", of_rtl)]
+    boards = [("rv32", "RV32", "RV32", "RV32", ""), ("rtl", "RTL", "RV32", "RV32", of_rtl)]
+    boards += [(board, _arm_variable(board), "ARM", _arm_variable(board), "") for board in ARM_TARGETS]
     content = {"name": name, "networks": [description(p) for p in programs]}
     files = {"name": name, "units": units, "headers": [f"{p.name}.h" for p in programs], "boards": boards}
     where = {"src": layout.sources if layout else ".", "example": layout is not None}
@@ -104,6 +114,11 @@ def build_files(
     }
     bare = _TEMPLATES.get_template("bare.c.j2").render(programs=programs, places=places(programs), most_layers=layers)
     return {**build, "boards/bare.c": bare, "network.json": json.dumps(content, indent=1) + "\n"}
+
+
+def _arm_variable(board: str) -> str:
+    """What variables of the Makefile for a board with a Cortex-M begin with."""
+    return "ARM" if board == "cortex-m" else board.removeprefix("cortex-").upper()
 
 
 def kernel_texts(programs: Sequence[Program]) -> dict[str, str]:

@@ -48,9 +48,12 @@ class Board(NamedTuple):
 
 _RV32 = (*emit.RV32_TARGET.split(), *emit.RV32_CFLAGS.split())
 BOARDS = {
-    "cortex-m": Board("arm-none-eabi-gcc", (*emit.ARM_TARGET.split(), *emit.ARM_CFLAGS.split())),
     "rv32": Board("riscv64-unknown-elf-gcc", _RV32),
     "rtl": Board("riscv64-unknown-elf-gcc", (*_RV32, "-DMICO_PLACED"), page=4096, ends=2 * LINE, placed=True),
+    **{
+        board: Board("arm-none-eabi-gcc", (*target.split(), *emit.ARM_CFLAGS.split()))
+        for board, target in emit.ARM_TARGETS.items()
+    },
 }
 
 

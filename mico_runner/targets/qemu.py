@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGET, RV32_CFLAGS, RV32_TARGET
+from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGETS, RV32_CFLAGS, RV32_TARGET
 from mico_runner.errors import StepError, StepSkipped, UnknownName, UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.targets import boards, program, protocol, register, stack
@@ -65,6 +65,22 @@ _RISCV_CAUSES = {
 }
 _ARM_CAUSES = {3: "hard fault", 4: "memory fault", 5: "bus fault", 6: "usage fault"}
 
+
+def _cortex(folder: str, machine: str, input_at: int = 0x21000000, counter_hz: float = 25e6) -> Machine:
+    """A board with a Cortex-M, whose FPGA has a counter."""
+    return Machine(
+        folder=folder,
+        gcc="arm-none-eabi-gcc",
+        cflags=f"{ARM_TARGETS[folder]} {ARM_CFLAGS}",
+        qemu="qemu-system-arm",
+        options=("-machine", machine, "-semihosting", "-icount", "shift=10"),
+        input_at=input_at,
+        input_bytes=16 << 20,
+        ticks=1024e-9 * counter_hz,  # 2^10 ns an instruction
+        causes=_ARM_CAUSES,
+    )
+
+
 MACHINES = {
     "rv32": Machine(
         folder="rv32",
@@ -80,17 +96,11 @@ MACHINES = {
         ticks=1.0,
         causes=_RISCV_CAUSES,
     ),
-    "cortex-m3": Machine(
-        folder="cortex-m",
-        gcc="arm-none-eabi-gcc",
-        cflags=f"{ARM_TARGET} {ARM_CFLAGS}",
-        qemu="qemu-system-arm",
-        options=("-machine", "mps2-an385", "-semihosting", "-icount", "shift=10"),
-        input_at=0x21000000,
-        input_bytes=16 << 20,
-        ticks=1024e-9 * 25e6,  # 2^10 ns an instruction; the counter has 25 MHz
-        causes=_ARM_CAUSES,
-    ),
+    "cortex-m3": _cortex("cortex-m", "mps2-an385"),
+    "cortex-m4": _cortex("cortex-m4", "mps2-an386"),
+    "cortex-m7": _cortex("cortex-m7", "mps2-an500", input_at=0x60000000),
+    "cortex-m33": _cortex("cortex-m33", "mps2-an505", input_at=0x80000000, counter_hz=20e6),
+    "cortex-m55": _cortex("cortex-m55", "mps3-an547", input_at=0x60000000, counter_hz=20e6),
 }
 
 
@@ -99,7 +109,7 @@ class NetworkRun(NamedTuple):
 
     Attributes:
         outputs: int32 (N, *output shape), in the IR's order.
-        instructions: int64 (N, kernel calls), the counter's own cost taken off. They wrap after 2^32 (rv32) or 1.6e8 (cortex-m3).
+        instructions: int64 (N, kernel calls), the counter's own cost taken off. They wrap after 2^32 (rv32) or 1.6e8 (Cortex-M).
     """
 
     outputs: np.ndarray
@@ -263,6 +273,10 @@ def _instructions(folder: Path, images: list[np.ndarray], on: str) -> list[np.nd
     "qemu",
     boards={
         "cortex-m3": "cortex-m",
+        "cortex-m33": "cortex-m33",
+        "cortex-m4": "cortex-m4",
+        "cortex-m55": "cortex-m55",
+        "cortex-m7": "cortex-m7",
         "full": "rv32",
         "fullcfu": "rv32",
         "fullcfu-dot": "rv32",

@@ -20,6 +20,7 @@ from mico_runner.targets import code_size, qemu, rtl
 TARGETS = [("host", None, "two_rows"), ("baremetal", "cortex-m3", "two_rows")]
 TARGETS += [("baremetal", core, scratch) for core, scratch in (("full", "tables"), ("fullcfu-dot", "two_rows"))]
 CORES = {"cortex-m": "cortex-m3", "rv32": "ibex", "rtl": "full"}
+CORES |= {board: board for board in emit.ARM_TARGETS if board != "cortex-m"}
 
 
 class Everything(torch.nn.Module):

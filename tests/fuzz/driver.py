@@ -15,7 +15,7 @@ import numpy as np
 from mico_runner.codegen import micro
 from mico_runner.codegen.emit import (
     ARM_CFLAGS,
-    ARM_TARGET,
+    ARM_TARGETS,
     BOARDS,
     KERNELS,
     RV32_CFLAGS,
@@ -99,7 +99,8 @@ def _build(functions: Sequence[Function], target: str, folder: Path) -> Path:
         include.append(f"-I{HERE / 'host'}")
     else:
         board = "rtl" if target in rtl.CORES else qemu.MACHINES[target].folder
-        options = f"{ARM_TARGET} {ARM_CFLAGS}" if board == "cortex-m" else f"{RV32_TARGET} {RV32_CFLAGS}"
+        arm = ARM_TARGETS.get(board)
+        options = f"{arm} {ARM_CFLAGS}" if arm else f"{RV32_TARGET} {RV32_CFLAGS}"
         gcc = qemu.MACHINES[target].gcc if target in qemu.MACHINES else rtl.GCC
         flags = [*options.split(), *DEFINES.get(target, [])]
         place = BOARDS / board

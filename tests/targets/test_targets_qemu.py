@@ -25,7 +25,15 @@ needs = {
     )
     for name, board in qemu.MACHINES.items()
 }
-each_machine = pytest.mark.parametrize("on", [pytest.param(name, marks=mark) for name, mark in needs.items()])
+QUICK = (
+    "rv32",
+    "cortex-m3",
+    "cortex-m55",
+)  # an instruction set each, and the board that differs most; the others are like these
+each_machine = pytest.mark.parametrize(
+    "on",
+    [pytest.param(name, marks=mark if name in QUICK else [mark, pytest.mark.nightly]) for name, mark in needs.items()],
+)
 
 
 def layer(**changes):
@@ -59,7 +67,7 @@ def test_outputs_are_those_of_the_reference(tmp_path, on, runtime):
     for graph, x, run in zip(graphs, inputs, result.networks, strict=True):
         np.testing.assert_array_equal(run.outputs, reference.run(graph, x))
         assert run.instructions.shape == (3, 1) and run.instructions.min() > 100
-    assert 50 < result.stack_bytes < 2048
+    assert 50 < result.stack_bytes < 4096
 
 
 @each_machine
@@ -122,8 +130,10 @@ TRAPS = {
         ("__asm__ volatile(\"udf #0\");", "trapped at 0x0000.*: hard fault; 1 words of output before"),
         ("(void)*(volatile int *)0xc0000000;", "hard fault"),
     ],
+    "cortex-m33": [("__asm__ volatile(\"udf #0\");", "trapped at 0x1000.*: hard fault; 1 words of output before")],
+    "cortex-m55": [("__asm__ volatile(\"udf #0\");", "trapped at 0x1100.*: hard fault; 1 words of output before")],
 }  # fmt: skip
-CASES = [(on, *case) for on in qemu.MACHINES for case in FAILING] + [
+CASES = [(on, *case) for on in ("rv32", "cortex-m3") for case in FAILING] + [
     (on, f"int main(void) {{ put(9); {body} return 0; }}", message)
     for on, cases in TRAPS.items()
     for body, message in cases
@@ -195,8 +205,8 @@ def test_a_missing_tool_skips_the_step_and_says_what_to_install(tmp_path, on, mo
 
 
 def test_an_unknown_machine(tmp_path):
-    with pytest.raises(UnknownName, match="unknown QEMU machine 'cortex-m4'; did you mean 'cortex-m3'"):
-        qemu.build(tmp_path, "cortex-m4")
+    with pytest.raises(UnknownName, match="unknown QEMU machine 'cortex-m0'; did you mean 'cortex-m"):
+        qemu.build(tmp_path, "cortex-m0")
 
 
 SECTION = build(

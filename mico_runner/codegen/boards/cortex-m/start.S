@@ -4,12 +4,20 @@
 
     .section .vectors, "a"
     .word stack_top, reset
-    .word fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, fault
+    .word fault, fault, fault, fault, fault, fault, 0, 0, 0, fault, fault, 0, fault, fault
 
     .text
     .thumb_func
     .globl reset
 reset:
+#ifdef __ARM_FEATURE_MVE /* vector registers are switched on: CPACR, coprocessors 10 and 11 */
+    ldr r0, =0xe000ed88
+    ldr r1, [r0]
+    orr r1, r1, #0xf00000
+    str r1, [r0]
+    dsb
+    isb
+#endif
     ldr r0, =data_start
     ldr r1, =data_end
     ldr r2, =data_image

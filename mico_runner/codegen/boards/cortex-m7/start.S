@@ -1,0 +1,2 @@
+/* As on a Cortex-M3. */
+#include "../cortex-m/start.S"
