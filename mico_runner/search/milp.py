@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -17,10 +18,33 @@ _SCALE = 1e4  # of the objective: HiGHS stops at an absolute gap of 1e-6, which 
 _NODES = 200_000  # a limit that, unlike time, gives the same answer on every machine
 
 
+@dataclass(frozen=True)
+class Solution:
+    """A configuration with its proof.
+
+    Attributes:
+        config: (layers,).
+        value: its sum of table[layer, choice].
+        bound: no configuration within the limits has a lower sum.
+    """
+
+    config: np.ndarray
+    value: float
+    bound: float
+
+
 def allocate(
     space: Space, table: np.ndarray, limits: Iterable[tuple[np.ndarray, float]] = (), excluded: np.ndarray | None = None
 ) -> np.ndarray | None:
-    """The configuration (layers,) with the least sum of table[layer, choice]; None when none is left.
+    """The configuration (layers,) of `solve`; None when none is left."""
+    found = solve(space, table, limits, excluded)
+    return None if found is None else found.config
+
+
+def solve(
+    space: Space, table: np.ndarray, limits: Iterable[tuple[np.ndarray, float]] = (), excluded: np.ndarray | None = None
+) -> Solution | None:
+    """The configuration with the least sum of table[layer, choice], and what proves it; None when none is left.
 
     Args:
         table: (layers, choices) what to minimise.
@@ -42,7 +66,8 @@ def allocate(
     lowest = np.full(len(space.layers), np.inf)
     np.minimum.at(lowest, layer, values)
     values = values - lowest[layer]  # the least of each layer is 0: the spread is all that matters
-    values = values * (_SCALE / max(values.max(), 1e-300)) if values.max() > 0 else values
+    scale = _SCALE / max(values.max(), 1e-300) if values.max() > 0 else 1.0
+    values = values * scale
     options = {"mip_rel_gap": 0.0, "node_limit": _NODES, "disp": False}
     with _quiet():
         solved = milp(values, integrality=np.ones(width), bounds=Bounds(0, 1), constraints=rules, options=options)
@@ -51,7 +76,9 @@ def allocate(
     config = np.empty(len(space.layers), dtype=np.int64)
     taken = solved.x > 0.5
     config[layer[taken]] = choice[taken]
-    return config
+    bound = float(solved.mip_dual_bound) / scale + float(lowest.sum())
+    value = float(table[np.arange(len(config)), config].sum())
+    return Solution(config, value, min(bound, value))
 
 
 def _scaled(row: np.ndarray, high: float) -> tuple[np.ndarray, float]:
