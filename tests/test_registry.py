@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mico_runner
@@ -147,6 +148,12 @@ def use_strategy(name, tmp_path):
     from mico_runner.proxy import STRATEGIES
 
     rows, estimator = table(), STRATEGIES.get(name)()
+    if name == "network-transfer":  # of networks, not of kernels
+        rows = pd.DataFrame({"op0": [0, 1, 2] * 6, "op1": [0, 1] * 9}).assign(
+            other=lambda each: 1 + each.op0 + each.op1
+        )
+        estimator.set_params(sources=["other"])
+        rows["latency"] = 2.0 * rows["other"]
     if name == "transfer":
         source = tmp_path / "source.csv"
         kept = rows.drop(columns=["network", "dataset", "device"]).rename(columns={"latency": "latency_cycles"})

@@ -90,6 +90,7 @@ class Report:
             "latency": self.latency(),
             "calibration": self.calibration(),
             "verified": self.verified(),
+            "devices": self.devices(),
             "measure": self.task.MEASURE.name,
             "quality": self.quality(),
             "kernels": table(self.csv("codegen", "kernels.csv")),
@@ -330,6 +331,13 @@ class Report:
         if networks is not None:
             section["networks"] = Markup(predictor.networks(networks, self.unit))
         return section
+
+    def devices(self) -> dict[str, Any] | None:
+        """What few measured networks say about all others, on devices tested as if they were new."""
+        summary, embedding = self.csv("fit", "summary.csv"), self.csv("fit", "embedding.csv")
+        if summary is None or embedding is None:
+            return None
+        return {"summary": table(summary), "embedding": Markup(predictor.embedding(embedding))}
 
     def calibration(self) -> dict[str, Any] | None:
         profile = self.json("calibrate", "profile.json")

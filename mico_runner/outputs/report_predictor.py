@@ -111,6 +111,30 @@ def learning(curve: pd.DataFrame) -> str:
     return svg("learning", (4.6 * len(kinds), 3.1), draw, panels=len(kinds))
 
 
+def embedding(devices: pd.DataFrame) -> str:
+    """A panel per split: each device (columns split, device, role, x, y) where its costs put it."""
+    splits = list(dict.fromkeys(devices["split"]))
+    columns = min(len(splits), 3)
+    rows = -(-len(splits) // columns)
+    colours = {"source": BLUE, "target": ORANGE, "computed": MUTED}
+
+    def draw(axes: np.ndarray) -> None:
+        panels = np.atleast_1d(axes).ravel()
+        for ax in panels[len(splits) :]:
+            ax.set_axis_off()
+        for ax, split in zip(panels, splits, strict=False):
+            part = devices[devices["split"] == split]
+            for role, points in part.groupby("role", sort=False):
+                ax.scatter(points["x"], points["y"], s=16, lw=0, color=colours[str(role)], label=role)
+            for device, x, y in zip(part["device"], part["x"], part["y"], strict=True):
+                ax.annotate(device, (x, y), fontsize=6, color=INK, xytext=(2, 2), textcoords="offset points")
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(split, fontsize=9.5, color=INK)
+        panels[0].legend(fontsize=7.5)
+
+    return svg("devices", (3.6 * columns, 3.2 * rows), draw, panels=columns, rows=rows)
+
+
 def _width(points: pd.DataFrame) -> np.ndarray:
     return points[["act_bits", "weight_bits"]].max(axis=1).to_numpy()
 

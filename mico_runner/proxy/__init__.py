@@ -25,6 +25,11 @@ FEATURES = Registry("feature set", f"{__name__}.features")
 AUTO = "auto"  # of `features` and `regressor`: the strategy's own default
 
 
+def predicts_networks(strategy: str) -> bool:
+    """Whether it predicts whole networks by their architecture, instead of kernels."""
+    return STRATEGIES.info(strategy).meta.get("predicts") == "networks"
+
+
 def fit(
     table: pd.DataFrame,
     strategy: str = AUTO,

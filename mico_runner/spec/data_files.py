@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mico_runner.data import catalog, profile_csv
 from mico_runner.errors import UsageError
 from mico_runner.reproductions import REPRODUCTIONS
+from mico_runner.spec.network_profile import check_compared, check_network_profile, of_networks
 from mico_runner.spec.own_data import check_task
 from mico_runner.yaml_schema import SchemaErrors, show
 
@@ -35,6 +36,10 @@ def check_datasets(draft: Draft, device: Hardware | None) -> None:
     if data["reproduce"] is not None:
         runs = data["reproduce"]["runs"]
         _check_sums(draft, ("reproduce", "runs"), REPRODUCTIONS.info(runs).meta["data"])
+    check_compared(draft)
+    if of_networks(draft):
+        check_network_profile(draft)
+        return
     units: dict[str, str] = {}
     for i, name in enumerate(section["profile"]):
         section["profile"][i] = _profile(draft, ("datasets", "profile", i), name, device, units)

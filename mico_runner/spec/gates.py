@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mico_runner.spec.network_profile import of_networks
 from mico_runner.targets import TARGETS, boards
 
 if TYPE_CHECKING:
@@ -49,4 +50,6 @@ def _of_memory(draft: Draft) -> dict[str, dict[str, float]]:
 def _is_written(draft: Draft, metric: str) -> bool:
     """Whether the step will write the metric: without a shape left out nothing is known of unseen ones."""
     section = draft.data["proxy"]
+    if metric in DEFAULT_GATES["fit"] and of_networks(draft):
+        return False  # of kernels
     return metric not in UNSEEN or bool(section and "group_kfold" in section["validation"]["protocols"])

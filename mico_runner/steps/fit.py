@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mico_runner.proxy import predicts_networks
 from mico_runner.sections import LearningCurve, Predictor, Proxy, Sections, Validation
-from mico_runner.steps import register
+from mico_runner.steps import fit_networks, register
 from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ class Fit(Step):
     VERSION = 16
 
     def inputs(self, spec: Sections) -> Inputs:
-        from mico_runner.steps.inputs import profile_inputs
+        from mico_runner.steps.inputs import network_profile_inputs, present, profile_inputs
 
-        return {"proxy": spec.proxy, "profile": profile_inputs(spec.datasets.profile)}
+        inputs = network_profile_inputs if predicts_networks(present(spec.proxy).strategy) else profile_inputs
+        return {"proxy": spec.proxy, "profile": inputs(spec.datasets.profile)}
 
     def run(self, ctx: StepContext) -> None:
         import json
@@ -66,6 +68,9 @@ class Fit(Step):
         from mico_runner.steps.inputs import present
 
         section = present(ctx.spec.proxy)
+        if predicts_networks(section.strategy):
+            fit_networks.run(ctx, section, ctx.spec.datasets.profile[0])
+            return
         validation = section.validation
         if ctx.has("profile"):
             names = [str(path) for path in sorted(ctx.upstream("profile").glob("*.csv"))]

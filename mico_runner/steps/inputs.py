@@ -59,6 +59,18 @@ def profile_inputs(names: Iterable[str]) -> Inputs:
     return {"order": list(found), **found}
 
 
+def network_profile_inputs(names: Iterable[str]) -> Inputs:
+    """The latencies of whole networks, by content: files of one's own, or data sets of the catalog."""
+    from mico_runner.data import catalog
+    from mico_runner.data.network_table import ENDINGS
+
+    files = {name: name.endswith(ENDINGS) for name in names}
+    return {
+        Path(name).name if own else name: catalog.sha256(Path(name)) if own else catalog.fingerprint(name)
+        for name, own in files.items()
+    }
+
+
 def data_inputs(spec: Sections) -> Inputs:
     """The samples: their source by its name or path, its files' content, how they are read and what they are for."""
     section, source = spec.datasets, source_of_data(spec)

@@ -11,12 +11,13 @@ import pytest
 
 from mico_runner import data, paths
 from mico_runner.data import LOADERS, catalog
+from mico_runner.data.network_table import load_networks
 from mico_runner.data.source import own_loaders
 from mico_runner.data.subgraphs import load_subgraphs
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import COLUMNS, KINDS
 
-KINDS_OF_DATA = {"task", "kernel_profile", "subgraph_profile", "network", "text", "reference"}
+KINDS_OF_DATA = {"task", "kernel_profile", "subgraph_profile", "network_profile", "network", "text", "reference"}
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
 
@@ -63,6 +64,7 @@ USES = {
     "task": "load_data",
     "kernel_profile": "load_profile",
     "subgraph_profile": "load_subgraphs",
+    "network_profile": "load_networks",
     "network": "read",
     "text": None,
     "reference": None,
@@ -127,6 +129,12 @@ def test_every_entry_can_be_used(name):
         assert len(table) and table.attrs["unit"] == entry.unit and set(table["device"]) == {entry.device}
     elif entry.kind == "subgraph_profile":
         assert len(load_subgraphs(name))
+    elif entry.kind == "network_profile":
+        table = load_networks(name)
+        assert len(table.latency) == 27 and all(len(each) == len(table.architecture) for each in table.latency.values())
+        assert {device for split in table.splits.values() for device in split.sources + split.targets} <= set(
+            table.latency
+        )
 
 
 def test_a_damaged_file_is_said_before_anything_runs(places):

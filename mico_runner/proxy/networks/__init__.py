@@ -1,0 +1,1 @@
+"""Latencies of whole networks on a device that has measured few of them, learned from other devices (`strategies.network_transfer`)."""
