@@ -28,7 +28,14 @@ from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.sections import Sections
 from mico_runner.steps import STEPS
 from mico_runner.steps.base import Step
-from mico_runner.testing import check_accelerator, check_features, check_model, check_operator, check_regressor
+from mico_runner.testing import (
+    check_accelerator,
+    check_features,
+    check_model,
+    check_operator,
+    check_policy,
+    check_regressor,
+)
 from mico_runner.testing.devices import linear_layers
 from mico_runner.testing.problems import network
 
@@ -215,6 +222,10 @@ def use_task(name, tmp_path):
     assert task.knows_nothing(np.array([[[0, 0.5, 0.5, 0.1, 0.1]]] * 4) if name == "detection" else TARGETS[name]) >= 0
 
 
+def use_policy(name, tmp_path):
+    check_policy(name)
+
+
 TARGETS = {
     "anomaly": np.array([0, 0, 1, 1]),
     "classification": np.array([0, 0, 1, 1]),
@@ -241,6 +252,7 @@ USES = {
     "mico_runner.ops": use_operator,
     "mico_runner.tasks": use_task,
     "mico_runner.reproductions": use_reproduction,
+    "mico_runner.tune": use_policy,
 }
 
 

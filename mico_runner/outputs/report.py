@@ -18,6 +18,7 @@ from mico_runner.outputs import report_allocation, report_codesign, store
 from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
+from mico_runner.outputs import report_tuning as tuning
 from mico_runner.outputs.files import write_text
 from mico_runner.outputs.json_files import read_text
 from mico_runner.outputs.report_tables import Table, bytes_text, number, table, with_shapes
@@ -91,6 +92,7 @@ class Report:
             "calibration": self.calibration(),
             "verified": self.verified(),
             "devices": self.devices(),
+            "tuning": self.tuning(),
             "measure": self.task.MEASURE.name,
             "quality": self.quality(),
             "kernels": table(self.csv("codegen", "kernels.csv")),
@@ -350,6 +352,13 @@ class Report:
     def verified(self) -> list[dict[str, Any]]:
         networks, operations = self.csv("verify", "networks.csv"), self.csv("verify", "operations.csv")
         return [] if networks is None or operations is None else calibration.verified(networks, operations)
+
+    def tuning(self) -> dict[str, Any] | None:
+        found = [self.csv("tune", f"{name}.csv") for name in ("jobs", "settings", "recurrences")]
+        jobs, settings, recurrences = found
+        if jobs is None or settings is None or recurrences is None:
+            return None
+        return tuning.section(jobs, settings, recurrences)
 
     def quality(self) -> dict[str, Any] | None:
         stages = [

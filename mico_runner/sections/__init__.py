@@ -42,6 +42,7 @@ from mico_runner.sections.search import (
     Space,
 )
 from mico_runner.sections.training import Augment, Crossvalidate, Datasets, Evaluate, Finetune, Model, Recipe, Train
+from mico_runner.sections.tune import OwnTraining, TraceFiles, TraceJob, Tune, TuneBudget
 
 __all__ = [
     "ActivationOptions",
@@ -68,6 +69,7 @@ __all__ = [
     "LearningCurve",
     "Limit",
     "Model",
+    "OwnTraining",
     "Pin",
     "Predictor",
     "Profile",
@@ -84,7 +86,11 @@ __all__ = [
     "Space",
     "TabledCosts",
     "TabledNetwork",
+    "TraceFiles",
+    "TraceJob",
     "Train",
+    "Tune",
+    "TuneBudget",
     "Validation",
     "Verify",
     "WeightOptions",
@@ -126,6 +132,7 @@ class Sections:
     calibrate: Calibrate | None
     verify: Verify | None
     reproduce: Reproduce | None
+    tune: Tune | None
     gates: Mapping[str, Gate]
     diff: Diff
     steps: tuple[str, ...] | None

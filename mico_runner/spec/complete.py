@@ -24,6 +24,7 @@ from mico_runner.spec.own_network import check_network
 from mico_runner.spec.schema import sections
 from mico_runner.spec.schema.latency import CURVES
 from mico_runner.spec.steps import order_steps
+from mico_runner.spec.tuning import check_tuning
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source
 
@@ -77,6 +78,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     check_datasets(draft, device)
     check_network(draft)
     check_codesign(draft)
+    check_tuning(draft)
     _parameters(draft)
     _uniform_bits(draft, device)
     _memory_limits(draft, device)

@@ -18,6 +18,7 @@ from mico_runner.search import ALGORITHMS
 from mico_runner.steps import STEPS
 from mico_runner.targets import TARGETS
 from mico_runner.tasks import TASKS
+from mico_runner.tune import POLICIES
 from mico_runner.validation import PROTOCOLS
 from mico_runner.yaml_schema import describe
 
@@ -39,6 +40,7 @@ REGISTRIES = {
     "accelerators": ACCELERATORS,
     "kinds": TASKS,
     "loaders": LOADERS,
+    "policies": POLICIES,
 }
 KINDS = ["hardware", "tasks", "profiles", "templates", *REGISTRIES]
 GROUPS = {"datasets": ["tasks", "profiles"]}

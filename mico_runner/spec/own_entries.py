@@ -20,6 +20,7 @@ from mico_runner.spec.errors import SpecErrors
 from mico_runner.spec.files import escapes
 from mico_runner.targets import TARGETS
 from mico_runner.tasks import TASKS
+from mico_runner.tune import POLICIES
 from mico_runner.validation import PROTOCOLS
 from mico_runner.yaml_schema import Problem, Validator, show
 from mico_runner.yaml_source import Keys, Source
@@ -40,6 +41,7 @@ EXTENDED = {
         REPRODUCTIONS,
         TASKS,
         LOADERS,
+        POLICIES,
     )
 }
 

@@ -11,6 +11,7 @@ A check raises AssertionError with what was found.
 from mico_runner.testing.devices import check_accelerator, check_device
 from mico_runner.testing.models import check_model
 from mico_runner.testing.operators import check_operator
+from mico_runner.testing.policies import check_policy
 from mico_runner.testing.predictors import check_features, check_predictor, check_regressor
 from mico_runner.testing.searchers import check_searcher
 from mico_runner.testing.tasks import check_task
@@ -21,6 +22,7 @@ __all__ = [
     "check_features",
     "check_model",
     "check_operator",
+    "check_policy",
     "check_predictor",
     "check_regressor",
     "check_searcher",

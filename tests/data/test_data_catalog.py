@@ -17,7 +17,16 @@ from mico_runner.data.subgraphs import load_subgraphs
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import COLUMNS, KINDS
 
-KINDS_OF_DATA = {"task", "kernel_profile", "subgraph_profile", "network_profile", "network", "text", "reference"}
+KINDS_OF_DATA = {
+    "task",
+    "kernel_profile",
+    "subgraph_profile",
+    "network_profile",
+    "network",
+    "text",
+    "reference",
+    "training_trace",
+}
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
 
@@ -65,6 +74,7 @@ USES = {
     "kernel_profile": "load_profile",
     "subgraph_profile": "load_subgraphs",
     "network_profile": "load_networks",
+    "training_trace": "load_trace",
     "network": "read",
     "text": None,
     "reference": None,

@@ -24,6 +24,7 @@ NET = ["model.train.epochs=1", "search.budget.evaluations=4", "search.constraint
 NET += ["search.compare=[random]", "proxy.strategy=single", "simulate.images=10"]
 ALONE = [f"{section}=null" for section in ("search", "proxy", "codegen", "simulate", "evaluate", "gates")]
 KERNELS = "{conv2d: {in_channels: [1, 4], out_channels: [1, 4], in_h: [4, 6], kernel: [3], stride: [1]}}"
+TUNED = "{name: a, dataset: squad, network: bert_base_uncased, optimizer: adamw, target: 84, max_epochs: 6, batch: 32}"
 # Shipped specs made small, so that together every step runs.
 SPECS = {
     "network": ("quickstart", NET),
@@ -54,6 +55,16 @@ SPECS = {
     "reproduce": ("tileflow", ["gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
     "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
+    "tune": (
+        "tune-training-energy",
+        [
+            f"tune.jobs=[{TUNED}]",
+            "tune.traces=[codesign/zeus-v100]",
+            "tune.seeds=1",
+            "tune.budget.runs=3",
+            "gates=null",
+        ],
+    ),
     "calibrate": ("calibrate-host", ["calibrate.operations=[bn]", "calibrate.networks=[]", "gates=null"]),
 }
 OTHERS = {
@@ -71,6 +82,10 @@ OTHERS = {
     "codesign.tables.networks.small.layers": "codesign/layers-mobilenet_v2",
     "codesign.compare": ["random"],
     "reproduce.runs": None,  # others have other params
+    "tune.traces": ["codesign/zeus-a40"],
+    "tune.policy": "zeus",
+    "tune.compare": [],
+    "tune.training": None,
     "verify.data": None,  # there is one such data set
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
@@ -130,6 +145,8 @@ def watched(tmp_path_factory):
         if case not in known:
             if case in ("verify", "codesign", "reproduce") and "MICO_DATA_MIRROR" not in os.environ:
                 pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables are not there")
+            if case in ("verify", "tune") and "MICO_DATA_MIRROR" not in os.environ:
+                pytest.skip("MICO_DATA_MIRROR is not set: the measured data are not there")
             if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
                 pytest.skip("gcc or make is missing: the C program cannot run")
             known[case] = _run_watched(resolved(case), tmp_path_factory.mktemp(case))
