@@ -207,6 +207,8 @@ def render(template: str, program: Program, title: str, **more: Any) -> str:
     """A file of one network by its template, which has what is listed here and what `more` adds."""
     places = {p.tensor: p for p in program.memory}
     arena = {c.output.name: c.output for c in reversed(program.calls) if c.output.place == "arena"}
+    read = [b for c in program.calls for b in c.inputs if b.place == "arena" and b.name not in arena]
+    kept = {b.name: b for b in read}  # no call's output: kernels add to what is there
     return _TEMPLATES.get_template(f"{template}.j2").render(
         program=program,
         title=title.replace("*/", "* /"),
@@ -216,7 +218,7 @@ def render(template: str, program: Program, title: str, **more: Any) -> str:
         kernels=sorted({c.kernel for c in program.calls}),
         emitted=sorted({c.unit for c in program.calls if c.unit}),
         constant=[c for c in program.calls if c.constants],
-        buffers=[(b, places[name]) for name, b in reversed(arena.items())],
+        buffers=[(b, places[name]) for name, b in (*reversed(arena.items()), *kept.items())],
         scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
         unread=[b.name for b in program.inputs if b.name not in {r.name for c in program.calls for r in c.inputs}],
         members=lambda call: list(members(call, program.name)),

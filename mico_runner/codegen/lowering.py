@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from mico_runner.codegen.checks import check
-from mico_runner.codegen.planner import Request, arena_bytes, lower_bound, plan
+from mico_runner.codegen.planner import Placement, Request, arena_bytes, lower_bound, plan
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Call, Choice, Program, Weights
 from mico_runner.errors import StepError
 from mico_runner.ops import OPERATORS, operator
 from mico_runner.ops.c import Buffer, ConvGeometry, Fields, same_order
-from mico_runner.quant.qgraph import QGraph, QNode
+from mico_runner.quant.qgraph import INPUT_BITS, QGraph, QNode, QType
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
@@ -41,16 +41,22 @@ def lower(graph: QGraph, policy: KernelPolicy) -> Program:
         check(graph, node)
         lowering.add(node)
     lowering.finish()
-    requests = _requests(lowering.calls)
+    kept = {buffer.name for buffer in lowering.kept_buffers}
+    requests = [request for request in _requests(lowering.calls) if request.name not in kept]
     memory = plan(requests)
+    planned, end = arena_bytes(memory), arena_bytes(memory)
+    for buffer in lowering.kept_buffers:
+        memory.append(Placement(buffer.name, end, buffer.bytes, 0, len(lowering.calls) - 1))
+        end = arena_bytes(memory)
     return Program(
         name=identifier(graph.name, set()),
         inputs=tuple(lowering.inputs.values()),
         outputs=tuple(lowering.outputs.values()),
         calls=tuple(lowering.calls),
         memory=memory,
-        arena_bytes=arena_bytes(memory),
-        lower_bound=lower_bound(requests),
+        arena_bytes=end,
+        kept_bytes=end - planned,
+        lower_bound=lower_bound(requests) + end - planned,
         choices=tuple(lowering.choices),
     )
 
@@ -64,6 +70,7 @@ class Lowering:
         self.dot_unit = policy.dot_unit
         self.calls: list[Call] = []
         self.choices: list[Choice] = []
+        self.kept_buffers: list[Buffer] = []
         self._names: set[str] = set()
         self.inputs, self.outputs = self._ends("input", graph.inputs), self._ends("output", graph.outputs)
         self.where: dict[str, Buffer] = dict(self.inputs)
@@ -92,6 +99,11 @@ class Lowering:
 
     def temporary(self, name: str, like: Buffer, shape: tuple[int, ...]) -> Buffer:
         return Buffer(self.unique(name), shape, like.type, "arena")
+
+    def kept(self, name: str, size: int) -> Buffer:
+        buffer = Buffer(self.unique(name), (size,), QType(INPUT_BITS, False, 1.0), "arena")
+        self.kept_buffers.append(buffer)
+        return buffer
 
     def emit(
         self,

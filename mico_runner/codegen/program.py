@@ -155,7 +155,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Program:
-    """A network, lowered and planned. A sample's inputs lie one after the other in the files of `main.c`, as do its outputs."""
+    """A network, lowered and planned. A sample's inputs lie one after the other in the files of `main.c`, as do its outputs.
+
+    Attributes:
+        kept_bytes: the end of the arena, which keeps what a call leaves there for the next one.
+    """
 
     name: str
     inputs: tuple[Buffer, ...]
@@ -163,6 +167,7 @@ class Program:
     calls: tuple[Call, ...]
     memory: list[Placement] = field(default_factory=list)
     arena_bytes: int = 0
+    kept_bytes: int = 0
     lower_bound: int = 0
     choices: tuple[Choice, ...] = ()
 

@@ -75,7 +75,7 @@ def _kind(value: torch.Tensor) -> str:
 def _state(file: Path) -> dict[str, torch.Tensor]:
     """The tensors in a file by name."""
     if file.suffix == ".safetensors":
-        found: object = _safetensors(file)
+        found: object = tensors(file)
     elif file.suffix == ".npz":
         found = _arrays(file)
     else:
@@ -83,8 +83,8 @@ def _state(file: Path) -> dict[str, torch.Tensor]:
     for key in _INSIDE:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
-    tensors = isinstance(found, Mapping) and all(isinstance(value, torch.Tensor) for value in found.values())
-    if not tensors or not isinstance(found, Mapping) or not found:
+    plain = isinstance(found, Mapping) and all(isinstance(value, torch.Tensor) for value in found.values())
+    if not plain or not isinstance(found, Mapping) or not found:
         inside = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
         raise UsageError(
             f"{file}: found {inside[:200] or 'nothing'}; allowed: the tensors of a state_dict by name, alone or under"
@@ -93,7 +93,8 @@ def _state(file: Path) -> dict[str, torch.Tensor]:
     return {str(name): value for name, value in found.items()}
 
 
-def _safetensors(file: Path) -> object:
+def tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Those of a .safetensors file. Raises UsageError: the package is missing, or the file is not whole."""
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load as parsed
@@ -101,7 +102,7 @@ def _safetensors(file: Path) -> object:
         raise UsageError(f"{file}: reading it needs a package: pip install 'mico-runner[safetensors]'") from None
     with opened(file) as handle:
         try:
-            return parsed(handle.read())
+            return dict(parsed(handle.read()))
         except (SafetensorError, ValueError, RuntimeError, KeyError) as error:
             raise UsageError(f"{file}: not a complete safetensors file: {error}") from None
 

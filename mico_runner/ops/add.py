@@ -30,6 +30,7 @@ class Add(Rescaled):
     ATEN = ("add.Tensor",)
     TAKES_RELU = True
     WIDE = True
+    PER_TOKEN = True
     FAMILIES = ("add",)
     SIGN = 1  # of the second operand
 

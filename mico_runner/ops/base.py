@@ -94,6 +94,7 @@ class Operator:
             tells whether it should read 16 bits.
         SELECTS: every output is an input chosen by its rank, so that requantisation may as well come after it.
         BETWEEN: quantisation puts it between others, where the bits ask for it.
+        PER_TOKEN: of a sequence (tokens, ...) it computes each token from the same one of its inputs, whichever it is.
         DNNWEAVER: what DNNWeaver calls it; "" where it has none.
         NO_KERNEL: why profiles have no row of it; "" where `row` gives one.
         FAMILIES: the kernel families that it makes examples of (`example`).
@@ -113,6 +114,7 @@ class Operator:
     ROWS = False
     SELECTS = False
     BETWEEN = False
+    PER_TOKEN = False
     DNNWEAVER = ""
     NO_KERNEL = ""
     FAMILIES: tuple[str, ...] = ()
@@ -165,6 +167,13 @@ class Operator:
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         """The definition: int64 integers (N, ...) of the type `made`, for int64 integers of the types `read`."""
         raise NotImplementedError
+
+    def for_token(self, node: QNode, place: str, tokens: int) -> QNode | None:
+        """Of a node on whole sequences (tokens, ...) the node for one token (1, ...), whose place is the tensor `place`.
+
+        None: it cannot be expressed, as the operator reads other tokens, or reads them where they are.
+        """
+        return node if self.PER_TOKEN else None
 
     def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
         """The same integers by torch, whole numbers as float32; by default those of `integer`."""

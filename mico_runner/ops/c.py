@@ -132,6 +132,9 @@ class Lowerer(Protocol):
     def temporary(self, name: str, like: Buffer, shape: tuple[int, ...]) -> Buffer:
         """A further buffer in the arena, of the element type of `like`."""
 
+    def kept(self, name: str, size: int) -> Buffer:
+        """So many bytes behind the arena's plan that nothing else is put into: they are there when the program is called again."""
+
     def emit(
         self,
         node: QNode,

@@ -27,6 +27,7 @@ class Embedding(Operator):
 
     ATEN = ("embedding.default",)
     ATTRS = ("table",)
+    PER_TOKEN = True
     NO_KERNEL = "copies are not profiled"
 
     def capture(self, call: Call) -> str:

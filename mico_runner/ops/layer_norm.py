@@ -39,6 +39,7 @@ class LayerNorm(Operator):
     ATTRS = ("eps", "factor", "term", "centred")
     WIDE = True
     ROWS = True
+    PER_TOKEN = True
     NO_KERNEL = "its kernel is not profiled"
     BOUND = 0.6  # half a step, and what the 16 bits leave where the output has as many
 

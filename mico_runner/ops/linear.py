@@ -25,6 +25,7 @@ class Linear(Weighted):
 
     ATEN = ("linear.default",)
     CHANNELS = -1
+    PER_TOKEN = True
     DNNWEAVER = "MatMul"
     ANY_ORDER = True
     FAMILIES = ("linear",)

@@ -31,6 +31,7 @@ class Mul(Product):
     """
 
     ATEN = ("mul.Tensor", "div.Tensor", "glu.default")
+    PER_TOKEN = True
 
     def capture(self, call: Call) -> str:
         if call.target == "glu":

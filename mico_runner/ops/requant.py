@@ -20,6 +20,7 @@ class Requant(Operator):
     FAMILIES = ("requant",)
     DNNWEAVER = "TypeCast"
     BETWEEN = True
+    PER_TOKEN = True
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         return requantise(x[0], node, made)

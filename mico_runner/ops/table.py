@@ -26,6 +26,7 @@ class Table(Operator):
 
     TAKES_RELU = True
     FAMILIES = ("table",)
+    PER_TOKEN = True
 
     ONNX = ""  # the operator of ONNX that computes the same and has no attributes
     EXAMPLE: tuple[Any, ...] = ()  # attributes of its samples, in the order of ATTRS

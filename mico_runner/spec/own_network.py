@@ -59,7 +59,7 @@ def _network_file(draft: Draft, wanted: str) -> Path | None:
         return Path(wanted)
     file = draft.folder / wanted
     endings = (PYTHON, *READERS.names())
-    if file.suffix.lower() in WEIGHT_ENDINGS:
+    if file.suffix.lower() in WEIGHT_ENDINGS and ending(file) not in endings:
         how = f"a Python file whose class or function makes the network, and weights: {wanted}"
         draft.fail(path, f"found {show(wanted)}, which holds weights and no network; allowed: {how}")
     elif ending(file) not in endings:

@@ -17,12 +17,14 @@ CLASSES = 10
 
 @register("zoo")
 def zoo(kind: str, ranges: dict[str, list[int]], count: int, rng: np.random.Generator) -> list[dict[str, int]]:
-    """Layers of every zoo model in its published size; `ranges` do not matter. Not for predicting those networks."""
+    """Layers of every zoo model of images in its published size; `ranges` do not matter. Not for predicting those networks."""
     from mico_runner.kernel_table import SHAPE, is_depthwise, kernel_table
-    from mico_runner.models import MODELS
+    from mico_runner.models import MODELS, TOKENS
 
     shapes = []
     for name in MODELS.names():
+        if MODELS.info(name).meta.get("reads") == TOKENS:
+            continue
         rows = _layers(name)
         table = kernel_table(rows)
         wanted = is_depthwise(table) if kind == "depthwise" else table["kind"] == kind
