@@ -30,6 +30,7 @@ class CodegenResult:
         flash_bytes: constant tables, the sum of `sections` ("<layer>.weight", ".bias", ".multiplier", ".shift"); no code.
         kernels: which kernel each weighted layer gets, and why.
         memory: (tensor, offset, bytes, first_node, last_node) of each buffer in the arena; nodes count kernel calls.
+        stages: layers that run together, row by row.
     """
 
     name: str
@@ -40,6 +41,7 @@ class CodegenResult:
     sections: dict[str, int]
     memory: list[Placement]
     kernels: list[KernelRow]
+    stages: list[list[str]]
 
 
 def generate(
@@ -49,6 +51,7 @@ def generate(
     core: str | None = None,
     scratch: str = "two_rows",
     layout: Layout | None = None,
+    schedule: str = "layers",
 ) -> CodegenResult:
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
 
@@ -58,9 +61,10 @@ def generate(
         scratch: of the runtime `baremetal`: convolutions have two rows of an im2col matrix of 16 bits at most, or 2 to 4 KiB of "tables"
             besides; layers without patches, linear and 1 x 1, may have these in any case.
         layout: one file or many, for which build system; None: a file per kernel, for make and CMake.
+        schedule: "layers", one after the other, or "rows", the order of least memory: some layers run together, a row at a time.
 
     Raises:
-        UnknownName: for a runtime or scratch that does not exist.
+        UnknownName: for a runtime, scratch or schedule that does not exist.
         StepError: when a node has no kernel or breaks a bound of `quant.qgraph`.
     """
     from mico_runner.codegen import emit
@@ -71,7 +75,7 @@ def generate(
     from mico_runner.codegen.policy import KernelPolicy
 
     layout = layout or Layout()
-    program = lower(graph, KernelPolicy.of(runtime, core, scratch))
+    program = lower(graph, KernelPolicy.of(runtime, core, scratch), schedule)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     sources = emit.source_files(program, graph.name, layout)
@@ -93,16 +97,22 @@ def generate(
         sections=tables,
         memory=program.memory,
         kernels=[choice.row() for choice in program.choices],
+        stages=[[call.node for call in program.calls[s.first : s.last + 1]] for s in program.stages],
     )
 
 
 def generate_networks(
-    graphs: Sequence[QGraph], folder: Path | str, policy: KernelPolicy, core: str | None = None
+    graphs: Sequence[QGraph],
+    folder: Path | str,
+    policy: KernelPolicy,
+    core: str | None = None,
+    schedule: str = "layers",
 ) -> list[Program]:
     """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
 
     Args:
         core: as `generate`; here it decides nothing but where traps are.
+        schedule: as `generate`.
 
     Returns:
         Their programs, in order.
@@ -110,7 +120,7 @@ def generate_networks(
     from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
 
-    programs = [lower(graph, policy) for graph in graphs]
+    programs = [lower(graph, policy, schedule) for graph in graphs]
     if len({p.name for p in programs}) < len(programs):
         raise ValueError("networks in one folder need different names")
     folder = Path(folder)

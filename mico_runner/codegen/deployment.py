@@ -42,19 +42,21 @@ class Deployment:
     Attributes:
         runtime, core, scratch: as `codegen.generate` takes them.
         board: of `footprint.BOARDS`, for which it is linked; None on the host, where nothing is flashed.
+        schedule: as `codegen.generate` takes it.
     """
 
     runtime: str
     core: str | None
     scratch: str
     board: str | None
+    schedule: str = "layers"
 
     def lower(self, graph: QGraph) -> Program:
         """The program's calls and memory."""
         from mico_runner.codegen.lowering import lower
         from mico_runner.codegen.policy import KernelPolicy
 
-        return lower(graph, KernelPolicy.of(self.runtime, self.core, self.scratch))
+        return lower(graph, KernelPolicy.of(self.runtime, self.core, self.scratch), self.schedule)
 
     def footprint(self, program: Program) -> Footprint | None:
         """Estimated flash and stack; None without a board."""

@@ -16,7 +16,7 @@ from mico_runner import plugins
 from mico_runner.codegen import bundle, micro
 from mico_runner.codegen.layout import Layout
 from mico_runner.codegen.placement import places
-from mico_runner.codegen.planner import ALIGNMENT
+from mico_runner.codegen.planner import ALIGNMENT, Placement
 from mico_runner.codegen.program import Call, Program
 from mico_runner.errors import StepError
 from mico_runner.ops.c import Buffer, shape_text
@@ -37,6 +37,7 @@ ARM_TARGETS = {  # by folder of `BOARDS`
 }
 ARM_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -ffunction-sections"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
+STAGE = "mico_stage"  # what runs layers row by row
 BUNDLE = "networks"  # the program of `generate_networks`
 _LINE = 8  # numbers per line of a table
 _KERNEL_NAME = re.compile(
@@ -193,7 +194,8 @@ def included(source: Path) -> list[str]:
 
 def _units(programs: Sequence[Program]) -> set[str]:
     """Names of the files of the kernels that are called, without suffix."""
-    return {unit for program in programs for call in program.calls for unit in call.units}
+    calls = {unit for program in programs for call in program.calls for unit in call.units}
+    return calls | ({STAGE} if any(program.stages for program in programs) else set())
 
 
 def _sources(programs: Sequence[Program]) -> list[str]:
@@ -218,8 +220,13 @@ def render(template: str, program: Program, title: str, **more: Any) -> str:
         kernels=sorted({c.kernel for c in program.calls}),
         emitted=sorted({c.unit for c in program.calls if c.unit}),
         constant=[c for c in program.calls if c.constants],
-        buffers=[(b, places[name]) for name, b in (*reversed(arena.items()), *kept.items())],
-        scratch={c.name: places[f"{c.name}.scratch"].offset for c in program.calls if c.scratch_bytes},
+        buffers=[(b, places[name]) for name, b in (*reversed(arena.items()), *kept.items()) if name in places],
+        scratch={
+            c.name: places[f"{stage.name if (stage := program.stage_of(i)) else c.name}.scratch"].offset
+            for i, c in enumerate(program.calls)
+            if c.scratch_bytes
+        },
+        memory_of=lambda name: _memory(program, places if name not in arena else {}, name),
         unread=[b.name for b in program.inputs if b.name not in {r.name for c in program.calls for r in c.inputs}],
         members=lambda call: list(members(call, program.name)),
         pointer=_pointer,
@@ -228,6 +235,13 @@ def render(template: str, program: Program, title: str, **more: Any) -> str:
         numbers=lambda table: _table([_number(v) for v in table.ravel()]),
         **more,
     )
+
+
+def _memory(program: Program, places: dict[str, Placement], name: str) -> str:
+    """Where a line of a stage is, as bytes: an input's are not written."""
+    if name in places:
+        return f"arena + {places[name].offset}"
+    return f"(uint8_t *)(uintptr_t){name}" if name in {b.name for b in program.inputs} else f"(uint8_t *){name}"
 
 
 def members(call: Call, prefix: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ network's own function. Tables and structs are exact. The size of each kernel is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -17,10 +17,11 @@ import yaml
 from mico_runner import paths
 from mico_runner.codegen import emit
 from mico_runner.codegen.placement import LINE, places, struct_bytes
-from mico_runner.codegen.program import Call, Program
+from mico_runner.codegen.program import Program
 from mico_runner.errors import UnknownName
 
 _WORD = 4
+STAGE_FUNCTIONS = {f"mico_stage_{name}" for name in ("begin", "next", "read", "write", "done")}
 
 
 class Board(NamedTuple):
@@ -79,14 +80,15 @@ def estimate(program: Program, board: str) -> Footprint:
         UnknownName: a kernel that hardware/programs/<board>.yaml does not have: it is to be measured again.
     """
     known = _measured(board)
-    called = _known_functions(program.calls, board)
-    needed = set().union(*(known.functions[name].sections for name in called))
+    functions = _known_functions(program, board)
+    needed = set().union(*(known.functions[name].sections for name in functions))
     code = sum(known.sections[name] for name in needed)
     tables = table_bytes(emit.sections(program).values())
     structs = struct_bytes_of(program)
-    rest = known.rest + known.rest_per_call * len(program.calls)
+    rest = known.rest + known.rest_per_call * len(program.calls) + known.rest_per_stage * len(program.stages)
     rest += -(code + rest) % BOARDS[board].page + BOARDS[board].ends
-    stack = known.stack + max(known.functions[name].stack for name in called)
+    stack = known.stack + max(known.functions[name].stack for name in functions)
+    stack += max((stage.stack_bytes for stage in program.stages), default=0)
     if BOARDS[board].placed:
         stack += places([program])[0].stack
     return Footprint(tables, structs, code, rest, stack)
@@ -94,27 +96,33 @@ def estimate(program: Program, board: str) -> Footprint:
 
 def estimates(program: Program) -> dict[str, Footprint]:
     """The footprint on each board whose compiler's sizes are known for all kernels that the program calls."""
-    called = {call.function for call in program.calls}
-    return {board: estimate(program, board) for board in BOARDS if called <= _measured(board).functions.keys()}
+    own = called(program)
+    return {board: estimate(program, board) for board in BOARDS if own <= _measured(board).functions.keys()}
 
 
 def least_code(program: Program, board: str) -> int:
     """Flash beside the tables that a network takes on a board whatever bits its layers have: less than `estimate` says of any."""
     known = _measured(board)
     weightless = [call for call in program.calls if not call.weights and not call.at_some_bits]
-    needed = set().union(*(known.functions[name].sections for name in _known_functions(weightless, board)))
+    some = replace(program, calls=tuple(weightless), stages=())
+    needed = set().union(*(known.functions[name].sections for name in _known_functions(some, board)))
     calls = sum(1 for call in program.calls if not call.at_some_bits)
     structs = sum(struct_bytes(call) for call in weightless)
     return known.rest + known.rest_per_call * calls + structs + sum(known.sections[name] for name in needed)
 
 
-def _known_functions(calls: Iterable[Call], board: str) -> set[str]:
+def called(program: Program) -> set[str]:
+    """The kernels' functions that a program calls itself."""
+    return {call.function for call in program.calls} | (STAGE_FUNCTIONS if program.stages else set())
+
+
+def _known_functions(program: Program, board: str) -> set[str]:
     """The functions that are called. Raises UnknownName: one was not measured."""
     known = _measured(board).functions
-    called = {call.function for call in calls}
-    for name in sorted(called - known.keys()):
+    found = called(program)
+    for name in sorted(found - known.keys()):
         raise UnknownName(f"kernel in hardware/programs/{board}.yaml", name, known)
-    return called
+    return found
 
 
 class _Function(NamedTuple):
@@ -127,6 +135,7 @@ class _Measured(NamedTuple):
     functions: dict[str, _Function]
     rest: int
     rest_per_call: int
+    rest_per_stage: int
     stack: int
 
 
@@ -147,4 +156,5 @@ def table_bytes(sizes: Iterable[int]) -> int:
 
 def struct_bytes_of(program: Program) -> int:
     """Flash of the structs of all calls."""
-    return sum(struct_bytes(call) for call in program.calls)
+    stages = sum(stage.struct_bytes for stage in program.stages)
+    return stages + sum(struct_bytes(call) for call in program.calls)

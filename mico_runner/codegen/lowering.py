@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from mico_runner.codegen.checks import check
-from mico_runner.codegen.planner import Placement, Request, arena_bytes, lower_bound, plan
+from mico_runner.codegen.planner import Placement, arena_bytes, lower_bound, plan
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Call, Choice, Program, Weights
-from mico_runner.errors import StepError
+from mico_runner.codegen.streaming import SCHEDULES, Streamed, as_row, requests, root_of, stream
+from mico_runner.errors import StepError, UnknownName
 from mico_runner.ops import OPERATORS, operator
 from mico_runner.ops.c import Buffer, ConvGeometry, Fields, same_order
+from mico_runner.ops.reach import Reach
 from mico_runner.quant.qgraph import INPUT_BITS, QGraph, QNode, QType
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
@@ -25,12 +27,18 @@ _BUILDS = "bare boards host rtl rv32 stack"  # what lies beside the objects of a
 _TAKEN = {*_C_KEYWORDS.split(), *_CMAKE_TARGETS.split(), *_BUILDS.split(), "main", "input", "output", "arena"}
 
 
-def lower(graph: QGraph, policy: KernelPolicy) -> Program:
+def lower(graph: QGraph, policy: KernelPolicy, schedule: str = "layers") -> Program:
     """Lower and plan a graph, by the kernels of a policy.
 
+    Args:
+        schedule: of `streaming.SCHEDULES`: layer by layer, or in the order of least memory, some layers row by row.
+
     Raises:
+        UnknownName: for a schedule that does not exist.
         StepError: naming the node, when it has no kernel or breaks a bound of `quant.qgraph`.
     """
+    if schedule not in SCHEDULES:
+        raise UnknownName("codegen schedule", schedule, SCHEDULES)
     graph = replace(graph, nodes=_needed(graph))
     for node in graph.nodes:
         if node.op not in OPERATORS.entries:
@@ -42,8 +50,13 @@ def lower(graph: QGraph, policy: KernelPolicy) -> Program:
         lowering.add(node)
     lowering.finish()
     kept = {buffer.name for buffer in lowering.kept_buffers}
-    requests = [request for request in _requests(lowering.calls) if request.name not in kept]
-    memory = plan(requests)
+    streamed = Streamed(lowering.calls, (), {}, 0)
+    if schedule == "rows":
+        streamed = stream(graph, lowering.calls, lowering.one_row, kept)
+    requested = [request for request in requests(streamed) if request.name not in kept]
+    placed = {place.tensor: place for place in plan(requested)}
+    memory = [*placed.values(), *_lying_in(streamed, placed)]
+    rows = {call.node for stage in streamed.stages for call in streamed.calls[stage.first : stage.last + 1]}
     planned, end = arena_bytes(memory), arena_bytes(memory)
     for buffer in lowering.kept_buffers:
         memory.append(Placement(buffer.name, end, buffer.bytes, 0, len(lowering.calls) - 1))
@@ -52,12 +65,14 @@ def lower(graph: QGraph, policy: KernelPolicy) -> Program:
         name=identifier(graph.name, set()),
         inputs=tuple(lowering.inputs.values()),
         outputs=tuple(lowering.outputs.values()),
-        calls=tuple(lowering.calls),
+        calls=tuple(streamed.calls),
         memory=memory,
         arena_bytes=end,
         kept_bytes=end - planned,
-        lower_bound=lower_bound(requests) + end - planned,
-        choices=tuple(lowering.choices),
+        lower_bound=lower_bound(requested) + end - planned,
+        choices=tuple(lowering.row_choices.get(c.layer, c) if c.layer in rows else c for c in lowering.choices),
+        stages=streamed.stages,
+        predicted_arena_bytes=streamed.ram + end - planned if schedule == "rows" else None,
     )
 
 
@@ -71,6 +86,7 @@ class Lowering:
         self.calls: list[Call] = []
         self.choices: list[Choice] = []
         self.kept_buffers: list[Buffer] = []
+        self.row_choices: dict[str, Choice] = {}
         self._names: set[str] = set()
         self.inputs, self.outputs = self._ends("input", graph.inputs), self._ends("output", graph.outputs)
         self.where: dict[str, Buffer] = dict(self.inputs)
@@ -85,6 +101,25 @@ class Lowering:
             result = self.where[tensor]
             if result.name != output.name:
                 self.permute(f"{tensor}_copy", tensor, result, output, 1)
+
+    def one_row(self, node: QNode, call: Call, reach: Reach) -> Call | None:
+        """The call of a node in its form for one output row; None where that is no single call."""
+        height = {b.name: b.shape[1] for b in call.inputs}
+        read = [
+            as_row(b, min(reach.extent[0], height[b.name]) if reach.elementwise else reach.extent[0])
+            for b in call.inputs
+        ]
+        made = as_row(call.output, 1)
+        shapes = dict(zip((*node.inputs, node.output), (*read, made), strict=True))
+        tensors = {t: replace(self.graph.tensors[t], shape=shapes[t].shape) for t in shapes}
+        row = Lowering(replace(self.graph, nodes=(), tensors=self.graph.tensors | tensors), self.policy)
+        row.where = dict(zip(node.inputs, read, strict=True))
+        row._direct = {node.output: made} if made.place == "output" else {}
+        operator(node.op).lower(row, operator(node.op).one_row(node))
+        if len(row.calls) != 1:
+            return None
+        self.row_choices |= {choice.layer: choice for choice in row.choices}
+        return replace(row.calls[0], name=call.name, inputs=call.inputs, output=call.output)
 
     def buffer_of(self, tensor: str) -> Buffer:
         return self.where[tensor]
@@ -236,15 +271,14 @@ def _needed(graph: QGraph) -> tuple[QNode, ...]:
     return tuple(reversed(nodes))
 
 
-def _requests(calls: Sequence[Call]) -> list[Request]:
-    """Lifetime of every buffer in the arena: from the call that writes it to the last that reads it."""
-    spans: dict[str, Request] = {}
-    for i, call in enumerate(calls):
-        for buffer in (*call.inputs, call.output):
-            if buffer.place == "arena":
-                first = spans[buffer.name].first if buffer.name in spans else i
-                spans[buffer.name] = Request(buffer.name, buffer.bytes, first, i)
-        if call.scratch_bytes:
-            name = f"{call.name}.scratch"
-            spans[name] = Request(name, call.scratch_bytes, i, i)
-    return list(spans.values())
+def _lying_in(streamed: Streamed, placed: Mapping[str, Placement]) -> list[Placement]:
+    """Where buffers lie that are in the memory of others, and for which calls."""
+    found = []
+    for name in streamed.lies_in:
+        using = [i for i, call in enumerate(streamed.calls) if name in {b.name for b in (*call.inputs, call.output)}]
+        (size,) = {
+            b.bytes for i in using for b in (*streamed.calls[i].inputs, streamed.calls[i].output) if b.name == name
+        }
+        root = placed[root_of(name, streamed.lies_in)]
+        found.append(Placement(name, root.offset, size, using[0], using[-1]))
+    return found

@@ -72,7 +72,8 @@ def _place(program: Program, constants: dict[str, list[tuple[int, int]]]) -> Pla
     """One after the other: the stack beside the constants, the arena, which all layers have in it, the input, which few read."""
     index, shift = np.arange(SETS), np.arange(SETS)[:, None]
     lower, higher = (index + shift) % SETS, (index - shift) % SETS  # [shift, set]: the set before a region is shifted
-    layers = [_regions(call, constants[call.name], program) for call in program.calls if call.weights]
+    alone = (call for i, call in enumerate(program.calls) if call.weights and not program.stage_of(i))
+    layers = [_regions(call, constants[call.name], program) for call in alone]
 
     def least(evictions: list[np.ndarray]) -> int:
         return int(sum(evictions, np.zeros(SETS)).argmin())

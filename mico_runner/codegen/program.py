@@ -9,6 +9,7 @@ import numpy as np
 
 from mico_runner.codegen.packing import pack_rows
 from mico_runner.codegen.planner import Placement
+from mico_runner.codegen.schedule.rows import Rows
 from mico_runner.ops.c import Buffer, Fields
 from mico_runner.ops.node import QNode, scaling_of, storage_bits, weights_of
 
@@ -154,11 +155,47 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Calls first .. last that run together, an output row at a time (`kernels/mico_stage.h`): their structs are those of one row.
+
+    Attributes:
+        rows: what the stage reads and makes (`schedule.rows`), its operations counted as the program's calls.
+        row_bytes: of each line.
+        memory: of each line the buffer in which it lies, by name: a tensor, or the stage's own rows.
+    """
+
+    name: str
+    rows: Rows
+    row_bytes: tuple[int, ...]
+    memory: tuple[str, ...]
+
+    @property
+    def first(self) -> int:
+        return self.rows.start
+
+    @property
+    def last(self) -> int:
+        return self.rows.stop - 1
+
+    @property
+    def struct_bytes(self) -> int:
+        """Of its constants, all of whose members are words."""
+        return 4 * (5 * len(self.rows.lines) + 11 * len(self.rows.works) + 4)
+
+    @property
+    def stack_bytes(self) -> int:
+        """Of the lines' states."""
+        return 12 * len(self.rows.lines)
+
+
+@dataclass(frozen=True)
 class Program:
     """A network, lowered and planned. A sample's inputs lie one after the other in the files of `main.c`, as do its outputs.
 
     Attributes:
         kept_bytes: the end of the arena, which keeps what a call leaves there for the next one.
+        lower_bound: the most bytes that live at one time.
+        predicted_arena_bytes: what the schedule says of the arena; None of a program layer by layer.
     """
 
     name: str
@@ -170,6 +207,12 @@ class Program:
     kept_bytes: int = 0
     lower_bound: int = 0
     choices: tuple[Choice, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    predicted_arena_bytes: int | None = None
+
+    def stage_of(self, call: int) -> Stage | None:
+        """The stage in which a call runs, by its number; None: it runs alone."""
+        return next((stage for stage in self.stages if stage.first <= call <= stage.last), None)
 
     @property
     def input_bytes(self) -> int:

@@ -55,6 +55,7 @@ class Codegen:
     ends: tuple[Bits, int] | None
     bundle: str
     package: str
+    schedule: str
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,7 @@ def _check_generated(draft: Draft) -> None:
     target = data["codegen"]["target"]
     if target == "c":
         return
-    for key, only in (("runtime", "host"), ("bundle", "files"), ("package", "cmake")):
+    for key, only in (("runtime", "host"), ("bundle", "files"), ("package", "cmake"), ("schedule", "layers")):
         if (found := data["codegen"][key]) != only:
             draft.fail(("codegen", key), f"found {found!r}; allowed: {only}, because codegen.target is {target}")
     simulated = data["simulate"]["target"] if "simulate" in data["steps"] else []

@@ -18,7 +18,7 @@ def target_core(spec: Sections, runtime: str) -> str | None:
 class Codegen(Step):
     """Generate C, a model of ONNX or DNNWeaver's files, for the chosen bit-widths."""
 
-    VERSION = 10
+    VERSION = 11
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import deployment_of, present
@@ -72,13 +72,23 @@ class Codegen(Step):
             return
         core = target_core(ctx.spec, section.runtime)
         layout = Layout(section.bundle, section.package)
-        result = codegen.generate(deployed, ctx.dir / "c", section.runtime, core, section.scratch, layout)
+        result = codegen.generate(
+            deployed, ctx.dir / "c", section.runtime, core, section.scratch, layout, section.schedule
+        )
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         kernels = pd.DataFrame(result.kernels, columns=KernelRow._fields)
         kernels.to_csv(ctx.dir / "kernels.csv", index=False)
         sections = pd.DataFrame(result.sections.items(), columns=["section", "bytes"])
         sections.to_csv(ctx.dir / "sections.csv", index=False)
+        if gap := result.arena_bytes - result.arena_lower_bound:
+            ctx.log(f"the arena is {gap} bytes larger than what lives at one time; a smaller one may exist")
+        if section.schedule != "layers":
+            ctx.metric("codegen.arena_gap_bytes", gap, "bytes", "lower")
+            stages = [", ".join(stage) for stage in result.stages]
+            ctx.log(
+                f"{len(stages)} stages run row by row: {'; '.join(stages) or 'layer by layer takes no more memory'}"
+            )
         deployment = deployment_of(ctx.spec)
         needs = deployment.needs(deployed)
         for name, size in (asdict(needs) | {"ram": needs.ram}).items():

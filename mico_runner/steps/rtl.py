@@ -14,7 +14,7 @@ from mico_runner.quant import reference
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.codegen import target_core
-from mico_runner.steps.inputs import device_of, present, scratch_of
+from mico_runner.steps.inputs import device_of, present, schedule_of, scratch_of
 from mico_runner.steps.network import (
     Latency,
     dequantised,
@@ -39,7 +39,8 @@ def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
         return ctx.upstream("codegen") / "c"
     core, scratch = target_core(ctx.spec, runtime), scratch_of(ctx.spec)
     durable.remove(ctx.work / runtime)  # of an interrupted run: it may be damaged
-    codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=core, scratch=scratch)
+    schedule = schedule_of(ctx.spec)
+    codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=core, scratch=scratch, schedule=schedule)
     return ctx.work / runtime
 
 
@@ -157,7 +158,8 @@ class RtlBench:
             sources = self._ctx.work / "rtl"
             scratch = scratch_of(self._ctx.spec)
             durable.remove(sources)
-            codegen.generate(deployed, sources, runtime="baremetal", core=self._device.core, scratch=scratch)
+            core, schedule = self._device.core, schedule_of(self._ctx.spec)
+            codegen.generate(deployed, sources, "baremetal", core, scratch, schedule=schedule)
         image = self._build(sources)
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))

@@ -154,7 +154,41 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
     safe = 2 * max(rest) - min(
         rest
     )  # by how much they differ, once more: limits are to be kept by programs of other layers, too
-    return {"rest": safe, "rest_per_call": slope, "stack": max(frames) + REGISTERS}
+    code = {"rest": safe, "rest_per_call": slope, "rest_per_stage": _stage_code(board, found, work, min(rest), slope)}
+    return {**code, "stack": max(frames) + REGISTERS}
+
+
+def _stage_code(board: str, found: dict[str, Any], work: Path, rest: int, slope: int) -> int:
+    """What a stage of four layers, as many as an inverted residual has, adds to a program beside its constants and its calls."""
+    graph = _residual()
+    sources = work / graph.name
+    codegen.generate(graph, sources, runtime="baremetal", schedule="rows")
+    lowered = lower(graph, KernelPolicy.of("baremetal"), "rows")
+    needed = set().union(*(found["functions"][name]["sections"] for name in footprint.called(lowered)))
+    known = footprint.table_bytes(emit.sections(lowered).values()) + footprint.struct_bytes_of(lowered)
+    known += sum(found["sections"][name] for name in needed) + rest + slope * len(lowered.calls)
+    code: int = flash_bytes(_built(board, sources), board) - known
+    return -(-code // len(lowered.stages))
+
+
+def _residual() -> QGraph:
+    """Pointwise, depthwise, pointwise and a sum with what the first reads, which a layer in front makes."""
+    rng = np.random.default_rng(0)
+    shape = dict.fromkeys(("in_channels", "out_channels"), 8) | {"in_h": 8, "in_w": 8}
+    layers = [
+        single_layer("conv2d", **shape, rng=rng),
+        single_layer("conv2d", **shape, rng=rng),
+        single_layer("depthwise", **shape | {"in_h": 10, "in_w": 10}, kernel_h=3, kernel_w=3, rng=rng),
+        single_layer("conv2d", **shape, rng=rng),
+        single_layer("add", in_channels=8, in_h=8, in_w=8, rng=rng),
+    ]
+    like = layers[0].tensors["x"]
+    nodes = [
+        replace(layer.nodes[0], name=f"layer{i}", inputs=(f"t{i}",) if i < 4 else ("t1", "t4"), output=f"t{i + 1}")
+        for i, layer in enumerate(layers)
+    ]
+    tensors = {f"t{i}": QTensor(like.shape, like.type) for i in range(len(layers) + 1)}
+    return QGraph("residual", ("t0",), (f"t{len(layers)}",), tuple(nodes), tensors)
 
 
 def _chain(kind: str, length: int) -> QGraph:

@@ -83,15 +83,20 @@ def single_layer(
 
 
 def build_networks(
-    graphs: Sequence[QGraph], folder: Path | str, sanitize: bool = False, policy: KernelPolicy = POLICY
+    graphs: Sequence[QGraph],
+    folder: Path | str,
+    sanitize: bool = False,
+    policy: KernelPolicy = POLICY,
+    schedule: str = "layers",
 ) -> Path:
     """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
 
     Args:
         policy: other targets' kernels run on the host, too, those for a function unit on a model of it.
+        schedule: as `codegen.generate`.
     """
     networks = [replace(g, name=f"network{i}") for i, g in enumerate(graphs)]
-    codegen.generate_networks(networks, folder, policy)
+    codegen.generate_networks(networks, folder, policy, schedule=schedule)
     return host.build(folder, sanitize=sanitize)
 
 

@@ -172,3 +172,27 @@ def random_network(rng: np.random.Generator) -> QGraph:
     if rng.integers(2):
         y = net.linear(net.reshape(y, None), int(rng.integers(1, 12)), rng.choice(bits), to=OUTPUT)
     return net.done(y)
+
+
+def inverted_network(rng: np.random.Generator, weight_bits: float, act_bits: int, kernel: int, side: int) -> QGraph:
+    """A stem, an inverted residual, one of stride two, a pool over everything and a linear layer."""
+
+    def some() -> QType:
+        return QType(act_bits, bool(rng.integers(2)), 0.5)
+
+    def depthwise(x: str, stride: int) -> str:
+        channels = net.tensors[x].shape[0]
+        around = (kernel // 2, kernel // 2)
+        return net.conv(
+            x, channels, (kernel, kernel), weight_bits, (stride, stride), around, groups=channels, to=some()
+        )
+
+    channels = int(rng.integers(3, 9))
+    net = Network(rng, (3, side, side + int(rng.integers(0, 4))), 8, bool(rng.integers(2)))
+    x = net.conv("x", channels, (3, 3), weight_bits, (2, 2), (1, 1), to=some())
+    y = depthwise(net.conv(x, 4 * channels, (1, 1), weight_bits, to=some()), 1)
+    x = net.add(x, net.conv(y, channels, (1, 1), weight_bits, to=some()), to=some())
+    y = depthwise(net.conv(x, 3 * channels, (1, 1), weight_bits, to=some()), 2)
+    y = net.conv(y, channels + 3, (1, 1), weight_bits, to=some())
+    y = net.pool("avg_pool2d", y, net.tensors[y].shape[1:], (1, 1), to=some())
+    return net.done(net.linear(net.reshape(y, None), 4, weight_bits, to=OUTPUT))

@@ -139,7 +139,7 @@ class Costs:
 
     def _live(self, i: int) -> int:
         """Bytes of the arena's tensors that are there before an operation, and are read by it or later."""
-        made = [operation.makes for operation in self.network.operations[:i]]
+        made = dict.fromkeys(operation.makes for operation in self.network.operations[:i])  # some in several parts
         return sum(self._written(name) for name in made if self.last_reads.get(name, -1) >= i)
 
     def _written(self, name: str) -> int:

@@ -49,6 +49,11 @@ def codegen() -> dict[str, Rules]:
         ),
         "bundle": choice("a C file per kernel, or one for all", ["files", "single"], default="files"),
         "package": choice("whose library the folder is", ["cmake", "arduino", "platformio", "zephyr"], default="cmake"),
+        "schedule": choice(
+            "layers one after the other, or in the order of least memory, some row by row",
+            ["layers", "rows"],
+            default="layers",
+        ),
     }
 
 
