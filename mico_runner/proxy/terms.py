@@ -42,6 +42,8 @@ DEVIATIONS = {
     **tiled_kernels.DEVIATIONS,
     **wide_kernels.DEVIATIONS,
 }
+BASIC = ("fixed", "rows", "outputs", "patches", "inputs", "channels", "weights", "macs")  # what any kernel does
+BAREST = ("fixed", "outputs", "inputs", "macs")
 LEVELS = ("s", "a", "w", "p")  # shared by all bit-widths, then the deviations
 
 

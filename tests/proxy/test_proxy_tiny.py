@@ -8,13 +8,14 @@ from test_proxy_conformance import profile
 
 from mico_runner.errors import UsageError
 from mico_runner.kernel_table import kernel_table
-from mico_runner.proxy import REGRESSORS, STRATEGIES, fit, validate
+from mico_runner.proxy import REGRESSORS, STRATEGIES, fit, predicts_networks, validate
 from mico_runner.proxy.learning import learning_curve, rows_needed
 from mico_runner.proxy.model import make
 
 FAST = {"rf": {"n_estimators": 3}, "xgb": {"n_estimators": 3}, "ridge": {}}
 STAGED = ("single", "two_stage", "multi_stage")
-CHOICES = [(s, r) for s in STRATEGIES.names() for r in (REGRESSORS.names() if s in STAGED else ["auto"])]
+KERNELS = [name for name in STRATEGIES.names() if not predicts_networks(name)]
+CHOICES = [(s, r) for s in KERNELS for r in (REGRESSORS.names() if s in STAGED else ["auto"])]
 LATENCIES = {
     "alike": lambda table: np.full(len(table), 1000.0),
     "tiny and alike": lambda table: np.full(len(table), 1e-6),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,8 @@ class Structural(Strategy):
         runs: of `terms.physical_terms`.
         tiled: the kernels are this project's tiled ones; "tables": with `codegen.scratch: tables`.
         wide: they are this project's on a host.
+        ridge: penalty of the coefficients that all bit-widths share; larger ones spread the cost over terms that grow alike.
+        only: names of the terms that are used, those of them that the kernels have; None: all.
     """
 
     def __init__(
@@ -49,12 +51,16 @@ class Structural(Strategy):
         runs: bool = False,
         tiled: bool | str = False,
         wide: bool = False,
+        ridge: float = SHARED_PENALTY,
+        only: Sequence[str] | None = None,
     ) -> None:
         self.power = power
         self.bit_penalty = bit_penalty
         self.runs = runs
         self.tiled = tiled
         self.wide = wide
+        self.ridge = ridge
+        self.only = only
 
     @property
     def policy(self) -> KernelPolicy:
@@ -63,6 +69,8 @@ class Structural(Strategy):
     def fit(self, table: pd.DataFrame, latency: np.ndarray) -> Structural:
         latency = np.asarray(latency, dtype=float)
         terms = physical_terms(table, self.runs, self.policy)
+        if self.only is not None:
+            terms = terms[[name for name in self.only if name in terms]]
         self.terms_ = list(terms)
         self.levels_ = {"s": np.zeros(1), **{level: np.unique(bit_codes(table, level)) for level in "awp"}}
         X, penalty = self._columns(table, terms.to_numpy())
@@ -101,11 +109,11 @@ class Structural(Strategy):
     def _columns(self, table: pd.DataFrame, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Design matrix (rows, coefficients) and ridge penalty of each coefficient."""
         powered = terms**self.power
-        columns, penalty = list(powered.T), [SHARED_PENALTY] * len(self.terms_)
+        columns, penalty = list(powered.T), [self.ridge] * len(self.terms_)
         for term, level, nearest in self._deviations(table):
             known = range(len(self.levels_[level]))
             columns += [np.where(nearest == code, powered[:, term], 0.0) for code in known]
-            penalty += [max(self.bit_penalty, SHARED_PENALTY)] * len(known)
+            penalty += [max(self.bit_penalty, self.ridge)] * len(known)
         return np.stack(columns, axis=1), np.array(penalty)
 
     def _deviations(self, table: pd.DataFrame) -> Iterator[tuple[int, str, np.ndarray]]:
