@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mico_runner.errors import UnknownName, did_you_mean
-from mico_runner.hardware import kinds
+from mico_runner.hardware import fpga, kinds
 from mico_runner.hardware.formulas import evaluate
 from mico_runner.registry import Entry
 from mico_runner.yaml_schema import Problem, show
@@ -47,14 +47,14 @@ _UNITS: dict[str, tuple[str, ...]] = {
 def problems(source: Source, kind: str, figures: Mapping[str, Any], path: Keys) -> Iterator[Problem]:
     """What is missing, unknown or impossible; `figures` is name -> {value, unit, source}, at `path` in the document."""
     entry = kinds.accelerators().get(kind)
-    if entry is None:
+    if entry is None and kind != fpga.KIND:
         return
-    required: dict[str, str] = entry.meta["parameters"]
+    required: dict[str, str] = entry.meta["parameters"] if entry else fpga.PARAMETERS
 
     def fail(text: str, *keys: str, of_key: bool = False) -> Problem:
         return Problem(source.place((*path, *keys), of_key=of_key), (*path, *keys), text)
 
-    known = {**required, **AREAS}
+    known = {**required, **(AREAS if entry else {})}
     for name in sorted(figures.keys() - known.keys()):
         near = did_you_mean(name, list(known)).rstrip(";")
         yield fail(f"unknown parameter of kind {kind}; allowed: {', '.join(known)}{near}", name, of_key=True)
@@ -76,7 +76,7 @@ def problems(source: Source, kind: str, figures: Mapping[str, Any], path: Keys) 
     missing = [name for name in required if name not in figures]
     if missing:
         yield fail(f"missing, needed by kind {kind}: {', '.join(missing)}; allowed: {{value, unit, source}} of each")
-    if required.keys() <= values.keys():
+    if entry and required.keys() <= values.keys():
         for name, text in (*_broken_rules(entry, values), *_too_small(entry, values)):
             found = f"found {show(figures[name]['value'])}; " if name else ""
             yield fail(found + text, *((name, "value") if name else ()))

@@ -33,7 +33,7 @@ class Hardware:
     """A device profile.
 
     Attributes:
-        kind: of accelerator, the name of its entry in `mico_runner.accelerators`; "cpu" for what no cost model simulates.
+        kind: of accelerator, the name of its entry in `mico_runner.accelerators`; "cpu" and "fpga" for what no cost model simulates.
         core: processor that the targets `rtl` and `qemu` run; None for devices without.
         clock_hz: None where the device has no single or no published clock.
         batch: samples per kernel call, which latencies are counted for.
@@ -99,9 +99,9 @@ def load(device: str | Path | Mapping[str, Any]) -> Hardware:
     )
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What a device's YAML file says, checked, defaults filled in. Raises as `load` does."""
-    return _checked(yaml_source.read(path))
+def read(device: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """What a device's profile says, checked, defaults filled in. Takes and raises what `load` does."""
+    return _checked(_source(device))
 
 
 def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[Problem]:

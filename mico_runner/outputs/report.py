@@ -277,8 +277,12 @@ class Report:
         return report_allocation.section(points, layers, asked["over"], limit)
 
     def codesign(self) -> dict[str, Any] | None:
-        cases = self.csv("codesign", "cases.csv")
-        return None if cases is None else report_codesign.cases(cases)
+        cases, designs = self.csv("codesign", "cases.csv"), self.csv("codesign", "designs.csv")
+        if cases is None:
+            return None
+        if designs is not None and "status" in designs:
+            return report_codesign.designs(cases, designs)
+        return report_codesign.cases(cases)
 
     def bits(self) -> dict[str, Any] | None:
         assignment = self.json("search", "choice.json").get("assignment") or self.json("codegen", "bits.json")

@@ -22,6 +22,8 @@ def cases(rows: pd.DataFrame) -> dict[str, Any]:
         rows: columns network, objective, resource, share, value, bound, gap and a column `<search>_ratio` for each search.
     """
     searches = [str(name).removesuffix("_ratio") for name in rows if str(name).endswith("_ratio")]
+    if not searches:
+        return {"figure": None, "table": table(rows)}
 
     def draw(ax: Axes) -> None:
         place = np.arange(len(rows))
@@ -39,3 +41,35 @@ def cases(rows: pd.DataFrame) -> dict[str, Any]:
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8.5)
 
     return {"figure": Markup(svg("codesign", (9.4, 3.6), draw)), "table": table(rows)}
+
+
+def designs(rows: pd.DataFrame, every: pd.DataFrame) -> dict[str, Any]:
+    """Designs of an accelerator: the front of value and elements, what was cut, and the region that no design reaches.
+
+    Args:
+        rows: a row per network and objective, with value and bound.
+        every: a row per design of each: network, objective, elements, bound, value, status.
+    """
+    panels = len(rows)
+
+    def draw(axes: Any) -> None:
+        for ax, case in zip(np.atleast_1d(axes), rows.to_dict("records"), strict=True):
+            mine = every[(every["network"] == case["network"]) & (every["objective"] == case["objective"])]
+            mine = mine[np.isfinite(mine["bound"])]
+            ends = (mine["elements"].min(), mine["elements"].max())
+            least = mine.groupby("elements")["bound"].min()
+            ax.fill_between(least.index, 0, least, step="mid", color="#eef2f5", lw=0, label="proven: no design is here")
+            cut = mine[mine["value"].isna()]
+            ax.scatter(cut["elements"], cut["bound"], s=9, color=MUTED, label="bounds of the others")
+            known = mine[mine["value"].notna()].sort_values(["elements", "value"])
+            front = known[known["value"] < known["value"].cummin().shift(fill_value=np.inf)]
+            ax.plot(
+                front["elements"], front["value"], color=PALETTE[0], marker="o", ms=4, lw=1.3, label="mapped, front"
+            )
+            ax.axhline(case["bound"], color=INK, lw=1, ls="--", label="bound of all")
+            ax.set(xscale="log", xlabel="elements", title=f"{case['network']}, {case['objective']}")
+            ax.set(ylim=(0, 3 * case["value"]), xlim=(ends[0] * 0.8, ends[1] * 1.25))
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8.5)
+
+    figure = Markup(svg("codesign", (3.2 * panels + 2.2, 3.4), draw, panels=panels))
+    return {"figure": figure, "table": table(rows)}

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mico_runner.sections.bits import Bits
-from mico_runner.sections.codesign import Codesign, TabledCosts, TabledNetwork
+from mico_runner.sections.codesign import (
+    Certificate,
+    Codesign,
+    Engines,
+    ResourceLimits,
+    ShapedNetwork,
+    TabledCosts,
+    TabledNetwork,
+    TriedBits,
+)
 from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, WeightOptions
 from mico_runner.sections.latency import (
     BitPairs,
@@ -53,6 +62,7 @@ __all__ = [
     "Bits",
     "Budget",
     "Calibrate",
+    "Certificate",
     "Codegen",
     "Codesign",
     "Crossvalidate",
@@ -61,6 +71,7 @@ __all__ = [
     "Device",
     "Diff",
     "EfficiencyCurves",
+    "Engines",
     "Evaluate",
     "Executor",
     "Finetune",
@@ -79,9 +90,11 @@ __all__ = [
     "Ranges",
     "Recipe",
     "Reproduce",
+    "ResourceLimits",
     "Search",
     "SearchConstraints",
     "Sections",
+    "ShapedNetwork",
     "Simulate",
     "Space",
     "TabledCosts",
@@ -89,6 +102,7 @@ __all__ = [
     "TraceFiles",
     "TraceJob",
     "Train",
+    "TriedBits",
     "Tune",
     "TuneBudget",
     "Validation",

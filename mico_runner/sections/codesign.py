@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,82 @@ class TabledCosts:
 
 
 @dataclass(frozen=True)
+class Engines:
+    """What each engine on an FPGA may have: products side by side along each dimension, and KiB of its buffer of weights."""
+
+    channels: tuple[int, ...]
+    filters: tuple[int, ...]
+    pixels: tuple[int, ...]
+    weight_kib: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ShapedNetwork:
+    """A network that is known by its layers' shapes.
+
+    Attributes:
+        input: channels, height, width.
+        params: of the network.
+    """
+
+    input: tuple[int, int, int]
+    classes: int
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TriedBits:
+    """Bits that are tried for every layer, or engine.
+
+    Attributes:
+        noise_of: (weight bits, activation bits) whose quantisation noise, when every layer has them, is the most allowed.
+    """
+
+    weight_bits: tuple[int, ...]
+    activation_bits: tuple[int, ...]
+    noise_of: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ResourceLimits:
+    """Shares of what the device itself takes: area, elements (or units), bits of memory on the chip; None: no limit."""
+
+    area: float | None
+    elements: float | None
+    memory: float | None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """When a search may end.
+
+    Attributes:
+        gap: share of the value by which a design that is left out may be better.
+        designs: the most that are mapped; None: any number.
+    """
+
+    gap: float
+    designs: int | None
+
+
+@dataclass(frozen=True)
 class Codesign:
-    """Attributes: compare: heuristics beside the exact search, at so many `evaluations` each."""
+    """Network and accelerator designed together, over one of three spaces: `tables`, `engines`, `vary`.
+
+    Attributes:
+        vary: dotted key of the device's profile -> values, or {"scale": shares of its own value}.
+        networks: by their name in the zoo.
+        objectives: cycles, energy, edp, each for itself.
+        compare: heuristics beside the exact search, at so many `evaluations` each.
+    """
 
     tables: TabledCosts | None
+    engines: Engines | None
+    vary: Mapping[str, Any] | None
+    networks: Mapping[str, ShapedNetwork]
+    bits: TriedBits
+    objectives: tuple[str, ...]
+    limits: ResourceLimits
+    certificate: Certificate
     compare: tuple[str, ...]
     evaluations: int

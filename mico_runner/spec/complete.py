@@ -77,7 +77,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     _calibrate(draft)
     check_datasets(draft, device)
     check_network(draft)
-    check_codesign(draft)
+    check_codesign(draft, device)
     check_tuning(draft)
     _parameters(draft)
     _uniform_bits(draft, device)

@@ -21,16 +21,28 @@ class Codesign(Step):
     VERSION = 1
 
     def inputs(self, spec: Sections) -> Inputs:
-        from mico_runner.steps.inputs import present
+        from mico_runner.steps.inputs import device_of, present
 
         section = present(spec.codesign)
-        return {"codesign": section, "seed": spec.seed, "tables": _files(present(section.tables))}
+        about: Inputs = {"codesign": section, "seed": spec.seed}
+        if section.tables is not None:
+            return about | {"tables": _files(section.tables)}
+        return about | {"hardware": device_of(spec).sha256}
 
     def run(self, ctx: StepContext) -> None:
         from mico_runner.steps.inputs import present
 
         section = present(ctx.spec.codesign)
-        _tables(ctx, present(section.tables), section.compare, section.evaluations)
+        if section.tables is not None:
+            _tables(ctx, section.tables, section.compare, section.evaluations)
+        elif section.engines is not None:
+            from mico_runner.steps.codesign_engines import run
+
+            run(ctx, section, section.engines)
+        else:
+            from mico_runner.steps.codesign_arrays import run as run_arrays
+
+            run_arrays(ctx, section, present(section.vary))
 
 
 def _files(section: TabledCosts) -> Inputs:

@@ -13,6 +13,7 @@ from mico_runner.errors import StepError
 from mico_runner.outputs import store
 from mico_runner.pipeline.planning import PlanRow
 from mico_runner.pipeline.running import RunResult
+from mico_runner.spec import known
 from mico_runner.steps.base import Metric
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -295,7 +296,7 @@ def test_list(capsys):
     assert "did you mean 'models'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", hardware.names())
+@pytest.mark.parametrize("name", known.templates())
 def test_init_writes_a_spec_that_is_valid(name, capsys):
     assert cli.main(["init", "--hardware", name, "--name", "first"]) == 0
     loaded = spec.load("first.yaml")

@@ -50,7 +50,7 @@ def test_unknown_names_have_neighbours():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("kind: gpu", "chip.yaml:1:7: kind: found 'gpu'; allowed: one of bitfusion, cpu, spatial, systolic"),
+        ("kind: gpu", "chip.yaml:1:7: kind: found 'gpu'; allowed: one of bitfusion, cpu, fpga, spatial, systolic"),
         ("clock_hz: 0", "chip.yaml:1:11: clock_hz: found 0; allowed: a number above 0 or null"),
         ("clock_hz: .inf", "chip.yaml:1:11: clock_hz: found inf; allowed: a finite number"),
         ("batch: true", "chip.yaml:1:8: batch: found true; allowed: a whole number from 1 to 65536"),

@@ -50,6 +50,28 @@ SPECS = {
             "gates=null",
         ],
     ),
+    "designs": (
+        "codesign-resnet18-gemmini",
+        [
+            "codesign.networks=null",
+            "codesign.networks={lenet: {input: [1, 28, 28], classes: 10}}",
+            "codesign.vary=null",
+            "codesign.vary={parameters.rows: [8, 16]}",
+            "codesign.bits={weight_bits: [4, 8], activation_bits: [8], noise_of: [4, 8]}",
+            "codesign.evaluations=100",
+            "gates=null",
+        ],
+    ),
+    "engines": (
+        "codesign-fpga",
+        [
+            "codesign.networks=null",
+            "codesign.networks={lenet: {input: [1, 28, 28], classes: 10}}",
+            "codesign.engines={channels: [1, 8], filters: [8], pixels: [1, 4], weight_kib: [8]}",
+            "codesign.bits={weight_bits: [4, 8], activation_bits: [8], noise_of: [4, 8]}",
+            "gates=null",
+        ],
+    ),
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
     "reproduce": ("tileflow", ["gates=null"]),
@@ -86,6 +108,9 @@ OTHERS = {
     "tune.policy": "zeus",
     "tune.compare": [],
     "tune.training": None,
+    "codesign.tables": {"networks": {}, "choices": [], "objectives": [], "resources": [], "shares": []},
+    "codesign.engines": {"channels": [1], "filters": [1], "pixels": [1], "weight_kib": [1]},
+    "codesign.bits.noise_of": [8, 8],
     "verify.data": None,  # there is one such data set
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
@@ -98,7 +123,7 @@ ALL = [
     for case, steps in {"network": ("train", "fit", "evaluate", "search", "codegen", "simulate")}.items()
     for step in steps
 ]
-ALL += [(name, name) for name in SPECS if name != "network"]
+ALL += [(name, {"designs": "codesign", "engines": "codesign"}.get(name, name)) for name in SPECS if name != "network"]
 
 
 @cache
