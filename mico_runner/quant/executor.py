@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,6 +24,17 @@ from mico_runner.quant.reference import check_inputs
 BATCH_SIZE = 128  # of 8 .. 512 near the fastest, on LeNet and on ResNet-8
 
 
+@dataclass
+class Call:
+    """One node, with a max-pool behind it that comes first; `dead` are the tensors that nothing reads after it."""
+
+    node: QNode
+    pool: QNode | None
+    inputs: tuple[str, ...]
+    output: str
+    dead: list[str] = field(default_factory=list)
+
+
 class Executor:
     """A `QGraph` made ready to run.
 
@@ -31,15 +43,8 @@ class Executor:
 
     def __init__(self, qgraph: QGraph) -> None:
         self.qgraph = qgraph
-        self._program: list[tuple[Kernel, tuple[str, ...], str, list[str]]] = []
-        pools = _pools_after_weights(qgraph)
-        for node in qgraph.nodes:
-            if node.name in {p.name for p in pools.values()}:
-                continue
-            pool = pools.get(node.name)
-            output = node.output if pool is None else pool.output
-            self._program.append((_kernel(qgraph, node, pool), node.inputs, output, []))
-        _free_after_last_use(self._program, qgraph.outputs)
+        self._calls = calls(qgraph)
+        self._kernels = [kernel_of(qgraph, call) for call in self._calls]
 
     def run(self, inputs: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """int32 outputs (N, ...), bit for bit those of `reference.run`, for integer inputs (N, *shape).
@@ -59,7 +64,7 @@ class Executor:
         tensors, count = self.qgraph.tensors, len(inputs[0])
         batch_size = batch_size or images_at_once((t.shape for t in tensors.values()), BATCH_SIZE)
         outputs = [np.empty((count, *tensors[tensor].shape), dtype=np.int32) for tensor in self.qgraph.outputs]
-        with torch.inference_mode(), _true_float32():
+        with torch.inference_mode(), true_float32():
             for start in range(0, count, batch_size):
                 batch = slice(start, start + batch_size)
                 made = self._forward([torch.from_numpy(x[batch].astype(np.float32)) for x in inputs])
@@ -69,15 +74,15 @@ class Executor:
 
     def _forward(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
         values = dict(zip(self.qgraph.inputs, given, strict=True))
-        for kernel, inputs, output, dead in self._program:
-            values[output] = kernel([values[t] for t in inputs])
-            for tensor in dead:
+        for call, kernel in zip(self._calls, self._kernels, strict=True):
+            values[call.output] = kernel([values[t] for t in call.inputs])
+            for tensor in call.dead:
                 del values[tensor]
         return [values[tensor] for tensor in self.qgraph.outputs]
 
 
 @contextlib.contextmanager
-def _true_float32() -> Iterator[None]:
+def true_float32() -> Iterator[None]:
     """No rounding algorithms (NNPACK) and no bfloat16 or TF32 products, whatever the caller has allowed."""
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
@@ -86,6 +91,22 @@ def _true_float32() -> Iterator[None]:
             yield
     finally:
         torch.set_float32_matmul_precision(allowed)
+
+
+def calls(qgraph: QGraph) -> list[Call]:
+    """What is computed, in order."""
+    pools = _pools_after_weights(qgraph)
+    behind = {pool.name for pool in pools.values()}
+    found = []
+    for node in qgraph.nodes:
+        if node.name not in behind:
+            pool = pools.get(node.name)
+            found.append(Call(node, pool, node.inputs, node.output if pool is None else pool.output))
+    seen = set(qgraph.outputs)
+    for call in reversed(found):
+        call.dead += sorted(set(call.inputs) - seen)
+        seen.update(call.inputs)
+    return found
 
 
 def _pools_after_weights(qgraph: QGraph) -> dict[str, QNode]:
@@ -104,14 +125,9 @@ def _pools_after_weights(qgraph: QGraph) -> dict[str, QNode]:
     return found
 
 
-def _free_after_last_use(program: list[tuple[Kernel, tuple[str, ...], str, list[str]]], outputs: Sequence[str]) -> None:
-    seen = set(outputs)
-    for _, inputs, _, dead in reversed(program):
-        dead += sorted(set(inputs) - seen)
-        seen.update(inputs)
-
-
-def _kernel(qgraph: QGraph, node: QNode, pool: QNode | None) -> Kernel:
+def kernel_of(qgraph: QGraph, call: Call) -> Kernel:
+    """The call made ready."""
+    node, pool = call.node, call.pool
     read, made = [qgraph.tensors[t].type for t in node.inputs], qgraph.tensors[node.output].type
     computed = operator(node.op)
     if pool is None or not isinstance(computed, Weighted):

@@ -15,6 +15,8 @@ from mico_runner.registry import Registry
 
 if TYPE_CHECKING:
     from mico_runner.search.base import Searcher as Searcher
+    from mico_runner.search.certificate import certify as certify
+    from mico_runner.search.dominated import hypervolume as hypervolume
     from mico_runner.search.feasibility import InfeasibleError as InfeasibleError
     from mico_runner.search.monotone import report_non_monotone as report_non_monotone
     from mico_runner.search.problem import Budget as Budget
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mico_runner.search.running import enumerate_all as enumerate_all
     from mico_runner.search.running import regret as regret
     from mico_runner.search.running import run as run
+    from mico_runner.search.running import with_uniforms as with_uniforms
     from mico_runner.search.space import Space as Space
 
 ALGORITHMS = Registry("search algorithm", __name__)
@@ -41,10 +44,13 @@ _HOME = {
     "SearchResult": "running",
     "Searcher": "base",
     "Space": "space",
+    "certify": "certificate",
     "enumerate_all": "running",
+    "hypervolume": "dominated",
     "regret": "running",
     "report_non_monotone": "monotone",
     "run": "running",
+    "with_uniforms": "running",
 }
 
 __all__ = ["ALGORITHMS", "register", *sorted(_HOME)]

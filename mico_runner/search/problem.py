@@ -116,6 +116,7 @@ class Problem:
         journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
         log: is told in a line when the journal is damaged.
         measure: what quality is, for messages.
+        tolerance: by how much the first objective of the choice may be worse than the best that was found, for the sake of the next ones.
         curvature: what calibration data tell of the loss without an evaluation, computed once when a searcher asks for it: a matrix H
             (layers * choices, layers * choices), positive semi-definite, with loss(config) - loss(float) ~ x H x / 2 for the indicators
             x of the config, up to a common factor. Its diagonal is each layer's own sensitivity, the rest are interactions.
@@ -136,6 +137,7 @@ class Problem:
     log: Callable[[str], None] = lambda line: None
     measure: Measure = Classification.MEASURE
     batch: int = 1
+    tolerance: float = 0.0
     curvature: Callable[[], np.ndarray] | None = None
     _remembered: dict[tuple[str, bytes], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 

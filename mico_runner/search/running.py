@@ -14,6 +14,7 @@ from mico_runner.search.evaluator import Evaluator
 from mico_runner.search.feasibility import anchor, explain, none_found
 from mico_runner.search.front import front
 from mico_runner.search.problem import Budget, Metrics, Problem
+from mico_runner.search.uniform import uniforms
 
 Progress = Callable[..., Iterable[int]]  # as `StepContext.progress`
 
@@ -27,7 +28,7 @@ class SearchResult:
         metrics: every metric of each, measured and free, (n,).
         feasible: (n,) bool, whether all constraints are kept.
         front: indices of the feasible configurations that no feasible one dominates, best first objective first.
-        chosen: the feasible configuration best in the first objective, ties by the next ones, then by order.
+        chosen: the feasible configuration best in the first objective, up to the problem's tolerance; then by the next ones, and by order.
         seconds: spent in evaluations, those from the journal included.
     """
 
@@ -92,6 +93,21 @@ def enumerate_all(problem: Problem, progress: Progress | None = None) -> SearchR
     return summarise(problem, *evaluator(affordable), evaluator.seconds)
 
 
+def with_uniforms(problem: Problem, found: SearchResult) -> SearchResult:
+    """The result with uniform bits evaluated as well, beyond the budget: whatever they are worth, the choice is no worse.
+
+    They come last, in the order of `uniform.uniforms`; those that the search evaluated itself are not repeated.
+    """
+    told = {row.tobytes() for row in found.configs}
+    simple = np.array([row for row in uniforms(problem) if row.tobytes() not in told], dtype=np.int64)
+    if not len(simple):
+        return found
+    evaluator = Evaluator(replace(problem, budget=Budget(len(simple))))
+    configs, metrics = evaluator(simple)
+    together = {name: np.concatenate([values, metrics[name]]) for name, values in found.metrics.items()}
+    return summarise(problem, np.concatenate([found.configs, configs]), together, found.seconds + evaluator.seconds)
+
+
 def regret(problem: Problem, found: SearchResult, truth: SearchResult) -> float:
     """Best feasible first objective there is minus the best found, in its unit (points of quality); 0 when the search was perfect."""
     o = problem.objectives[0]
@@ -107,7 +123,15 @@ def summarise(problem: Problem, configs: np.ndarray, metrics: Metrics, seconds: 
         raise none_found(problem, configs, metrics)
     inside = np.flatnonzero(feasible)
     best = inside[front(problem.minimised(metrics)[inside])]
-    return SearchResult(configs, metrics, feasible, best, int(best[0]), seconds)
+    return SearchResult(configs, metrics, feasible, best, _chosen(problem, metrics, best), seconds)
+
+
+def _chosen(problem: Problem, metrics: Metrics, front: np.ndarray) -> int:
+    """The best of a front, or the one that is best in the next objectives among those within the problem's tolerance of it."""
+    values = problem.minimised(metrics)[front]
+    within = np.flatnonzero(values[:, 0] <= values[0, 0] + problem.tolerance)
+    order = np.lexsort((values[within, 0], *values[within, :0:-1].T))
+    return int(front[within[order[0]]])
 
 
 def _evaluator(problem: Problem, progress: Progress | None, name: str) -> Evaluator:

@@ -101,7 +101,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Search:
-    """Attributes: objectives: the most important first; compare: further algorithms at the same budget."""
+    """Bits for each layer.
+
+    Attributes:
+        objectives: the most important first.
+        compare: further algorithms at the same budget.
+        choice: which point of the front.
+    """
 
     space: Space
     algorithm: str
@@ -111,3 +117,4 @@ class Search:
     budget: Budget
     compare: tuple[str, ...]
     enumerate: bool
+    choice: str

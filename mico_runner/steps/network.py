@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from mico_runner.models import MODELS, frontends, user_file, weights
 from mico_runner.models.training import check_trainable
 from mico_runner.ops.families import COPY
 from mico_runner.quant.assembly import reads_8_bits
+from mico_runner.quant.prefix import Memory, PrefixExecutor
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph, storage_bits
 from mico_runner.sections import Datasets, Model, Sections
 from mico_runner.steps.base import StepContext
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from mico_runner.codegen.program import Program
 
 SCORED_AT_ONCE = 512  # images turned into floats at once: all of a data set at 224 x 224 would not fit in memory
+KEPT_BYTES = 2**29  # of tensors that several assignments share
 TRANSPOSE = "transpose"  # kernel that only moves elements: beside a node's own, or to the network's output
 
 
@@ -183,18 +186,28 @@ def uniform(network: Graph, weight_bits: float, activation_bits: int) -> Assignm
 
 
 class Scorer:
-    """Quality and loss of bit assignments on one split, by the integers that would be deployed."""
+    """Quality and loss of bit assignments on one split, by the integers that would be deployed.
+
+    What the networks of several assignments compute alike at their beginning is computed once, as far as `KEPT_BYTES` hold it.
+    """
 
     def __init__(self, ptq: quant.PTQ, task: Task, split: Split) -> None:
         self._ptq, self._task, self._split = ptq, task, split
+        self._memory = Memory(KEPT_BYTES)
 
     def __call__(self, assignment: Assignment) -> tuple[float, float]:
         """The task's quality, and its mean loss, of the dequantised outputs."""
         deployed = self._ptq.quantize(assignment)
-        executor = quant.Executor(deployed)
-        parts = (quant.quantize_input(deployed, part.floats()) for part in self._split.parts(SCORED_AT_ONCE))
-        outputs = dequantised(deployed, np.concatenate([executor.run(part) for part in parts]))
+        executor = PrefixExecutor(deployed, self._memory)
+        parts = enumerate(self._split.parts(SCORED_AT_ONCE))
+        found = [executor.run(i, len(part), partial(_integers, deployed, part)) for i, part in parts]
+        outputs = dequantised(deployed, np.concatenate(found))
         return self._task.quality(outputs, self._split), self._task.measured_loss(outputs, self._split)
+
+
+def _integers(deployed: QGraph, part: Split) -> np.ndarray:
+    """Of a part of the samples, as the network takes them."""
+    return quant.quantize_input(deployed, part.floats())
 
 
 def dequantised(deployed: QGraph, integers: np.ndarray) -> np.ndarray:

@@ -44,6 +44,8 @@ class Search(Step):
 
     def run(self, ctx: StepContext) -> None:
         import json
+        from dataclasses import replace
+        from functools import cache
 
         import numpy as np
         import pandas as pd
@@ -96,6 +98,7 @@ class Search(Step):
             goodness, loss = np.array([(measure.goodness(quality), loss) for quality, loss in found]).T
             return {QUALITY: goodness, LOSS: loss}
 
+        @cache
         def curvature() -> np.ndarray:
             from mico_runner.quant.curvature import IMAGES
             from mico_runner.quant.curvature import curvature as by_gradients
@@ -115,8 +118,11 @@ class Search(Step):
             measure=measure,
             curvature=curvature,
         )
-        result = search.run(problem, section.algorithm, section.params, ctx.seed, ctx.progress)
-
+        best_known = quality["float"]
+        if section.choice == "one-standard-error" and section.objectives[0] == QUALITY:
+            problem = replace(problem, tolerance=measure.standard_error(best_known, len(samples.validation)))
+        searched = search.run(problem, section.algorithm, section.params, ctx.seed, ctx.progress)
+        result = search.with_uniforms(problem, searched)
         table = _table(result, measure, space, reference)
         table.to_csv(ctx.dir / "evaluations.csv", index=False)
         table.loc[result.front].to_csv(ctx.dir / "front.csv", index=False)
@@ -137,7 +143,8 @@ class Search(Step):
         best: Any = table.loc[result.chosen]
         tolerance, column = measure.allowed(len(samples.validation)), f"validation_{measure.name}"
         ctx.metric(f"search.{column}", best[column], measure.unit, measure.direction, tolerance)
-        ctx.metric("search.evaluations", len(table), "count")
+        ctx.metric("search.evaluations", len(searched.configs), "count")
+        ctx.metric("search.uniform_evaluations", len(table) - len(searched.configs), "count")
         ctx.metric("search.front_points", len(result.front), "count")
         better = {name: memory_direction(ctx.spec, name) for name in MEMORIES}
         ctx.metric("search.flash_bytes", int(best["flash_bytes"]), "bytes", better["flash_bytes"], tolerance="2%")
@@ -156,7 +163,41 @@ class Search(Step):
             ctx.metric("search.edp", edp, f"pJ {present(latency).unit}", "lower", tolerance="4%")
             ctx.metric("search.edp_ratio", edp / reference["edp"], "ratio", "lower", tolerance=0.02)
         if section.compare or section.enumerate:
-            _compare(ctx, problem, result)
+            _compare(ctx, problem, searched)
+        chance = samples.task.knows_nothing(samples.validation.targets)
+        ctx.metric(
+            "search.hypervolume",
+            search.hypervolume(problem, result, measure.goodness(chance), measure.goodness(quality["float"])),
+            "ratio",
+            "higher",
+            tolerance=0.02,
+        )
+        _certify(ctx, problem, result)
+
+
+def _certify(ctx: StepContext, problem: Problem, result: SearchResult) -> None:
+    """Metrics, sensitivity.csv and a line of the log: how good the choice provably is under the additive model."""
+    import pandas as pd
+
+    from mico_runner import search
+
+    proof, space = search.certify(problem, result), problem.space
+    if proof is None:
+        return
+    ctx.metric("search.certificate.gap", proof.gap, "ratio")
+    ctx.metric("search.certificate.model_error", proof.points, problem.measure.points)
+    ctx.log(
+        f"the choice is within {100 * proof.gap:.2g} % of the least {proof.metric} that any bits within the limits have under the"
+        f" additive model; model error measured {proof.points:.2g} {problem.measure.points}".rstrip()
+    )
+    rows = [
+        {"layer": layer, "weight_bits": bits.weight, "act_bits": bits.activation}
+        | {"loss": proof.effects[i, j], "std": proof.std[i, j]}
+        for i, layer in enumerate(space.layers)
+        for j, bits in enumerate(space.choices)
+        if space.mask[i, j]
+    ]
+    pd.DataFrame(rows).to_csv(ctx.dir / "sensitivity.csv", index=False, float_format="%.6g")
 
 
 def _table(result: SearchResult, measure: Measure, space: Space, reference: dict[str, float]) -> pd.DataFrame:
@@ -196,6 +237,10 @@ def _compare(ctx: StepContext, problem: Problem, result: SearchResult) -> None:
         if name not in found:
             found[name] = search.run(problem, name, None, ctx.seed, ctx.progress)
     truth = search.enumerate_all(problem, ctx.progress) if section.enumerate else None
+    if truth:
+        recorded(problem, truth).to_csv(ctx.dir / "enumeration.csv", index=False, float_format="%.9g")
+        known = pd.DataFrame(present(problem.curvature)())
+        known.to_csv(ctx.dir / "curvature.csv", index=False, header=False, float_format="%.6g")
     rows = []
     for name, other in found.items():
         best = measure.goodness(float(other.metrics[QUALITY][other.chosen]))
@@ -207,6 +252,18 @@ def _compare(ctx: StepContext, problem: Problem, result: SearchResult) -> None:
     if truth:
         ctx.metric("search.space_feasible", len(truth.configs), "count")
     pd.DataFrame(rows).to_csv(ctx.dir / "regret.csv", index=False)
+
+
+def recorded(problem: Problem, truth: SearchResult) -> pd.DataFrame:
+    """Every configuration: the choice of each layer, what an evaluation gave, what is free to know."""
+    import pandas as pd
+
+    space = problem.space
+    names = [f"{bits.weight:g}x{bits.activation}" for bits in space.choices]
+    table = pd.DataFrame(
+        {layer: [names[i] for i in column] for layer, column in zip(space.layers, truth.configs.T, strict=True)}
+    )
+    return table.assign(**truth.metrics)
 
 
 def _flash_of_all(deployment: Deployment, ptq: PTQ, network: Graph, int8: Assignment) -> int:

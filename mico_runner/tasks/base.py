@@ -6,6 +6,7 @@ outputs are float32 arrays of a sample each, whatever their shape.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Protocol
@@ -61,6 +62,10 @@ class Measure:
         """
         hundredths = -int(-100 * self.sample * counts // samples)  # rounded up, so that its last digit is no regression
         return max(self.tolerance, hundredths / 100)
+
+    def standard_error(self, value: float, samples: int) -> float:
+        """Of a quality on so many samples: exact where each is right or wrong, a bound where it may be between; 0 where unbounded."""
+        return math.sqrt(max(value * (self.sample - value), 0.0) / samples)
 
     def text(self, value: float) -> str:
         """The quality with its unit."""

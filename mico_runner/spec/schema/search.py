@@ -36,6 +36,11 @@ def search() -> dict[str, Rules]:
         "budget": section("", budget, default={}),
         "compare": items("further algorithms at the same budget", algorithm, distinct=True, default=[]),
         "enumerate": flag("evaluate the whole space, to know each algorithm's regret"),
+        "choice": choice(
+            "best, or the best in the next objectives of those within a standard error of it",
+            ["best", "one-standard-error"],
+            default="best",
+        ),
     }
 
 
