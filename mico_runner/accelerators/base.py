@@ -6,6 +6,7 @@
         "ring",
         units=("nodes",),                                    # the number of multipliers is the product of these, for the area
         parameters={"nodes": "whole", "mac_pj": "positive"}, # what a profile of the kind states: whole, positive, rate, share or flag
+        optional={"greedy": "flag"},                         # what it may leave out, which then is 0
         rules=(("nodes", "nodes % 2 == 0", "allowed: an even number"),),    # figure, what is to hold, message
         tiles={"weight": "nodes * 8"},                       # bits of the smallest tile in `weight_sram_bytes`
     )

@@ -2,7 +2,7 @@
 
 The model is the one behind the published MiCo profiles (docs/design/bitfusion.md has the formulas); the mapping search is in
 `bitfusion_search`. The array cannot share its rows among the groups of a convolution: groups run one after another, or some together as
-one dense product with zero weights between them, whichever is faster.
+one dense product with zero weights between them, whichever is faster. The last bundle of groups is filled up with zeros.
 """
 
 from __future__ import annotations
@@ -86,7 +86,11 @@ class BitFusion(Accelerator):
         ranked = trace.index.to_numpy()[np.lexsort((trace["dram_bits"], trace["cycles"], row_of[trace.index]))]
         best = ranked[np.unique(row_of[ranked], return_index=True)[1]]
         trace, layers = trace.loc[best].set_axis(table.index), layers.take(best)
-        trace["groups_together"] = table["groups"].to_numpy() // groups[best]
+        trace["groups_together"] = (
+            merged["in_channels"].to_numpy()[best]
+            // groups[best]
+            // (table["in_channels"].to_numpy() // table["groups"].to_numpy())
+        )
         lanes = array.products(layers.act_bits, layers.weight_bits)
         # Each cycle of computing takes new weights into all units, and new activations into all rows.
         trace["weight_sram_bits"] = trace["compute_cycles"] * array.rows * array.columns * lanes * layers.weight_bits
@@ -176,11 +180,21 @@ def _layers(table: pd.DataFrame, array: Array) -> tuple[mapping.Layers, np.ndarr
 
 
 def _merged(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """The ways to run each row's groups: 1, 2, 4, ... of them together -> (rows with that many fewer groups, row that each stands for)."""
+    """The ways to run each row's groups: bundles of 1, 2, 4, ... of them, the last one filled up -> (rows, row that each stands for).
+
+    Such a row has as many groups as there are bundles, and the channels of all of them.
+    """
     groups = table["groups"].to_numpy("int64")
-    ways = [[g // 2**k for k in range(int(g).bit_length()) if g % 2**k == 0] for g in groups]
+    ways = [[1 << k for k in range(int(g - 1).bit_length() + 1)] for g in groups]
     row_of = np.repeat(np.arange(len(table)), [len(w) for w in ways])
-    return table.iloc[row_of].assign(groups=np.array([g for w in ways for g in w], dtype="int64")), row_of
+    together = np.array([size for w in ways for size in w], dtype="int64")
+    bundles = -(-groups[row_of] // together)
+    merged = table.iloc[row_of]
+    channels = {
+        name: merged[name].to_numpy("int64") // groups[row_of] * together * bundles
+        for name in ("in_channels", "out_channels")
+    }
+    return merged.assign(groups=bundles, **channels), row_of
 
 
 def _no_mapping(row: pd.Series, array: Array) -> str:

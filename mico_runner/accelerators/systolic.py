@@ -1,8 +1,8 @@
 """Systolic arrays in the style of SCALE-Sim, Gemmini and the TPU: cycles, DRAM traffic and energy at mixed precision.
 
 A layer is a matrix product of T pixels x D taps x M filters, cut into folds of the array's size. Three dataflows are known
-(`systolic_schedules`); of those that the device profile allows, the fastest counts for each layer. Grouped convolutions run one group
-after another.
+(`systolic_schedules`); of those that the device profile allows, the fastest counts for each layer, or the one of least energy. Grouped
+convolutions run one group after another.
 
 Source of the compute cycles: A. Samajdar et al., "A systematic methodology for characterizing scalability of DNN accelerators
 using SCALE-Sim", ISPASS 2020, as SCALE-Sim 3.0.0 counts them. The DRAM schedules are this project's.
@@ -43,7 +43,9 @@ from mico_runner.hardware import Hardware
         "sram_pj_per_bit": "positive",
         "dram_pj_per_bit": "positive",
     },
+    optional={"least_energy": "flag", "least_edp": "flag"},
     rules=(
+        ("least_edp", "least_energy + least_edp < 2", "allowed: 0, because least_energy is 1: one of the two"),
         (
             "",
             "weight_stationary + output_stationary + input_stationary > 0",
@@ -71,13 +73,13 @@ from mico_runner.hardware import Hardware
     },
 )
 class Systolic(Accelerator):
-    """Systolic arrays; the fastest dataflow and DRAM schedule of each layer, by closed forms."""
+    """Systolic arrays; the best dataflow and DRAM schedule of each layer, by closed forms."""
 
     def __init__(self, hardware: Hardware | Array) -> None:
         self.array = hardware if isinstance(hardware, Array) else _array(hardware)
 
     def simulate(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The fastest dataflow and DRAM schedule of each row of a kernel table, with what its cycles and energy are made of.
+        """The best dataflow and DRAM schedule of each row of a kernel table, with what its cycles and energy are made of.
 
         Args:
             table: kernel table of conv2d and linear rows. The batch is the table's own.
@@ -102,10 +104,18 @@ class Systolic(Accelerator):
         reads = sum(stacked[f"{tensor}_read_bits"] for tensor in TENSORS)
         dram = groups * (reads + stacked["output_write_bits"])
         stall = np.maximum(0, np.ceil(dram / array.bandwidth) - compute)
-        # The last key of lexsort is the first that counts: cycles, then traffic, then the order of the schedules.
-        best = np.lexsort(
-            (np.broadcast_to(np.arange(len(candidates))[:, None], dram.shape), dram, compute + stall), axis=0
-        )[0]
+        # The unit's energy, for the share of it and the cycles that one product takes.
+        per_mac = array.mac_pj * products.serial * array.serial_bits / array.mac_bits / products.lanes
+        mac_pj = table["macs"].to_numpy() * per_mac
+        sram = groups * sum(stacked[f"{tensor}_sram_bits"] for tensor in TENSORS) + dram
+        energy = mac_pj + sram * array.sram_pj_per_bit + dram * array.dram_pj_per_bit
+        first, second = {
+            "cycles": (compute + stall, dram),
+            "energy": (energy, compute + stall),
+            "edp": (energy * (compute + stall), energy),
+        }[array.objective]
+        # The last key of lexsort is the first that counts; the order of the schedules decides among equals.
+        best = np.lexsort((np.broadcast_to(np.arange(len(candidates))[:, None], dram.shape), second, first), axis=0)[0]
 
         def chosen(values: np.ndarray) -> np.ndarray:
             taken: np.ndarray = np.take_along_axis(values, best[None], axis=0)[0]
@@ -119,9 +129,7 @@ class Systolic(Accelerator):
         counts["sram_bits"] = sum(counts[name] for name in inner) + counts["dram_bits"]
         trace = pd.DataFrame({name: values.astype("int64") for name, values in counts.items()}, index=table.index)
         macs = table["macs"].to_numpy()
-        # The unit's energy, for the share of it and the cycles that one product takes.
-        per_mac = array.mac_pj * products.serial * array.serial_bits / array.mac_bits / products.lanes
-        trace["mac_pj"] = macs * per_mac
+        trace["mac_pj"] = mac_pj
         trace["sram_pj"] = trace["sram_bits"] * array.sram_pj_per_bit
         trace["dram_pj"] = trace["dram_bits"] * array.dram_pj_per_bit
         trace["energy_pj"] = trace["mac_pj"] + trace["sram_pj"] + trace["dram_pj"]
@@ -151,7 +159,13 @@ def _array(hardware: Hardware) -> Array:
         mac_pj=value("mac_pj"),
         sram_pj_per_bit=value("sram_pj_per_bit"),
         dram_pj_per_bit=value("dram_pj_per_bit"),
+        objective=next((name for name in ("energy", "edp") if _flag(hardware, f"least_{name}")), "cycles"),
     )
+
+
+def _flag(hardware: Hardware, name: str) -> bool:
+    """A figure that a profile may leave out."""
+    return name in hardware.parameters and bool(hardware.value(name))
 
 
 def _products(table: pd.DataFrame, array: Array) -> tuple[Products, np.ndarray]:

@@ -29,6 +29,7 @@ class Array:
         output_bits, accumulator_bits: width of a finished output in DRAM, and of a partial sum.
         mac_pj: energy of one product of `mac_bits` x `mac_bits` with its addition.
         sram_pj_per_bit, dram_pj_per_bit: energy of moving one bit.
+        objective: what the schedule is chosen by: cycles (least traffic among equals), energy (least cycles) or edp, their product.
     """
 
     rows: int
@@ -44,6 +45,7 @@ class Array:
     mac_pj: float
     sram_pj_per_bit: float
     dram_pj_per_bit: float
+    objective: str = "cycles"
 
     def lanes(self, act_bits: np.ndarray, weight_bits: np.ndarray) -> np.ndarray:
         """Products that one unit does side by side at these operand widths."""
@@ -87,16 +89,27 @@ def _output_stationary(p: Products, array: Array) -> list[Schedule]:
         "act_sram_bits": p.pixels * p.taps * p.act_bits * across,
         "output_sram_bits": outputs * array.accumulator_bits,
     }
-    sram = array.sram
+    column = _tile(p.weights, p.filters, array.columns)
+    row = _tile(p.inputs, p.pixels, array.rows)
     filters_outside = {  # a column tile of weights serves all pixels
-        "weight_read_bits": p.weights * np.where(_tile(p.weights, p.filters, array.columns) <= sram["weight"], 1, down),
-        "act_read_bits": p.inputs * np.where(p.inputs <= sram["act"], 1, across),
+        "weight_read_bits": _cut(p.weights, column, p.taps, array.sram["weight"], down),
+        "act_read_bits": _cut(p.inputs, p.inputs, p.taps, array.sram["act"], across),
     }
     pixels_outside = {  # a row tile of activations serves all filters
-        "weight_read_bits": p.weights * np.where(p.weights <= sram["weight"], 1, down),
-        "act_read_bits": p.inputs * np.where(_tile(p.inputs, p.pixels, array.rows) <= sram["act"], 1, across),
+        "weight_read_bits": _cut(p.weights, p.weights, p.taps, array.sram["weight"], down),
+        "act_read_bits": _cut(p.inputs, row, p.taps, array.sram["act"], across),
     }
     return [common | filters_outside, common | pixels_outside]
+
+
+def _cut(bits: np.ndarray, tile: np.ndarray, taps: np.ndarray, room: float, turns: np.ndarray) -> np.ndarray:
+    """Bits of an operand that are read when its tile serves several turns and is cut along the taps.
+
+    As many taps as `room` has space for stay there and are read once; the others are read again in every turn.
+    """
+    again = taps - np.minimum(taps, np.floor(room * taps / tile))
+    read: np.ndarray = bits + np.ceil(bits * again * (turns - 1) / taps).astype(np.int64)
+    return read
 
 
 def _weight_stationary(p: Products, array: Array) -> list[Schedule]:

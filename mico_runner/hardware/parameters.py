@@ -39,6 +39,8 @@ _UNITS: dict[str, tuple[str, ...]] = {
     "_bits": ("bits",),
     "_fraction": ("ratio",),
     "_stationary": ("flag",),
+    "least_energy": ("flag",),
+    "least_edp": ("flag",),
     "rows": ("units", "fusion units"),
     "columns": ("units", "fusion units"),
 }
@@ -50,15 +52,16 @@ def problems(source: Source, kind: str, figures: Mapping[str, Any], path: Keys) 
     if entry is None and kind != fpga.KIND:
         return
     required: dict[str, str] = entry.meta["parameters"] if entry else fpga.PARAMETERS
+    optional: dict[str, str] = entry.meta.get("optional", {}) if entry else {}
 
     def fail(text: str, *keys: str, of_key: bool = False) -> Problem:
         return Problem(source.place((*path, *keys), of_key=of_key), (*path, *keys), text)
 
-    known = {**required, **(AREAS if entry else {})}
+    known = {**required, **optional, **(AREAS if entry else {})}
     for name in sorted(figures.keys() - known.keys()):
         near = did_you_mean(name, list(known)).rstrip(";")
         yield fail(f"unknown parameter of kind {kind}; allowed: {', '.join(known)}{near}", name, of_key=True)
-    values: dict[str, float] = {}
+    values = dict.fromkeys(optional, 0.0)
     for name, rule in known.items():
         if name not in figures:
             continue

@@ -17,6 +17,7 @@ from scipy import optimize, stats
 
 from mico_runner.amounts import apart
 from mico_runner.errors import StepError
+from mico_runner.quant.qgraph import LayerBits
 from mico_runner.search import milp
 from mico_runner.search.rounding import LOSS_DIGITS, SLACK, significant
 from mico_runner.search.space import Space
@@ -50,6 +51,28 @@ def noise_table(space: Space) -> np.ndarray:
 def sqnr(space: Space, config: np.ndarray) -> float:
     """SQNR of the output in dB, higher is better."""
     return float(-10 * np.log10(_total(noise_table(space), config)))
+
+
+def cliffs(space: Space, cost: np.ndarray, most: float) -> list[tuple[str, LayerBits, LayerBits, float]]:
+    """Where one bit less, of weights or activations, divides a layer's cost by more than `most`: the schedule's doing, not the bits'.
+
+    Args:
+        cost: (layers, choices).
+
+    Returns:
+        The layer, its bits before and after, and the quotient, the largest first.
+    """
+    found = []
+    for more in range(len(space.choices)):
+        for less in range(len(space.choices)):
+            before, after = space.choices[more], space.choices[less]
+            if sorted((before.weight - after.weight, before.activation - after.activation)) != [0, 1]:
+                continue
+            for layer in np.flatnonzero(space.mask[:, more] & space.mask[:, less]):
+                quotient = cost[layer, more] / cost[layer, less]
+                if quotient > most:
+                    found.append((space.layers[layer], before, after, float(quotient)))
+    return sorted(found, key=lambda cliff: -cliff[3])
 
 
 def best(space: Space, limits: Mapping[str, tuple[np.ndarray, float]]) -> np.ndarray:

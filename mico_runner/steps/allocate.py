@@ -8,6 +8,7 @@ from mico_runner.sections import Sections
 from mico_runner.steps import register
 from mico_runner.steps.base import Inputs, Step, StepContext
 
+STEEP = 1.5  # a bit less of 2 saves twice at most of what bits cost; above this, and from more bits, tiles have begun to fit
 UNITS = {"energy": "pJ", "latency": "cycles", "flash_bytes": "bytes"}
 
 
@@ -57,6 +58,16 @@ class Allocate(Step):
             name: (cost[name], limit.max * (int8[name] if limit.relative_to else 1.0))
             for name, limit in limits_of(section.constraints).items()
         }
+        for name in ("energy", "latency"):
+            found = allocation.cliffs(space, cost[name], STEEP)
+            steep = sorted({layer for layer, *_ in found})
+            if found:
+                layer, before, after, quotient = found[0]
+                ctx.log(
+                    f"{name} is a matter of the schedule in {len(steep)} layers, in which one bit saves more than {STEEP:g} times: "
+                    f"{quotient:.1f} times from {before.weight:g} x {before.activation} to {after.weight:g} x {after.activation} "
+                    f"in {layer}; also in {', '.join(steep[:5])}"
+                )
         over = section.over
         chosen = allocation.best(space, limits)
         uniform = allocation.best_uniform(space, limits)

@@ -258,6 +258,13 @@ def test_more_sram_can_be_slower_because_all_that_is_resident_is_filled_first(de
     assert bitfusion.BitFusion(quadrupled).cycles(table)[0] > bitfusion.BitFusion(doubled).cycles(table)[0]
 
 
+def test_one_group_less_is_no_cliff(device):
+    """Bundles that had to divide the number of groups took 14 times the cycles for 63 groups that they took for 64."""
+    sizes = [conv(channels=n, filters=n, groups=n) for n in (60, 61, 62, 63, 64, 65)]
+    cycles = bitfusion.BitFusion(device).cycles(kernel_table(sizes))
+    assert (np.diff(cycles) >= 0).all() and cycles[-1] <= 1.6 * cycles[0]
+
+
 @pytest.mark.parametrize(("channels", "filters", "groups"), [(32, 48, 4), (16, 16, 16), (10, 20, 5), (24, 24, 24)])
 def test_as_many_groups_run_together_as_is_fastest(device, channels, filters, groups):
     whole = (
@@ -266,10 +273,11 @@ def test_as_many_groups_run_together_as_is_fastest(device, channels, filters, gr
         .iloc[0]
     )
     ways = {}
-    for together in [2**k for k in range(6) if groups % 2**k == 0]:
-        part = conv(channels=channels * together // groups, filters=filters * together // groups)
+    for together in [2**k for k in range(6) if 2**k < 2 * groups]:
+        part = conv(channels=channels // groups * together, filters=filters // groups * together)
         trace = bitfusion.BitFusion(device).simulate(kernel_table([part])).iloc[0]
-        ways[together] = (trace["cycles"] * groups // together, trace["dram_bits"] * groups // together)
+        bundles = -(-groups // together)
+        ways[together] = (trace["cycles"] * bundles, trace["dram_bits"] * bundles)
     assert (whole["cycles"], whole["dram_bits"]) == min(ways.values())
     assert ways[whole["groups_together"]] == min(ways.values())
 

@@ -135,6 +135,47 @@ def test_kinds_of_units_scale_compute_and_energy():
         assert moved == [512, 256]
 
 
+def test_weights_that_just_do_not_fit_cost_what_does_not_fit():
+    """All but ten taps of the weights stay where they fit; those ten are read again for each of the four row tiles."""
+    table = kernel_table([linear(n=16, k=100, m=4)])
+    machine = array(rows=4, columns=4, dataflows=("output_stationary",))
+    machine = replace(machine, sram=machine.sram | {"weight": 90 * 4 * 8.0})
+    assert systolic.Systolic(machine).simulate(table)["weight_read_bits"][0] == (100 + 3 * 10) * 4 * 8
+
+
+@given(rows=st.lists(kernels, min_size=1, max_size=3), machine=machines, weight=st.integers(2, 8))
+@settings(max_examples=40, deadline=None)
+def test_one_bit_of_output_stationary_weights_saves_its_share_at_most(rows, machine, weight):
+    """Nothing is a cliff: w + 1 bits hold a w-th less of the taps."""
+    machine = replace(machine, dataflows=("output_stationary",))
+    less, more = (kernel_table([row | {"weight_bits": w} for row in rows]) for w in (weight - 1, weight))
+    products = [systolic._products(table, machine)[0] for table in (less, more)]
+    schedules = [systolic.SCHEDULES["output_stationary"](p, machine) for p in products]
+    down = np.ceil(products[0].pixels / machine.rows)
+    for narrow, wide in zip(*schedules, strict=True):
+        saved = wide["weight_read_bits"] - narrow["weight_read_bits"]
+        taps = products[0].weights / products[0].taps  # bits of a tap: what stays is a whole number of taps
+        assert (saved <= products[0].weights / (weight - 1) * (1 + down) * 2 + taps * down + down).all()
+
+
+def test_the_schedule_of_least_energy():
+    table = kernel_table(
+        [conv(size=56, channels=64, filters=64), linear(n=64, k=4000, m=1000), conv(28, 128, 128, a=4)]
+    )
+    small = {tensor: size / 16 for tensor, size in array().sram.items()}
+    by = {
+        objective: systolic.Systolic(
+            array(sram=small, dataflows=tuple(systolic.SCHEDULES), objective=objective)
+        ).simulate(table)
+        for objective in ("cycles", "energy", "edp")
+    }
+    product = {name: trace["cycles"] * trace["energy_pj"] for name, trace in by.items()}
+    assert (by["energy"]["energy_pj"] <= by["cycles"]["energy_pj"]).all()
+    assert (by["energy"]["energy_pj"] < by["cycles"]["energy_pj"]).any()
+    assert (by["cycles"]["cycles"] <= by["energy"]["cycles"]).all()
+    assert (product["edp"] <= product["cycles"]).all() and (product["edp"] <= product["energy"]).all()
+
+
 def test_stalls_are_what_memory_takes_longer_than_the_array():
     table = kernel_table([linear(n=1, k=512, m=1000)])
     machine = array(dataflows=("output_stationary",), bandwidth=80.0)

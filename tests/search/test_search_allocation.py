@@ -60,3 +60,13 @@ def test_limits_that_no_bits_keep_are_named_with_what_can_be_reached():
     space, table = problem(0)
     with pytest.raises(StepError, match=r"energy reaches .*, limit 0\.001"):
         allocation.best(space, {"energy": (table, 0.001)})
+
+
+def test_one_bit_that_saves_more_than_its_share_is_named():
+    space = Space.of({"first": [(8, 8), (7, 8), (7, 7)], "last": [(8, 8), (7, 8)]})
+    choices = {pair: at for at, pair in enumerate(space.choices)}
+    cost = np.ones((2, 3))
+    cost[0, choices[(8, 8)]] = 2.0
+    cost[1, choices[(8, 8)]] = 1.2
+    assert allocation.cliffs(space, cost, 1.5) == [("first", (8, 8), (7, 8), 2.0)]
+    assert [layer for layer, *_ in allocation.cliffs(space, cost, 1.1)] == ["first", "last"]
