@@ -12,14 +12,15 @@ from sklearn.base import clone
 
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.kernel_table import BITS, SHAPE
-from mico_runner.proxy import AUTO
+from mico_runner.proxy import AUTO, intervals
 from mico_runner.proxy.model import make
 from mico_runner.proxy.strategies import Strategy, for_unseen_shapes
 from mico_runner.proxy.strategies.structural import Structural
-from mico_runner.validation.metrics import ROUNDING, error_metrics
+from mico_runner.validation.metrics import ROUNDING, absolute_percentage_errors, error_metrics
 from mico_runner.validation.protocols import Splits, group_ids, splits
 
 Each = Callable[..., Iterable[Any]]  # as `map`
+SIZES = ("small", "medium", "large")  # thirds of the measured latencies
 COVERAGE = 0.9  # nominal, of the intervals in the predictions
 
 
@@ -30,7 +31,7 @@ class Validation(NamedTuple):
         protocols: one row per kind and protocol: kind, strategy, protocol, rows, groups, mape, p90_ape, max_ape (fractions), spearman,
             kendall, explained, coverage (share of rows inside their 90 % interval; nan in-sample).
         predictions: one row per kind, protocol and test of a profile row: row (its label), kind, shape, macs, bits, protocol, group,
-            measured, predicted; lower, upper: the interval that holds 90 % of the log errors of the *other* folds (nan in-sample).
+            measured, predicted; lower, upper: the 90 % interval by the errors of the *other* folds (nan in-sample).
     """
 
     protocols: pd.DataFrame
@@ -74,7 +75,7 @@ def validate(
                 raise UsageError(f"profile, {kind} kernels: {error}") from None
             tested, predicted, fold_of = _held_out(estimator, rows, measured, parts, each)
             truth = measured[tested]
-            lower, upper = _intervals(truth, predicted, fold_of)
+            lower, upper = _intervals(rows.iloc[tested], truth, predicted, fold_of)
             summary.append(
                 {
                     "kind": kind,
@@ -125,23 +126,59 @@ def _held_out(
     return positions[order], np.concatenate(predicted)[order], np.concatenate(fold_of)[order]
 
 
-def _intervals(measured: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cross-conformal: each fold's interval comes from the log errors of the other folds, so it never saw the rows that it must hold."""
+def _intervals(
+    rows: pd.DataFrame, measured: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cross-conformal: each fold's intervals come from the errors of the other folds, so they never saw the rows that they must hold."""
     logs = np.log(measured / predicted)
-    lower, upper = np.full(len(logs), np.nan), np.full(len(logs), np.nan)
+    width = np.full(len(logs), np.nan)
     for fold in np.unique(fold_of):
         inside = fold_of == fold
         if inside.all():
             break
-        low, high = np.quantile(logs[~inside], [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-        lower[inside], upper[inside] = predicted[inside] * np.exp(low), predicted[inside] * np.exp(high)
-    return lower, upper
+        calibrated = intervals.calibrate(rows[~inside], logs[~inside])
+        width[inside] = intervals.half_width(calibrated, rows[inside], COVERAGE)
+    return predicted * np.exp(-width), predicted * np.exp(width)
 
 
 def _coverage(measured: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
     inside = (lower * (1 - ROUNDING) <= measured) & (measured <= upper * (1 + ROUNDING))
     inside = np.where(np.isnan(lower), np.nan, inside)
     return float(inside.mean())
+
+
+def by_part(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Errors and intervals of unseen shapes by family (data set), third of the sizes and pair of bits: where a headline pools them.
+
+    Args:
+        predictions: of `validate`, with a column `dataset`; its group_kfold rows are used.
+
+    Returns:
+        kind, by ("family", "size", "bits"), part, rows, shapes, mape, coverage of the 90 % intervals, and width (a fraction).
+    """
+    rows = predictions[predictions["protocol"] == "group_kfold"]
+    found = []
+    for kind, of_kind in rows.groupby("kind"):
+        third = np.minimum((of_kind["measured"].rank(method="first") - 1) * 3 // len(of_kind), 2).astype(int)
+        parts = {
+            "family": of_kind["dataset"],
+            "size": third.map(dict(enumerate(SIZES))),
+            "bits": of_kind["act_bits"].astype(str) + "x" + of_kind["weight_bits"].astype(str),
+        }
+        for by, values in parts.items():
+            for part, each in of_kind.groupby(values, sort=False):
+                measured, predicted = each["measured"].to_numpy(), each["predicted"].to_numpy()
+                lower, upper = each["lower"].to_numpy(), each["upper"].to_numpy()
+                about = {"kind": kind, "by": by, "part": part, "rows": len(each), "shapes": each["group"].nunique()}
+                found.append(
+                    about
+                    | {"mape": float(absolute_percentage_errors(measured, predicted).mean())}
+                    | {
+                        "coverage": _coverage(measured, lower, upper),
+                        "width": float(np.mean((upper - lower) / predicted)),
+                    }
+                )
+    return pd.DataFrame(found)
 
 
 def learnable(table: pd.DataFrame, group_by: str | Sequence[str] = "shape", folds: int = 5) -> dict[str, float]:

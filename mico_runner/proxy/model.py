@@ -12,12 +12,11 @@ import pandas as pd
 from sklearn.base import clone
 
 from mico_runner.errors import UsageError
-from mico_runner.kernel_table import COLUMNS, is_depthwise
-from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES, persist
+from mico_runner.kernel_table import BITS, COLUMNS, SHAPE, is_depthwise, kernel_table
+from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES, intervals, persist
 from mico_runner.proxy.strategies import Strategy
 from mico_runner.proxy.terms import sizes
 
-QUANTILES = np.linspace(0, 1, 101)
 RANGE_SLACK = 1e-9  # octaves: equal sizes are inside, whatever rounding does
 
 
@@ -30,14 +29,14 @@ class LatencyModel:
         unit: of the predicted latencies ("cycles", "ns"); None when the profile did not say.
         settings: strategy, features, regressor, params and seed it was fitted with.
         ranges: per kind, least and largest log2 of the sizes that it was fitted on, float64 (2, sizes); see `extrapolates`.
-        margins: per kind, quantiles 0, 1 %, ... 100 % of log(measured / predicted) on shapes left out; empty when not calibrated.
+        margins: per kind, what the errors on shapes left out say (`intervals.calibrate`); empty when not calibrated.
     """
 
     estimators: dict[str, Strategy]
     unit: str | None
     settings: dict[str, Any] = field(default_factory=dict)
     ranges: dict[str, np.ndarray] = field(default_factory=dict)
-    margins: dict[str, np.ndarray] = field(default_factory=dict)
+    margins: dict[str, intervals.State] = field(default_factory=dict)
 
     @property
     def kinds(self) -> list[str]:
@@ -73,8 +72,8 @@ class LatencyModel:
         for kind, rows in table.groupby("kind").indices.items():
             if kind not in self.margins:
                 raise UsageError(f"the latency model has no intervals for {kind!r} kernels; fit it with `calibration`")
-            quantiles = self.margins[kind]
-            latency[rows] *= np.exp(np.interp(risk, np.linspace(0, 1, len(quantiles)), quantiles))
+            width = intervals.half_width(self.margins[kind], table.iloc[rows], abs(2 * risk - 1))
+            latency[rows] *= np.exp(width if risk > 0.5 else -width)
         return latency
 
     def extrapolates(self, table: pd.DataFrame) -> np.ndarray:
@@ -179,13 +178,16 @@ def load(folder: str | Path) -> LatencyModel:
     return LatencyModel(**persist.load(Path(folder)))
 
 
-def _margins(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Quantiles of log(measured / predicted) on shapes left out, per kind."""
+def _margins(predictions: pd.DataFrame) -> dict[str, intervals.State]:
+    """Of each kind, by the errors on shapes left out."""
     left_out = predictions[predictions["protocol"] == "group_kfold"]
     if left_out.empty:
         raise UsageError("prediction intervals need the protocol 'group_kfold'; add it to proxy.validation.protocols")
-    logs = np.log(left_out["measured"] / left_out["predicted"])
-    return {kind: np.quantile(part, QUANTILES) for kind, part in logs.groupby(left_out["kind"])}
+    found = {}
+    for kind, part in left_out.groupby("kind"):
+        table = kernel_table(part[["kind", *SHAPE, *BITS]])
+        found[kind] = intervals.calibrate(table, np.log(part["measured"] / part["predicted"]).to_numpy())
+    return found
 
 
 def _log_sizes(table: pd.DataFrame) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,8 @@ class Fit(Step):
         everything = pd.concat(protocols, ignore_index=True)
         everything.to_csv(ctx.dir / "protocols.csv", index=False)
         predictions[0].to_csv(ctx.dir / "predictions.csv", index=False)
+        if unseen:
+            _by_part(ctx, predictions[0].assign(dataset=table["dataset"].to_numpy()[predictions[0]["row"]]))
         model = proxy.fit(
             table,
             strategy=section.strategy,
@@ -155,6 +158,28 @@ class Fit(Step):
                     ctx.metric(f"proxy.{kind}.rows_needed_{sampler}", part, "ratio", "lower", tolerance=0.1)
         if curves:
             pd.concat(curves).to_csv(ctx.dir / "learning_curve.csv", index=False)
+
+
+def _by_part(ctx: StepContext, predictions: pd.DataFrame) -> None:
+    """parts.csv, and a metric per data set where a kind of kernel has several: the pooled error hides the smaller one."""
+    from pathlib import Path
+
+    from mico_runner.proxy.crossval import by_part
+
+    parts = by_part(predictions)
+    parts.to_csv(ctx.dir / "parts.csv", index=False, float_format="%.6g")
+    families = parts[parts["by"] == "family"]
+    for kind, rows in families.groupby("kind"):
+        if len(rows) < 2:
+            continue
+        for row in rows.to_dict("records"):
+            family = re.sub("[^A-Za-z0-9_-]", "-", Path(row["part"]).name)
+            ctx.metric(f"proxy.{kind}.mape_{family}", row["mape"], "ratio", "lower", tolerance=0.005)
+            ctx.metric(f"proxy.{kind}.coverage_{family}", row["coverage"], "ratio")
+            ctx.log(
+                f"{kind}, {row['part']}: {row['shapes']} unseen shapes, error {100 * row['mape']:.2f} %, "
+                f"90 % intervals hold {100 * row['coverage']:.0f} %"
+            )
 
 
 def _rank_correlations(ctx: StepContext, row: Any) -> None:
