@@ -35,6 +35,7 @@ from mico_runner.testing import (
     check_operator,
     check_policy,
     check_regressor,
+    check_rounding,
 )
 from mico_runner.testing.devices import linear_layers
 from mico_runner.testing.problems import network
@@ -237,6 +238,15 @@ TARGETS = {
     "sequence-labelling": np.array([[0, 1], [1, 1]]),
 }
 NEEDED = ("onnx", "tflite", "safetensors")  # packages of the formats of these names
+
+
+def use_rounding(name, _):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mico_runner.quant.rounding.reconstruction.STEPS", 20)
+        patch.setattr("mico_runner.quant.rounding.adaround.ITERATIONS", 20)
+        check_rounding(name)
+
+
 LARGE = {("mico_runner.models", name) for name in ("resnet18", "resnet34", "resnet50")}  # minutes each
 USES = {
     "mico_runner.models": use_model,
@@ -253,6 +263,7 @@ USES = {
     "mico_runner.validation": use_protocol,
     "mico_runner.ops": use_operator,
     "mico_runner.tasks": use_task,
+    "mico_runner.quant.rounding": use_rounding,
     "mico_runner.reproductions": use_reproduction,
     "mico_runner.tune": use_policy,
 }

@@ -3,7 +3,8 @@
 Rounding each weight to its nearest step does most harm where inputs are large or correlated. Let x be what the float layer reads at
 sampled output positions, xq what the integer layer reads, both with their means taken off (step 4 restores them), H = mean(xq xq'):
 1. Least squares: w <- w + w mean((x - xq) xq') H^-1, the real weights that best reproduce w x from xq.
-2. Column by column, largest H[j, j] first: round w[j] and spread the error over the columns not yet rounded,
+2. Rounding by a method of `quant.rounding`. `gptq`, column by column, largest H[j, j] first: round w[j] and spread the error over the
+   columns not yet rounded,
    w[k] -= error / U[j, j] * U[j, k], with U the upper Cholesky factor of H^-1 (GPTQ: Frantar et al. 2023, algorithm 1).
 3. Scales: least squared output error for the integers found, s = w H q' / q H q'. Then step 2 once more, and again the scales.
 4. Bias: the mean output error goes into the bias, mean(w x) - mean(s q xq) (Nagel et al. 2019, section 4.2).
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 
 from mico_runner.quant.qgraph import TERNARY
+from mico_runner.quant.rounding.base import Rounding
 from mico_runner.quant.weights import round_weights, weight_scales, without_weights
 
 DAMPING = 0.1  # of 0.01, 0.1 and 0.3 the best on LeNet and on a residual network, MNIST and Fashion-MNIST
@@ -30,7 +32,13 @@ TINY = 1e-30  # keeps H regular where a layer read only constants; less where th
 
 
 def compensated(
-    weight: np.ndarray, bits: float, granularity: str, method: str, x: np.ndarray, xq: np.ndarray
+    weight: np.ndarray,
+    bits: float,
+    granularity: str,
+    method: str,
+    x: np.ndarray,
+    xq: np.ndarray,
+    rounding: Rounding,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Integer weights (int8, of the weight's shape), their scales (Cout,) and what to add to the real bias (Cout,).
 
@@ -47,9 +55,9 @@ def compensated(
     rows = weight.reshape(groups, -1, k).astype(np.float64)
     kind = _Wide if k >= WIDE * len(x) else _Problem
     problems = [kind(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
-    q, scales = _integers(problems, weight, bits, granularity, method)
+    q, scales = _integers(problems, weight, bits, granularity, method, rounding)
     if bits == 2:  # greedy rounding finds -1, 0, +1 alone the better ones of -2 .. +1 in some channels
-        others = _integers(problems, weight, TERNARY, granularity, method)
+        others = _integers(problems, weight, TERNARY, granularity, method, rounding)
         better = _errors(problems, *others) < _errors(problems, q, scales)
         if granularity == "tensor":
             better[:] = _errors(problems, *others).sum() < _errors(problems, q, scales).sum()
@@ -60,13 +68,18 @@ def compensated(
 
 
 def _integers(
-    problems: Sequence[_Problem | _Wide], weight: np.ndarray, bits: float, granularity: str, method: str
+    problems: Sequence[_Problem | _Wide],
+    weight: np.ndarray,
+    bits: float,
+    granularity: str,
+    method: str,
+    rounding: Rounding,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Steps 2 and 3: integers (groups, out, K) and scales (groups, out)."""
     scales = weight_scales(weight, bits, granularity, method).reshape(len(problems), -1)
     dead = without_weights(weight, granularity).reshape(scales.shape)
     for _ in range(ROUNDS):
-        q = np.stack([problem.round(some, bits) for problem, some in zip(problems, scales, strict=True)])
+        q = np.stack([rounding.layer(problem, some, bits) for problem, some in zip(problems, scales, strict=True)])
         q[dead] = 0
         scales = _refit(problems, q, scales, granularity)
     return q, scales
@@ -91,10 +104,10 @@ class _Problem:
         self.order = np.argsort(-np.diag(h), kind="stable")
         self.upper = _inverse_factor(h[np.ix_(self.order, self.order)])
         target = rows @ ((x - read).T @ read / len(read))
-        self.rows = rows.copy()
+        self.own, self.rows = rows, rows.copy()
         self.rows[:, self.order] += target[:, self.order] @ self.upper.T @ self.upper
 
-    def round(self, scales: np.ndarray, bits: float) -> np.ndarray:
+    def compensating(self, scales: np.ndarray, bits: float) -> np.ndarray:
         columns, upper = self.rows.T[self.order], self.upper
         q = np.empty(columns.shape, dtype=np.int8)
         for start in range(0, len(columns), BLOCK):
@@ -128,6 +141,7 @@ class _Wide:
         self.order = np.argsort(-squares, kind="stable")
         self.read, self.ordered = read, np.ascontiguousarray(read[:, self.order].T)
         apart = len(read) * self.damping * np.eye(len(read))
+        self.own = rows
         self.rows = rows + (rows @ (x - read).T) @ np.linalg.solve(read @ read.T + apart, read)
         self.solved = self._solve(np.linalg.inv(apart))
 
@@ -143,7 +157,7 @@ class _Wide:
             solved[start : start + BLOCK] = root / np.diag(upper)[:, None]
         return solved
 
-    def round(self, scales: np.ndarray, bits: float) -> np.ndarray:
+    def compensating(self, scales: np.ndarray, bits: float) -> np.ndarray:
         q = np.empty(self.rows.T.shape, dtype=np.int8)
         state = np.zeros((len(self.read), len(self.rows)))
         for start in range(0, len(q), BLOCK):

@@ -27,6 +27,8 @@ from mico_runner.quant.qgraph import (
     QGraph,
     QType,
 )
+from mico_runner.quant.rounding import ROUNDINGS
+from mico_runner.quant.rounding.base import Rounding
 from mico_runner.quant.wide import wide_tensors
 from mico_runner.sections import ActivationOptions, WeightOptions
 
@@ -45,6 +47,7 @@ class PTQ:
 
     Attributes:
         graph: the network, its weights as they are quantised.
+        inputs: the calibration images of every input.
         steps: the operators of the network, those in one that become one.
         wide: tensors that are stored at 16 bits, as calibration shows that 8 would not do (`quant.wide`).
 
@@ -65,6 +68,8 @@ class PTQ:
         _check("equalise", equalise, ("auto", "off"))
         _check("weights.granularity", weights.granularity, ("channel", "tensor"))
         _check("weights.scale", weights.scale, ("mse", "minmax"))
+        _check("weights.rounding", weights.rounding, tuple(ROUNDINGS.names()))
+        self._rounding: Rounding = ROUNDINGS.get(weights.rounding)()
         _check("activations.calibration", activations.calibration, METHODS)
         with np.errstate(over="ignore"):  # is infinite then, and refused
             given = images if len(graph.inputs) > 1 else [images]
@@ -75,6 +80,7 @@ class PTQ:
         if equalise == "auto" and weights.granularity == "channel":  # one weight scale for all would pay for it
             graph = equalised(graph, inputs)
         self.graph = graph
+        self.inputs: Sequence[np.ndarray] = inputs
         self._calibration = Calibration(graph, inputs)
         self.steps = fused(graph)
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
@@ -98,7 +104,7 @@ class PTQ:
         for name, (weight, activation) in assignment.items():
             _check(f"weight_bits of {name}", weight, WEIGHT_BITS)
             _check(f"activation_bits of {name}", activation, ACTIVATION_BITS)
-        return self.assembled(assignment, self.type_at, self.weights_at)
+        return self._rounding.network(self, assignment)
 
     def assembled(self, assignment: Assignment, choose_type: ChooseType, weights: QuantisedWeights) -> QGraph:
         """The integer network for checked bits, with types and weights of another source. Raises StepError as `quantize` does."""
@@ -136,7 +142,7 @@ class PTQ:
         if read.is_sign:
             xq[x == 0] = 0.0  # padding adds nothing, though no value of the tensor itself is ever zero
         options = (self.weights.granularity, self.weights.scale)
-        weight, scales, correction = compensated(weight_of(node), bits.weight, *options, x, xq)
+        weight, scales, correction = compensated(weight_of(node), bits.weight, *options, x, xq, self._rounding)
         bias = correction if node.bias is None else node.bias + correction
         return weight, scales, bias
 

@@ -9,6 +9,7 @@ but biases and the factors between steps, as in every integer network.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,11 +23,12 @@ from mico_runner.ops import operator
 from mico_runner.quant.calibration import NOTHING
 from mico_runner.quant.executor import Executor
 from mico_runner.quant.fake import on_grid, on_signs
-from mico_runner.quant.ptq import PTQ
 from mico_runner.quant.qgraph import INPUT_BITS, Assignment, LayerBits, QGraph, QNode, QType, weights_of
 from mico_runner.quant.reference import dequantize_output, quantize_input
+from mico_runner.quant.rounding.base import Calibrated
 from mico_runner.quant.weights import weight_range
 
+INSIDE = 0.01  # steps within which a weight keeps its integer at the start
 TypeKey = tuple[str, int]  # a tensor and the bits at which it is stored
 
 
@@ -57,11 +59,12 @@ class Trainable(nn.Module):
     Args:
         ptq: its steps and its float weights are where training begins.
         assignment: bits of every weighted layer.
+        from_integers: training begins with weights that round to the integers of `ptq`, and with its biases.
 
     Raises UsageError or StepError as `PTQ.quantize` does.
     """
 
-    def __init__(self, ptq: PTQ, assignment: Assignment) -> None:
+    def __init__(self, ptq: Calibrated, assignment: Assignment, *, from_integers: bool = False) -> None:
         super().__init__()
         self._ptq, self._assignment = ptq, assignment
         self._types: dict[TypeKey, QType] = {}
@@ -73,7 +76,7 @@ class Trainable(nn.Module):
         self.weight, self.bias, self.step = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for node in self._begin.nodes:
             if node.weight_bits is not None:
-                self._add_layer(node)
+                self._add_layer(node, from_integers)
         self._stored = {tensor: _Stored(ptq.like(tensor, INPUT_BITS)) for tensor in self._begin.inputs}
         for node in self._begin.nodes:
             self._stored[node.output] = self._stored_by(node)
@@ -87,7 +90,7 @@ class Trainable(nn.Module):
         found = self._types[tensor, bits] = self._ptq.type_at(tensor, bits)
         return found
 
-    def _add_layer(self, node: QNode) -> None:
+    def _add_layer(self, node: QNode, from_integers: bool) -> None:
         real = self._steps[node.output].node
         integers, _ = weights_of(node)
         scales = np.asarray(node.weight_scale, np.float64)
@@ -98,9 +101,12 @@ class Trainable(nn.Module):
         of_bias = self._ptq.spread(node.output) or 1.0
         bits = float(node.weight_bits or 0)
         self._layers[node.name] = _Layer(len(self.weight), bits, torch.from_numpy(live), of_weight, of_bias)
-        self.weight.append(torch.from_numpy(weight / np.float32(of_weight)))
-        bias = np.zeros(len(scales), np.float32) if real.bias is None else real.bias / np.float32(of_bias)
-        self.bias.append(torch.from_numpy(bias))
+        bias = np.zeros(len(scales), np.float32) if real.bias is None else real.bias
+        if from_integers:
+            weight = _rounding_to(integers, weight, scales, bits)
+            bias = node.constants["bias"] * scales * self._begin.tensors[node.inputs[0]].type.scale
+        self.weight.append(torch.from_numpy((weight / of_weight).astype(np.float32)))
+        self.bias.append(torch.from_numpy((bias / of_bias).astype(np.float32)))
         self.step.append(torch.from_numpy(np.log(np.where(live, scales, 1.0)).astype(np.float32)))
 
     def _stored_by(self, node: QNode) -> _Stored:
@@ -116,7 +122,7 @@ class Trainable(nn.Module):
         return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._on_grids(x) if self.training else self._integers(x)
+        return self.values([x])[self._begin.output] if self.training else self._integers(x)
 
     def _integers(self, x: Tensor) -> Tensor:
         self._executor = self._executor or Executor(self.deployed())
@@ -146,15 +152,17 @@ class Trainable(nn.Module):
         at = layer.at
         return self.weight[at] * layer.of_weight, self.step[at].exp(), self.bias[at] * layer.of_bias
 
-    def _on_grids(self, x: Tensor) -> Tensor:
-        values = {tensor: self._rounded(x, tensor) for tensor in self._begin.inputs}
+    def values(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Every tensor of the integer network as the real values that its integers stand for, with gradients."""
+        given = zip(self._begin.inputs, inputs, strict=True)
+        values = {tensor: self._rounded(x, tensor) for tensor, x in given}
         for node in self._begin.nodes:
             step = self._steps.get(node.output)
             if step is not None:
                 values[node.output] = self._computed(step, node, values)
             elif operator(node.op).BETWEEN:
                 values[node.output] = self._rounded(values[node.inputs[0]], node.output)
-        return values[self._begin.output]
+        return values
 
     def _computed(self, step: Step, node: QNode, values: dict[str, Tensor]) -> Tensor:
         """The output of a step, on the grid of its type unless its operator keeps that of its input."""
@@ -187,6 +195,18 @@ class Trainable(nn.Module):
         kind, at = self._begin.tensors[tensor].type, self._scales.get(stored.key)
         scale = torch.tensor([kind.scale]) if at is None else self.scale[at].exp()
         return scale if stored.top is None else scale.clamp(max=stored.top / kind.qmax)
+
+
+def _rounding_to(integers: np.ndarray, weight: np.ndarray, scales: np.ndarray, bits: float) -> np.ndarray:
+    """The values nearest to the weights that training rounds to these integers."""
+    step, (low, high) = scales.reshape(-1, *[1] * (weight.ndim - 1)), weight_range(bits)
+    if bits == 1:
+        kept: np.ndarray = np.where(weight * integers > 0, weight, INSIDE * integers * step)
+        return kept
+    least = np.where(integers == low, -np.inf, (integers - 0.5 + INSIDE) * step)
+    most = np.where(integers == high, np.inf, (integers + 0.5 - INSIDE) * step)
+    nearest: np.ndarray = np.clip(weight, least, most)
+    return nearest
 
 
 def _is_trained(kind: QType) -> bool:

@@ -9,10 +9,15 @@ from mico_runner.sections.bits import Bits
 
 @dataclass(frozen=True)
 class WeightOptions:
-    """How weights are quantised: "channel" or "tensor" shares a scale, which "mse" or "minmax" chooses."""
+    """How weights are quantised: "channel" or "tensor" shares a scale, which "mse" or "minmax" chooses.
+
+    Attributes:
+        rounding: a method of `quant.rounding`.
+    """
 
     granularity: str = "channel"
     scale: str = "mse"
+    rounding: str = "gptq"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mico_runner.testing.models import check_model
 from mico_runner.testing.operators import check_operator
 from mico_runner.testing.policies import check_policy
 from mico_runner.testing.predictors import check_features, check_predictor, check_regressor
+from mico_runner.testing.roundings import check_rounding
 from mico_runner.testing.searchers import check_searcher
 from mico_runner.testing.tasks import check_task
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_policy",
     "check_predictor",
     "check_regressor",
+    "check_rounding",
     "check_searcher",
     "check_task",
 ]

@@ -41,7 +41,7 @@ def _rounding(k: int, samples: int, outputs: int) -> list[list[object]]:
 
     def round_in(columns: int) -> None:
         compensation.BLOCK = columns
-        problem.round(scales, 4)
+        problem.compensating(scales, 4)
 
     ours, plain = medians([lambda: round_in(block), lambda: round_in(k)], repeats=1)  # the second takes long
     compensation.BLOCK = block

@@ -6,6 +6,7 @@ import pytest
 from mico_runner.quant import compensation
 from mico_runner.quant.compensation import BLOCK, WIDE, _Problem, _Wide, compensated
 from mico_runner.quant.qgraph import TERNARY
+from mico_runner.quant.rounding.gptq import Gptq
 from mico_runner.quant.weights import round_weights, weight_scales
 
 
@@ -36,11 +37,11 @@ def test_blocks_give_the_integers_of_the_recursion(samples, k, bits):
     scales = weight_scales(rows, bits, "channel", "mse")
     problem = _Problem(rows, x, read)
     wanted = straightforward(problem, problem.hessian, scales, bits)
-    np.testing.assert_array_equal(problem.round(scales, bits), wanted)
+    np.testing.assert_array_equal(problem.compensating(scales, bits), wanted)
     assert (wanted != round_weights(problem.rows, scales, bits)).any()  # errors were spread
     wide = _Wide(rows, x, read)
     np.testing.assert_allclose(wide.rows, problem.rows, rtol=1e-9, atol=1e-9)
-    np.testing.assert_array_equal(wide.round(scales, bits), wanted)
+    np.testing.assert_array_equal(wide.compensating(scales, bits), wanted)
     np.testing.assert_allclose(wide.times(rows), problem.times(rows), rtol=1e-9, atol=1e-9)
 
 
@@ -50,10 +51,10 @@ def test_wide_layers_are_solved_without_the_hessian_and_alike(monkeypatch, granu
     rows[4] = 0  # a channel without weights
     arguments = (rows, 3, granularity, "mse", x[:, None], read[:, None])
     monkeypatch.setattr(compensation, "_Problem", None)
-    found = compensated(*arguments)
+    found = compensated(*arguments, Gptq())
     monkeypatch.undo()
     monkeypatch.setattr(compensation, "WIDE", np.inf)
-    for ours, wanted in zip(found, compensated(*arguments), strict=True):
+    for ours, wanted in zip(found, compensated(*arguments, Gptq()), strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-9, atol=1e-9)
 
 
@@ -65,7 +66,7 @@ def test_two_bits_are_never_worse_than_three_values(granularity):
         rows, x, read = drawn(200, 30, 20, seed)
         errors = []
         for bits in (2, TERNARY):
-            q, scales, _ = compensated(rows, bits, granularity, "mse", x[:, None], read[:, None])
+            q, scales, _ = compensated(rows, bits, granularity, "mse", x[:, None], read[:, None], Gptq())
             rest = _Problem(rows, x, read).rows - q * scales[:, None]
             errors.append((_Problem(rows, x, read).times(rest) * rest).sum(1))
         if granularity == "tensor":
@@ -80,6 +81,6 @@ def test_constant_inputs_and_inputs_that_are_zero_can_be_solved():
     rows = np.random.default_rng(0).normal(size=(3, 64))
     for value in (0.0, 1.0, 1e-25):
         x = np.full((8, 1, 64), value)
-        q, scales, correction = compensated(rows, 8, "channel", "mse", x, x)
+        q, scales, correction = compensated(rows, 8, "channel", "mse", x, x, Gptq())
         np.testing.assert_allclose(q * scales[:, None], rows, atol=0.6 * scales.max())
         assert np.isfinite(correction).all()

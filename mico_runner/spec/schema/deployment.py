@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mico_runner import hardware
+from mico_runner.quant.rounding import ROUNDINGS
 from mico_runner.spec.rules import Rules, choice, flag, items, number, section, width
 from mico_runner.spec.schema.values import WEIGHT_BITS
 
@@ -11,6 +12,7 @@ def quantization() -> dict[str, Rules]:
     weights = {
         "granularity": choice("scales per", ["channel", "tensor"], default="channel"),
         "scale": choice("how a scale is chosen", ["mse", "minmax"], default="mse"),
+        "rounding": choice("how weights become integers", ROUNDINGS.names(), default="gptq"),
     }
     activations = {
         "calibration": choice("", ["mse", "minmax", "percentile"], default="mse"),
