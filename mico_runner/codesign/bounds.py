@@ -55,8 +55,9 @@ def least_energy(layer: Layer, array: Architecture, rows: np.ndarray, columns: n
         homes = [pair for pair in zip(machine.memories, array.stores, strict=True) if name in pair[0].keeps]
         for at, (memory, store) in enumerate(homes):
             read, write, last = memory.access_pj[name], memory.write_pj[name], at == len(homes) - 1
-            # What lies outside the elements may serve all of them with one read.
-            asked = np.maximum(sizes[name], products / (1 if store.per_element else rows * columns))
+            # What lies outside the elements may serve those with one read that use the same value.
+            served = 1 if store.per_element else _served(name, layer, flow, rows, columns)
+            asked = np.maximum(sizes[name], products / served)
             if name == "outputs":
                 share = memory.final_words / memory.words(name) if memory.final_words else 1.0
                 updates = asked if last else sizes[name]
@@ -65,6 +66,22 @@ def least_energy(layer: Layer, array: Architecture, rows: np.ndarray, columns: n
             else:
                 spent = spent + (asked if last else sizes[name]) * read + (sizes[name] * write if at else 0.0)
     return np.asarray(spent)
+
+
+def _served(name: str, layer: Layer, flow: Dataflow, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The most elements of an array that use the same value of an operand at once.
+
+    Those along an axis do, where a dimension lies along it that does not index the operand; of inputs also where output pixels and taps
+    of one direction lie side by side, as their windows overlap.
+    """
+    operand = next(each for each in layer.operands if each.name == name)
+    laid = {*flow.rows, *flow.columns}
+    overlap = name == "inputs" and any({out, tap} <= laid for out, tap in (("P", "R"), ("Q", "S")))
+    served = np.ones(len(rows))
+    for axis, side in ((flow.rows, rows), (flow.columns, columns)):
+        free = [layer.dimensions[each] for each in axis if not operand.indexed_by(each)]
+        served = served * (side if overlap else np.minimum(side, np.prod(free, initial=1.0)))
+    return served
 
 
 @lru_cache(maxsize=4096)

@@ -52,9 +52,7 @@ class Task:
 
     def unique(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of different layers (u,), and which of them each layer is (layers,)."""
-        keys = self.table[["kind", *SHAPE]].astype(str).agg(" ".join, axis=1)
-        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-        return first, which
+        return unique_layers(self.table)
 
     def rows(self, layers: Iterable[int], pairs: Iterable[int]) -> pd.DataFrame:
         """The kernel table of these layers at these pairs of bits."""
@@ -100,6 +98,13 @@ class Result:
     @property
     def open(self) -> int:
         return int((self.status == OPEN).sum())
+
+
+def unique_layers(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a kernel table that have different shapes (u,), and which of them each row is (rows,)."""
+    keys = table[["kind", *SHAPE]].astype(str).agg(" ".join, axis=1)
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return first, which
 
 
 class Costs:

@@ -49,6 +49,19 @@ class Engines:
 
 
 @dataclass(frozen=True)
+class Mappings:
+    """Mappings of each layer on the device as it is.
+
+    Attributes:
+        budgets: mappings that are seen, one number after the other, until the layer's gap is small enough.
+        gap: share of the cost by which another mapping may be better.
+    """
+
+    budgets: tuple[int, ...]
+    gap: float
+
+
+@dataclass(frozen=True)
 class ShapedNetwork:
     """A network that is known by its layers' shapes.
 
@@ -99,7 +112,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Codesign:
-    """Network and accelerator designed together, over one of three spaces: `tables`, `engines`, `vary`.
+    """Network and accelerator designed together, over one of four spaces: `tables`, `engines`, `mappings`, `vary`.
 
     Attributes:
         vary: dotted key of the device's profile -> values, or {"scale": shares of its own value}.
@@ -110,6 +123,7 @@ class Codesign:
 
     tables: TabledCosts | None
     engines: Engines | None
+    mappings: Mappings | None
     vary: Mapping[str, Any] | None
     networks: Mapping[str, ShapedNetwork]
     bits: TriedBits

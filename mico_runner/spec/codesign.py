@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mico_runner.yaml_source import Keys
 
 TABLE = "table"  # kind of the catalog's entries
-SPACES = ("tables", "engines", "vary")
+SPACES = ("tables", "engines", "mappings", "vary")
 
 
 def check_codesign(draft: Draft, device: Hardware | None) -> None:
@@ -54,6 +54,12 @@ def _check_networks(draft: Draft, section: dict[str, Any], device: Hardware | No
         wanted = f"a device of kind {fpga.KIND}" if space == "engines" else "a simulated accelerator"
         draft.fail(("codesign", space), f"needs {wanted}; {device.name} is of kind {device.kind}", of_key=True)
         return
+    if space == "mappings" and device.architecture is None:
+        text = f"needs an array with an architecture (kind spatial); {device.name} is of kind {device.kind}"
+        draft.fail(("codesign", space), text, of_key=True)
+    if space == "mappings" and "edp" in section["objectives"]:
+        path = ("codesign", "objectives", section["objectives"].index("edp"))
+        draft.fail(path, "found 'edp'; allowed: cycles, energy with mappings")
     tried = section["bits"]
     of = {"weight_bits": device.weight_bits, "activation_bits": device.activation_bits}
     for at, (key, allowed) in enumerate(of.items()):

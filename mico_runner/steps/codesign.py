@@ -39,6 +39,10 @@ class Codesign(Step):
             from mico_runner.steps.codesign_engines import run
 
             run(ctx, section, section.engines)
+        elif section.mappings is not None:
+            from mico_runner.steps.codesign_mappings import run as run_mappings
+
+            run_mappings(ctx, section, section.mappings)
         else:
             from mico_runner.steps.codesign_arrays import run as run_arrays
 

@@ -11,7 +11,7 @@ import yaml
 
 from mico_runner import accelerators, cli, hardware
 from mico_runner.accelerators import spatial
-from mico_runner.codesign import bounds, joint
+from mico_runner.codesign import bounds, joint, proofs
 from mico_runner.codesign import designs as space
 from mico_runner.codesign import product as products
 from mico_runner.errors import UsageError
@@ -96,6 +96,25 @@ def test_no_mapping_beats_the_bounds_of_any_array(name):
             for objective in ("cycles", "energy"):
                 best = spatial.best(layer, replace(shaped, objective=objective))
                 assert best.cycles >= cycles[at] and best.energy_pj >= energy[at] * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("name", ["nvdla-like", "tpu-like", "eyeriss"])
+def test_where_the_whole_space_is_seen_its_best_is_not_below_the_bound_and_is_proven(name):
+    array = replace(hardware.load(name).architecture, rows=4, columns=4)
+    for shape in ((1, 1, 4, 3, 2, 3, 2, 1), (1, 2, 2, 1, 3, 3, 1, 3)):
+        layer = spatial.Layer(*shape, 1, 8, 8)
+        for objective, least in (("cycles", bounds.least_cycles), ("energy", bounds.least_energy)):
+            proof = proofs.prove(layer, array, objective, [10, 400_000], gap=-1)
+            low = least(layer, array, np.array([4]), np.array([4]))[0]
+            assert proof.seen == proof.space and proof.gap == 0 and low <= proof.value * (1 + 1e-12)
+
+
+def test_a_mapping_is_proven_by_its_bound_and_the_search_ends_there():
+    array = hardware.load("nvdla-like").architecture
+    layer = spatial.Layer(1, 1, 64, 64, 8, 8, 1, 1, 1, 8, 8)
+    proof = proofs.prove(layer, array, "cycles", [20, 2000, 10**8])
+    assert proof.gap == 0 and proof.seen <= 2000 < proof.space
+    assert proofs.Proof(4.0, 3.0, 1, 9).gap == 0.25
 
 
 def test_the_least_product_of_two_sums_is_that_of_brute_force():

@@ -72,6 +72,15 @@ SPECS = {
             "gates=null",
         ],
     ),
+    "mappings": (
+        "mapper-proofs",
+        [
+            "codesign.networks=null",
+            "codesign.networks={lenet: {input: [1, 28, 28], classes: 10}}",
+            "codesign.mappings={budgets: [50, 100]}",
+            "gates=null",
+        ],
+    ),
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
     "reproduce": ("tileflow", ["gates=null"]),
@@ -110,6 +119,7 @@ OTHERS = {
     "tune.training": None,
     "codesign.tables": {"networks": {}, "choices": [], "objectives": [], "resources": [], "shares": []},
     "codesign.engines": {"channels": [1], "filters": [1], "pixels": [1], "weight_kib": [1]},
+    "codesign.mappings": {"budgets": [1], "gap": 0},
     "codesign.bits.noise_of": [8, 8],
     "verify.data": None,  # there is one such data set
 }
@@ -123,7 +133,8 @@ ALL = [
     for case, steps in {"network": ("train", "fit", "evaluate", "search", "codegen", "simulate")}.items()
     for step in steps
 ]
-ALL += [(name, {"designs": "codesign", "engines": "codesign"}.get(name, name)) for name in SPECS if name != "network"]
+CODESIGN = ("designs", "engines", "mappings")
+ALL += [(name, "codesign" if name in CODESIGN else name) for name in SPECS if name != "network"]
 
 
 @cache

@@ -14,6 +14,7 @@ def codesign() -> dict[str, Rules]:
     return {
         "tables": optional("layers whose costs stand in tables", _tables()),
         "engines": optional("of an FPGA: products side by side, and buffers, that an engine may have", _engines()),
+        "mappings": optional("of each layer on the device as it is", _mappings()),
         "vary": {
             "type": "dict",
             "nullable": True,
@@ -75,6 +76,18 @@ def _engines() -> dict[str, Rules]:
             "pixels": "along pixels of the output",
             "weight_kib": "KiB of the buffer of weights, of which there are two",
         }.items()
+    }
+
+
+def _mappings() -> dict[str, Rules]:
+    return {
+        "budgets": items(
+            "mappings that are seen, one number after the other, until the gap is small enough",
+            {"type": "integer", "min": 1, "max": 10**8},
+            minlength=1,
+            default=[20_000, 320_000, 5_000_000],
+        ),
+        "gap": number("share by which another mapping may be better", min=0, max=1, default=0.0),
     }
 
 

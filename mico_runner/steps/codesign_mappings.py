@@ -1,0 +1,59 @@
+"""codesign over the mappings of each layer on one array: the best one found, and how far from the best of all it can be."""
+
+from __future__ import annotations
+
+import json
+from time import process_time
+
+import pandas as pd
+
+from mico_runner.accelerators import spatial
+from mico_runner.codesign import proofs
+from mico_runner.codesign.joint import unique_layers
+from mico_runner.sections import Codesign, Mappings
+from mico_runner.steps.base import StepContext
+from mico_runner.steps.codesign_engines import captured
+from mico_runner.steps.inputs import device_of, present
+from mico_runner.steps.network import kernels, uniform
+
+
+def run(ctx: StepContext, section: Codesign, options: Mappings) -> None:
+    """cases.csv, a row per different layer and objective, certificate.json, and metrics of each network and objective."""
+    device = device_of(ctx.spec)
+    array = present(device.architecture)
+    rows, slowest = [], 0.0
+    for name, about in section.networks.items():
+        network = captured(name, about)
+        table = kernels(network, uniform(network, *section.bits.noise_of), device.batch)
+        first, which = unique_layers(table)
+        for objective in section.objectives:
+            gaps = []
+            for number, row in ctx.progress(list(enumerate(table.iloc[first].itertuples())), desc=objective):
+                start = process_time()
+                found = proofs.prove(spatial.layer_of(row), array, objective, options.budgets, options.gap)
+                slowest = max(slowest, process_time() - start)
+                gaps.append(found.gap)
+                about_row = {
+                    "network": name,
+                    "objective": objective,
+                    "layer": row.layer,
+                    "times": int((which == number).sum()),
+                }
+                cost = {"value": found.value, "bound": found.bound, "gap": found.gap}
+                rows.append({**about_row, **cost, "mappings_seen": found.seen, "mappings": found.space})
+            prefix = f"codesign.{name}.{objective}"
+            ctx.metric(f"{prefix}.layers", len(gaps), "count")
+            ctx.metric(f"{prefix}.proven_layers", sum(gap == 0 for gap in gaps), "count", "higher")
+            ctx.metric(f"{prefix}.gap", 100 * max(gaps), "%", "lower", tolerance=0.01)
+            ctx.log(
+                f"{name}, {objective}: {sum(gap == 0 for gap in gaps)} of {len(gaps)} proven, gap {100 * max(gaps):.2f} %"
+            )
+    cases = pd.DataFrame(rows)
+    cases.to_csv(ctx.dir / "cases.csv", index=False)
+    gap, unproven = float(cases["gap"].max()), int((cases["gap"] > 0).sum())
+    certificate = {"cases": len(cases), "open": unproven, "gap": gap}
+    (ctx.dir / "certificate.json").write_text(json.dumps(certificate, indent=1), encoding="utf-8")
+    ctx.metric("codesign.cases", len(cases), "count")
+    ctx.metric("codesign.open_cases", unproven, "count", "lower")
+    ctx.metric("codesign.gap", 100 * gap, "%", "lower", tolerance=0.01)
+    ctx.metric("codesign.seconds", slowest, "s", "lower", volatile=True)
