@@ -10,7 +10,7 @@ ONE_THREAD = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1# for each of two processes
 install = for tool in $(1); do command -v $$tool >/dev/null || missing=1; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(2) >/dev/null; }
 
-.PHONY: help quickstart test test-all test-fast lint docs-tables run plan validate baseline diff zoo bench executor-bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
+.PHONY: help quickstart test test-all test-fast lint docs-tables run plan validate baseline diff zoo bench executor-bench search-bench fuzz calibrate calibrate-full verify-graphs profiles proxies setup-rtl setup-qemu setup-checks clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ zoo: $(INSTALLED)         ## every network in every form of deployment: docs/res
 
 bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 	$(BIN)/python -m tests.bench
+
+search-bench: $(INSTALLED)  ## every search algorithm on networks of which every answer is known (an hour); docs/results/search.md
+	$(ONE_THREAD) $(BIN)/python tests/bench/searchers.py
 
 executor-bench: $(INSTALLED)  ## one process against two: a search, a profile on RTL (needs MICO_DATA_MIRROR and setup-rtl)
 	$(BIN)/python tests/bench/executor.py

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mico_runner.data.source import own_loaders
-from mico_runner.outputs import report_allocation, report_codesign, store
+from mico_runner.outputs import report_allocation, report_codesign, report_search, store
 from mico_runner.outputs import report_calibration as calibration
 from mico_runner.outputs import report_figures as figures
 from mico_runner.outputs import report_predictor as predictor
@@ -85,6 +85,7 @@ class Report:
             "pareto": self.pareto(),
             "front": self.front(),
             "regret": self.regret(),
+            "sensitivity": self.sensitivity(),
             "bits": self.bits(),
             "allocation": self.allocation(),
             "codesign": self.codesign(),
@@ -266,6 +267,10 @@ class Report:
 
     def regret(self) -> Table | None:
         return table(self.csv("search", "regret.csv"))
+
+    def sensitivity(self) -> Markup | None:
+        learnt = self.csv("search", "sensitivity.csv")
+        return None if learnt is None else report_search.sensitivity(learnt)
 
     def allocation(self) -> dict[str, Any] | None:
         points, layers = self.csv("allocate", "front.csv"), self.csv("allocate", "layers.csv")

@@ -16,9 +16,13 @@ Limit = tuple[np.ndarray, float]  # (layers, choices) and the highest allowed su
 class Allocating(Searcher):
     """Integer programming, then its nearest relatives, as long as they are new."""
 
+    def solve(self, table: np.ndarray, limits: list[Limit]) -> np.ndarray | None:
+        """(layers,) the configuration of the least sum within the limits; None where there is none."""
+        return milp.allocate(self.problem.space, table, limits)
+
     def allocate(self, table: np.ndarray, limits: list[Limit]) -> np.ndarray:
         """(1, layers) the best new configuration by the sum of table[layer, choice], (0, layers) when none is left."""
-        best = milp.allocate(self.problem.space, table, limits)
+        best = self.solve(table, limits)
         if best is None:
             return self.configs[:0]
         overlooked = any(c.metric in self.problem.others for c in self.problem.constraints)

@@ -13,6 +13,8 @@ instead of measured losses is HAWQ-V3's (Yao et al. 2021).
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from mico_runner.search import register
@@ -34,13 +36,16 @@ class Exact(Allocating):
     def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> None:
         super().__init__(problem, anchor, rng)
         self._quota = int(share * problem.budget.evaluations)  # evaluations of the base and its single-layer changes
-        self._surrogate = AdditiveSurrogate(problem.space)
         self._measuring = True
         self._turn = 0
         names = [o.metric for o in problem.objectives]
         self._axis = next((o for o in problem.objectives if o.metric in problem.costs), None)
         if not any(name in MEASURED for name in names):
             self._axis = None  # nothing to trade the cost against
+
+    @cached_property
+    def _surrogate(self) -> AdditiveSurrogate:
+        return AdditiveSurrogate(self.problem.space)
 
     def ask(self, n: int) -> np.ndarray:
         if not len(self.configs):
@@ -110,7 +115,7 @@ class Exact(Allocating):
             return None
         cost, sign = self.problem.costs[self._axis.metric], self._axis.sign
         feasible = np.flatnonzero(self.problem.violation(self.metrics) == 0)
-        least = allocate(self.problem.space, sign * cost.table, [*limits, *self._quality_limit()])
+        least = self.solve(sign * cost.table, [*limits, *self._quality_limit()])
         if least is None or not len(feasible):
             return None
         kept = feasible[front(self.problem.minimised(self.metrics)[feasible])]

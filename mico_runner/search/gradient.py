@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from mico_runner.search import register
@@ -23,7 +25,11 @@ class Gradient(Exact):
 
     def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
         super().__init__(problem, anchor, rng, share=0.0)
-        self._surrogate = AdditiveSurrogate(problem.space, Curvature(problem).sensitivity)
+        self._known = Curvature(problem).sensitivity
+
+    @cached_property
+    def _surrogate(self) -> AdditiveSurrogate:
+        return AdditiveSurrogate(self.problem.space, self._known)
 
     @property
     def _measured(self) -> int:

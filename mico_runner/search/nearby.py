@@ -8,15 +8,22 @@ import numpy as np
 
 from mico_runner.search.space import Space
 
+MOST = 512  # changes of one layer, of which all pairs are compared
+
 
 def changes(
     space: Space, config: np.ndarray, table: np.ndarray, limits: Iterable[tuple[np.ndarray, float]], count: int | None
 ) -> np.ndarray:
     """(k, layers) the best `count` (None: all) of the configurations that differ from `config` (layers,) in one or two layers.
 
-    Ascending by the sum of table[layer, choice]; within the limits, (table, highest allowed sum) pairs, up to rounding.
+    Ascending by the sum of table[layer, choice]; within the limits, (table, highest allowed sum) pairs, up to rounding. In spaces of more
+    than `MOST` choices of all layers together, only so many changes of one layer are looked at: those that alter the sum least.
     """
     layer, choice = np.nonzero(space.mask)
+    if len(layer) > MOST:
+        alters = np.abs(table[layer, choice] - table[layer, config[layer]])
+        kept = np.sort(np.argpartition(alters, MOST)[:MOST])
+        layer, choice = layer[kept], choice[kept]
     rows = np.arange(len(config))
 
     def gains(values: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ class AdditiveSurrogate:
     def __init__(self, space: Space, sensitivity: np.ndarray | None = None) -> None:
         """`sensitivity` (layers, choices): what is known of the effects beforehand, up to a factor; None: the law of noise alone."""
         self._space = space
-        self._prior = _prior(space) if sensitivity is None else _prior_of(space, sensitivity)
+        self._prior: _Dense | _Scaled = _Dense(_prior(space)) if sensitivity is None else _Scaled(space, sensitivity)
         self.mean: np.ndarray = np.zeros(space.mask.shape)
         self.std: np.ndarray = np.zeros(space.mask.shape)
         self.base_loss = 0.0
@@ -56,7 +56,7 @@ class AdditiveSurrogate:
         target, above = excess / unit, above / unit
         design = self._design(configs[others]) - self._design(configs[[origin]])
         several = (configs[others] != configs[origin]).sum(axis=1) > 1
-        prior_fit = design @ self._prior @ design.T
+        prior_fit = self._prior.between(design)
         best = (-np.inf, (np.empty((0, 0)), True), np.empty(0), 1.0)  # likelihood, factor, weights, scale
         for share in _INTERACTIONS:
             noise = _EXACT**2 + np.where(several, (share * np.abs(target + above)) ** 2 + (0.01 * share) ** 2, 0.0)
@@ -68,9 +68,9 @@ class AdditiveSurrogate:
                 if likelihood > best[0]:
                     best = (likelihood, factor, weights, scale)
         _, factor, weights, scale = best
-        cross = scale**2 * self._prior @ design.T
+        cross = scale**2 * self._prior.with_effects(design)
         mean = cross @ weights
-        variance = scale**2 * np.diag(self._prior) - (cross * cho_solve(factor, cross.T).T).sum(axis=1)
+        variance = scale**2 * self._prior.variance - (cross * cho_solve(factor, cross.T).T).sum(axis=1)
         self.mean = unit * np.round(mean, _DECIMALS).reshape(self.mean.shape)
         self.std = unit * np.round(np.sqrt(np.maximum(variance, 0.0)), _DECIMALS).reshape(self.std.shape)
         self.base_loss = loss[origin] - self._excess(configs[[origin]])[0]
@@ -114,17 +114,54 @@ def loss_limit(problem: Problem, metrics: Metrics) -> float | None:
     return float(loss[at - 1] + share * (loss[at] - loss[at - 1]))
 
 
-def _prior_of(space: Space, sensitivity: np.ndarray) -> np.ndarray:
-    """The same where the effects are known up to a factor that all layers share and one of each layer."""
-    layers, choices = space.mask.shape
-    known = np.where(space.mask, sensitivity - sensitivity[np.arange(layers), space.base][:, None], 0.0)
-    known /= max(np.abs(known).max(), 1e-300)
-    flat = known.reshape(-1, 1)
-    same_layer = np.kron(np.eye(layers), np.ones((choices, choices)))
-    free = np.abs(known) + 1e-3
-    free[np.arange(layers), space.base] = 0.0
-    prior: np.ndarray = flat @ flat.T * (1 + _OWN**2 * same_layer) + np.diag((_DEVIATION * free.ravel()) ** 2)
-    return prior
+class _Dense:
+    """A prior covariance (effects, effects) of all effects as it is."""
+
+    def __init__(self, covariance: np.ndarray) -> None:
+        self._covariance = covariance
+        self.variance: np.ndarray = np.diag(covariance)
+
+    def between(self, design: np.ndarray) -> np.ndarray:
+        """(n, n) of sums of effects, the rows of a design (n, effects)."""
+        found: np.ndarray = design @ self._covariance @ design.T
+        return found
+
+    def with_effects(self, design: np.ndarray) -> np.ndarray:
+        """(effects, n) of each effect with the sums."""
+        found: np.ndarray = self._covariance @ design.T
+        return found
+
+
+class _Scaled:
+    """That of effects known up to a factor that all layers share, one of each layer, and a deviation of each: never written out."""
+
+    def __init__(self, space: Space, sensitivity: np.ndarray) -> None:
+        rows = np.arange(len(space.layers))
+        known = np.where(space.mask, sensitivity - sensitivity[rows, space.base][:, None], 0.0)
+        self._known = known / max(np.abs(known).max(), 1e-300)
+        free = _DEVIATION * (np.abs(self._known) + 1e-3)
+        free[rows, space.base] = 0.0
+        self._free = free.ravel() ** 2
+        self.variance: np.ndarray = self._known.ravel() ** 2 * (1 + _OWN**2) + self._free
+
+    def between(self, design: np.ndarray) -> np.ndarray:
+        by_layer = self._by_layer(design)
+        whole = by_layer.sum(axis=1)
+        found: np.ndarray = np.outer(whole, whole) + _OWN**2 * by_layer @ by_layer.T + design * self._free @ design.T
+        return found
+
+    def with_effects(self, design: np.ndarray) -> np.ndarray:
+        by_layer = self._by_layer(design)
+        factors = by_layer.sum(axis=1)[None] + _OWN**2 * by_layer.T  # (layers, n)
+        found: np.ndarray = (self._known[:, :, None] * factors[:, None]).reshape(len(self._free), -1)
+        found += self._free[:, None] * design.T
+        return found
+
+    def _by_layer(self, design: np.ndarray) -> np.ndarray:
+        """(n, layers) what the known effects of each layer add up to."""
+        layers, choices = self._known.shape
+        found: np.ndarray = (design.reshape(len(design), layers, choices) * self._known).sum(axis=2)
+        return found
 
 
 def _prior(space: Space) -> np.ndarray:

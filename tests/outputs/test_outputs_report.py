@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mico_runner import outputs
+from mico_runner.outputs import report_search
 from mico_runner.outputs.report import render
 from mico_runner.outputs.report_tables import bytes_text, number, with_shapes
 
@@ -142,3 +143,16 @@ def test_layers_are_named_with_their_shapes():
     assert list(rows) == ["layer", "shape", "bits"]
     assert list(rows["shape"]) == ["1 × 28 × 28 → 6 × 24 × 24", "9 → 10", ""]
     assert with_shapes(rows[["bits"]], about) is not None and "shape" not in with_shapes(rows[["layer"]], None)
+
+
+def test_what_a_search_has_learnt_of_the_layers_is_drawn():
+    rows = [
+        {"layer": layer, "weight_bits": bits, "act_bits": 8, "loss": 0.5 / bits}
+        for layer in ("fc<1>", "conv2")
+        for bits in (2, 1.5, 8)
+        if (layer, bits) != ("conv2", 8)
+    ]
+    drawn = str(report_search.sensitivity(pd.DataFrame(rows)))
+    assert "fc&lt;1&gt;" in drawn and "conv2" in drawn and "fc<1>" not in drawn
+    assert all(f">{text}</text>" in drawn for text in ("w2 a8", "w1.5 a8", "w8 a8", "0.25", "0.33", "0.062"))
+    assert drawn.count(">0.062</text>") == 1  # conv2 has no such choice

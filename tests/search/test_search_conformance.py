@@ -14,7 +14,8 @@ from mico_runner.testing.problems import additive, network
 from mico_runner.testing.searchers import LENET16, RESNET, check_tiny_budgets, same
 
 BETTER = [name for name in ALGORITHMS.names() if name != "random"]
-OFTEN = ("auto", "exact", "nsga2", "random")  # the others are tried whole by make test-all
+OFTEN = ("exact", "nsga2", "random")  # the others are tried whole by make test-all
+OF_DEFAULT = ("budget_is_spent", "first_keeps_the_limits", "small_spaces_are_used_up")
 QUICK = ("parameters_are_declared", "seconds_end_it")
 
 
@@ -26,6 +27,7 @@ def trials():
     for check in searchers.CHECKS:
         for name in ALGORITHMS.names():
             quick = name in OFTEN or check.__name__ in QUICK
+            quick |= name == "auto" and check.__name__ in OF_DEFAULT
             marks = [] if quick else [pytest.mark.nightly]
             yield pytest.param(check, name, marks=marks, id=f"{check.__name__}-{name}")
 

@@ -4,7 +4,19 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mico_runner.search import Budget, Constraint, Cost, Objective, Problem, Space, enumerate_all, regret, run
+from mico_runner.search import (
+    Budget,
+    Constraint,
+    Cost,
+    Objective,
+    Problem,
+    Space,
+    enumerate_all,
+    regret,
+    run,
+    surrogate,
+)
+from mico_runner.search.greedy import relaxed
 from mico_runner.search.milp import allocate
 from mico_runner.search.nearby import changes
 from mico_runner.testing.problems import additive
@@ -94,3 +106,32 @@ def test_no_debug_lines_on_standard_output(capfd):
     problem = additive(space, np.random.default_rng(0), 60)
     run(problem, "exact", seed=0)
     assert capfd.readouterr().out == ""
+
+
+@settings(max_examples=40, deadline=None)
+@given(spaces, st.integers(0, 2**32 - 1))
+def test_the_relaxation_keeps_the_limit_and_misses_the_best_by_less_than_a_step(space, seed):
+    rng = np.random.default_rng(seed)
+    rows = np.arange(len(space.layers))
+    table, cost = (rng.integers(0, 1000, space.mask.shape).astype(float) for _ in range(2))
+    everything = space.enumerate()
+    price = cost[rows, everything].sum(axis=1)
+    highest = float(np.quantile(price, rng.random()))
+    found = relaxed(space, table, cost, highest)
+    best = table[rows, everything][price <= highest].sum(axis=1).min()
+    largest = max(np.ptp(table[layer, list(allowed)]) for layer, allowed in enumerate(space.allowed))
+    assert space.contains(found[None])[0] and cost[rows, found].sum() <= highest
+    assert best <= table[rows, found].sum() <= best + largest
+    assert relaxed(space, table, cost, price.min() - 1) is None
+
+
+def test_effects_known_up_to_factors_have_the_prior_that_they_say():
+    space = Space.of({f"layer{i}": [(w, 8) for w in (2, 4, 8)] for i in range(3)})
+    rng = np.random.default_rng(0)
+    prior = surrogate._Scaled(space, rng.random(space.mask.shape))
+    every = np.eye(9)
+    dense = prior.between(every)
+    design = rng.integers(-1, 2, (4, 9)).astype(float)
+    assert np.allclose(np.diag(dense), prior.variance)
+    assert np.allclose(prior.between(design), design @ dense @ design.T)
+    assert np.allclose(prior.with_effects(design), dense @ design.T)
