@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -114,6 +115,12 @@ class Best:
     seconds: float
 
 
+def score(objective: str, cycles: Any, energy_pj: Any) -> tuple[Any, Any]:
+    """What is made least, first and then among equals; of numbers or of arrays."""
+    scores = {"cycles": (cycles, energy_pj), "energy": (energy_pj, cycles), "edp": (energy_pj * cycles, energy_pj)}
+    return scores[objective]
+
+
 def search(
     workload: Workload, machine: Machine, space: Space, objective: str = "edp", budget: Budget | None = None
 ) -> Best:
@@ -171,15 +178,11 @@ def search(
             nest = _nest(names, kept, order, beside, array, slots, machine)
             cost = workload.cost(nest, machine)
             energy = cost.total_pj
-            second, first = {
-                "cycles": (energy, cost.cycles),
-                "energy": (cost.cycles, energy),
-                "edp": (energy, energy * cost.cycles),
-            }[objective]
+            first, second = score(objective, cost.cycles, energy)
             at = np.lexsort((second, first))[0]
-            score = (first[at], second[at])
-            if best is None or score < best[0]:
-                best = (score, int(cost.cycles[at]), float(energy[at]), _single(nest, at))
+            reached = (first[at], second[at])
+            if best is None or reached < best[0]:
+                best = (reached, int(cost.cycles[at]), float(energy[at]), _single(nest, at))
     if best is None:
         raise UsageError(f"no valid mapping among the {seen} of {total} seen: {_too_small(machine, least)}")
     return Best(*best[1:], seen=seen, space=total, valid=valid, seconds=monotonic() - start)

@@ -6,16 +6,18 @@ rules of counting.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import ceil, prod
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from mico_runner.accelerators import mapper, register, sparsity
 from mico_runner.accelerators.base import Accelerator, refuse_others, row_name
 from mico_runner.accelerators.dataflow import DATAFLOWS, DIMENSIONS, unrollings
-from mico_runner.accelerators.machine import Machine, Memory, Nest, Network, Operand
+from mico_runner.accelerators.machine import Loop, Machine, Memory, Nest, Network, Operand
 from mico_runner.accelerators.mapper import Budget, Space, Workload
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
@@ -157,7 +159,10 @@ def _multiplier(array: Architecture, layer: Layer) -> tuple[int, int, float]:
 
 @lru_cache(maxsize=10_000)
 def best(layer: Layer, array: Architecture) -> mapper.Best:
-    """The mapping that the array's dataflow and objective choose. Raises UsageError: none is valid."""
+    """The mapping that the array's dataflow and objective choose; for a batch, at least as good as one sample after another.
+
+    Raises UsageError: none is valid.
+    """
     flow = DATAFLOWS[array.dataflow]
     outside = sum(not store.per_element for store in array.stores) - 1
     inside = len(array.stores) - 1
@@ -167,9 +172,23 @@ def best(layer: Layer, array: Architecture) -> mapper.Best:
     try:
         ways = unrollings(layer.dimensions, flow, array.rows, array.columns)
         space = Space(ways.best, outside, restricted, flow.stationary, ways.temporal)
-        return mapper.search(_workload(layer, array, on), on, space, array.objective, Budget(array.mappings))
+        found = mapper.search(_workload(layer, array, on), on, space, array.objective, Budget(array.mappings))
     except UsageError as error:
         raise UsageError(f"{array.dataflow}: {error}") from None
+    return found if layer.n == 1 else _no_worse_than_apart(found, layer, array, on)
+
+
+def _no_worse_than_apart(found: mapper.Best, layer: Layer, array: Architecture, on: Machine) -> mapper.Best:
+    """The mapping found, or that of one sample with a loop over the batch outside, if this is better: the sample may have missed it."""
+    alone = best(layer._replace(n=1), array)
+    nest = [[Loop("N", np.array([layer.n])), *alone.nest[0]], *alone.nest[1:]]
+    cost = _workload(layer, array, on).cost(nest, on)
+    apart = replace(found, cycles=int(cost.cycles[0]), energy_pj=float(cost.total_pj[0]), nest=nest)
+
+    def score(one: mapper.Best) -> tuple[float, float]:
+        return mapper.score(array.objective, one.cycles, one.energy_pj)
+
+    return min(found, apart, key=score)
 
 
 def _workload(layer: Layer, array: Architecture, on: Machine) -> Workload:

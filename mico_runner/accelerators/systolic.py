@@ -98,16 +98,22 @@ class Systolic(Accelerator):
         """
         array = self.array
         products, groups = _products(table, array)
-        candidates = [c for name in array.dataflows for c in SCHEDULES[name](products, array)]
+        ways = [(products, groups)]
+        if (table["batch"] > 1).any():  # the samples together, and one after another
+            ways.append((_products(table.assign(batch=1), array)[0], groups * table["batch"].to_numpy("int64")))
+        candidates = [
+            c | {"times": times} for p, times in ways for name in array.dataflows for c in SCHEDULES[name](p, array)
+        ]
         stacked = {key: np.stack([c[key] for c in candidates]) for key in candidates[0] if key != "dataflow"}
-        compute = groups * stacked["compute_cycles"]
+        times = stacked["times"]
+        compute = times * stacked["compute_cycles"]
         reads = sum(stacked[f"{tensor}_read_bits"] for tensor in TENSORS)
-        dram = groups * (reads + stacked["output_write_bits"])
+        dram = times * (reads + stacked["output_write_bits"])
         stall = np.maximum(0, np.ceil(dram / array.bandwidth) - compute)
         # The unit's energy, for the share of it and the cycles that one product takes.
         per_mac = array.mac_pj * products.serial * array.serial_bits / array.mac_bits / products.lanes
         mac_pj = table["macs"].to_numpy() * per_mac
-        sram = groups * sum(stacked[f"{tensor}_sram_bits"] for tensor in TENSORS) + dram
+        sram = times * sum(stacked[f"{tensor}_sram_bits"] for tensor in TENSORS) + dram
         energy = mac_pj + sram * array.sram_pj_per_bit + dram * array.dram_pj_per_bit
         first, second = {
             "cycles": (compute + stall, dram),
@@ -125,7 +131,7 @@ class Systolic(Accelerator):
         counts["dram_bits"] = chosen(dram)
         moved = ["weight_read_bits", "act_read_bits", "output_read_bits", "output_write_bits"]
         inner = [f"{tensor}_sram_bits" for tensor in TENSORS]
-        counts |= {name: groups * chosen(stacked[name]) for name in [*moved, *inner]}
+        counts |= {name: chosen(times * stacked[name]) for name in [*moved, *inner]}
         counts["sram_bits"] = sum(counts[name] for name in inner) + counts["dram_bits"]
         trace = pd.DataFrame({name: values.astype("int64") for name, values in counts.items()}, index=table.index)
         macs = table["macs"].to_numpy()

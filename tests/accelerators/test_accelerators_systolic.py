@@ -158,6 +158,17 @@ def test_one_bit_of_output_stationary_weights_saves_its_share_at_most(rows, mach
         assert (saved <= products[0].weights / (weight - 1) * (1 + down) * 2 + taps * down + down).all()
 
 
+@given(
+    rows=st.lists(kernels, min_size=1, max_size=3), machine=machines, objective=st.sampled_from(["cycles", "energy"])
+)
+@settings(max_examples=40, deadline=None)
+def test_a_batch_never_costs_more_than_its_samples(rows, machine, objective):
+    column = {"cycles": "cycles", "energy": "energy_pj"}[objective]
+    model = systolic.Systolic(replace(machine, dataflows=tuple(systolic.SCHEDULES), objective=objective))
+    together, alone = (model.simulate(kernel_table([row | {"batch": n} for row in rows]))[column] for n in (3, 1))
+    assert (together <= 3 * alone * (1 + 1e-12)).all()
+
+
 def test_the_schedule_of_least_energy():
     table = kernel_table(
         [conv(size=56, channels=64, filters=64), linear(n=64, k=4000, m=1000), conv(28, 128, 128, a=4)]
