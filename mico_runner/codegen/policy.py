@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, micro, simd, tiling
+from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, dsp, micro, simd, tiling
 from mico_runner.codegen.micro.base import OUTPUTS, MicroKernel
 from mico_runner.codegen.program import Candidate, Choice, Form, stored_bits
 from mico_runner.errors import UnknownName
@@ -32,12 +32,14 @@ class KernelPolicy:
     Attributes:
         simd: the kernel for wide registers.
         dot_unit: kernels for the dot-product unit.
+        dsp: kernels that multiply halves of words in pairs.
         tiles: the tiled kernels.
         tables: those of the tiled kernels that gather patches may have tables in their scratch, too (`micro.candidates`).
     """
 
     simd: bool = False
     dot_unit: bool = False
+    dsp: bool = False
     tiles: bool = False
     tables: bool = False
 
@@ -53,7 +55,13 @@ class KernelPolicy:
         if scratch not in SCRATCH:
             raise UnknownName("codegen scratch", scratch, SCRATCH)
         tiles = runtime in TILED
-        return cls(simd=not tiles, dot_unit=core in dot_unit.CORES, tiles=tiles, tables=scratch == "tables")
+        return cls(
+            simd=not tiles,
+            dot_unit=core in dot_unit.CORES,
+            dsp=tiles and core in dsp.CORES,
+            tiles=tiles,
+            tables=scratch == "tables",
+        )
 
     def choose(self, node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Choice:
         """The kernel of a convolution or linear layer.
@@ -107,12 +115,20 @@ class KernelPolicy:
         if geometry.groups > 1:
             make = partial(depthwise.form, node, geometry, source, output)
             alone = geometry.groups == geometry.in_c == geometry.out_c
-            return [_Offer([Candidate("depthwise")], make, "every channel is a group")] if alone else []
+            if not alone:
+                return []
+            offers = [_Offer([Candidate("depthwise")], make, "every channel is a group")]
+            if self.dsp:
+                make = partial(dsp.depthwise, node, geometry, source, output)
+                offers.insert(0, _Offer([Candidate("depthwise_dsp")], make, "four channels in halves of words"))
+            return offers
         offers = []
         if self.simd:
             offers.append(_Offer([Candidate("conv2d_simd")], partial(simd.form, *layer), "wide registers"))
         if self.dot_unit:
             offers.append(_Offer([Candidate("conv2d_dot")], partial(dot_unit.form, *layer), "the dot-product unit"))
+        if self.dsp:
+            offers.append(_Offer([Candidate("conv2d_dsp")], partial(dsp.form, *layer), "products in pairs"))
         if self.tiles:
             offers.append(self._tiled(*layer))
         return offers

@@ -75,7 +75,7 @@ def networks(table: pd.DataFrame) -> Iterator[tuple[list[QGraph], list[np.ndarra
     calls: list[dict[Any, Any]] = table[["kind", *SHAPE, *BITS]].to_dict("records")
     for start in range(0, len(calls), KERNELS_PER_PROGRAM):
         graphs = [single_layer(rng=rng, **call) for call in calls[start : start + KERNELS_PER_PROGRAM]]
-        graphs = [_followed(replace(graph, name=f"kernel{i}")) for i, graph in enumerate(graphs)]
+        graphs = [followed(replace(graph, name=f"kernel{i}")) for i, graph in enumerate(graphs)]
         tensors = [graph.tensors[graph.input] for graph in graphs]
         yield graphs, [rng.integers(0, t.type.qmax + 1, (1, *t.shape)) for t in tensors]
 
@@ -103,7 +103,7 @@ def compiled(
     return found
 
 
-def _followed(graph: QGraph) -> QGraph:
+def followed(graph: QGraph) -> QGraph:
     """The graph of one kernel with another behind it, which reads its bytes: the largest of each channel, or for vectors a copy."""
     node, made = graph.nodes[0], graph.tensors[graph.output]
     if len(made.shape) == 3:

@@ -303,11 +303,11 @@ class Qemu(Target):
         self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
     ) -> dict[str, dict[str, str]] | None:
         gcc = MACHINES[self._machine(hardware)].gcc
-        return compiled(tables, gcc, conditions["cflags"], self.scratch)
+        return compiled(tables, gcc, conditions["cflags"], self.scratch, hardware.core)
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
         instructions = partial(_instructions, on=self._machine(hardware))
-        return Measurement(in_programs(table, work, instructions, self.scratch, each=self.each))
+        return Measurement(in_programs(table, work, instructions, self.scratch, hardware.core, self.each))
 
     def _machine(self, hardware: Hardware) -> str:
         if hardware.core not in boards("qemu") or hardware.latency_unit != self.unit:

@@ -6,7 +6,7 @@ import sys
 
 from tabulate import tabulate
 
-from tests.bench import kernels, network, onnx_int8, quickstart, simulators, size, tiles
+from tests.bench import cortex, kernels, network, onnx_int8, quickstart, simulators, size, tiles
 
 BENCHES = {
     "int8": onnx_int8.bench,
@@ -17,6 +17,7 @@ BENCHES = {
     "kernels": kernels.bench,
     "pairs": kernels.pairs,
     "tiles": tiles.bench,
+    "cortex": cortex.bench,
 }
 
 

@@ -31,7 +31,17 @@ def needs(target: str) -> None:
         pytest.skip(f"needs {', '.join(missing)}")
 
 
-MORE = [("host", 60), ("avx2", 30), ("native", 30), ("rv32", 10), ("cortex-m3", 10), ("full", 3), ("ibex", 3)]
+MORE = [("host", 60), ("avx2", 30), ("native", 30), *((name, 10) for name in qemu.MACHINES), ("full", 3), ("ibex", 3)]
+    ("host", 60),
+    ("avx2", 30),
+    ("native", 30),
+    ("rv32", 10),
+    ("cortex-m3", 10),
+    ("cortex-m4", 10),
+    ("cortex-m55", 10),
+    ("full", 3),
+    ("ibex", 3),
+]
 
 
 @pytest.mark.slow
@@ -45,6 +55,7 @@ def test_random_calls_of_every_kernel(target, cases, tmp_path):
     assert min(done.values()) >= cases
     assert {"mico_conv2d", "mico_linear", "mico_add", "mico_transpose", "mico_conv2d_bytes_8x8"} <= set(done)
     assert {"mico_conv2d_simd", "mico_conv2d_dot", "mico_conv2d_signs", "mico_depthwise"} <= set(done)
+    assert {"mico_conv2d_dsp_1", "mico_conv2d_dsp_8", "mico_depthwise_dsp"} <= set(done)
 
 
 @pytest.mark.nightly

@@ -14,6 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from mico_runner.errors import StepSkipped
+from mico_runner.targets import qemu
 from tests.fuzz.cases import Case, Setting, random_case, settings
 from tests.fuzz.driver import Function, run
 
@@ -88,7 +89,7 @@ def main() -> int:
         "avx2": options.simd,
         "native": options.simd,
         "rv32": options.qemu,
-        "cortex-m3": options.qemu,
+        **dict.fromkeys((name for name in qemu.MACHINES if name.startswith("cortex-")), options.qemu),
         "full": options.rtl,
         "fullcfu-dot": options.rtl,
         "ibex": options.rtl,

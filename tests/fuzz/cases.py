@@ -26,6 +26,7 @@ FAMILIES = {  # the kernels that a program for the host, and for the cores, is m
     "plain": KernelPolicy(),
     "tiles": KernelPolicy(tiles=True, tables=True),
     "dot_unit": KernelPolicy(tiles=True, tables=True, dot_unit=True),
+    "dsp": KernelPolicy(tiles=True, tables=True, dsp=True),
     "simd": KernelPolicy(simd=True),
 }
 

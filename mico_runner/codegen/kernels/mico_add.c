@@ -1,7 +1,40 @@
 #include "mico_add.h"
 
+#ifdef __ARM_ARCH
+
+/* Bytes, whose sums fit 32 bits: 255 times two multipliers below 2^22 do without a sign, and with one and half of the next bit. */
+MICO_INLINE void bytes(const mico_add_t *p, const uint8_t *a, const uint8_t *b, uint8_t *y, const int is_signed)
+{
+    const uint32_t multiplier_a = (uint32_t)p->multiplier_a, multiplier_b = (uint32_t)p->multiplier_b;
+    const uint32_t flip_a = p->input_a == MICO_S8 ? 0x80u : 0u, flip_b = p->input_b == MICO_S8 ? 0x80u : 0u;
+    const int32_t low = p->output.min, high = p->output.max, shift = p->shift;
+    const uint32_t round = 1u << (shift - 1);
+
+    for (const uint8_t *const end = a + p->size; a != end;) {
+        uint32_t acc = round;
+        acc += (is_signed ? ((uint32_t)*a++ ^ flip_a) - flip_a : *a++) * multiplier_a;
+        acc += (is_signed ? ((uint32_t)*b++ ^ flip_b) - flip_b : *b++) * multiplier_b;
+        int32_t r = is_signed ? (int32_t)acc >> shift : (int32_t)(acc >> shift);
+        r = r < low ? low : r;
+        *y++ = (uint8_t)(r > high ? high : r);
+    }
+}
+
+#endif
+
 void mico_add(const mico_add_t *p, const void *a, const void *b, void *y)
 {
+#ifdef __ARM_ARCH
+    const int is_signed = p->input_a == MICO_S8 || p->input_b == MICO_S8;
+    const int small = p->input_a != MICO_S32 && p->input_b != MICO_S32 && p->output.type != MICO_S32;
+    if (small && !p->output.sign && p->shift <= 30) {
+        if (is_signed)
+            bytes(p, a, b, y, 1);
+        else
+            bytes(p, a, b, y, 0);
+        return;
+    }
+#endif
     for (int32_t i = 0; i < p->size; i++) {
         const int64_t acc = (int64_t)mico_load(a, i, p->input_a) * p->multiplier_a +
                             (int64_t)mico_load(b, i, p->input_b) * p->multiplier_b;

@@ -1,5 +1,7 @@
 #include "mico_max_pool2d.h"
 
+#include "mico_dsp.h"
+
 #if defined __SSE2__ || defined __ARM_NEON
 
 /* Bytes to bytes, for wide registers: all channels of a tap, then the next tap. `flip` as below. */
@@ -31,6 +33,37 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
 }
 
 #else
+
+#ifdef MICO_DSP
+
+/* Bytes to bytes, four channels at a time. */
+MICO_INLINE void fours(const mico_window *w, const uint8_t *x, uint8_t *y, const int is_signed)
+{
+    const int32_t channels = w->channels, row = w->in_w * channels;
+
+    for (int32_t oy = 0; oy < w->out_h; oy++) {
+        int32_t y0, y1;
+        mico_span(oy, w->stride_h, w->pad_h, w->kernel_h, w->in_h, &y0, &y1);
+        for (int32_t ox = 0; ox < w->out_w; ox++) {
+            int32_t x0, x1;
+            mico_span(ox, w->stride_w, w->pad_w, w->kernel_w, w->in_w, &x0, &x1);
+            const uint8_t *begin = x + y0 * row + x0 * channels;
+            const uint8_t *const end = y + channels;
+            for (; y != end; y += 4, begin += 4) {
+                uint32_t best = mico_four_bytes(begin);
+                const uint8_t *line = begin;
+                for (int32_t iy = y0; iy < y1; iy++, line += row) {
+                    const uint8_t *from = line;
+                    for (int32_t n = x1 - x0; n > 0; n--, from += channels)
+                        best = mico_larger_bytes(best, mico_four_bytes(from), is_signed);
+                }
+                __builtin_memcpy(y, &best, sizeof best);
+            }
+        }
+    }
+}
+
+#endif
 
 /* Without a branch, so that cycles do not depend on the data. */
 static inline int32_t larger(int32_t a, int32_t b)
@@ -66,6 +99,15 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
 {
     const int32_t channels = w->channels, row = w->in_w * channels, out_h = w->out_h, out_w = w->out_w;
 
+#ifdef MICO_DSP
+    if (channels % 4 == 0) {
+        if (flip != 0)
+            fours(w, x, y, 1);
+        else
+            fours(w, x, y, 0);
+        return;
+    }
+#endif
     if (w->kernel_h == 2 && w->kernel_w == 2 && w->pad_h + w->pad_w == 0) {
         for (int32_t oy = 0; oy < out_h; oy++, x += w->stride_h * row, y += out_w * channels) {
             if (flip == 0)
