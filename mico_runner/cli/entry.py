@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Sequence
 
 from mico_runner import console
-from mico_runner.cli import completion, diff, gc, init, names, report, run, sweep, validate, versions
+from mico_runner.cli import completion, diff, export, gc, init, names, report, run, sweep, validate, versions
 from mico_runner.cli.arguments import FAILED, INTERRUPTED, OK, USAGE
 from mico_runner.errors import MicoError, did_you_mean
 from mico_runner.signals import Interrupts, as_interrupts
 from mico_runner.version import VERSION
 
-COMMANDS = (run, sweep, validate, diff, versions, report, names, init, gc, completion)  # in the order of --help
+COMMANDS = (run, sweep, validate, diff, versions, report, export, names, init, gc, completion)  # in the order of --help
 
 _GREETING = """\
 Mixed-precision neural networks on real hardware, from one YAML spec. To begin:
