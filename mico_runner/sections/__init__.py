@@ -23,6 +23,7 @@ from mico_runner.sections.codesign import (
     TriedBits,
 )
 from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, WeightOptions
+from mico_runner.sections.dse import Dse
 from mico_runner.sections.latency import (
     BitPairs,
     Calibrate,
@@ -71,6 +72,7 @@ __all__ = [
     "Datasets",
     "Device",
     "Diff",
+    "Dse",
     "EfficiencyCurves",
     "Engines",
     "Evaluate",
@@ -149,6 +151,7 @@ class Sections:
     verify: Verify | None
     reproduce: Reproduce | None
     tune: Tune | None
+    dse: Dse | None
     gates: Mapping[str, Gate]
     diff: Diff
     steps: tuple[str, ...] | None

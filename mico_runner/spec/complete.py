@@ -24,7 +24,7 @@ from mico_runner.spec.own_network import check_network
 from mico_runner.spec.schema import sections
 from mico_runner.spec.schema.latency import CURVES
 from mico_runner.spec.steps import order_steps
-from mico_runner.spec.tuning import check_tuning
+from mico_runner.spec.tuning import check_designs, check_tuning
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source
 
@@ -79,6 +79,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     check_network(draft)
     check_codesign(draft, device)
     check_tuning(draft)
+    check_designs(draft)
     _parameters(draft)
     _uniform_bits(draft, device)
     _memory_limits(draft, device)

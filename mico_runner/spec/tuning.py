@@ -1,4 +1,4 @@
-"""`tune:` of a spec: its traces are read, its jobs looked for in them, and the file of a training of one's own is found."""
+"""`tune:` and `dse:` of a spec: its traces are read, its jobs looked for in them, and the file of a training of one's own is found."""
 
 from __future__ import annotations
 
@@ -16,6 +16,20 @@ from mico_runner.yaml_schema import show
 if TYPE_CHECKING:
     from mico_runner.spec.complete import Draft
     from mico_runner.yaml_source import Keys
+
+
+def check_designs(draft: Draft) -> None:
+    """The archive that `dse` reads is there; its path becomes absolute."""
+    section = draft.data["dse"]
+    if section is None:
+        return
+    if section["file"] is None:
+        try:
+            catalog.check_present(section["table"])
+        except UsageError as error:
+            draft.fail(("dse", "table"), str(error))
+    elif (file := _existing(draft, ("dse", "file"), section["file"])) is not None:
+        section["file"] = str(file)
 
 
 def check_tuning(draft: Draft) -> None:

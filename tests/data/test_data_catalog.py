@@ -26,6 +26,7 @@ KINDS_OF_DATA = {
     "text",
     "reference",
     "training_trace",
+    "design_table",
 }
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
@@ -75,6 +76,7 @@ USES = {
     "subgraph_profile": "load_subgraphs",
     "network_profile": "load_networks",
     "training_trace": "load_trace",
+    "design_table": "load_designs",
     "network": "read",
     "text": None,
     "reference": None,

@@ -96,6 +96,7 @@ SPECS = {
             "gates=null",
         ],
     ),
+    "dse": ("hls-designs", ["dse.least=500", "dse.labels=[5]", "dse.seeds=1", "gates=null"]),
     "calibrate": ("calibrate-host", ["calibrate.operations=[bn]", "calibrate.networks=[]", "gates=null"]),
 }
 OTHERS = {
@@ -117,6 +118,8 @@ OTHERS = {
     "tune.policy": "zeus",
     "tune.compare": [],
     "tune.training": None,
+    "dse.table": None,  # there is one
+    "dse.file": None,
     "codesign.tables": {"networks": {}, "choices": [], "objectives": [], "resources": [], "shares": []},
     "codesign.engines": {"channels": [1], "filters": [1], "pixels": [1], "weight_kib": [1]},
     "codesign.mappings": {"budgets": [1], "gap": 0},
@@ -181,7 +184,7 @@ def watched(tmp_path_factory):
         if case not in known:
             if case in ("verify", "codesign", "reproduce") and "MICO_DATA_MIRROR" not in os.environ:
                 pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables are not there")
-            if case in ("verify", "tune") and "MICO_DATA_MIRROR" not in os.environ:
+            if case in ("verify", "tune", "dse") and "MICO_DATA_MIRROR" not in os.environ:
                 pytest.skip("MICO_DATA_MIRROR is not set: the measured data are not there")
             if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
                 pytest.skip("gcc or make is missing: the C program cannot run")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mico_runner import hardware, plugins
 from mico_runner.spec.rules import Rules, items, number, optional, section, size, text
-from mico_runner.spec.schema import codesign, deployment, latency, reproduction, running, search, training, tune
+from mico_runner.spec.schema import codesign, deployment, dse, latency, reproduction, running, search, training, tune
 from mico_runner.spec.schema.values import CURVES_TEXT, FILE_NAME, RANGE, SPEC_VERSION, seed
 from mico_runner.steps import STEPS
 
@@ -79,6 +79,7 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
         "verify": optional("whole-network latency estimates, each network left out in turn", latency.verify()),
         "reproduce": optional("a model beside a table of other people's runs", reproduction.reproduce()),
         "tune": optional("batch size and power limit of trainings that recur", tune.tune()),
+        "dse": optional("cycles of designs of high-level synthesis from few labels", dse.dse()),
         "gates": {
             "type": "dict",
             "default": {},
