@@ -50,10 +50,11 @@ def prove(layer: Layer, array: Architecture, objective: str, budgets: Sequence[i
     least = {"cycles": bounds.least_cycles, "energy": bounds.least_energy}[objective]
     low = float(least(layer, array, rows, columns)[0])
     proof = None
-    for budget in budgets:
+    for budget in budgets:  # samples differ, so that a larger one may miss what a smaller one has found
         best = spatial.best(layer, replace(array, objective=objective, mappings=budget))
         value = float(best.cycles) if objective == "cycles" else best.energy_pj
         whole = best.seen == best.space
+        value = value if proof is None else min(value, proof.value)
         proof = Proof(value, value if whole else low, best.seen, best.space)
         if whole or proof.gap <= gap:
             break
