@@ -6,9 +6,10 @@ File, little endian: int32 length of the longest piece; for each token float32 s
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +23,7 @@ MOST_BYTES = 64 << 20
 _HEAD, _ENTRY = struct.Struct("<i"), struct.Struct("<fi")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tokenizer:
     """Attributes:
     pieces: the bytes of each token.
@@ -42,9 +43,22 @@ class Tokenizer:
 
     def encode(self, text: str, bos: bool = True) -> list[int]:
         """Tokens of a text: a space is put in front; characters, or their bytes where unknown; then the best neighbours are merged."""
-        tokens = [BOS] if bos else []
+        found = (BOS,) if bos else ()
+        for part in self._parts(f" {text}" if text else ""):
+            found += self._merged(part)
+        return list(found)
+
+    def _parts(self, text: str) -> list[str]:
+        """What can be merged apart from the rest: words with the space in front, unless a piece has a space elsewhere."""
+        if any(b" " in piece[1:] for piece in self.pieces[FIRST_BYTE + BYTES :]):
+            return [text]
+        return re.findall(r" [^ ]*|^[^ ]+", text)
+
+    @cache  # noqa: B019  # words come again and again, and a tokenizer lives as long as its data are read
+    def _merged(self, text: str) -> tuple[int, ...]:
+        tokens = list[int]()
         known = self._numbers
-        for character in f" {text}" if text else "":
+        for character in text:
             piece = character.encode()
             tokens += [known[piece]] if piece in known else [FIRST_BYTE + byte for byte in piece]
         while True:
@@ -54,7 +68,7 @@ class Tokenizer:
                 if number is not None and self.scores[number] > score:
                     best, at, score = number, i, float(self.scores[number])
             if at < 0:
-                return tokens
+                return tuple(tokens)
             tokens[at : at + 2] = [best]
 
     def decode(self, tokens: list[int]) -> bytes:

@@ -56,6 +56,13 @@ class SequenceLabelling(Task):
 
         return functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
 
+    def distance(self, outputs: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Divergence of the probabilities of a place, in nats: what the cross-entropy on the teacher's own text grows by."""
+        from torch.nn import functional
+
+        found, wanted = (functional.log_softmax(each.flatten(0, 1), 1) for each in (outputs, teacher))
+        return functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+
     def quality(self, outputs: np.ndarray, samples: Samples) -> float:
         """Percentage of the places that count whose largest score stands at the class."""
         counted = samples.targets != IGNORED

@@ -32,16 +32,6 @@ def needs(target: str) -> None:
 
 
 MORE = [("host", 60), ("avx2", 30), ("native", 30), *((name, 10) for name in qemu.MACHINES), ("full", 3), ("ibex", 3)]
-    ("host", 60),
-    ("avx2", 30),
-    ("native", 30),
-    ("rv32", 10),
-    ("cortex-m3", 10),
-    ("cortex-m4", 10),
-    ("cortex-m55", 10),
-    ("full", 3),
-    ("ibex", 3),
-]
 
 
 @pytest.mark.slow

@@ -259,6 +259,12 @@ def test_a_tokenizer_merges_the_best_first_and_falls_back_to_bytes():
         assert t.decode(t.encode(text)).decode() == text
 
 
+def test_words_are_merged_apart_only_where_no_piece_has_a_space_within():
+    whole = tokenizer.Tokenizer((*words().pieces, b"b "), np.append(words().scores, np.float32(-0.5)))
+    assert whole.encode("ab ab", bos=False) != words().encode("ab ab", bos=False)
+    assert whole.decode(whole.encode("ab ab b a")) == b"ab ab b a"
+
+
 def test_a_tokenizer_is_written_as_it_is_read(tmp_path):
     tokenizer.write(words(), tmp_path / "tok.bin")
     found = tokenizer.read(tmp_path / "tok.bin", 265)

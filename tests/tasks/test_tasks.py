@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mico_runner.errors import UsageError
 from mico_runner.tasks import TASKS, create
@@ -167,3 +168,11 @@ def test_auc_counts_pairs():
     targets = task.checked("mine", np.array([7, 7, 3, 9]), x.shape, False)
     errors = np.array([[0.1], [0.5], [0.5], [0.9]])  # pairs: 0.5 > 0.1, 0.5 = 0.5, 0.9 > both
     assert task.quality(errors**0.5, Part(x, targets)) == pytest.approx(100 * 3.5 / 4)
+
+
+def test_the_distance_of_next_tokens_is_what_cross_entropy_on_the_teacher_s_text_grows_by():
+    task = create("next-token")
+    outputs, teacher = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0)), torch.randn(2, 3, 5)
+    share = teacher.softmax(-1)
+    cross, own = (-(share * each.log_softmax(-1)).sum(-1).mean() for each in (outputs, teacher))
+    torch.testing.assert_close(task.distance(outputs, teacher), cross - own)
