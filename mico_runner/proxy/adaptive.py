@@ -12,8 +12,10 @@ import pandas as pd
 
 from mico_runner.proxy import residual
 from mico_runner.proxy.strategies.hybrid import Hybrid
+from mico_runner.proxy.terms import physical_terms
 
 SHARED, DEVIATION = 1.0, 0.2  # prior standard deviation of a term's part of the latency: in common, and by bit-widths
+UNTOLD = 0.3  # prior standard deviation of log latency that no sum of terms says, before anything is measured
 FIRST = 16  # rows chosen by spread alone, before anything is known
 
 
@@ -34,6 +36,22 @@ def next_rows(table: pd.DataFrame, rows: np.ndarray, latency: np.ndarray, count:
     prior = terms * np.where(shared, SHARED, DEVIATION) / np.sqrt(shared.sum())
     noise = residual.DEFAULT["noise"] ** 2
     return _reducing(prior @ prior.T + residual.prior_covariance(table, residual.DEFAULT), noise, rows, count)
+
+
+def next_shapes(table: pd.DataFrame, count: int) -> np.ndarray:
+    """Positions of the `count` shapes to profile first, of a kernel table with a row per shape and one pair of bits.
+
+    Nothing is known of the latencies. Every physical term is taken to have the same cost at its largest, which makes the prior of
+    relative latency; beside it stands a Gaussian process over sizes, for what no sum of terms says. What is chosen takes away most
+    of the summed variance of all shapes.
+    """
+    terms = physical_terms(table).to_numpy()
+    terms = terms / np.maximum(terms.max(axis=0), np.finfo(float).tiny)
+    relative = terms / np.maximum(terms.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    scale = np.sqrt((relative**2).mean(axis=0))
+    prior = relative[:, scale > 0] / scale[scale > 0] / np.sqrt((scale > 0).sum())
+    sizes = residual.prior_covariance(table, residual.DEFAULT | {"shape": UNTOLD, "bits": 0.0})
+    return _reducing(prior @ prior.T + sizes, residual.DEFAULT["noise"], np.zeros(0, dtype=int), count)
 
 
 def _spread(table: pd.DataFrame) -> np.ndarray:
