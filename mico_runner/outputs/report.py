@@ -279,7 +279,7 @@ class Report:
         asked = self.spec["allocate"]
         bound = asked["constraints"].get(asked["over"])
         limit = bound["max"] if bound and bound["relative_to"] else None
-        return report_allocation.section(points, layers, asked["over"], limit)
+        return report_allocation.section(points, layers, self.csv("allocate", "trace.csv"), asked["over"], limit)
 
     def codesign(self) -> dict[str, Any] | None:
         cases, designs = self.csv("codesign", "cases.csv"), self.csv("codesign", "designs.csv")

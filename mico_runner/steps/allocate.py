@@ -16,7 +16,7 @@ UNITS = {"energy": "pJ", "latency": "cycles", "flash_bytes": "bytes"}
 class Allocate(Step):
     """The highest signal-to-quantisation-noise ratio within cost limits; no data, no training."""
 
-    VERSION = 2
+    VERSION = 3
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import device_of
@@ -27,13 +27,13 @@ class Allocate(Step):
         import numpy as np
         import pandas as pd
 
-        from mico_runner import graph
+        from mico_runner import accelerators, graph
         from mico_runner.graph import costs
         from mico_runner.kernel_table import WEIGHTED
         from mico_runner.models import MODELS
         from mico_runner.search import Cost, Space, allocation
         from mico_runner.steps.inputs import device_of, limits_of, present
-        from mico_runner.steps.network import report_area, simulated
+        from mico_runner.steps.network import kernels, report_area, simulated
 
         section, device = present(ctx.spec.allocate), device_of(ctx.spec)
         model = MODELS.get(section.network)(section.input, section.classes, **section.params)
@@ -95,12 +95,18 @@ class Allocate(Step):
         for name, table in cost.items():
             per_layer[name] = np.take_along_axis(table, chosen[:, None], axis=1)[:, 0]
         per_layer.to_csv(ctx.dir / "layers.csv", index=False)
+        trace = accelerators.of(device).simulate(kernels(network, bits, device.batch))
+        trace.insert(0, "layer", layers)
+        trace.to_csv(ctx.dir / "trace.csv", index=False)  # what cycles and energy are made of, at these bits
 
         best = points[points["which"] == "chosen"].iloc[0]
         ctx.metric("allocate.sqnr", best["sqnr_db"], "dB", "higher", tolerance="1%")
         for name, unit in UNITS.items():
             ctx.metric(f"allocate.{name}", best[name], unit, "lower", tolerance="1%")
             ctx.metric(f"allocate.{name}_ratio", best[f"{name}_ratio"], "ratio", "lower", tolerance=0.01)
+            ctx.metric(f"allocate.int8.{name}", int8[name], unit)
+        busy = (trace["utilisation"] * trace["cycles"]).sum() / trace["cycles"].sum()
+        ctx.metric("allocate.utilisation", busy, "ratio", "higher", tolerance=0.02)
         report_area(ctx, device, "allocate")
         ctx.log(f"{len(layers)} layers: {best['sqnr_db']:.2f} dB at {_shares(best)} of INT8's")
         uncounted = sorted({row["kind"] for row in graph.kernel_rows(network, 1)} - set(WEIGHTED))

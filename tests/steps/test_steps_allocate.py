@@ -36,9 +36,15 @@ def test_bits_within_an_energy_budget(tmp_path, hardware):
     assert metrics["allocate.area"]["value"] == fsum(
         metrics[f"allocate.area.{part}"]["value"] for part in parts["part"]
     )
+    trace = pd.read_csv(version / "steps/allocate/trace.csv")
+    assert trace["energy_pj"].sum() == pytest.approx(metrics["allocate.energy"]["value"], rel=1e-6)
+    assert list(trace["layer"].astype(str)) == list(layers["layer"].astype(str))
+    ratio = metrics["allocate.energy"]["value"] / metrics["allocate.int8.energy"]["value"]
+    assert ratio == pytest.approx(metrics["allocate.energy_ratio"]["value"])
     best = front[front["which"] == "front"]
     assert best["energy"].is_monotonic_increasing and best["sqnr_db"].is_monotonic_increasing
-    assert "Bits from the layers" in (version / "report.html").read_text(encoding="utf-8")
+    report = (version / "report.html").read_text(encoding="utf-8")
+    assert "Bits from the layers" in report and "how each layer is mapped" in report
 
 
 def test_limits_that_cannot_be_met_end_the_step(tmp_path, capsys):
