@@ -27,7 +27,7 @@ def search() -> dict[str, Rules]:
     algorithm = {"type": "string", "allowed": ALGORITHMS.names()}
     return {
         "space": section("", _space(), default={}),
-        "algorithm": choice("", ALGORITHMS.names(), default="nsga2"),
+        "algorithm": choice("", ALGORITHMS.names(), default="auto"),
         "params": free("of the algorithm"),
         "objectives": items(
             "most important first", objective, minlength=1, distinct=True, default=[QUALITY, "latency"]
