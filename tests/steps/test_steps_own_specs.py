@@ -16,7 +16,7 @@ def test_a_network_of_one_s_own_keeps_its_gates(name, tmp_path, capsys):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", ["resnet8-mlperf", "mobilenet-v2-224"])
+@pytest.mark.parametrize("name", ["resnet8-mlperf", "mobilenet-v2-224", "patches-mcunet", "patches-mobilenet-v2"])
 def test_a_network_of_others_keeps_its_gates(name, tmp_path, capsys):
     assert cli.main(["run", str(SPECS / f"{name}.yaml"), "--outputs", str(tmp_path)]) == 0, capsys.readouterr().err
 
