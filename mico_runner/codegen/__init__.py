@@ -52,6 +52,7 @@ def generate(
     scratch: str = "two_rows",
     layout: Layout | None = None,
     schedule: str = "layers",
+    max_macs: float = 1.0,
 ) -> CodegenResult:
     """Write the C program of `graph` into `folder` (made if absent; files of the same names are replaced).
 
@@ -62,6 +63,7 @@ def generate(
             besides; layers without patches, linear and 1 x 1, may have these in any case.
         layout: one file or many, for which build system; None: a file per kernel, for make and CMake.
         schedule: "layers", one after the other, or "rows", the order of least memory: some layers run together, a row at a time.
+        max_macs: how many products "rows" may compute, relative to the network's: with more than 1, layers may run in strips of columns.
 
     Raises:
         UnknownName: for a runtime, scratch or schedule that does not exist.
@@ -75,7 +77,7 @@ def generate(
     from mico_runner.codegen.policy import KernelPolicy
 
     layout = layout or Layout()
-    program = lower(graph, KernelPolicy.of(runtime, core, scratch), schedule)
+    program = lower(graph, KernelPolicy.of(runtime, core, scratch), schedule, max_macs)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     sources = emit.source_files(program, graph.name, layout)
@@ -107,12 +109,13 @@ def generate_networks(
     policy: KernelPolicy,
     core: str | None = None,
     schedule: str = "layers",
+    max_macs: float = 1.0,
 ) -> list[Program]:
     """Write one C program of several networks (of different names) into `folder`, to check or time many at once.
 
     Args:
         core: as `generate`; here it decides nothing but where traps are.
-        schedule: as `generate`.
+        schedule, max_macs: as `generate`.
 
     Returns:
         Their programs, in order.
@@ -120,7 +123,7 @@ def generate_networks(
     from mico_runner.codegen import emit
     from mico_runner.codegen.lowering import lower
 
-    programs = [lower(graph, policy, schedule) for graph in graphs]
+    programs = [lower(graph, policy, schedule, max_macs) for graph in graphs]
     if len({p.name for p in programs}) < len(programs):
         raise ValueError("networks in one folder need different names")
     folder = Path(folder)

@@ -42,7 +42,7 @@ class Deployment:
     Attributes:
         runtime, core, scratch: as `codegen.generate` takes them.
         board: of `footprint.BOARDS`, for which it is linked; None on the host, where nothing is flashed.
-        schedule: as `codegen.generate` takes it.
+        schedule, max_macs: as `codegen.generate` takes them.
     """
 
     runtime: str
@@ -50,13 +50,14 @@ class Deployment:
     scratch: str
     board: str | None
     schedule: str = "layers"
+    max_macs: float = 1.0
 
     def lower(self, graph: QGraph) -> Program:
         """The program's calls and memory."""
         from mico_runner.codegen.lowering import lower
         from mico_runner.codegen.policy import KernelPolicy
 
-        return lower(graph, KernelPolicy.of(self.runtime, self.core, self.scratch), self.schedule)
+        return lower(graph, KernelPolicy.of(self.runtime, self.core, self.scratch), self.schedule, self.max_macs)
 
     def footprint(self, program: Program) -> Footprint | None:
         """Estimated flash and stack; None without a board."""

@@ -27,11 +27,12 @@ _BUILDS = "bare boards host rtl rv32 stack"  # what lies beside the objects of a
 _TAKEN = {*_C_KEYWORDS.split(), *_CMAKE_TARGETS.split(), *_BUILDS.split(), "main", "input", "output", "arena"}
 
 
-def lower(graph: QGraph, policy: KernelPolicy, schedule: str = "layers") -> Program:
+def lower(graph: QGraph, policy: KernelPolicy, schedule: str = "layers", max_macs: float = 1.0) -> Program:
     """Lower and plan a graph, by the kernels of a policy.
 
     Args:
         schedule: of `streaming.SCHEDULES`: layer by layer, or in the order of least memory, some layers row by row.
+        max_macs: products that the order of least memory may compute, relative to the network's.
 
     Raises:
         UnknownName: for a schedule that does not exist.
@@ -52,7 +53,7 @@ def lower(graph: QGraph, policy: KernelPolicy, schedule: str = "layers") -> Prog
     kept = {buffer.name for buffer in lowering.kept_buffers}
     streamed = Streamed(lowering.calls, (), {}, 0)
     if schedule == "rows":
-        streamed = stream(graph, lowering.calls, lowering.one_row, kept)
+        streamed = stream(graph, lowering.calls, lowering.one_row, kept, max_macs)
     requested = [request for request in requests(streamed) if request.name not in kept]
     placed = {place.tensor: place for place in plan(requested)}
     memory = [*placed.values(), *_lying_in(streamed, placed)]
@@ -102,20 +103,20 @@ class Lowering:
             if result.name != output.name:
                 self.permute(f"{tensor}_copy", tensor, result, output, 1)
 
-    def one_row(self, node: QNode, call: Call, reach: Reach) -> Call | None:
-        """The call of a node in its form for one output row; None where that is no single call."""
-        height = {b.name: b.shape[1] for b in call.inputs}
-        read = [
-            as_row(b, min(reach.extent[0], height[b.name]) if reach.elementwise else reach.extent[0])
-            for b in call.inputs
-        ]
-        made = as_row(call.output, 1)
+    def one_row(
+        self, node: QNode, call: Call, reach: Reach, widths: tuple[int, ...] = (), width: int = 0
+    ) -> Call | None:
+        """As `streaming.RowOf`."""
+        rows = [min(reach.extent[0], b.shape[1]) if reach.elementwise else reach.extent[0] for b in call.inputs]
+        across = widths or tuple(b.shape[2] for b in call.inputs)
+        read = [as_row(*about) for about in zip(call.inputs, rows, across, strict=True)]
+        made = as_row(call.output, 1, width or call.output.shape[2])
         shapes = dict(zip((*node.inputs, node.output), (*read, made), strict=True))
         tensors = {t: replace(self.graph.tensors[t], shape=shapes[t].shape) for t in shapes}
         row = Lowering(replace(self.graph, nodes=(), tensors=self.graph.tensors | tensors), self.policy)
         row.where = dict(zip(node.inputs, read, strict=True))
         row._direct = {node.output: made} if made.place == "output" else {}
-        operator(node.op).lower(row, operator(node.op).one_row(node))
+        operator(node.op).lower(row, operator(node.op).one_row(node, strip=bool(widths)))
         if len(row.calls) != 1:
             return None
         self.row_choices |= {choice.layer: choice for choice in row.choices}

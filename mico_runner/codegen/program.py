@@ -154,20 +154,36 @@ class Choice:
         return KernelRow(self.layer, chosen.kernel, cycles, ", ".join(known), self.reason)
 
 
+class StageLine(NamedTuple):
+    """Numbers of a line of a stage that its rows do not say, as `mico_line_t` has them.
+
+    Attributes:
+        memory: the buffer in which it lies: a tensor, or the stage's own rows.
+    """
+
+    memory: str
+    row_bytes: int
+    pixel_bytes: int
+    columns: int
+    multiple: int = 0
+    offset: int = 0
+
+
 @dataclass(frozen=True)
 class Stage:
     """Calls first .. last that run together, an output row at a time (`kernels/mico_stage.h`): their structs are those of one row.
 
     Attributes:
         rows: what the stage reads and makes (`schedule.rows`), its operations counted as the program's calls.
-        row_bytes: of each line.
-        memory: of each line the buffer in which it lies, by name: a tensor, or the stage's own rows.
+        shifts: of each work and each of its reads the bytes of a row in front of what it reads.
+        starts: the first output column of each strip; one where rows are whole.
     """
 
     name: str
     rows: Rows
-    row_bytes: tuple[int, ...]
-    memory: tuple[str, ...]
+    lines: tuple[StageLine, ...]
+    shifts: tuple[tuple[int, ...], ...]
+    starts: tuple[int, ...] = (0,)
 
     @property
     def first(self) -> int:
@@ -180,12 +196,17 @@ class Stage:
     @property
     def struct_bytes(self) -> int:
         """Of its constants, all of whose members are words."""
-        return 4 * (5 * len(self.rows.lines) + 11 * len(self.rows.works) + 4)
+        return 4 * (
+            10 * len(self.rows.lines)
+            + 13 * len(self.rows.works)
+            + 4
+            + (len(self.starts) if len(self.starts) > 1 else 0)
+        )
 
     @property
     def stack_bytes(self) -> int:
         """Of the lines' states."""
-        return 12 * len(self.rows.lines)
+        return 16 * len(self.rows.lines)
 
 
 @dataclass(frozen=True)

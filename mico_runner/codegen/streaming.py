@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mico_runner.codegen.planner import Request
-from mico_runner.codegen.program import Call, Stage
+from mico_runner.codegen.program import Call, Stage, StageLine
+from mico_runner.codegen.schedule.columns import Span, columns
 from mico_runner.codegen.schedule.forms import Form
-from mico_runner.codegen.schedule.network import Network, Operation, Tensor
+from mico_runner.codegen.schedule.network import Network, Operation, Tensor, aligned
 from mico_runner.codegen.schedule.path import Planner
+from mico_runner.codegen.schedule.rows import Rows
 from mico_runner.ops import operator
 from mico_runner.ops.c import Buffer, input_dtype
 from mico_runner.ops.node import QNode
@@ -20,6 +22,15 @@ from mico_runner.quant.qgraph import QGraph
 
 SCHEDULES = ("layers", "rows")
 MOST_READS = 2  # MICO_STAGE_READS
+
+
+class RowOf(Protocol):
+    """Gives a node's call in its form for one output row; None where the node is no single call."""
+
+    def __call__(
+        self, node: QNode, call: Call, reach: Reach, widths: tuple[int, ...] = (), width: int = 0
+    ) -> Call | None:
+        """`widths`, `width`: of the rows of a strip, read and made; those of the tensors without."""
 
 
 class Streamed(NamedTuple):
@@ -40,13 +51,15 @@ class Streamed(NamedTuple):
 def stream(
     graph: QGraph,
     calls: Sequence[Call],
-    one_row: Callable[[QNode, Call, Reach], Call | None],
+    one_row: RowOf,
     kept: Container[str] = (),
+    max_macs: float = 1.0,
 ) -> Streamed:
     """Schedule the calls of a graph.
 
     Args:
-        one_row: a node's call in its form for one output row; None where the node is no single call.
+        one_row: makes calls for one row.
+        max_macs: products that it may compute, relative to the network's.
         kept: buffers that outlive a run of the program, apart from the planned arena.
     """
     nodes = {node.name: node for node in graph.nodes}
@@ -63,8 +76,10 @@ def stream(
             rows[i], reaches[i] = row, reach
     network = _network(graph, calls, rows, reaches, kept)
     planner = Planner(network)
-    schedule = planner.least(kinds=("rows",))
-    return _program(network, planner, schedule.forms, calls, rows, schedule.ram)
+    schedule = planner.least(max_macs, kinds=("rows", "strips"))
+    return _Staging(
+        network, planner, calls, rows, lambda i, *sizes: one_row(nodes[calls[i].node], calls[i], *sizes)
+    ).program(schedule.forms)
 
 
 def requests(streamed: Streamed) -> list[Request]:
@@ -86,11 +101,9 @@ def requests(streamed: Streamed) -> list[Request]:
         if call.scratch_bytes:
             live(f"{stage.name if stage else call.name}.scratch", call.scratch_bytes, first, last)
     for stage in streamed.stages:
-        for line, count, size, name in zip(
-            stage.rows.lines, stage.rows.rows, stage.row_bytes, stage.memory, strict=True
-        ):
+        for line, count, own in zip(stage.rows.lines, stage.rows.rows, stage.lines, strict=True):
             if not line.whole:
-                live(name, count * size, stage.first, stage.last)
+                live(own.memory, count * own.row_bytes, stage.first, stage.last)
     return list(spans.values())
 
 
@@ -131,7 +144,9 @@ def _network(
         products = 0 if weight is None else call.output.size * weight[0].size
         row = rows[i].scratch_bytes if i in rows else 0
         reads = tuple(buffer.name for buffer in call.inputs)
-        own = (call.name, reads, call.output.name, products, reaches.get(i), call.scratch_bytes, row)
+        reach = reaches.get(i)
+        beside = not (reach and call.inputs[0].type.is_sign and reach.extent != (1, 1))  # -1 and 1 have no zero between
+        own = (call.name, reads, call.output.name, products, reach, beside, call.scratch_bytes, row)
         operations.append(Operation(*own))
     outputs = tuple(name for name in dict.fromkeys(c.output.name for c in calls if c.output.place == "output"))
     return Network(graph.name, tuple(operations), tensors, outputs)
@@ -142,32 +157,104 @@ def _tensor(buffer: Buffer, kept: bool) -> Tensor:
     return Tensor(buffer.bytes, size, kept or buffer.place != "arena")
 
 
-def _program(
-    network: Network, planner: Planner, forms: Sequence[Form], calls: Sequence[Call], rows: dict[int, Call], ram: int
-) -> Streamed:
-    found = list(calls)
-    stages: list[Stage] = []
-    lies_in: dict[str, str] = {}
-    for form in forms:
-        output = calls[form.stop - 1].output.name
-        if form.in_place:
-            lies_in[output] = form.in_place
-        if form.kind == "whole":
-            continue
-        about = planner.stage(form.start, form.stop)
+class _Staging:
+    """The program of a schedule while its stages are made one by one."""
+
+    def __init__(
+        self,
+        network: Network,
+        planner: Planner,
+        calls: Sequence[Call],
+        rows: dict[int, Call],
+        narrow: Callable[[int, Reach, tuple[int, ...], int], Call | None],
+    ) -> None:
+        self.network = network
+        self.planner = planner
+        self.old = calls
+        self.rows = rows
+        self.narrow = narrow
+        self.calls = list(calls)
+        self.stages: list[Stage] = []
+        self.lies_in: dict[str, str] = {}
+
+    def program(self, forms: Sequence[Form]) -> Streamed:
+        ram = 0
+        for form in forms:
+            if form.in_place:
+                self.lies_in[self.old[form.stop - 1].output.name] = form.in_place
+            if form.kind == "rows":
+                self._add_rows(form)
+            elif form.kind == "strips":
+                form = self._add_strips(form)
+            ram = max(ram, form.ram)
+        return Streamed(self.calls, tuple(self.stages), self.lies_in, ram)
+
+    def _add_rows(self, form: Form) -> None:
+        about = self.planner.stage(form.start, form.stop)
         assert about is not None  # the planner has weighed it
         for i in range(form.start, form.stop):
-            found[i] = rows[i]
-        name = f"stage_{len(stages) + 1}"
-        memory = tuple(
-            line.tensor if line.whole else f"{name}.rows_{k}_of_{line.tensor}" for k, line in enumerate(about.lines)
+            self.calls[i] = self.rows[i]
+        shifts = tuple((0,) * len(work.reads) for work in about.works)
+        self.stages.append(
+            Stage(self._name(), about, tuple(self._line(about, k) for k in range(len(about.lines))), shifts)
         )
-        sizes = (network.tensors[line.tensor].bytes // line.height for line in about.lines)
-        stages.append(Stage(name, about, tuple(sizes), memory))
-    return Streamed(found, tuple(stages), lies_in, ram)
+
+    def _add_strips(self, form: Form) -> Form:
+        """Its form with the scratch that narrow rows take, which may be less than that of whole ones."""
+        about = self.planner.in_strips(form.start, form.stop)
+        assert about is not None
+        found = columns(self.network, about, form.parts)
+        assert found is not None
+        shifts = []
+        for work, needs in zip(about.works, found.reads, strict=True):
+            makes, spans = found.lines[work.makes], [found.lines[read.line] for read in work.reads]
+            own = [0] * len(spans)
+            if work.operation is not None and makes:
+                reach = self.network.operations[work.operation].reach
+                assert reach is not None
+                known = [span for span in spans if span]
+                own = [
+                    (need.begin - span.begin) * self._pixel(about, read.line)
+                    for need, span, read in zip(needs, known, work.reads, strict=True)
+                ]
+                widths = tuple(
+                    span.width if reach.extent[0] > 1 else need.width for need, span in zip(needs, known, strict=True)
+                )
+                call = self.narrow(work.operation, reach, widths, makes.width)
+                assert call is not None  # it is a single call for a whole row
+                self.calls[work.operation] = call
+            shifts.append(tuple(own))
+        output = found.lines[about.works[-1].makes]
+        assert output is not None
+        last = self._size(about, about.works[-1].makes)[1] - output.width
+        starts = tuple(min(k * output.width, last) for k in range(found.strips))
+        lines = tuple(self._line(about, k, found.lines[k]) for k in range(len(about.lines)))
+        self.stages.append(Stage(self._name(), about, lines, tuple(shifts), starts))
+        operations = range(form.start, form.stop)
+        planned = max(self.network.operations[i].row_scratch for i in operations)
+        needed = max(self.calls[i].scratch_bytes for i in operations)
+        return form._replace(ram=form.ram - aligned(planned) + aligned(needed))
+
+    def _name(self) -> str:
+        return f"stage_{len(self.stages) + 1}"
+
+    def _line(self, about: Rows, k: int, span: Span | None = None) -> StageLine:
+        line, width, pixel = about.lines[k], self._size(about, k)[1], self._pixel(about, k)
+        memory = line.tensor if line.whole else f"{self._name()}.rows_{k}_of_{line.tensor}"
+        held = span.width if span and not line.whole else width
+        at = (span.multiple, span.begin) if span else (0, 0)
+        return StageLine(memory, held * pixel, pixel, width, *at)
+
+    def _size(self, about: Rows, k: int) -> tuple[int, int]:
+        size = self.network.tensors[about.lines[k].tensor].size
+        assert size is not None  # a stage has images alone
+        return size
+
+    def _pixel(self, about: Rows, k: int) -> int:
+        height, width = self._size(about, k)
+        return self.network.tensors[about.lines[k].tensor].bytes // (height * width)
 
 
-def as_row(buffer: Buffer, height: int) -> Buffer:
-    """The buffer as an image of so many rows."""
-    channels, _, width = buffer.shape
-    return replace(buffer, shape=(channels, height, width))
+def as_row(buffer: Buffer, height: int, width: int) -> Buffer:
+    """The buffer as an image of this size."""
+    return replace(buffer, shape=(buffer.shape[0], height, width))

@@ -192,8 +192,11 @@ class Operator:
         """What of its inputs, images of one size, a row of its output is made of; None: it is only computed as a whole."""
         return None
 
-    def one_row(self, node: QNode) -> QNode:
-        """The node that makes one output row of the rows that it reaches, those of zeros above and below the image included."""
+    def one_row(self, node: QNode, strip: bool = False) -> QNode:
+        """The node that makes one output row of the rows that it reaches, those of zeros above and below the image included.
+
+        Of a strip the columns beside the image are included as well.
+        """
         return node
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:

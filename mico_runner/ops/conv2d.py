@@ -150,8 +150,8 @@ class Conv2d(Weighted):
         height, width = (d * (int(k) - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
         return Reach((height, width), node.attrs["stride"], node.attrs["padding"])
 
-    def one_row(self, node: QNode) -> QNode:
-        return replace(node, attrs=node.attrs | {"padding": (0, node.attrs["padding"][1])})
+    def one_row(self, node: QNode, strip: bool = False) -> QNode:
+        return replace(node, attrs=node.attrs | {"padding": (0, 0 if strip else node.attrs["padding"][1])})
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         a, (weight, bias) = node.attrs, to.weights(node, read[0], made)

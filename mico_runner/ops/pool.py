@@ -52,10 +52,10 @@ class Pool(Operator):
         }
 
     def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
-        """None with zeros above the image, which a pool does not take for numbers, or windows that overhang it."""
+        """None with zeros around the image, which a pool does not take for numbers, or windows that overhang it."""
         whole = len(shapes[node.output]) == 3 and not node.attrs.get("ceil", False)
         padding = node.attrs["padding"]
-        return Reach(node.attrs["kernel"], node.attrs["stride"], padding) if whole and not padding[0] else None
+        return Reach(node.attrs["kernel"], node.attrs["stride"], padding) if whole and not any(padding) else None
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for _ in range(4):

@@ -51,6 +51,7 @@ class Codegen:
     Attributes:
         bits: (weight bits, activation bits) of every layer; None where a search chooses them.
         ends: the same of the first and the last layer; None: as the others.
+        max_macs: products that schedule "rows" may compute, relative to the network's.
     """
 
     target: str
@@ -61,6 +62,7 @@ class Codegen:
     bundle: str
     package: str
     schedule: str
+    max_macs: float
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,17 @@ def _check_generated(draft: Draft) -> None:
     data = draft.data
     target = data["codegen"]["target"]
     if target == "c":
+        schedule, macs = data["codegen"]["schedule"], data["codegen"]["max_macs"]
+        if schedule != "rows" and macs != 1:
+            draft.fail(("codegen", "max_macs"), f"found {macs}; allowed: 1, because codegen.schedule is {schedule}")
         return
-    for key, only in (("runtime", "host"), ("bundle", "files"), ("package", "cmake"), ("schedule", "layers")):
+    for key, only in (
+        ("runtime", "host"),
+        ("bundle", "files"),
+        ("package", "cmake"),
+        ("schedule", "layers"),
+        ("max_macs", 1.0),
+    ):
         if (found := data["codegen"][key]) != only:
             draft.fail(("codegen", key), f"found {found!r}; allowed: {only}, because codegen.target is {target}")
     simulated = data["simulate"]["target"] if "simulate" in data["steps"] else []

@@ -72,9 +72,8 @@ class Codegen(Step):
             return
         core = target_core(ctx.spec, section.runtime)
         layout = Layout(section.bundle, section.package)
-        result = codegen.generate(
-            deployed, ctx.dir / "c", section.runtime, core, section.scratch, layout, section.schedule
-        )
+        how = (section.runtime, core, section.scratch, layout, section.schedule, section.max_macs)
+        result = codegen.generate(deployed, ctx.dir / "c", *how)
         columns = ["tensor", "offset", "bytes", "first_node", "last_node"]
         pd.DataFrame(result.memory, columns=columns).to_csv(ctx.dir / "memory.csv", index=False)
         kernels = pd.DataFrame(result.kernels, columns=KernelRow._fields)

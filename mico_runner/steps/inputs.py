@@ -223,9 +223,9 @@ def scratch_of(spec: Sections) -> str:
     return spec.codegen.scratch if spec.codegen else "two_rows"
 
 
-def schedule_of(spec: Sections) -> str:
-    """The order in which the program computes, as `codegen.generate` takes it."""
-    return spec.codegen.schedule if spec.codegen else "layers"
+def schedule_of(spec: Sections) -> tuple[str, float]:
+    """The order in which the program computes and what it may compute twice, as `codegen.generate` takes `schedule` and `max_macs`."""
+    return (spec.codegen.schedule, spec.codegen.max_macs) if spec.codegen else ("layers", 1.0)
 
 
 def deployment_of(spec: Sections) -> Deployment:
@@ -241,4 +241,4 @@ def deployment_of(spec: Sections) -> Deployment:
     core = None if runtime == "host" else device.core
     runs_on = linked[0] if linked else "rtl" if device.latency_unit == "cycles" else "qemu"
     board = boards(runs_on).get(core) if core else None
-    return Deployment(runtime, core, scratch_of(spec), board, schedule_of(spec))
+    return Deployment(runtime, core, scratch_of(spec), board, *schedule_of(spec))

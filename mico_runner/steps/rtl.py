@@ -39,8 +39,8 @@ def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
         return ctx.upstream("codegen") / "c"
     core, scratch = target_core(ctx.spec, runtime), scratch_of(ctx.spec)
     durable.remove(ctx.work / runtime)  # of an interrupted run: it may be damaged
-    schedule = schedule_of(ctx.spec)
-    codegen.generate(deployed, ctx.work / runtime, runtime=runtime, core=core, scratch=scratch, schedule=schedule)
+    schedule, macs = schedule_of(ctx.spec)
+    codegen.generate(deployed, ctx.work / runtime, runtime, core, scratch, schedule=schedule, max_macs=macs)
     return ctx.work / runtime
 
 
@@ -158,8 +158,8 @@ class RtlBench:
             sources = self._ctx.work / "rtl"
             scratch = scratch_of(self._ctx.spec)
             durable.remove(sources)
-            core, schedule = self._device.core, schedule_of(self._ctx.spec)
-            codegen.generate(deployed, sources, "baremetal", core, scratch, schedule=schedule)
+            core, (schedule, macs) = self._device.core, schedule_of(self._ctx.spec)
+            codegen.generate(deployed, sources, "baremetal", core, scratch, schedule=schedule, max_macs=macs)
         image = self._build(sources)
         integers = quant.quantize_input(deployed, self._images[:images])
         wait_states = int(self._device.value("wait_states"))

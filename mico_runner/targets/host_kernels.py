@@ -88,15 +88,16 @@ def build_networks(
     sanitize: bool = False,
     policy: KernelPolicy = POLICY,
     schedule: str = "layers",
+    max_macs: float = 1.0,
 ) -> Path:
     """One program of all `graphs` (their names are replaced by numbers) in `folder`; its binary. Raises as `host.build`.
 
     Args:
         policy: other targets' kernels run on the host, too, those for a function unit on a model of it.
-        schedule: as `codegen.generate`.
+        schedule, max_macs: as `codegen.generate`.
     """
     networks = [replace(g, name=f"network{i}") for i, g in enumerate(graphs)]
-    codegen.generate_networks(networks, folder, policy, schedule=schedule)
+    codegen.generate_networks(networks, folder, policy, schedule=schedule, max_macs=max_macs)
     return host.build(folder, sanitize=sanitize)
 
 

@@ -66,16 +66,25 @@ def test_the_same_integers_of_random_networks(seed, tmp_path):
     rng = np.random.default_rng(100 + seed)
     networks = [random_network(rng) for _ in range(40)] + inverted_networks(200 + seed)
     assert sum(bool(lower(graph, POLICY, "rows").stages) for graph in networks) > 10
-    for policy in (POLICY, BAREMETAL):
-        assert_same(networks, policy, tmp_path / str(policy.tiles))
+    for policy, max_macs in ((POLICY, 1.0), (BAREMETAL, 1.0), (POLICY, 1.5), (BAREMETAL, 2.5)):
+        assert_same(networks, policy, tmp_path / f"{policy.tiles}{max_macs}", max_macs)
 
 
-def assert_same(graphs, policy, folder):
+def assert_same(graphs, policy, folder, max_macs=1.0):
     rng = np.random.default_rng(7)
     inputs = [images(graph, rng) for graph in graphs]
-    binary = build_networks(graphs, folder, sanitize=True, policy=policy, schedule="rows")
+    binary = build_networks(graphs, folder, sanitize=True, policy=policy, schedule="rows", max_macs=max_macs)
     for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, inputs), strict=True)):
         np.testing.assert_array_equal(found, reference.run(graph, x), err_msg=f"network {i}")
+
+
+@pytest.mark.parametrize("policy", [POLICY, BAREMETAL], ids=["host", "baremetal"])
+def test_strips_take_less_memory_for_products_computed_twice(policy):
+    for graph in inverted_networks(0):
+        rows, strips = lower(graph, policy, "rows"), lower(graph, policy, "rows", 1.5)
+        assert strips.arena_bytes == strips.predicted_arena_bytes == strips.lower_bound <= rows.arena_bytes
+    widths = [stage.starts for graph in inverted_networks(0) for stage in lower(graph, policy, "rows", 1.5).stages]
+    assert any(len(starts) > 1 for starts in widths)
 
 
 @pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
@@ -88,11 +97,15 @@ def test_a_layer_that_is_read_twice_and_an_output_that_is_an_image(tmp_path):
     graph = net.done(net.add(net.conv(y, 6, (3, 3), 8, padding=(1, 1), to=kind), x, to=OUTPUT))
     program = lower(graph, POLICY, "rows")
     x = images(graph, np.random.default_rng(0))
-    binary = build_networks([graph], tmp_path, policy=KernelPolicy(), schedule="rows")
-    np.testing.assert_array_equal(run_networks(binary, [x])[0], reference.run(graph, x))
+    for max_macs in (1.0, 3.0):
+        assert (len(lower(graph, KernelPolicy(), "rows", max_macs).stages[0].starts) > 1) == (max_macs > 1)
+        binary = build_networks(
+            [graph], tmp_path / str(max_macs), policy=KernelPolicy(), schedule="rows", max_macs=max_macs
+        )
+        np.testing.assert_array_equal(run_networks(binary, [x])[0], reference.run(graph, x))
     (stage,) = program.stages
     rows = {line.tensor: count for line, count in zip(stage.rows.lines, stage.rows.rows, strict=True) if not line.whole}
-    assert "output" in stage.memory
+    assert "output" in [line.memory for line in stage.lines]
     assert list(rows.values()) == [
         3,
         5,

@@ -41,6 +41,11 @@ static uint8_t *place(const mico_stage_t *stage, mico_line_state *lines, int32_t
     return state->memory + (row - state->first) * about->row_bytes;
 }
 
+static int32_t smaller(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
 static void clear(uint8_t *to, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) {
@@ -49,12 +54,37 @@ static void clear(uint8_t *to, int32_t n)
     }
 }
 
-void mico_stage_begin(const mico_stage_t *stage, mico_line_state *lines)
+/* Zeros to the columns of a row that are beside the image. */
+static void clear_beside(const mico_line_t *line, const mico_line_state *state, uint8_t *row)
+{
+    const int32_t width = line->row_bytes / line->pixel_bytes;
+    const int32_t inside = line->columns - state->left; /* columns up to the image's end */
+
+    if (state->left < 0)
+        clear(row, smaller(-state->left, width) * line->pixel_bytes);
+    if (inside < width)
+        clear(row + (inside < 0 ? 0 : inside) * line->pixel_bytes, smaller(width - inside, width) * line->pixel_bytes);
+}
+
+/* The row of a whole tensor, with zeros beside the image. */
+static void copy(const mico_line_t *line, const mico_line_state *state, uint8_t *to, const uint8_t *from)
+{
+    const int32_t width = line->row_bytes / line->pixel_bytes;
+    const int32_t first = state->left < 0 ? -state->left : 0;
+    const int32_t end = smaller(width, line->columns - state->left);
+
+    clear_beside(line, state, to);
+    if (first < end)
+        move(to + first * line->pixel_bytes, from + (state->left + first) * line->pixel_bytes, (end - first) * line->pixel_bytes);
+}
+
+void mico_stage_begin(const mico_stage_t *stage, mico_line_state *lines, int32_t column)
 {
     for (int32_t i = 0; i < stage->line_count; i++) {
         const mico_line_t *const about = stage->lines + i;
         lines[i].first = -about->above;
         lines[i].made = about->maker < 0 ? about->height : 0;
+        lines[i].left = column * about->multiple + about->offset;
         clear(lines[i].memory, about->above * about->row_bytes);
     }
 }
@@ -77,7 +107,8 @@ int32_t mico_stage_next(const mico_stage_t *stage, mico_line_state *lines)
         if (missing < 0) {
             if (!work->copies)
                 return number;
-            move(place(stage, lines, work->makes), mico_stage_read(stage, lines, number, 0), stage->lines[work->makes].row_bytes);
+            copy(stage->lines + work->makes, lines + work->makes, place(stage, lines, work->makes),
+                 mico_stage_read(stage, lines, number, 0));
             lines[work->makes].made++;
             number = last;
         } else if (lines[missing].made >= stage->lines[missing].height) { /* a row of zeros below the tensor */
@@ -96,15 +127,24 @@ const void *mico_stage_read(const mico_stage_t *stage, const mico_line_state *li
     const mico_line_state *const state = lines + about->line;
     const int32_t row = lines[stage->works[work].makes].made * about->step - about->above;
 
-    return state->memory + (row - state->first) * stage->lines[about->line].row_bytes;
+    return state->memory + (row - state->first) * stage->lines[about->line].row_bytes + about->shift;
 }
 
 void *mico_stage_write(const mico_stage_t *stage, mico_line_state *lines, int32_t work)
 {
-    return place(stage, lines, stage->works[work].makes);
+    const int32_t line = stage->works[work].makes;
+    const mico_line_t *const about = stage->lines + line;
+
+    return place(stage, lines, line) + (about->whole ? lines[line].left * about->pixel_bytes : 0);
 }
 
 void mico_stage_done(const mico_stage_t *stage, mico_line_state *lines, int32_t work)
 {
-    lines[stage->works[work].makes].made++;
+    const int32_t line = stage->works[work].makes;
+    const mico_line_t *const about = stage->lines + line;
+    mico_line_state *const state = lines + line;
+
+    if (!about->whole)
+        clear_beside(about, state, state->memory + (state->made - state->first) * about->row_bytes);
+    state->made++;
 }

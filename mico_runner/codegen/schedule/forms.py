@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from mico_runner.codegen.schedule.columns import columns
 from mico_runner.codegen.schedule.network import Network, aligned
 from mico_runner.codegen.schedule.rows import Rows
 
@@ -64,26 +65,41 @@ class Costs:
             ram += 0 if line.whole else aligned(rows * self._row_bytes(line.tensor))
         return Form("rows", stage.start, stage.stop, ram, in_place=stage.in_place)
 
-    def in_parts(self, stages: Sequence[Rows], parts: int) -> list[Form]:
-        """Stages that end at one place, the latest beginning first, in strips and in patches.
+    def strips(self, stage: Rows, parts: int) -> Form | None:
+        """Row by row, strip by strip, of a stage that is built for it; None: it cannot run so."""
+        found = columns(self.network, stage, parts)
+        if found is None:
+            return None
+        ram = self.live[stage.start] + self._scratch(stage) + self._output(stage)
+        extra = 0
+        for line, rows, span in zip(stage.lines, stage.rows, found.lines, strict=True):
+            if span and not line.whole:
+                ram += aligned(rows * self._row_bytes(line.tensor) // self._size(line.tensor)[1] * span.width)
+        for work in stage.works:
+            if work.operation is not None and (made := found.lines[work.makes]):
+                operation = self.network.operations[work.operation]
+                width = self._size(operation.makes)[1]
+                extra += operation.macs // width * (found.strips * made.width - width)
+        return Form("strips", stage.start, stage.stop, ram, extra, parts)
+
+    def patches(self, stages: Sequence[Rows], parts: int) -> list[Form]:
+        """Stages that end at one place, the latest beginning first, in patches.
 
         One sweep from the end serves them all: what a part needs of a tensor depends on its readers alone.
         """
         output = stages[0].lines[stages[0].works[-1].makes].tensor
         height, width = self._size(output)
-        columns = {output: _edges(width, parts)} if parts <= width else {}
+        across = {output: _edges(width, parts)} if parts <= width else {}
         lines = {output: _edges(height, parts)} if parts <= height else {}
         found: list[Form] = []
         swept = stages[0].stop
         for rows in stages:
             for i in range(swept - 1, rows.start - 1, -1):
-                self._reach(i, 1, columns)
+                self._reach(i, 1, across)
                 self._reach(i, 0, lines)
             swept = rows.start
-            if columns:
-                found.append(self._strips(rows, parts, columns))
-            if columns and lines:
-                found.append(self._patches(rows, parts, columns, lines))
+            if across and lines:
+                found.append(self._patches(rows, parts, across, lines))
         return found
 
     def _reach(self, i: int, axis: int, spans: dict[str, list[Span]]) -> None:
@@ -103,20 +119,7 @@ class Costs:
                 read = [(min(a, c), max(b, d)) for (a, b), (c, d) in both]
             spans[name] = read
 
-    def _strips(self, stage: Rows, parts: int, columns: dict[str, list[Span]]) -> Form:
-        """Row by row, strip by strip: narrower rows, what neighbours both read computed twice."""
-        ram = self.live[stage.start] + self._scratch(stage) + self._output(stage)
-        for line, rows in zip(stage.lines, stage.rows, strict=True):
-            if not line.whole:
-                row, width = self._row_bytes(line.tensor), self._size(line.tensor)[1]
-                ram += aligned(rows * row // width * _widest(columns[line.tensor]))
-        extra = 0
-        for operation in self.network.operations[stage.start : stage.stop]:
-            height, width = self._size(operation.makes)
-            extra += operation.macs // (height * width) * height * (_covered(columns[operation.makes]) - width)
-        return Form("strips", stage.start, stage.stop, ram, extra, parts)
-
-    def _patches(self, stage: Rows, parts: int, columns: dict[str, list[Span]], lines: dict[str, list[Span]]) -> Form:
+    def _patches(self, stage: Rows, parts: int, across: dict[str, list[Span]], lines: dict[str, list[Span]]) -> Form:
         """Operation by operation for each patch of the output."""
         last = {read.line: number for number, work in enumerate(stage.works) for read in work.reads}
         events = [0] * (len(stage.works) + 1)  # bytes that begin to live with each work, less those that no longer do
@@ -124,7 +127,7 @@ class Costs:
             line = stage.lines[work.makes]
             if not line.whole:
                 height, width = self._size(line.tensor)
-                area = _widest(lines[line.tensor]) * _widest(columns[line.tensor])
+                area = _widest(lines[line.tensor]) * _widest(across[line.tensor])
                 size = aligned(self.network.tensors[line.tensor].bytes // (height * width) * area)
                 events[number] += size
                 events[last[work.makes] + 1] -= size
@@ -133,7 +136,7 @@ class Costs:
         extra = 0
         for operation in self.network.operations[stage.start : stage.stop]:
             height, width = self._size(operation.makes)
-            covered = _covered(columns[operation.makes]) * _covered(lines[operation.makes])
+            covered = _covered(across[operation.makes]) * _covered(lines[operation.makes])
             extra += operation.macs // (height * width) * (covered - height * width)
         return Form("patches", stage.start, stage.stop, ram, extra, parts)
 

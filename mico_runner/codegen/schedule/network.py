@@ -42,6 +42,7 @@ class Operation:
     Attributes:
         reads: names of tensors.
         reach: of an operation whose output can be made row by row; None of others.
+        beside: zeros may stand beside the image: its kernel knows them from padding.
         scratch, row_scratch: bytes that its kernel works in: for all of the output, for one row.
     """
 
@@ -50,6 +51,7 @@ class Operation:
     makes: str
     macs: int = 0
     reach: Reach | None = None
+    beside: bool = True
     scratch: int = 0
     row_scratch: int = 0
 

@@ -49,6 +49,10 @@ class Planner:
             self._stages[start, stop] = stage(self.network, start, stop, self.costs.last_reads)
         return self._stages[start, stop]
 
+    def in_strips(self, start: int, stop: int) -> Rows | None:
+        """The same, built for strips of columns."""
+        return stage(self.network, start, stop, self.costs.last_reads, strips=True)
+
     def whole(self) -> Schedule:
         """Layer by layer."""
         return self._schedule([self.costs.whole(i) for i in range(len(self.network.operations))])
@@ -138,7 +142,11 @@ class Planner:
             begins = [place for place in range(stop) if stop in self._stops(place)]
             fitting = [place for place in begins if self.costs.bound(place, stop, in_place=False) < limit]
             found = [rows for place in reversed(fitting) if (rows := self.stage(place, stop))]
-            for form in (form for parts in PARTS if found for form in self.costs.in_parts(found, parts)):
+            forms = [form for parts in PARTS if found for form in self.costs.patches(found, parts)]
+            for rows in found:
+                if strips := self.in_strips(rows.start, stop):
+                    forms += [form for parts in PARTS if (form := self.costs.strips(strips, parts))]
+            for form in forms:
                 if form.ram < limit:
                     self._repeating.setdefault(form.start, []).append(form)
 

@@ -67,11 +67,12 @@ class Rows:
     in_place: str
 
 
-def stage(network: Network, start: int, stop: int, last_reads: dict[str, int]) -> Rows | None:
+def stage(network: Network, start: int, stop: int, last_reads: dict[str, int], *, strips: bool = False) -> Rows | None:
     """The stage of these operations; None: they cannot run row by row, or make more than one tensor that is read elsewhere.
 
     Args:
         last_reads: `network.last_reads()`.
+        strips: it is to run for some columns at a time: what it reads of whole tensors is copied, and its output lies apart.
     """
     operations, tensors = network.operations[start:stop], network.tensors
     made = {operation.makes for operation in operations}
@@ -83,12 +84,14 @@ def stage(network: Network, start: int, stop: int, last_reads: dict[str, int]) -
             return None
         if operation.makes != output and not start < last_reads.get(operation.makes, -1) < stop:
             return None
-    builder = _Builder(network, made, output)
+    builder = _Builder(network, made, output, strips)
     for i, operation in enumerate(operations, start):
         builder.add(i, operation.reads)
     lines, works = tuple(builder.lines), tuple(builder.works)
     candidates = [
-        k for k, line in enumerate(lines) if line.maker < 0 and _replaceable(network, line, output, stop, last_reads)
+        k
+        for k, line in enumerate(lines)
+        if not strips and line.maker < 0 and _replaceable(network, line, output, stop, last_reads)
     ]
     rows, in_place = _run(lines, works, candidates, [_elementwise(network, work) for work in works])
     return Rows(start, stop, lines, works, rows, lines[in_place].tensor if in_place is not None else "")
@@ -100,8 +103,9 @@ def order(stage: Rows) -> Iterator[tuple[int, int]]:
 
 
 class _Builder:
-    def __init__(self, network: Network, made: set[str], output: str) -> None:
+    def __init__(self, network: Network, made: set[str], output: str, strips: bool) -> None:
         self.network = network
+        self.strips = strips
         self.made = made
         self.output = output
         self.lines: list[Line] = []
@@ -129,7 +133,7 @@ class _Builder:
             line = self.at.get((name, False), -1)
             if line < 0:
                 line = self._line(name, -1, True, (name, False))
-            if above:
+            if above or self.strips:
                 if (name, True) not in self.at:
                     copy = self._line(name, len(self.works), False, (name, True))
                     self.works.append(Work(None, (Read(line, 1, 1, 0),), copy))

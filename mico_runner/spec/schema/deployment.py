@@ -56,6 +56,7 @@ def codegen() -> dict[str, Rules]:
             ["layers", "rows"],
             default="layers",
         ),
+        "max_macs": number("products that rows may compute, relative to the network's", min=1, max=4, default=1.0),
     }
 
 
