@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mico_runner.data import catalog
-from mico_runner.data.training_traces import Trace, read_trace
 from mico_runner.errors import UsageError
 from mico_runner.spec.own_code import check_entry
-from mico_runner.tune.trace import TraceJob, Wanted
 from mico_runner.yaml_schema import show
 
 if TYPE_CHECKING:
+    from mico_runner.data.training_traces import Trace
     from mico_runner.spec.complete import Draft
     from mico_runner.yaml_source import Keys
 
@@ -51,14 +50,21 @@ def check_tuning(draft: Draft) -> None:
             draft.fail(("tune", "traces", i), str(error))
     for i, files in enumerate(section["files"]):
         traces += _own_trace(draft, ("tune", "files", i), files)
+    if traces:
+        _check_jobs(draft, section, traces)
+    if section["training"] is not None:
+        _check_training(draft, section["training"])
+
+
+def _check_jobs(draft: Draft, section: dict[str, Any], traces: list[Trace]) -> None:
+    from mico_runner.tune.trace import TraceJob, Wanted  # needs pandas, as reading a trace does
+
     for trace in traces:
         for i, job in enumerate(section["jobs"]):
             try:
                 TraceJob(trace, Wanted(**{key: value for key, value in job.items() if key != "name"}))
             except UsageError as error:
                 draft.fail(("tune", "jobs", i), str(error))
-    if section["training"] is not None:
-        _check_training(draft, section["training"])
 
 
 def _check_names(draft: Draft, section: dict[str, Any]) -> None:
@@ -75,6 +81,8 @@ def _check_names(draft: Draft, section: dict[str, Any]) -> None:
 
 
 def _own_trace(draft: Draft, path: Keys, files: dict[str, Any]) -> list[Trace]:
+    from mico_runner.data.training_traces import read_trace
+
     found = {}
     for key in ("runs", "power"):
         if (file := _existing(draft, (*path, key), files[key])) is not None:
