@@ -76,7 +76,7 @@ def linear_layers() -> pd.DataFrame:
 
 def _check_statement(kind: str) -> None:
     about = kinds.accelerators()[kind].meta
-    figures = dict.fromkeys(about.get("parameters", {}), 8.0)
+    figures = dict.fromkeys(about.get("optional", {}), 0.0) | dict.fromkeys(about.get("parameters", {}), 8.0)
     where = f"accelerator {kind!r}"
     assert set(about.get("units", ())) <= set(figures), f"{where}: units {about['units']} are no parameters"
     for name, formula, text in about.get("rules", ()):

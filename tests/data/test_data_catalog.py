@@ -27,6 +27,7 @@ KINDS_OF_DATA = {
     "reference",
     "training_trace",
     "design_table",
+    "table",
 }
 MIRROR = os.environ.get("MICO_DATA_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="MICO_DATA_MIRROR is not set")
@@ -77,6 +78,7 @@ USES = {
     "network_profile": "load_networks",
     "training_trace": "load_trace",
     "design_table": "load_designs",
+    "table": None,
     "network": "read",
     "text": None,
     "reference": None,
