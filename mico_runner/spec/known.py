@@ -69,8 +69,13 @@ def known(kind: str) -> Rows:
 
 
 def templates() -> list[str]:
-    """The shipped templates, by their device."""
+    """The shipped templates, by their names."""
     return sorted(path.stem for path in (paths.shipped("specs") / "templates").glob("*.yaml"))
+
+
+def device_templates() -> list[str]:
+    """Those that a first spec for a device extends; others, as for little memory, have a purpose for a name."""
+    return [name for name in templates() if name in hardware.names()]
 
 
 def _entries(registry: Registry) -> Rows:

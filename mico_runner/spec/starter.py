@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.outputs import store
-from mico_runner.spec.known import templates
+from mico_runner.spec.known import device_templates
 from mico_runner.spec.schema import sections
 from mico_runner.spec.starter_own import own_data_section, own_model_section
 from mico_runner.steps import STEPS
@@ -68,8 +68,8 @@ def starter(
 
     Raises UnknownName, or UsageError: a name that no spec may have, a model or data that cannot be named by a spec.
     """
-    if hardware not in templates():
-        raise UnknownName("hardware with a template", hardware, templates())
+    if hardware not in device_templates():
+        raise UnknownName("hardware with a template", hardware, device_templates())
     rules = sections()["name"]
     if not re.fullmatch(rules["regex"], name) or len(name) > rules["maxlength"]:
         raise UsageError(f"name {name!r}; allowed: {describe(rules)}")

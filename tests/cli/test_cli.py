@@ -296,7 +296,7 @@ def test_list(capsys):
     assert "did you mean 'models'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", known.templates())
+@pytest.mark.parametrize("name", known.device_templates())
 def test_init_writes_a_spec_that_is_valid(name, capsys):
     assert cli.main(["init", "--hardware", name, "--name", "first"]) == 0
     loaded = spec.load("first.yaml")

@@ -108,6 +108,7 @@ OTHERS = {
     "search.constraints.accuracy": {"relative_to": "float", "min": 1},
     "profile.sampler": "lhs",
     "simulate.target": ["host", "qemu"],  # a program for a board: another deployment
+    "proxy.strategy": "structural",
     "proxy.compare": [{"strategy": "lut", "features": "auto", "regressor": "auto", "params": {}}],
     "calibrate.compare": str(paths.shipped("specs") / "quickstart.yaml"),
     "codesign.tables.networks.small.costs": ["codesign/maestro-mobilenet_v2-dla"],
@@ -117,13 +118,14 @@ OTHERS = {
     "tune.traces": ["codesign/zeus-a40"],
     "tune.policy": "zeus",
     "tune.compare": [],
+    "tune.files": [{"name": "own", "runs": __file__, "power": __file__}],
     "tune.training": None,
     "dse.table": None,  # there is one
     "dse.file": None,
     "codesign.tables": {"networks": {}, "choices": [], "objectives": [], "resources": [], "shares": []},
     "codesign.engines": {"channels": [1], "filters": [1], "pixels": [1], "weight_kib": [1]},
     "codesign.mappings": {"budgets": [1], "gap": 0},
-    "codesign.bits.noise_of": [8, 8],
+    "codesign.bits.noise_of": [8, 4],
     "verify.data": None,  # there is one such data set
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
