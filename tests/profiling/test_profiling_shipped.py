@@ -49,9 +49,12 @@ def read(profile: str) -> tuple[dict[str, Any], dict[str, pd.DataFrame], hardwar
     )
 
 
+OTHER_TABLES = {"devices", "search"}  # costs of operations, evaluations of networks: no latencies of kernels
+
+
 def test_every_shipped_csv_of_this_project_has_its_conditions():
     folders = {path.parent.name for path in HOME.glob("*/*.csv")}
-    assert folders == {Path(profile).parent.name for profile in PROFILES}
+    assert folders - OTHER_TABLES == {Path(profile).parent.name for profile in PROFILES}
     for profile in PROFILES:
         about, tables, *_ = read(profile)
         assert {kind: about[kind]["rows"] for kind in tables} == {kind: len(table) for kind, table in tables.items()}
