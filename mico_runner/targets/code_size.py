@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mico_runner import codegen, paths
-from mico_runner.codegen import emit, footprint, micro
+from mico_runner.codegen import dsp, emit, footprint, micro
 from mico_runner.codegen.footprint import BOARDS
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
@@ -135,8 +135,8 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
         for length in CHAINS:
             graph = _chain(kind, length)
             sources = work / graph.name
-            codegen.generate(graph, sources, runtime="baremetal")
-            lowered = lower(graph, KernelPolicy.of("baremetal"))
+            codegen.generate(graph, sources, runtime="baremetal", core=_core(board))
+            lowered = lower(graph, KernelPolicy.of("baremetal", _core(board)))
             needed = set().union(*(found["functions"][c.function]["sections"] for c in lowered.calls))
             kernels = sum(found["sections"][name] for name in needed)
             known = (
@@ -158,12 +158,17 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
     return {**code, "stack": max(frames) + REGISTERS}
 
 
+def _core(board: str) -> str | None:
+    """The core whose kernels programs for a board have; None: those of every core."""
+    return board if board in dsp.CORES else None
+
+
 def _stage_code(board: str, found: dict[str, Any], work: Path, rest: int, slope: int) -> int:
     """What a stage of four layers, as many as an inverted residual has, adds to a program beside its constants and its calls."""
     graph = _residual()
     sources = work / graph.name
-    codegen.generate(graph, sources, runtime="baremetal", schedule="rows")
-    lowered = lower(graph, KernelPolicy.of("baremetal"), "rows")
+    codegen.generate(graph, sources, runtime="baremetal", core=_core(board), schedule="rows")
+    lowered = lower(graph, KernelPolicy.of("baremetal", _core(board)), "rows")
     needed = set().union(*(found["functions"][name]["sections"] for name in footprint.called(lowered)))
     known = footprint.table_bytes(emit.sections(lowered).values()) + footprint.struct_bytes_of(lowered)
     known += sum(found["sections"][name] for name in needed) + rest + slope * len(lowered.calls)
