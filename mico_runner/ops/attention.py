@@ -16,12 +16,14 @@ from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph, whole
 
 POWER_BITS = 16  # behind the point of 2^-z
 PLACE_BITS = 15  # behind the point of z: 5 choose an entry of the table, 10 lie between two
 ENTRY_BITS = 5
 MOST_Z = 31 << PLACE_BITS  # 2^-31 is nothing
 FACTOR_BITS = 24
+LATER = -1e9  # a score whose share is 0
 MOST_OUT_SHIFT = 31  # with the bits of a part 61: rounding fits
 PART_BITS = 30  # factor * 2^30 / sum of the powers times a sum of values stays below 2^62
 
@@ -160,6 +162,24 @@ class Attention(Operator):
             inputs += [to.kept(f"{node.name}_{what}", tokens * inputs[1].size) for what in ("keys", "values")]
         kernel = "attention_step" if step else "attention"
         to.emit(node, kernel, inputs, output, fields, tables=node.constants, scratch_words=tokens)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        a, (tokens, width) = node.attrs, to.shape(node.inputs[0])
+        heads, size = a["heads"], width // a["heads"]
+        q, k, v = (
+            to.add("Reshape", [tensor, to.constant(whole(0, tokens, count, size))])
+            for tensor, count in zip(x, (heads, a["kv_heads"], a["kv_heads"]), strict=True)
+        )
+        if heads != a["kv_heads"]:
+            of_head = to.constant(np.arange(heads) * a["kv_heads"] // heads)
+            k, v = (to.add("Gather", [tensor, of_head], axis=2) for tensor in (k, v))
+        unit = np.ldexp(a["multiplier"] / log2(e), -a["shift"] - PLACE_BITS) / (read[0].scale * read[1].scale)
+        scores = to.add("Mul", [to.add("Einsum", [q, k], equation="bihd,bjhd->bhij"), to.constant(unit)])
+        later = to.constant(np.triu(np.full((tokens, tokens), LATER), 1))
+        shares = to.add("Softmax", [to.add("Add", [scores, later])], axis=-1)
+        mixed = to.add("Einsum", [shares, v], equation="bhij,bjhd->bihd")
+        factor = np.ldexp(float(a["factor"]), -a["out_shift"]) * made.scale / read[2].scale
+        return to.add("Mul", [to.add("Reshape", [mixed, to.constant(whole(0, tokens, width))]), to.constant(factor)])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for tokens, heads, kv_heads, size in ((1, 1, 1, 2), (7, 4, 2, 3), (40, 2, 1, 8)):

@@ -14,6 +14,7 @@ from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
+from mico_runner.ops.onnx import OnnxGraph
 
 TURN_BITS = 20  # behind the point of a cosine
 TERM_BITS = 60  # with what is turned, 58 at most, below 2^62
@@ -127,6 +128,19 @@ class Rope(Operator):
             **{"shift": node.attrs["shift"], "output": c.output_range(node, output)},
         }
         to.emit(node, "rope_step" if len(inputs) > 1 else "rope", inputs, output, fields, tables=node.constants)
+
+    def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
+        constants, unit = node.constants, np.ldexp(1.0, -node.attrs["shift"]) * made.scale
+        heads = len(constants["factor"]) // node.attrs["head"]
+        cos, sin = (np.tile(np.repeat(constants[key], 2, 1), heads) for key in ("cosine", "sine"))
+        factor = constants["factor"] * unit / read[0].scale
+        partner = np.arange(len(factor)) ^ 1
+        sign = np.where(np.arange(len(factor)) % 2, 1, -1)
+        turned = to.add(
+            "Mul", [to.add("Gather", [x[0], to.constant(partner)], axis=-1), to.constant(sin * sign * factor)]
+        )
+        kept = to.add("Mul", [x[0], to.constant(cos * factor)])
+        return to.add("Add", [to.add("Add", [kept, turned]), to.constant(constants["term"] * unit)])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for tokens, heads, head in ((1, 1, 2), (9, 2, 4), (40, 3, 8)):
