@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mico_runner import hardware, paths
-from mico_runner.data import load_profile, profile_csv
+from mico_runner.data import catalog, load_profile, profile_csv
 from mico_runner.errors import UsageError
 from mico_runner.kernel_table import COLUMNS, KINDS, NEEDED, SHAPE, kernel_table
 
@@ -293,8 +293,11 @@ def test_a_latency_that_work_cannot_explain_is_a_warning(write):
 
 
 def test_shipped_profiles_have_no_warnings():
-    for path in sorted(paths.shipped("datasets").glob("*/*.csv")):
-        assert profile_csv.read(path).warnings == [], path
+    names = [name for name in catalog.names("kernel_profile") if all(f.shipped for f in catalog.entry(name).files)]
+    assert len(names) > 10
+    for name in names:
+        for file in catalog.entry(name).files:
+            assert profile_csv.read(paths.shipped("datasets") / file.path).warnings == [], file.path
 
 
 def test_reading_a_profile_needs_no_heavy_package(write):

@@ -37,8 +37,15 @@ def disturbed(problem, sign, rng):
     return replace(problem, costs=costs, constraints=limits, evaluate=evaluate)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS.names())
-@pytest.mark.parametrize("layers, seed", [(4, 0), (4, 1), (8, 2), (12, 3)])
+LEARNING = ("bayes", "haq", "mico", "nlp", "regression", "surrogate")  # take seconds: the larger problems at night
+SIZES = [
+    pytest.param(*size, name, marks=[pytest.mark.nightly] * (number > 0 and name in LEARNING))
+    for number, size in enumerate([(4, 0), (4, 1), (8, 2), (12, 3)])
+    for name in ALGORITHMS.names()
+]
+
+
+@pytest.mark.parametrize("layers, seed, algorithm", SIZES)
 def test_last_digits_of_costs_change_no_choice(algorithm, layers, seed):
     problem = network(layers=layers, weight_bits=(2, 3, 4, 8), seed=seed, budget=40, limit=0.6)
     found = run(problem, algorithm, seed=seed)
