@@ -208,7 +208,7 @@ def _rules_at(schema: dict[str, Any], path: Keys) -> dict[str, Any]:
         elif isinstance(key, int):
             rules = rules["schema"]
         else:
-            rules = rules["valuesrules"]
+            rules = rules.get("valuesrules", {})  # without rules of their own: values that are checked elsewhere
     return rules
 
 

@@ -20,7 +20,11 @@ def codesign() -> dict[str, Rules]:
             "nullable": True,
             "default": None,
             "minlength": 1,
-            "keysrules": {"type": "string", "regex": r"(architecture|parameters)(\.[a-z][a-z0-9_]*)+"},
+            "keysrules": {
+                "type": "string",
+                "regex": r"(architecture|parameters)(\.[a-z][a-z0-9_]*)+",
+                "meta": {"text": "dotted keys of the device, such as architecture.rows or parameters.rows"},
+            },
             "meta": {
                 "help": "dotted keys of the device -> values, every combination of which is a design",
                 "text": "a mapping of keys such as architecture.rows or parameters.rows",
