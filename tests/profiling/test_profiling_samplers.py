@@ -74,14 +74,20 @@ def test_corner_holds_every_extreme():
 
 
 @pytest.mark.slow
-def test_zoo_has_the_layers_of_lenet():
-    pytest.importorskip("torch")
+def test_zoo_has_the_layers_of_lenet(monkeypatch):
+    monkeypatch.setattr("mico_runner.models.MODELS.names", lambda: ["lenet", "mlp"])
     shapes = SAMPLERS.get("zoo")("conv2d", {}, 1000, np.random.default_rng(0))
     sizes = {(s["in_channels"], s["out_channels"], s["in_h"], s["kernel_h"], s["stride"]) for s in shapes}
     assert {(1, 6, 32, 5, 1), (6, 16, 14, 5, 1)} <= sizes
     linear = SAMPLERS.get("zoo")("linear", {}, 1000, np.random.default_rng(0))
     assert {(400, 64), (64, 32), (32, 10)} <= {(s["in_channels"], s["out_channels"]) for s in linear}
     assert len(SAMPLERS.get("zoo")("linear", {}, 3, np.random.default_rng(0))) == 3
+
+
+@pytest.mark.nightly
+def test_zoo_captures_every_model_of_images():
+    shapes = SAMPLERS.get("zoo")("depthwise", {}, 1000, np.random.default_rng(0))
+    assert len(shapes) > 20 and all(s["groups"] == s["in_channels"] for s in shapes)
 
 
 def test_adaptive_leaves_less_unknown_than_a_latin_hypercube():

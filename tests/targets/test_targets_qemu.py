@@ -175,7 +175,8 @@ def test_a_deeper_call_uses_more_stack(tmp_path):
         pytest.param(
             "rv32", "failed with exit code 3", marks=needs["rv32"]
         ),  # into the constants below, seen at the end
-        pytest.param("cortex-m3", "(?s)hard fault", marks=needs["cortex-m3"]),  # out of the memory
+        # Out of the memory, where this board loses what is written and reads zeros: the program jumps to one, or counts for ever.
+        pytest.param("cortex-m3", "(?s)hard fault|did not end within 5 s", marks=needs["cortex-m3"]),
     ],
 )
 def test_a_stack_that_is_full_is_an_error(tmp_path, on, message):
@@ -183,7 +184,7 @@ def test_a_stack_that_is_full_is_an_error(tmp_path, on, message):
     script = tmp_path / "boards" / qemu.MACHINES[on].folder / "link.ld"
     script.write_text(script.read_text().replace("16K", "128"))
     with pytest.raises(StepError, match=message):
-        qemu.run(qemu.build(tmp_path, on), [some_images(layer(), 1)], on, timeout_s=20)
+        qemu.run(qemu.build(tmp_path, on), [some_images(layer(), 1)], on, timeout_s=5)
 
 
 @each_machine
