@@ -11,7 +11,7 @@ from torch import Tensor
 from mico_runner.graph.run import run_many
 from mico_runner.ops import operator
 from mico_runner.quant.executor import Executor
-from mico_runner.quant.qgraph import Assignment, QGraph
+from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph
 from mico_runner.quant.reference import quantize_inputs
 from mico_runner.quant.rounding import register
 from mico_runner.quant.rounding.base import Calibrated
@@ -34,7 +34,16 @@ class Reconstruction(Gptq):
     on the calibration images than its start is not taken.
     """
 
+    def __init__(self) -> None:
+        self._found: dict[tuple[tuple[str, LayerBits], ...], QGraph] = {}  # steps ask for one network again and again
+
     def network(self, ptq: Calibrated, assignment: Assignment) -> QGraph:
+        asked = tuple(sorted((name, LayerBits(*bits)) for name, bits in assignment.items()))
+        if asked not in self._found:
+            self._found[asked] = self._learned(ptq, assignment)
+        return self._found[asked]
+
+    def _learned(self, ptq: Calibrated, assignment: Assignment) -> QGraph:
         start, model = super().network(ptq, assignment), Trainable(ptq, assignment, from_integers=True)
         kept = [step.output for step in ptq.steps if not operator(step.node.op).KEEPS_TYPE]
         last = [step.output for step in ptq.steps if step.node.weight is not None][-1]
