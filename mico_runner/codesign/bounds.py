@@ -28,7 +28,7 @@ def least_cycles(layer: Layer, array: Architecture, rows: np.ndarray, columns: n
         array: all else of the arrays.
         rows, columns: int64 (arrays,).
     """
-    machine, sizes = spatial.machine(array, layer), _elements(layer)
+    machine, sizes = spatial.machine(array, layer), elements(layer)
     most = (int(rows.max()), int(columns.max()))
     turns = _least_turns(tuple(layer[: len(DIMENSIONS)]), array.dataflow, *most, machine.lanes)[rows, columns]
     outer = machine.memories[0]
@@ -45,7 +45,7 @@ def least_cycles(layer: Layer, array: Architecture, rows: np.ndarray, columns: n
 
 def least_energy(layer: Layer, array: Architecture, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Energy (pJ) that every mapping takes at least, that of networks aside; arguments as of `least_cycles`."""
-    machine, sizes, flow = spatial.machine(array, layer), _elements(layer), DATAFLOWS[array.dataflow]
+    machine, sizes, flow = spatial.machine(array, layer), elements(layer), DATAFLOWS[array.dataflow]
     products = float(np.prod(np.array(layer[: len(DIMENSIONS)], dtype=float)))
     # Elements whose sums are added on the way out of the array start each from nothing, without a read.
     reducing = set(_REDUCED)
@@ -121,7 +121,7 @@ def _laid(turns: np.ndarray, name: str, extent: int, flow: Dataflow) -> np.ndarr
     return best
 
 
-def _elements(layer: Layer) -> dict[str, int]:
+def elements(layer: Layer) -> dict[str, int]:
     """Different elements of each tensor; of inputs, those that some window spans."""
 
     def span(out: int, taps: int) -> int:

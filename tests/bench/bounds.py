@@ -11,13 +11,14 @@ from math import ceil
 from mico_runner.accelerators import spatial
 from mico_runner.accelerators.dataflow import DATAFLOWS, unrollings
 from mico_runner.accelerators.spatial import Layer
+from mico_runner.codesign.bounds import elements
 from mico_runner.hardware import Architecture
 from mico_runner.hardware.architecture_schema import OPERANDS
 
 
 def least_cycles(layer: Layer, array: Architecture) -> int:
     """Cycles that every mapping takes at least."""
-    machine, sizes = spatial.machine(array, layer), _elements(layer)
+    machine, sizes = spatial.machine(array, layer), elements(layer)
     ways = unrollings(layer.dimensions, DATAFLOWS[array.dataflow], array.rows, array.columns)
     compute = ceil(int(ways.temporal.prod(axis=1).min()) / machine.lanes) * machine.serial
     outer = machine.memories[0]
@@ -33,7 +34,7 @@ def least_cycles(layer: Layer, array: Architecture) -> int:
 
 def least_energy(layer: Layer, array: Architecture) -> float:
     """Energy (pJ) that every mapping takes at least, that of networks aside."""
-    machine, sizes, flow = spatial.machine(array, layer), _elements(layer), DATAFLOWS[array.dataflow]
+    machine, sizes, flow = spatial.machine(array, layer), elements(layer), DATAFLOWS[array.dataflow]
     products = layer.n * layer.g * layer.m * layer.c * layer.p * layer.q * layer.r * layer.s
     # Elements whose sums are added on the way out of the array start each from nothing, without a read.
     reducing = {"C", "R", "S"}
@@ -53,17 +54,3 @@ def least_energy(layer: Layer, array: Architecture) -> float:
             else:
                 spent += (asked if last else sizes[name]) * read + (sizes[name] * write if at else 0.0)
     return spent
-
-
-def _elements(layer: Layer) -> dict[str, int]:
-    """Different elements of each tensor; of inputs, those that some window spans."""
-
-    def span(out: int, taps: int) -> int:
-        return (out - 1) * (layer.stride if taps > 1 else 1) + taps
-
-    pixels = span(layer.p, layer.r) * span(layer.q, layer.s)
-    return {
-        "weights": layer.g * layer.m * layer.c * layer.r * layer.s,
-        "inputs": layer.n * layer.g * layer.c * pixels,
-        "outputs": layer.n * layer.g * layer.m * layer.p * layer.q,
-    }
