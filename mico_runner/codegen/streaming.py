@@ -139,7 +139,11 @@ def _network(
     weights = {node.name: node.weight for node in graph.nodes}
     for i, call in enumerate(calls):
         for buffer in (*call.inputs, call.output):
-            tensors[buffer.name] = _tensor(buffer, buffer.name in kept)
+            tensor = _tensor(buffer, buffer.name in kept)
+            if tensors.get(buffer.name, tensor).size != tensor.size:
+                # A view: it is read with other rows than it is made with.
+                tensor = replace(tensor, size=None)
+            tensors[buffer.name] = tensor
         weight = weights.get(call.node)
         products = 0 if weight is None else call.output.size * weight[0].size
         row = rows[i].scratch_bytes if i in rows else 0

@@ -114,6 +114,15 @@ def test_a_layer_that_is_read_twice_and_an_output_that_is_an_image(tmp_path):
     ]  # the image's; the sum waits for no row that the window of five does not read
 
 
+@pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
+def test_an_image_that_is_read_with_other_rows_is_whole(tmp_path):
+    """A view of the same memory: what makes it and what reads it count other rows."""
+    net = Network(np.random.default_rng(0), (4, 5, 8))
+    x = net.conv("x", 4, (3, 3), 8, padding=(1, 1), to=QType(8, False, 0.5))
+    y = net.conv(net.reshape(x, (4, 8, 5)), 4, (3, 3), 8, padding=(1, 1), to=QType(8, False, 0.5))
+    assert_same([net.done(y)], BAREMETAL, tmp_path)
+
+
 def test_an_unknown_schedule_is_refused(tmp_path):
     with pytest.raises(UnknownName, match="layers, rows"):
         codegen.generate(inverted_networks(0)[0], tmp_path, schedule="columns")
