@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from mico_runner import hardware
@@ -98,10 +97,5 @@ def _file(draft: Draft, path: Keys, name: str) -> str:
             known = catalog.names(TABLE)
             draft.unknown(path, name, known, f"a table of the catalog ({', '.join(known)}), a path to a .csv file")
         return name
-    if draft.fail_if_escapes(path, name):
-        return name
-    file = draft.folder / name
-    if not os.path.exists(file):
-        draft.fail(path, f"found {show(name)}; no such file: {file}")
-        return name
-    return str(file.resolve())
+    file = draft.existing(path, name)
+    return name if file is None else str(file.resolve())

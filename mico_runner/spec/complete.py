@@ -52,6 +52,16 @@ class Draft:
             )
         return escapes(file)
 
+    def existing(self, path: Keys, wanted: str) -> Path | None:
+        """A file that the spec names, as messages call it; None after a problem."""
+        if self.fail_if_escapes(path, wanted):
+            return None
+        file = self.folder / wanted
+        if not os.path.exists(file):
+            self.fail(path, f"found {show(wanted)}; no such file: {file}")
+            return None
+        return file
+
     def unknown(self, path: Keys, value: str, known: list[str], allowed: str) -> None:
         near = did_you_mean(value, known).rstrip(";")
         self.fail(path, f"found {show(value)}; allowed: {allowed}{near}")

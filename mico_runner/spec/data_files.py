@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,11 +63,8 @@ def _profile(draft: Draft, path: Keys, name: str, device: Hardware | None, units
     """Check one profile; returns its name, of a file the absolute path, so that the resolved spec runs from anywhere."""
     resolved, unit = name, None
     if name.endswith(".csv"):
-        if draft.fail_if_escapes(path, name):
-            return name
-        file = draft.folder / name
-        if not os.path.exists(file):
-            draft.fail(path, f"found {show(name)}; no such file: {file}")
+        file = draft.existing(path, name)
+        if file is None:
             return name
         with _problems(draft, path):
             rows = profile_csv.read(file, device)

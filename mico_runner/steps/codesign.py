@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mico_runner.sections import Sections, TabledCosts
 from mico_runner.steps import register
 from mico_runner.steps.base import Inputs, Step, StepContext
+from mico_runner.steps.codesign_certificate import write_certificate
 
 if TYPE_CHECKING:
     from mico_runner.codesign.tables import Case, Costs
@@ -105,16 +105,8 @@ def _report(ctx: StepContext, solved: list[tuple[str, Costs, Case]], compare: tu
             for number, (shape, choice) in enumerate(zip(costs.layers, case.choice, strict=True))
         ]
     cases = pd.DataFrame(rows)
-    cases.to_csv(ctx.dir / "cases.csv", index=False)
     pd.DataFrame(designs).to_csv(ctx.dir / "designs.csv", index=False)
-    gap, unproven = float(cases["gap"].max()), int((cases["gap"] > 0).sum())
-    certificate = {"cases": len(cases), "open": unproven, "gap": gap}
-    (ctx.dir / "certificate.json").write_text(json.dumps(certificate, indent=1), encoding="utf-8")
-
-    ctx.metric("codesign.cases", len(cases), "count")
-    ctx.metric("codesign.open_cases", unproven, "count", "lower")
-    ctx.metric("codesign.gap", 100 * gap, "%", "lower")
-    ctx.metric("codesign.seconds", max(case.seconds for *_, case in solved), "s", "lower", volatile=True)
+    write_certificate(ctx, cases, max(case.seconds for *_, case in solved))
     for name in compare:
         above = 100 * (cases[f"{name}_ratio"] - 1)
         known = above[np.isfinite(above)]
@@ -122,4 +114,4 @@ def _report(ctx: StepContext, solved: list[tuple[str, Costs, Case]], compare: tu
         if len(known):
             ctx.metric(f"codesign.{name}.regret", float(known.mean()), "%")
             ctx.metric(f"codesign.{name}.least_regret", float(known.min()), "%")
-    ctx.log(f"{len(cases) - unproven} of {len(cases)} optima proven")
+    ctx.log(f"{int((cases['gap'] <= 0).sum())} of {len(cases)} optima proven")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
 from time import process_time
 
@@ -15,6 +14,7 @@ from mico_runner.hardware import Hardware
 from mico_runner.search import allocation
 from mico_runner.sections import Codesign, Engines, ShapedNetwork
 from mico_runner.steps.base import StepContext
+from mico_runner.steps.codesign_certificate import write_certificate
 from mico_runner.steps.inputs import device_of
 from mico_runner.steps.network import kernels, uniform
 
@@ -66,15 +66,7 @@ def run(ctx: StepContext, section: Codesign, choices: Engines) -> None:
             ctx.metric(f"codesign.{name}.{which}.cycles", best.value, "cycles", "lower", tolerance="1%")
             ctx.log(f"{name}, bits {which}: {best.value:,.0f} cycles, gap {100 * best.gap:g} %, of {space:.3g} designs")
     pd.DataFrame(rows).to_csv(ctx.dir / "engines.csv", index=False)
-    table = pd.DataFrame(cases)
-    table.to_csv(ctx.dir / "cases.csv", index=False)
-    gap, unproven = float(table["gap"].max()), int((table["gap"] > 0).sum())
-    certificate = {"cases": len(table), "open": unproven, "gap": gap}
-    (ctx.dir / "certificate.json").write_text(json.dumps(certificate, indent=1), encoding="utf-8")
-    ctx.metric("codesign.cases", len(table), "count")
-    ctx.metric("codesign.open_cases", unproven, "count", "lower")
-    ctx.metric("codesign.gap", 100 * gap, "%", "lower")
-    ctx.metric("codesign.seconds", slowest, "s", "lower", volatile=True)
+    write_certificate(ctx, pd.DataFrame(cases), slowest)
 
 
 def _totals(rows: list[dict[str, object]], device: Hardware, cycles: float) -> dict[str, float]:

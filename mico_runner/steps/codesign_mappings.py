@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from time import process_time
 
 import pandas as pd
@@ -12,6 +11,7 @@ from mico_runner.codesign import proofs
 from mico_runner.codesign.joint import unique_layers
 from mico_runner.sections import Codesign, Mappings
 from mico_runner.steps.base import StepContext
+from mico_runner.steps.codesign_certificate import write_certificate
 from mico_runner.steps.codesign_engines import captured
 from mico_runner.steps.inputs import device_of, present
 from mico_runner.steps.network import kernels, uniform
@@ -48,12 +48,4 @@ def run(ctx: StepContext, section: Codesign, options: Mappings) -> None:
             ctx.log(
                 f"{name}, {objective}: {sum(gap == 0 for gap in gaps)} of {len(gaps)} proven, gap {100 * max(gaps):.2f} %"
             )
-    cases = pd.DataFrame(rows)
-    cases.to_csv(ctx.dir / "cases.csv", index=False)
-    gap, unproven = float(cases["gap"].max()), int((cases["gap"] > 0).sum())
-    certificate = {"cases": len(cases), "open": unproven, "gap": gap}
-    (ctx.dir / "certificate.json").write_text(json.dumps(certificate, indent=1), encoding="utf-8")
-    ctx.metric("codesign.cases", len(cases), "count")
-    ctx.metric("codesign.open_cases", unproven, "count", "lower")
-    ctx.metric("codesign.gap", 100 * gap, "%", "lower", tolerance=0.01)
-    ctx.metric("codesign.seconds", slowest, "s", "lower", volatile=True)
+    write_certificate(ctx, pd.DataFrame(rows), slowest, tolerance=0.01)

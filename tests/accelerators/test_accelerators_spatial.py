@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mico_runner import hardware
 from mico_runner.accelerators import hierarchy, spatial
 from mico_runner.accelerators.dataflow import DATAFLOWS, unrollings
+from mico_runner.codesign.bounds import least_cycles, least_energy
 from mico_runner.errors import UsageError
 from mico_runner.hardware.architecture_schema import MAC_KINDS, OBJECTIVES, OPERANDS
 from mico_runner.kernel_table import kernel_table
-from tests.bench.bounds import least_cycles, least_energy
 
 NAMES = [name for name in hardware.names() if hardware.load(name).kind == "spatial"]
 CONV = {"kind": "conv2d", "in_channels": 12, "out_channels": 20, "in_h": 16, "in_w": 16, "kernel_h": 3, "kernel_w": 3}
@@ -137,8 +137,9 @@ def test_no_mapping_beats_the_bounds(name, mac_kind, flow, layer, bits, objectiv
     one = array(name, mac_kind=mac_kind, dataflow=flow, objective=objective)
     shape = spatial.layer_of(next(table(layer, act_bits=bits[0], weight_bits=bits[1]).itertuples()))
     best = spatial.best(shape, one)
-    assert best.cycles >= least_cycles(shape, one)
-    assert best.energy_pj >= least_energy(shape, one) * (1 - 1e-12)
+    size = np.array([one.rows]), np.array([one.columns])
+    assert best.cycles >= least_cycles(shape, one, *size)[0]
+    assert best.energy_pj >= least_energy(shape, one, *size)[0] * (1 - 1e-12)
 
 
 @settings(max_examples=20, deadline=None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from mico_runner import data, graph, hardware
 from mico_runner.accelerators import bitfusion, spatial
+from mico_runner.codesign.bounds import least_cycles, least_energy
 from mico_runner.hardware import Architecture, load
 from mico_runner.kernel_table import DENSE, kernel_table
 from mico_runner.models import MODELS
-from tests.bench.bounds import least_cycles, least_energy
 from tests.bench.timing import medians
 
 ZOO_ROWS = 2_744
@@ -66,7 +67,8 @@ def _beside_bounds(label: str, network: pd.DataFrame, array: Architecture) -> li
         layers = [spatial.layer_of(row) for row in network.itertuples()]
         found = [spatial.best(layer, one) for layer in layers]
         total = sum(each.cycles if objective == "cycles" else each.energy_pj for each in found)
-        bound = sum(least(layer, one) for layer in layers)
+        size = np.array([one.rows]), np.array([one.columns])
+        bound = sum(float(least(layer, one, *size)[0]) for layer in layers)
         scale = 1 if objective == "cycles" else 1e-6
         rows.append([label, total * scale, unit, "lower bound", bound * scale, total / bound])
     return rows
