@@ -29,6 +29,7 @@ setup(
         "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
         "mico_runner.outputs": ["*.j2"],
         "mico_runner.targets": ["rtl_bench/*", "dot_unit/*", "ibex/*"],
+        "mico_runner.verilog": ["sources/*"],
     },
     install_requires=[
         "cerberus>=1.3.5",

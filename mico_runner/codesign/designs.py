@@ -103,11 +103,22 @@ def enumerate_designs(base: Mapping[str, Any], vary: Mapping[str, Any]) -> Desig
         devices.append(hardware.load(changed))
     for at, key in enumerate(keys):  # what is not loaded with every design is loaded once, so that it is checked
         for value in values[at] if _is_quick(key) else ():
-            changed = copy.deepcopy(dict(base))
-            own = _get(changed, key)["value"]
-            _set(changed, key, value * own if key.endswith(".size") else value)
-            hardware.load(changed)
+            hardware.load(profile(base, {key: value}))
     return Designs(keys, tuple(values), points, tuple(devices), np.asarray(shared).reshape(-1))
+
+
+def profile(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a design's device file.
+
+    Args:
+        base: the device as its profile says it.
+        values: as `Designs.described` gives them.
+    """
+    changed = copy.deepcopy(dict(base))
+    for key, value in values.items():
+        share = _is_quick(key) and key.endswith(".size")
+        _set(changed, key, value * _get(base, key)["value"] if share else value)
+    return changed
 
 
 def resources(designs: Designs) -> dict[str, np.ndarray]:

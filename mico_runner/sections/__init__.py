@@ -54,6 +54,7 @@ from mico_runner.sections.search import (
 )
 from mico_runner.sections.training import Augment, Crossvalidate, Datasets, Evaluate, Finetune, Model, Recipe, Train
 from mico_runner.sections.tune import OwnTraining, TraceFiles, TraceJob, Tune, TuneBudget
+from mico_runner.sections.verilog import Verilog
 
 __all__ = [
     "ActivationOptions",
@@ -111,6 +112,7 @@ __all__ = [
     "TuneBudget",
     "Validation",
     "Verify",
+    "Verilog",
     "WeightOptions",
 ]
 
@@ -142,6 +144,7 @@ class Sections:
     search: Search | None
     allocate: Allocate | None
     codesign: Codesign | None
+    verilog: Verilog | None
     crossvalidate: Crossvalidate | None
     finetune: Finetune | None
     codegen: Codegen | None

@@ -30,7 +30,7 @@ from mico_runner.yaml_source import Keys, Source
 
 INT8 = (8, 8)
 UNIFORM = [[8, 8], [4, 4], [2, 2]]  # evaluated by default, as far as the hardware has them
-NEED_HARDWARE = ("profile", "search", "allocate")
+NEED_HARDWARE = ("profile", "search", "allocate", "verilog")
 THIS_MACHINE = "host"  # what a network is for when a spec that neither searches nor profiles names no hardware
 
 
@@ -181,8 +181,9 @@ def _parameters(draft: Draft) -> None:
     data = draft.data
     if data["model"] and data["model"]["name"] is not None:
         _params(draft, ("model",), data["model"], MODELS, data["model"]["name"])
-    if data["allocate"]:
-        _params(draft, ("allocate",), data["allocate"], MODELS, data["allocate"]["network"])
+    for name in ("allocate", "verilog"):
+        if data[name]:
+            _params(draft, (name,), data[name], MODELS, data[name]["network"])
     if data["reproduce"]:
         _params(draft, ("reproduce",), data["reproduce"], REPRODUCTIONS, data["reproduce"]["runs"])
     if data["search"]:

@@ -106,6 +106,9 @@ def _check_targets(draft: Draft, device: Hardware) -> None:
         simulated = ", ".join(hardware.simulated_kinds())
         why = f"allocate needs a simulated accelerator (kind {simulated}); {device.name} is of kind {device.kind}"
         draft.fail(("allocate",), why, of_key=True)
+    if draft.data["verilog"] is not None and device.kind != "systolic":
+        why = f"verilog needs a systolic array (kind systolic); {device.name} is of kind {device.kind}"
+        draft.fail(("verilog",), why, of_key=True)
     for path, target in places:
         if target in hardware.simulated_kinds() and device.kind != target:
             own = f"host, {device.kind}" if device.simulated else "host"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from mico_runner import accelerators, hardware
 from mico_runner.codesign import designs as space
@@ -25,7 +26,7 @@ from mico_runner.steps.network import kernels, uniform
 
 
 def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
-    """designs.csv, layers.csv, cases.csv, certificate.json, and metrics of each network and objective."""
+    """designs.csv, layers.csv, cases.csv, certificate.json, device files, and metrics of each network and objective."""
     device = device_of(ctx.spec)
     base = ctx.spec.hardware or device.name
     every = space.enumerate_designs(hardware.read(base), vary)
@@ -34,7 +35,7 @@ def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
     if not len(kept):
         raise StepError(f"codesign.limits: none of {len(every)} designs keeps them; allowed: larger shares")
     ctx.log(f"{len(kept)} of {len(every)} designs within the limits")
-    tables = _Tables(ctx, section, kept)
+    tables = _Tables(ctx, section, kept, hardware.read(base))
     for name, about in section.networks.items():
         network = captured(name, about)
         rows = kernels(network, uniform(network, *section.bits.noise_of), device.batch)
@@ -47,11 +48,16 @@ def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
     tables.write()
 
 
+def device_file(network: str, objective: str) -> str:
+    """The best design as a device file, a value of `hardware`."""
+    return f"{network}-{objective}.yaml"
+
+
 class _Tables:
     """Collects what each network and objective gave, and writes it."""
 
-    def __init__(self, ctx: StepContext, section: Codesign, designs: space.Designs) -> None:
-        self.ctx, self.section, self.designs = ctx, section, designs
+    def __init__(self, ctx: StepContext, section: Codesign, designs: space.Designs, base: Mapping[str, Any]) -> None:
+        self.ctx, self.section, self.designs, self.base = ctx, section, designs, base
         taken = space.resources(designs)
         described = [designs.described(number) for number in range(len(designs))]
         self.about = pd.DataFrame(described).assign(**taken)
@@ -78,6 +84,9 @@ class _Tables:
         )
         self.by_design.append(self.about.assign(**case, bound=found.bounds, value=found.values, status=found.status))
         self.layers.append(self._layers(costs, found).assign(**case))
+        best = space.profile(self.base, self.designs.described(found.design))
+        text = yaml.safe_dump(best | {"name": f"{best['name']}-{name}-{objective}"}, sort_keys=False)
+        (ctx.dir / device_file(name, objective)).write_text(text, encoding="utf-8")
         prefix = f"codesign.{name}.{objective}"
         unit = {"cycles": "cycles", "energy": "pJ", "edp": "pJ x cycles"}[objective]
         ctx.metric(prefix, found.value, unit, "lower", tolerance="1%")

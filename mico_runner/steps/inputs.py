@@ -182,7 +182,7 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
     from mico_runner.tasks import TASKS
 
     networks = [spec.model.name] if spec.model and spec.model.name else []
-    networks += [spec.allocate.network] if spec.allocate else []
+    networks += [section.network for section in (spec.allocate, spec.verilog) if section]
     networks += list(spec.codesign.networks) if spec.codesign else []
     proxy, search, profile = spec.proxy, spec.search, spec.profile
     source = source_of_data(spec) if spec.datasets.task else None

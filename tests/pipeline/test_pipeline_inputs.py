@@ -62,6 +62,17 @@ SPECS = {
             "gates=null",
         ],
     ),
+    "verilog": (
+        "codesign-rtl",
+        [
+            "codesign.vary=null",
+            "codesign.vary={parameters.rows: [3], parameters.columns: [4], parameters.weight_stationary: [0]}",
+            "codesign.limits.memory=1",
+            "verilog.layers=[conv1]",
+            "verilog.sizes=[]",
+            "gates=null",
+        ],
+    ),
     "engines": (
         "codesign-fpga",
         [
@@ -188,6 +199,8 @@ def watched(tmp_path_factory):
                 pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables are not there")
             if case in ("verify", "tune", "dse") and "MICO_DATA_MIRROR" not in os.environ:
                 pytest.skip("MICO_DATA_MIRROR is not set: the measured data are not there")
+            if case == "verilog" and not (shutil.which("verilator") and shutil.which("g++") and shutil.which("make")):
+                pytest.skip("verilator, g++ or make is missing: the array cannot be simulated")
             if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
                 pytest.skip("gcc or make is missing: the C program cannot run")
             known[case] = _run_watched(resolved(case), tmp_path_factory.mktemp(case))

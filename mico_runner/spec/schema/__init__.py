@@ -11,7 +11,18 @@ from pathlib import Path
 
 from mico_runner import hardware, plugins
 from mico_runner.spec.rules import Rules, items, number, optional, section, size, text
-from mico_runner.spec.schema import codesign, deployment, dse, latency, reproduction, running, search, training, tune
+from mico_runner.spec.schema import (
+    codesign,
+    deployment,
+    dse,
+    latency,
+    reproduction,
+    running,
+    search,
+    training,
+    tune,
+    verilog,
+)
 from mico_runner.spec.schema.values import CURVES_TEXT, FILE_NAME, RANGE, SPEC_VERSION, seed
 from mico_runner.steps import STEPS
 
@@ -67,6 +78,7 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
         "search": optional("search over bits per layer", search.search()),
         "allocate": optional("bits of a network that is known by its layers alone", search.allocate()),
         "codesign": optional("network and accelerator designed together, with a certificate", codesign.codesign()),
+        "verilog": optional("a systolic array as Verilog, simulated and synthesised", verilog.verilog()),
         "crossvalidate": optional(
             "the network trained and quantised once for each part of the samples that it is tested on",
             training.crossvalidate(),
