@@ -97,8 +97,8 @@ setup-qemu:               ## what QEMU targets need: the emulators, gcc for RISC
 	$(call install,qemu-system-riscv32 qemu-system-arm riscv64-unknown-elf-gcc arm-none-eabi-gcc,\
 		qemu-system-misc qemu-system-arm gcc-riscv64-unknown-elf gcc-arm-none-eabi make)
 
-setup-checks:             ## what some tests need besides: clang and CMake for generated folders, yosys for the dot-product unit's area
-	$(call install,clang cmake yosys readelf,clang cmake yosys binutils libc6-dev-i386)
+setup-checks:             ## what some tests need besides: clang, CMake, yosys for the dot-product unit's area, a browser for reports
+	$(call install,clang cmake yosys readelf chromium chromedriver,clang cmake yosys binutils libc6-dev-i386 chromium chromium-driver)
 
 clean:           ## remove the environment and caches; outputs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .import_linter_cache .mypy_cache

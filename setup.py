@@ -27,7 +27,7 @@ setup(
         "": ["*.yaml", "*.csv", "*.md", "*.onnx"],
         "mico_runner": ["py.typed"],
         "mico_runner.codegen": ["boards/*/*", "kernels/*", "templates/*"],
-        "mico_runner.outputs": ["*.j2"],
+        "mico_runner.outputs.report": ["*.j2", "*.css", "*.js"],
         "mico_runner.targets": ["rtl_bench/*", "dot_unit/*", "ibex/*"],
         "mico_runner.verilog": ["sources/*"],
     },

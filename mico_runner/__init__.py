@@ -15,6 +15,7 @@ from mico_runner.version import VERSION as __version__
 if TYPE_CHECKING:
     from mico_runner.api import Options as Options
     from mico_runner.api import compare as compare
+    from mico_runner.api import compare_page as compare_page
     from mico_runner.api import diff as diff
     from mico_runner.api import history as history
     from mico_runner.api import load as load
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mico_runner.api import plan as plan
     from mico_runner.api import run as run
 
-_API = ("Options", "compare", "diff", "history", "load", "metrics", "plan", "run")
+_API = ("Options", "compare", "compare_page", "diff", "history", "load", "metrics", "plan", "run")
 
 __all__ = ["__version__", *_API]
 

@@ -107,6 +107,21 @@ def compare(
     return results.side_by_side(folders, names, patterns, everything)
 
 
+def compare_page(
+    versions: Sequence[str | Path],
+    path: Path,
+    patterns: Sequence[str] = (),
+    everything: bool = False,
+    outputs: Path = OUTPUTS,
+) -> SideBySide:
+    """Write the page that shows versions side by side, and return what `compare` does. Raises UsageError."""
+    from mico_runner import outputs as results
+
+    found = compare(versions, patterns, everything, outputs)
+    results.write_comparison([results.resolve(str(version), outputs) for version in versions], found, path)
+    return found
+
+
 def history(name: str, patterns: Sequence[str] = (), last: int | None = None, outputs: Path = OUTPUTS) -> History:
     """Metrics of a spec in its versions, of the newest `last` ones. Raises UsageError."""
     from mico_runner import outputs as results

@@ -22,6 +22,9 @@ def add(commands: Commands) -> None:
     compare.add_argument(
         "--all", action="store_true", help="metrics that are alike, and those without a better side, too"
     )
+    compare.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page, too, with the fronts and the bits of each layer"
+    )
     form = compare.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print a GitHub table")
@@ -40,6 +43,9 @@ def _history(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    found = api.compare(args.versions, args.metric, args.all, args.outputs)
+    if args.html:
+        found = api.compare_page(args.versions, args.html, args.metric, args.all, args.outputs)
+    else:
+        found = api.compare(args.versions, args.metric, args.all, args.outputs)
     console.out(found.to_json() if args.json else found.to_table("github" if args.markdown else "simple"))
     return OK

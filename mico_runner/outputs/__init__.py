@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mico_runner.outputs.comparison import Diff as Diff
     from mico_runner.outputs.comparison import diff as diff
     from mico_runner.outputs.gc import gc as gc
-    from mico_runner.outputs.report import write_report as write_report
+    from mico_runner.outputs.report.compare import write_comparison as write_comparison
+    from mico_runner.outputs.report.page import write_report as write_report
     from mico_runner.outputs.run_summary import summary as summary
     from mico_runner.outputs.store import resolve as resolve
     from mico_runner.outputs.store import verify as verify
@@ -32,7 +33,8 @@ _HOME = {
     "save_baseline": "baselines",
     "verify": "store",
     "versions": "store",
-    "write_report": "report",
+    "write_comparison": "report.compare",
+    "write_report": "report.page",
 }
 
 __all__ = sorted(_HOME)

@@ -7,6 +7,7 @@
 | table.md | the metrics that are better low or high, mean and interval, as a GitHub table |
 | front.csv | what no point of any cell's front dominates; absent where no cell searched |
 | metrics.json | the means, so that `diff` compares sweeps |
+| report.html | all of it to look at |
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 import yaml
 
+from mico_runner import outputs
 from mico_runner.errors import UsageError
 from mico_runner.outputs import environment, store
 from mico_runner.outputs.files import write_text
@@ -99,8 +101,10 @@ def write_sweep(
         "environment": environment.describe(),
         "steps": {},
         "cells": about,
-        "artifacts": store.artifact_hashes(folder),
     }
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+    outputs.write_report(folder)
+    manifest["artifacts"] = store.artifact_hashes(folder)
     write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
 
 

@@ -110,7 +110,7 @@ def _same_report(previous: Path, folder: Path) -> bool:
 
 def _report_template() -> str:
     """Hash of the files that make the report."""
-    files = sorted(Path(outputs.__file__).parent.glob("report*"))
+    files = sorted((Path(outputs.__file__).parent / "report").iterdir())
     return "".join(sha256(file)[:8] for file in files if file.is_file())
 
 

@@ -195,7 +195,7 @@ def _leads_through(alias: str | None, module: str) -> bool:
 
 
 def _beside(path: str, module: str) -> str:
-    return os.path.join(os.path.dirname(path), f"{module}.py")
+    return os.path.join(os.path.dirname(path), f"{module.replace('.', os.sep)}.py")
 
 
 def _stem(path: str) -> str:

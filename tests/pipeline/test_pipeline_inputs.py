@@ -451,7 +451,7 @@ QUANTISED = NETWORK - {"train"}
         ("codegen/templates/host.c.j2", "main", "main ", {"codegen", "simulate"}),
         ("steps/fit.py", '"rows": len(table)', '"rows": 0', {"fit"}),
         ("steps/fit.py", "    def inputs(", "    # why\n\n    def inputs(", set()),
-        ("outputs/report.py", "def ", "def _", set()),
+        ("outputs/report/page.py", "def ", "def _", set()),
         ("pipeline/running.py", "def ", "def _", set()),
         ("cli/entry.py", "def ", "def _", set()),
     ],

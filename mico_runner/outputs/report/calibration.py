@@ -11,19 +11,28 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from mico_runner.calibration.curves import Curve
-from mico_runner.outputs.report_figures import BLUE, GREEN, INK, MUTED, ORANGE, svg
-from mico_runner.outputs.report_tables import table
+from mico_runner.outputs.report.figures import BLUE, GREEN, INK, MUTED, ORANGE, svg
+from mico_runner.outputs.report.tables import table
+from mico_runner.outputs.report.version import Version
 
 _COLUMNS = 4
 _GAP = 10  # neighbouring sizes further apart than this factor leave a gap in what is known
 _BESIDE = {
-    "roofline_s": ("roofline through curves", GREEN),
-    "given_s": ("curves of the file", ORANGE),
-    "datasheet_s": ("roofline without curves", MUTED),
+    "roofline_s": ("roofline through curves", GREEN, "D"),
+    "given_s": ("curves of the file", ORANGE, "s"),
+    "datasheet_s": ("roofline without curves", MUTED, "x"),
 }
 
 
-def section(profile: dict[str, Any], networks: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, Any]:
+def part(version: Version) -> dict[str, Any] | None:
+    """What the template shows; None where nothing was calibrated."""
+    profile = version.json("calibrate", "profile.json")
+    if not profile:
+        return None
+    return _section(profile, version.csv("calibrate", "networks.csv"), version.csv("calibrate", "comparison.csv"))
+
+
+def _section(profile: dict[str, Any], networks: pd.DataFrame | None, changes: pd.DataFrame | None) -> dict[str, Any]:
     """Curves of the machine, the networks predicted from them, and what changed since the previous profile."""
     about = {key: profile["environment"][key] for key in ("processor", "cores", "threads", "torch")}
     return {
@@ -40,8 +49,11 @@ def section(profile: dict[str, Any], networks: pd.DataFrame | None, changes: pd.
     }
 
 
-def verified(networks: pd.DataFrame, operations: pd.DataFrame) -> list[dict[str, Any]]:
+def verified(version: Version) -> list[dict[str, Any]]:
     """Per device and precision: errors on networks that were left out, and by operation."""
+    networks, operations = version.csv("verify", "networks.csv"), version.csv("verify", "operations.csv")
+    if networks is None or operations is None:
+        return []
     found = []
     for (device, precision), rows in networks.groupby(["device", "precision"], sort=False):
         its = operations[(operations["device"] == device) & (operations["precision"] == precision)]
@@ -121,10 +133,10 @@ def network_errors(networks: pd.DataFrame, name: str) -> str:
     def draw(ax: Axes) -> None:
         place = np.arange(len(networks))[::-1]
         ax.barh(place, 100 * networks["error"], 0.6, color=BLUE, label="calibrated")
-        for column, (label, colour) in _BESIDE.items():
+        for column, (label, colour, marker) in _BESIDE.items():
             if column in networks:
                 error = 100 * (networks[column] / networks["measured_s"] - 1)
-                ax.scatter(error, place, s=22, color=colour, marker="D", label=label, zorder=3)
+                ax.scatter(error, place, s=22, color=colour, marker=marker, label=label, zorder=3)
         ax.axvline(0, color=INK, lw=0.9)
         ax.set_yticks(place, labels)
         ax.set_xlabel("predicted over measured, error in %")

@@ -9,10 +9,19 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from mico_runner.outputs.report_figures import INK, MUTED, PALETTE, svg
-from mico_runner.outputs.report_tables import table
+from mico_runner.outputs.report.figures import INK, MARKERS, MUTED, PALETTE, svg
+from mico_runner.outputs.report.tables import table
+from mico_runner.outputs.report.version import Version
 
 _MOST = 3.0  # times the optimum: what lies higher is drawn at the edge
+
+
+def part(version: Version) -> dict[str, Any] | None:
+    """What the template shows; None where nothing was designed together."""
+    found, every = version.csv("codesign", "cases.csv"), version.csv("codesign", "designs.csv")
+    if found is None:
+        return None
+    return designs(found, every) if every is not None and "status" in every else cases(found)
 
 
 def cases(rows: pd.DataFrame) -> dict[str, Any]:
@@ -32,7 +41,7 @@ def cases(rows: pd.DataFrame) -> dict[str, Any]:
             ratio = rows[f"{name}_ratio"].to_numpy()
             shown = np.minimum(np.where(np.isfinite(ratio), ratio, np.inf), _MOST)
             color = MUTED if name == "uniform" else PALETTE[number % len(PALETTE)]
-            ax.scatter(place, shown, s=14, color=color, label=name)
+            ax.scatter(place, shown, s=14, color=color, marker=MARKERS[number % len(MARKERS)], label=name)
         ax.axhline(1, color=INK, lw=1)
         ax.set(ylabel="times the optimum", ylim=(0.9, _MOST + 0.05), xlim=(-0.5, len(rows) - 0.5))
         first = rows.reset_index(drop=True).groupby("network", sort=False).apply(lambda part: part.index[0])
@@ -60,7 +69,7 @@ def designs(rows: pd.DataFrame, every: pd.DataFrame) -> dict[str, Any]:
             least = mine.groupby("elements")["bound"].min()
             ax.fill_between(least.index, 0, least, step="mid", color="#eef2f5", lw=0, label="proven: no design is here")
             cut = mine[mine["value"].isna()]
-            ax.scatter(cut["elements"], cut["bound"], s=9, color=MUTED, label="bounds of the others")
+            ax.scatter(cut["elements"], cut["bound"], s=9, color=MUTED, marker="_", label="bounds of the others")
             known = mine[mine["value"].notna()].sort_values(["elements", "value"])
             front = known[known["value"] < known["value"].cummin().shift(fill_value=np.inf)]
             ax.plot(

@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from mico_runner.outputs.report_figures import BLUE, MUTED, ORANGE, svg
-from mico_runner.outputs.report_tables import Table, table
+from mico_runner.outputs.report.figures import BLUE, LINES, MUTED, ORANGE, PALETTE, svg
+from mico_runner.outputs.report.tables import Table, table
+from mico_runner.outputs.report.version import Version
 
 COLUMNS = 3
-COLOURS = (BLUE, ORANGE, "#2f8f5b", "#8a5bb0")
 
 
-def section(jobs: pd.DataFrame, settings: pd.DataFrame, recurrences: pd.DataFrame) -> dict[str, Any]:
-    """What the template shows, from the three files of the step `tune`."""
+def part(version: Version) -> dict[str, Any] | None:
+    """What the template shows, from the three files of the step `tune`; None without them."""
+    jobs, settings, recurrences = (version.csv("tune", f"{name}.csv") for name in ("jobs", "settings", "recurrences"))
+    if jobs is None or settings is None or recurrences is None:
+        return None
     names = list(dict.fromkeys(zip(settings["trace"], settings["job"], strict=True)))
     rows = -(-len(names) // COLUMNS)
     size = (2.7 * COLUMNS, 2.4 * rows)
@@ -55,7 +58,8 @@ def _front(ax: Any, settings: pd.DataFrame) -> None:
 
 def _regret(ax: Any, recurrences: pd.DataFrame) -> None:
     """Cost beyond the best setting's, summed over the recurrences: the median of the seeds."""
-    for colour, (policy, its) in zip(COLOURS, recurrences.groupby("policy", sort=False), strict=False):
+    looks = zip(PALETTE, LINES, recurrences.groupby("policy", sort=False), strict=False)
+    for colour, line, (policy, its) in looks:
         beyond = its.pivot(index="recurrence", columns="seed", values="cost") - 1
-        ax.plot(beyond.cumsum().median(axis=1), color=colour, lw=1.3, label=str(policy))
+        ax.plot(beyond.cumsum().median(axis=1), color=colour, ls=line, lw=1.3, label=str(policy))
     ax.set(xlabel="recurrence", ylabel="regret, runs")

@@ -8,11 +8,24 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from mico_runner.outputs.report_figures import BLUE, INK, MUTED, ORANGE, bits, svg
-from mico_runner.outputs.report_tables import table, with_shapes
+from mico_runner.outputs.report.figures import BLUE, INK, MUTED, ORANGE, svg
+from mico_runner.outputs.report.layers import bits
+from mico_runner.outputs.report.tables import table, with_shapes
+from mico_runner.outputs.report.version import Version
 
 
-def section(
+def part(version: Version) -> dict[str, Any] | None:
+    """What the template shows; None where no bits were allocated."""
+    points, layers = version.csv("allocate", "front.csv"), version.csv("allocate", "layers.csv")
+    if points is None or layers is None:
+        return None
+    asked = version.spec["allocate"]
+    bound = asked["constraints"].get(asked["over"])
+    limit = bound["max"] if bound and bound["relative_to"] else None
+    return _section(points, layers, version.csv("allocate", "trace.csv"), asked["over"], limit)
+
+
+def _section(
     points: pd.DataFrame, layers: pd.DataFrame, trace: pd.DataFrame | None, over: str, limit: float | None
 ) -> dict[str, Any]:
     """What the template shows.

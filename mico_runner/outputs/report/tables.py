@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,20 +28,27 @@ _HEADS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Column heads, rows of cells as text, whether each column is numeric (right-aligned), and the rows to stress."""
+    """Column heads, rows of cells as text, whether each column is numeric (right-aligned), the rows to stress, the layer of each or ""."""
 
     head: list[str]
     rows: list[list[str]]
     numeric: list[bool]
     marked: list[bool]
+    layers: list[str]
 
 
-def table(data: pd.DataFrame | None, mark: str | None = None, mark_if: tuple[str, Any] | None = None) -> Table | None:
+def table(
+    data: pd.DataFrame | None,
+    mark: str | None = None,
+    mark_if: tuple[str, Any] | None = None,
+    layers: Sequence[str] | None = None,
+) -> Table | None:
     """A data frame for the template; None and empty ones give None.
 
     Args:
         mark: column of 0 and 1 that is not shown; rows with 1 are stressed.
         mark_if: stress the rows whose column (first) has the value (second).
+        layers: of the rows; by default their column `layer`, when it is the first.
     """
     if data is None or data.empty:
         return None
@@ -53,7 +61,10 @@ def table(data: pd.DataFrame | None, mark: str | None = None, mark_if: tuple[str
     numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in data.dtypes]
     columns = [_aligned(data[name]) if n else map(_text, data[name]) for name, n in zip(data, numeric, strict=True)]
     rows = [list(row) for row in zip(*columns, strict=True)]
-    return Table([_HEADS.get(name, name.replace("_", " ")) for name in map(str, data)], rows, numeric, stressed)
+    if layers is None:
+        layers = data["layer"].astype(str).tolist() if data.columns[0] == "layer" else [""] * len(data)
+    heads = [_HEADS.get(name, name.replace("_", " ")) for name in map(str, data)]
+    return Table(heads, rows, numeric, stressed, list(layers))
 
 
 def with_shapes(rows: pd.DataFrame, about: pd.DataFrame | None) -> pd.DataFrame:

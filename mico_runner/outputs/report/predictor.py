@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from mico_runner.outputs.report_figures import BLUE, INK, MUTED, ORANGE, PALETTE, grouped, svg
+from mico_runner.outputs.report.figures import BLUE, INK, MARKERS, MUTED, ORANGE, PALETTE, grouped, svg
+from mico_runner.outputs.report.tables import Table, table
+from mico_runner.outputs.report.version import Version
 
 _WORST = 10
 _BAND = 0.05  # of the figure of whole networks
 _SHOWN_SHAPES = 60  # bars that can still be told apart
+
+
+def devices(version: Version) -> dict[str, Table | Markup | None] | None:
+    """What few measured networks say about all others, on devices tested as if they were new; None without such a test."""
+    summary, places = version.csv("fit", "summary.csv"), version.csv("fit", "embedding.csv")
+    if summary is None or places is None:
+        return None
+    return {"summary": table(summary), "embedding": Markup(embedding(places))}
 
 
 def predicted_measured(points: dict[str, pd.DataFrame], unit: str) -> str:
@@ -23,18 +34,18 @@ def predicted_measured(points: dict[str, pd.DataFrame], unit: str) -> str:
     positive = values[values > 0]
     low, high = positive.min() / 1.5, positive.max() * 1.5
     widths = sorted({int(w) for p in points.values() for w in _width(p)})
-    colours = dict(zip(widths, PALETTE * len(widths), strict=False))
+    looks = {bits: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, bits in enumerate(widths)}
 
     def draw(axes: np.ndarray) -> None:
-        for ax, (title, table) in zip(np.atleast_1d(axes), points.items(), strict=True):
+        for ax, (title, part) in zip(np.atleast_1d(axes), points.items(), strict=True):
             ax.plot([low, high], [low, high], color=MUTED, lw=0.9)
-            width = _width(table)
+            width = _width(part)
             for bits in widths:
-                rows = table[width == bits]
-                colour = MUTED if "in-sample" in title else colours[bits]
-                ax.scatter(
-                    rows["measured"], rows["predicted"], s=5, alpha=0.6, lw=0, color=colour, label=bits, rasterized=True
-                )
+                rows = part[width == bits]
+                colour, marker = looks[bits]
+                colour = MUTED if "in-sample" in title else colour
+                look = {"s": 5, "alpha": 0.6, "lw": 0, "color": colour, "marker": marker}
+                ax.scatter(rows["measured"], rows["predicted"], label=bits, rasterized=True, **look)
             ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
             ax.minorticks_off()  # hundreds of labels to lay out, for nothing
             ax.set_xlabel(f"measured, {unit}")
@@ -47,15 +58,18 @@ def predicted_measured(points: dict[str, pd.DataFrame], unit: str) -> str:
     return svg("predicted", (3.3 * len(points), 3.5), draw, panels=len(points))
 
 
-def networks(table: pd.DataFrame, unit: str) -> str:
-    """Whole networks of random bits: measured and predicted (columns of `table`), and a band of 5 % around equality."""
-    low, high = 0.95 * table[["measured", "predicted"]].min().min(), 1.05 * table[["measured", "predicted"]].max().max()
+def networks(measured: pd.DataFrame, unit: str) -> str:
+    """Whole networks of random bits: measured and predicted (columns of `measured`), and a band of 5 % around equality."""
+    low, high = (
+        0.95 * measured[["measured", "predicted"]].min().min(),
+        1.05 * measured[["measured", "predicted"]].max().max(),
+    )
 
     def draw(ax: Axes) -> None:
         ends = np.array([low, high])
         ax.fill_between(ends, (1 - _BAND) * ends, (1 + _BAND) * ends, color=MUTED, alpha=0.25, lw=0, label="within 5 %")
         ax.plot(ends, ends, color=MUTED, lw=0.9)
-        ax.scatter(table["measured"], table["predicted"], s=14, color=BLUE, lw=0)
+        ax.scatter(measured["measured"], measured["predicted"], s=14, color=BLUE, lw=0)
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         ax.set(xlabel=f"measured, {unit}", ylabel=f"predicted, {unit}")
         for axis in (ax.xaxis, ax.yaxis):
@@ -84,21 +98,23 @@ def worst(points: pd.DataFrame) -> pd.DataFrame:
     error = 100 * (points["predicted"] / points["measured"] - 1)
     order = error.abs().sort_values(ascending=False, kind="stable").index[:_WORST]
     left_out = ("row", "protocol", "group", "lower", "upper")
-    table = points.loc[order, [c for c in points if c not in left_out and (c == "kind" or points[c].nunique() > 1)]]
-    return table.assign(error_percent=error[order])
+    rows = points.loc[order, [c for c in points if c not in left_out and (c == "kind" or points[c].nunique() > 1)]]
+    return rows.assign(error_percent=error[order])
 
 
 def learning(curve: pd.DataFrame) -> str:
     """Error on unseen shapes against the number of profiled rows, mean and range over the repeats, a panel per kind."""
     kinds = list(dict.fromkeys(curve["kind"]))
-    colours = {"random": MUTED, "lhs": BLUE, "adaptive": ORANGE}
+    looks = {"random": (MUTED, "o", ":"), "lhs": (BLUE, "s", "--"), "adaptive": (ORANGE, "^", "-")}
 
     def draw(axes: np.ndarray) -> None:
         for ax, kind in zip(np.atleast_1d(axes), kinds, strict=True):
             for sampler, rows in curve[curve["kind"] == kind].groupby("sampler", sort=False):
                 by_size = 100 * rows.groupby("rows")["mape"].agg(["mean", "min", "max"])
-                colour = colours[sampler]
-                ax.plot(by_size.index, by_size["mean"], color=colour, marker="o", ms=3, lw=1.3, label=sampler)
+                colour, marker, line = looks[sampler]
+                ax.plot(
+                    by_size.index, by_size["mean"], color=colour, marker=marker, ls=line, ms=3, lw=1.3, label=sampler
+                )
                 ax.fill_between(by_size.index, by_size["min"], by_size["max"], color=colour, alpha=0.13, lw=0)
             ax.set(xscale="log", yscale="log", xlabel="profiled rows", ylabel="error on unseen shapes, %")
             for axis in (ax.xaxis, ax.yaxis):
@@ -116,7 +132,7 @@ def embedding(devices: pd.DataFrame) -> str:
     splits = list(dict.fromkeys(devices["split"]))
     columns = min(len(splits), 3)
     rows = -(-len(splits) // columns)
-    colours = {"source": BLUE, "target": ORANGE, "computed": MUTED}
+    looks = {"source": (BLUE, "o"), "target": (ORANGE, "^"), "computed": (MUTED, "s")}
 
     def draw(axes: np.ndarray) -> None:
         panels = np.atleast_1d(axes).ravel()
@@ -125,7 +141,8 @@ def embedding(devices: pd.DataFrame) -> str:
         for ax, split in zip(panels, splits, strict=False):
             part = devices[devices["split"] == split]
             for role, points in part.groupby("role", sort=False):
-                ax.scatter(points["x"], points["y"], s=16, lw=0, color=colours[str(role)], label=role)
+                colour, marker = looks[str(role)]
+                ax.scatter(points["x"], points["y"], s=16, lw=0, color=colour, marker=marker, label=role)
             for device, x, y in zip(part["device"], part["x"], part["y"], strict=True):
                 ax.annotate(device, (x, y), fontsize=6, color=INK, xytext=(2, 2), textcoords="offset points")
             ax.set(xticks=[], yticks=[])
