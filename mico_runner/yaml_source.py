@@ -122,6 +122,11 @@ def read(path: Path, label: str | None = None) -> Source:
     Raises:
         YamlError: the file cannot be read, is no UTF-8 text, or no YAML as described above.
     """
+    return parse(read_text(path, label), label or str(path))
+
+
+def read_text(path: Path, label: str | None = None) -> str:
+    """The text of a file that is to hold YAML. Takes what `read` does; raises YamlError: the file cannot be read, or is no UTF-8 text."""
     label = label or str(path)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -133,12 +138,11 @@ def read(path: Path, label: str | None = None) -> Source:
     if len(raw) > MAX_BYTES:
         raise YamlError(Place(label), f"larger than {MAX_BYTES // 1024} KiB")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
         raise YamlError(Place(label, line, column), "not UTF-8 text") from None
-    return parse(text, label)
 
 
 def parse(text: str, label: str) -> Source:

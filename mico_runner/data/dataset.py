@@ -98,6 +98,19 @@ class Split:
         about = {name: values[rows] for name, values in self.about.items()}
         return replace(self, inputs=inputs, targets=self.targets[rows], about=about)
 
+    def joined(self, other: Split) -> Split:
+        """These samples, then the other's; stored ones are read. Facts that only one of the two knows are left out."""
+        read = [
+            part.inputs if isinstance(part.inputs, np.ndarray) else part.inputs.read(np.arange(len(part)))
+            for part in (self, other)
+        ]
+        about = {
+            name: np.concatenate([self.about[name], other.about[name]]) for name in self.about if name in other.about
+        }
+        return replace(
+            self, inputs=np.concatenate(read), targets=np.concatenate([self.targets, other.targets]), about=about
+        )
+
     def first(self, count: int) -> Split:
         """The first samples."""
         return self.take(slice(count))

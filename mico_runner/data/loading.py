@@ -78,10 +78,11 @@ def _parted(name: str, task: Task, train: Split, test: Split | None, parting: Pa
         place = spread(task.strata(np.asarray(train.targets)), np.random.default_rng(TEST_SEED))
         held = place % folds == number
         return train.take(~held), train.take(held)
-    if test is not None:
+    if test is not None and parting.draw is None:
         return train, test
-    count = max(1, round(parting.test * len(train)))
-    rng = np.random.default_rng(TEST_SEED)
+    count = max(1, round(parting.test * len(train))) if test is None else len(test)
+    train = train if test is None else train.joined(test)
+    rng = np.random.default_rng(TEST_SEED if parting.draw is None else (TEST_SEED, parting.draw))
     held = _held_out(name, task, train, count, parting.group_by, rng)
     return train.take(~held), train.take(held)
 

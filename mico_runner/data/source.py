@@ -23,12 +23,14 @@ class Parting:
         hold_out: facts of the samples and the values that are tested on; nothing else is then.
         group_by: a fact whose values are whole in one part: validation, or a test part that is drawn.
         fold: (number, of how many): this part of the samples is tested on, each sample in one of them.
+        draw: its number: as many samples as the test part has are drawn from all, and tested on.
     """
 
     test: float = 0.2
     hold_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     group_by: str | None = None
     fold: tuple[int, int] | None = None
+    draw: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,19 @@ def load(device: str | Path | Mapping[str, Any]) -> Hardware:
         UnknownName: with the nearest names.
         UsageError: the file cannot be read or is no device profile; all problems at once, each with its line.
     """
-    data = _checked(_source(device))
+    if isinstance(device, Mapping):
+        return _of(_source(device))
+    path, label = _file(device)
+    return _of_text(yaml_source.read_text(path, label), label)
+
+
+@lru_cache(maxsize=64)  # every step of a plan asks for its device
+def _of_text(text: str, label: str) -> Hardware:
+    return _of(yaml_source.parse(text, label))
+
+
+def _of(source: Source) -> Hardware:
+    data = _checked(source)
     said = {key: value for key, value in data.items() if key != "architecture" or value is not None}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     figures = {name: Parameter(**figure) for name, figure in data.pop("parameters").items()}
@@ -146,8 +159,13 @@ def is_path(device: str) -> bool:
 def _source(device: str | Path | Mapping[str, Any]) -> Source:
     if isinstance(device, Mapping):
         return Source(dict(device), {(): Place("hardware")})
+    return yaml_source.read(*_file(device))
+
+
+def _file(device: str | Path) -> tuple[Path, str]:
+    """Where a device is described, and what messages call that file. Raises UnknownName."""
     if isinstance(device, Path) or is_path(device):
-        return yaml_source.read(Path(device))
+        return Path(device), str(device)
     if device not in names():
         raise UnknownName("hardware", device, names())
-    return yaml_source.read(paths.shipped("hardware") / f"{device}.yaml", f"hardware/{device}.yaml")
+    return paths.shipped("hardware") / f"{device}.yaml", f"hardware/{device}.yaml"

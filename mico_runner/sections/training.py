@@ -136,9 +136,11 @@ class Crossvalidate:
     Attributes:
         bits: (weight bits, activation bits) of every layer.
         folds: number of parts, or
+        draws: how often a test part is drawn anew from all samples, or
         group_by: a fact of the samples; each of its values is a part.
     """
 
     bits: tuple[float, int]
     folds: int | None = None
+    draws: int | None = None
     group_by: str | None = None

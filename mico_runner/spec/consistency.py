@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mico_runner.yaml_source import Keys
 
 OWNER = {"proxy": "fit"}  # step that writes the metrics of a prefix, where they are not named alike
+CROSSVALIDATED = ("folds", "draws", "group_by")  # one of them says what is tested on
 SPANS = ("in_channels", "out_channels", "in_h")  # [lowest, highest] in profile.kernels.<kind>
 
 
@@ -151,9 +152,9 @@ def _check_shares(draft: Draft, constraints: dict[str, Any]) -> None:
 
 def _check_folds(draft: Draft) -> None:
     section, model = draft.data["crossvalidate"], draft.data["model"]
-    found = [key for key in ("folds", "group_by") if key in section]
+    found = [key for key in CROSSVALIDATED if key in section]
     if len(found) != 1:
-        text = f"found {' and '.join(found) or 'neither folds nor group_by'}; allowed: one of folds, group_by"
+        text = f"found {' and '.join(found) or 'none'}; allowed: one of {', '.join(CROSSVALIDATED)}"
         draft.fail(("crossvalidate",), text, of_key=True)
     if model is None or model["train"] is None:
         draft.fail(("crossvalidate",), "needs a network to train: add model, with a recipe in model.train", of_key=True)

@@ -1,4 +1,4 @@
-"""crossvalidate: every sample is tested on once, by a network that was trained and quantised without it."""
+"""crossvalidate: samples are tested on by a network that was trained and quantised without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @register("crossvalidate", section="crossvalidate", order=25)
 class Crossvalidate(Step):
-    """Quality of the float and of the quantised network on each part of the samples, left out in turn."""
+    """Quality of the float and of the quantised network on each part of the samples, left out in turn, or on each draw of a test part."""
 
     VERSION = 1
 
@@ -107,5 +107,7 @@ def _parts(ctx: StepContext, parting: Parting) -> dict[str, Parting]:
     if section.group_by:
         values = loading.groups(source_of_data(ctx.spec), section.group_by)
         return {value: replace(parting, hold_out={section.group_by: (value,)}) for value in values}
+    if section.draws:
+        return {f"draw {i + 1}": replace(parting, hold_out={}, draw=i) for i in range(section.draws)}
     folds = present(section.folds)
     return {f"fold {i + 1}": replace(parting, hold_out={}, fold=(i, folds)) for i in range(folds)}

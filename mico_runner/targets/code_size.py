@@ -1,6 +1,6 @@
 """Measures what each kernel function adds to a linked program and to its stack: the figures behind `codegen.footprint`.
 
-    python -m mico_runner.targets.code_size        # measures all boards, writes hardware/programs/<board>.yaml
+    python -m mico_runner.targets.code_size        # writes hardware/programs/<board>.yaml of each board whose kernels have changed
 
 Every function is linked alone, with all that it calls; the linker's map says which sections that takes. What start, main and a network's
 own function take is the rest of whole programs.
@@ -8,6 +8,7 @@ own function take is the rest of whole programs.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from mico_runner import codegen, paths
 from mico_runner.codegen import dsp, emit, footprint, micro
@@ -39,6 +41,7 @@ see docs/reference/codegen.md.
 #   sections: bytes of each section of kernels' code and constants
 #   functions: the most stack that a call takes, and the sections that it needs
 compiler: {compiler}
+kernels: {kernels}
 """
 
 
@@ -76,9 +79,20 @@ def version(board: str) -> str:
     return rtl.compiler_version() if board == "rtl" else qemu.compiler_version(qemu.machine_for(board))
 
 
-def text(board: str, found: dict[str, Any]) -> str:
-    """What `measure` found, as a file of hardware/programs/."""
-    lines = [_HEAD.format(board=board, compiler=version(board)) + f"program: {_flow(found['program'])}", "sections:"]
+def kernels(board: str, work: Path) -> str:
+    """Hash of what is measured: the kernels' text, written or emitted into `work`, and the board's flags."""
+    digest = hashlib.sha256(" ".join(BOARDS[board].flags).encode())
+    for path in [*_sources(work), *sorted(emit.KERNELS.glob("*.h"))]:
+        digest.update(f"{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def text(board: str, found: dict[str, Any], of: str) -> str:
+    """What `measure` found of some `kernels`, as a file of hardware/programs/."""
+    lines = [
+        _HEAD.format(board=board, compiler=version(board), kernels=of) + f"program: {_flow(found['program'])}",
+        "sections:",
+    ]
     lines += [f"  {name}: {size}" for name, size in found["sections"].items()]
     lines += ["functions:", *(f"  {name}: {_flow(about)}" for name, about in found["functions"].items())]
     return "\n".join(lines) + "\n"
@@ -94,12 +108,16 @@ def _compiled(board: str, work: Path) -> list[Path]:
     about = BOARDS[board]
     command = [about.gcc, f"-I{emit.KERNELS}", *emit.WARNINGS.split(), "-DMICO_TIMING", stack.CFLAG, *about.flags]
     objects = []
-    emitted = micro.write(micro.UNITS, work)
-    for source in sorted([*emitted, *(file for file in emit.KERNELS.glob("*.c") if file.stem != HOST_ONLY)]):
+    for source in _sources(work):
         made = work / f"{source.stem}.o"
         program.checked([*command, "-c", "-o", str(made), str(source)], about.gcc, program.BUILD_TIMEOUT_S)
         objects.append(made)
     return objects
+
+
+def _sources(work: Path) -> list[Path]:
+    emitted = micro.write(micro.UNITS, work)
+    return sorted([*emitted, *(file for file in emit.KERNELS.glob("*.c") if file.stem != HOST_ONLY)])
 
 
 def _functions(board: str, objects: Iterable[Path]) -> list[str]:
@@ -216,13 +234,17 @@ def _built(board: str, sources: Path) -> Path:
 
 
 def main() -> None:
-    """Measure every board and write what was found."""
+    """Measure the boards whose kernels or compiler are others than those recorded, and write what was found."""
     for board in BOARDS:
-        with tempfile.TemporaryDirectory() as work:
-            found = measure(board, Path(work))
         path = paths.shipped("hardware") / "programs" / f"{board}.yaml"
+        before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        with tempfile.TemporaryDirectory() as work:
+            of = kernels(board, Path(work))
+            if (before.get("kernels"), before.get("compiler")) == (of, version(board)):
+                continue
+            found = measure(board, Path(work))
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text(board, found), encoding="utf-8")
+        path.write_text(text(board, found, of), encoding="utf-8")
 
 
 if __name__ == "__main__":

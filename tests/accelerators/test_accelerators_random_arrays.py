@@ -95,7 +95,9 @@ def draw_layers(draw, widest):
     return kernel_table([layer | bits for layer in (conv, linear)])
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.nightly) for first in range(AT_ONCE, SEEDS, AT_ONCE))]
+)
 def test_the_trace_adds_up_or_the_error_is_ours(first):
     ran = 0
     for seed in range(first, first + AT_ONCE):

@@ -23,7 +23,9 @@ POWERS = (1, 2, 4, 8)
 PAIRS = list(product(POWERS, POWERS))
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["tables", "without"])
+@pytest.fixture(
+    scope="module", params=[True, pytest.param(False, marks=pytest.mark.nightly)], ids=["tables", "without"]
+)
 def cycles(request) -> dict[tuple[int, int], int]:
     """Of the product with all unpacking of the weights, by bits of activations and of weights."""
     return {(a, w): parts(*operands(a, w), tables=request.param)[1] for a in POWERS for w in range(1, 9)}

@@ -79,10 +79,14 @@ def limits(rng: np.random.Generator) -> list[QGraph]:
 
 
 @needs_gcc
-@pytest.mark.parametrize("sanitize", [pytest.param(False, marks=pytest.mark.nightly), True])
-def test_every_pair_of_bits(tmp_path, sanitize):
+@pytest.mark.parametrize(
+    ("pairs", "sanitize"),
+    [(PAIRS[::3], True), *(pytest.param(PAIRS, sanitize, marks=pytest.mark.nightly) for sanitize in (True, False))],
+    ids=["some", "sanitized", "plain"],
+)
+def test_every_pair_of_bits(tmp_path, pairs, sanitize):
     rng = np.random.default_rng(int(sanitize))
-    assert_same_on_the_model([layers(*pair, rng) for pair in PAIRS], tmp_path, sanitize)
+    assert_same_on_the_model([layers(*pair, rng) for pair in pairs], tmp_path, sanitize)
 
 
 @needs_gcc
@@ -98,9 +102,10 @@ def test_special_and_random_networks(tmp_path):
 
 
 @needs_rtl
-def test_outputs_on_rtl_are_those_of_the_reference(tmp_path):
+@pytest.mark.parametrize("every", [8, pytest.param(2, marks=pytest.mark.nightly)])
+def test_outputs_on_rtl_are_those_of_the_reference(tmp_path, every):
     rng = np.random.default_rng(6)
-    graphs = [layers(*pair, rng) for pair in PAIRS[::2]] + limits(rng) + special_networks(rng)
+    graphs = [layers(*pair, rng) for pair in PAIRS[::every]] + limits(rng) + special_networks(rng)
     graphs = [replace(graph, name=f"network{i}") for i, graph in enumerate(graphs)]
     codegen.generate_networks(graphs, tmp_path, POLICY, CORE)
     inputs = [images(graph, rng, count=1) for graph in graphs]

@@ -99,10 +99,14 @@ def test_a_kernel_that_was_not_measured_is_said(monkeypatch):
         footprint.estimate(program, "rv32")
 
 
+def _recorded(board):
+    return yaml.safe_load((paths.shipped("hardware") / "programs" / f"{board}.yaml").read_text(encoding="utf-8"))
+
+
 def _needs_tools(board):
     if shutil.which(BOARDS[board].gcc) is None:
         pytest.skip(f"{BOARDS[board].gcc} is not installed: {rtl.INSTALL if board == 'rtl' else qemu.INSTALL}")
-    recorded = yaml.safe_load((paths.shipped("hardware") / "programs" / f"{board}.yaml").read_text(encoding="utf-8"))
+    recorded = _recorded(board)
     if recorded["compiler"] != code_size.version(board):
         pytest.skip(f"figures are of {recorded['compiler']}, installed is {code_size.version(board)}")
     return recorded
@@ -134,8 +138,14 @@ def test_estimates_are_what_is_linked(board, tmp_path):
         assert stack <= found.stack <= stack + 64
 
 
-@pytest.mark.slow
-def test_figures_of_kernels_are_of_the_present_ones(tmp_path):
-    recorded = _needs_tools("cortex-m")
-    found = code_size.measure("cortex-m", tmp_path)
-    assert yaml.safe_load(code_size.text("cortex-m", found)) == recorded
+@pytest.mark.parametrize("board", BOARDS)
+def test_figures_are_of_the_present_kernels(board, tmp_path):
+    assert _recorded(board)["kernels"] == code_size.kernels(board, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("board", BOARDS)
+def test_kernels_measured_again_have_the_same_figures(board, tmp_path):
+    recorded = _needs_tools(board)
+    found = code_size.measure(board, tmp_path)
+    assert yaml.safe_load(code_size.text(board, found, recorded["kernels"])) == recorded

@@ -50,8 +50,14 @@ def folder(tmp_path, monkeypatch):
     plugins.use(())
 
 
+def pages():
+    for page in sorted(FOLDER.glob("*.md")):
+        marks = pytest.mark.slow if page.stem[:2] in ("01", "02", "03", "04") else pytest.mark.nightly
+        yield pytest.param(page, marks=marks, id=page.stem)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", sorted(FOLDER.glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", pages())
 def test_tutorial(page, folder, capsys):
     code = 0
     commands = 0

@@ -18,15 +18,27 @@ from mico_runner.testing import check_operator
 
 # Nothing is left of these in an integer network, or they come from quantisation: they have no samples of their own.
 WITHIN = ("batch_norm", "identity", "requant")
+TRIED = [name for name in ops.OPERATORS.names() if name not in WITHIN]
+BOARDS = ("rv32", "cortex-m4")  # of two architectures; every other board at night
 PACKAGE = Path(mico_runner.__file__).parent
 # `calibration` times operations of torch, by torch's names, on devices of floats; `testing` builds networks of samples.
 NOT_ASKED = {"ops", "calibration", "testing"}
 
 
-@pytest.mark.parametrize("name", [name for name in ops.OPERATORS.names() if name not in WITHIN])
+def those_that_run(boards):
+    machines = {board: qemu.MACHINES[board] for board in boards}
+    return tuple(board for board, m in machines.items() if shutil.which(m.gcc) and shutil.which(m.qemu))
+
+
+@pytest.mark.parametrize("name", TRIED)
 def test_every_operator_is_what_it_says(name, tmp_path):
-    boards = [b for b, m in qemu.MACHINES.items() if shutil.which(m.gcc) and shutil.which(m.qemu)]
-    check_operator(name, tmp_path, seed=1, boards=tuple(boards))
+    check_operator(name, tmp_path, seed=1, boards=those_that_run(BOARDS))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", TRIED)
+def test_every_operator_on_the_other_boards(name, tmp_path):
+    check_operator(name, tmp_path, seed=2, boards=those_that_run(qemu.MACHINES.keys() - set(BOARDS)))
 
 
 def test_every_call_of_torch_goes_to_one_operator():

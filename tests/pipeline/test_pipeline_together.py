@@ -118,7 +118,7 @@ while not stop.exists():
 """
 
 
-@pytest.mark.parametrize("turns", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("turns", [6, pytest.param(60, marks=pytest.mark.nightly)])
 def test_runs_and_gcs_at_once_do_not_fail_and_lose_nothing(tmp_path, turns):
     def start(code, argument):
         command = [sys.executable, "-c", code, str(tmp_path), str(argument)]

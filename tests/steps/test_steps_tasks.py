@@ -1,6 +1,7 @@
 """Data of the user's own and tasks beside classification, from a spec to C."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -79,6 +80,31 @@ def test_every_sample_is_in_one_fold(folder, capsys):
     assert run(folder, "crossvalidate: {folds: 7}") == 0, capsys.readouterr().err
     parts = result(folder, "crossvalidate", "parts.csv")
     assert len(parts) == 7 and parts["samples"].sum() == 120 and parts["samples"].max() - parts["samples"].min() <= 1
+
+
+def test_draws_are_different_parts_of_all_samples(folder, capsys):
+    assert run(folder, "crossvalidate: {draws: 2}") == 0, capsys.readouterr().err
+    from mico_runner.data import loading, source
+
+    parts = result(folder, "crossvalidate", "parts.csv")
+    assert parts["part"].tolist() == ["draw 1", "draw 2"] and (parts["samples"] == 24).all()
+    given = source.source_of({"npz": str(folder / "mine.npz"), "kind": "regression"})
+    tests = [
+        loading.load(replace(given, parting=replace(given.parting, draw=i)), validation=20).test for i in (0, 1, 0)
+    ]
+    assert np.array_equal(tests[0].inputs, tests[2].inputs) and not np.array_equal(tests[0].inputs, tests[1].inputs)
+
+
+def test_a_draw_is_of_both_parts_where_the_data_has_a_test_part_of_its_own(tmp_path):
+    from mico_runner.data import loading, source
+
+    rows = np.arange(60, dtype=np.float32)[:, None]
+    parts = {"x": rows[:40], "y": np.arange(40) % 2, "x_test": rows[40:], "y_test": np.arange(20) % 2}
+    np.savez(tmp_path / "own.npz", **parts)
+    given = source.source_of({"npz": str(tmp_path / "own.npz"), "kind": "classification"})
+    samples = loading.load(replace(given, parting=replace(given.parting, draw=3)), validation=10)
+    every = np.concatenate([part.inputs for part in (samples.train, samples.validation, samples.test)])
+    assert len(samples.test) == 20 and sorted(every.ravel()) == list(range(60)) and samples.test.inputs.min() < 40
 
 
 def test_groups_stay_whole(folder, capsys):

@@ -137,6 +137,7 @@ def evaluate() -> dict[str, Rules]:
 def crossvalidate() -> dict[str, Rules]:
     return {
         "folds": number("parts, each with samples of all classes", "integer", min=2, max=1000),
+        "draws": number("times that a test part is drawn from all samples", "integer", min=2, max=1000),
         "group_by": text("a fact of the samples, each value of which is a part", minlength=1),
         "bits": items(
             "[weight bits, activation bits] of every layer",
