@@ -12,10 +12,10 @@ import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import MAX_SHIFT, clamp, shifted
-from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, Undone, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel
-from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, Node, QNode, QType
+from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
 
 POWER_BITS = 16  # behind the point of 2^-z
@@ -23,6 +23,7 @@ PLACE_BITS = 15  # behind the point of z: 5 choose an entry of the table, 10 lie
 ENTRY_BITS = 5
 MOST_Z = 31 << PLACE_BITS  # 2^-31 is nothing
 FACTOR_BITS = 24
+SCORE_BITS = 31  # of a sum of products of queries and keys
 LATER = -1e9  # a score whose share is 0
 MOST_OUT_SHIFT = 31  # with the bits of a part 61: rounding fits
 PART_BITS = 30  # factor * 2^30 / sum of the powers times a sum of values stays below 2^62
@@ -76,7 +77,8 @@ class Attention(Operator):
     s_j = sum of q k_j; z_j = ((max s - s_j) * multiplier + 2^(shift-1)) >> shift, at most 31 * 2^15: the exponent to base 2, 15 bits
     behind the point; e_j = 2^-z_j with 16 bits behind the point, from a table of 2^-f of 33 entries with 30 bits, linear between two;
     r = (sum of e_j v_j * p + half) >> (30 + out_shift), p = floor(factor * 2^30 / sum of e_j), clamped. Constant `power` int32 (33,);
-    attributes `multiplier`, `shift`, `factor`, `out_shift`. Keys and values are stored at `kv_bits`, 8 or less.
+    attributes `multiplier`, `shift`, `factor`, `out_shift`. Keys and values are stored at `kv_bits`, 8 or less, queries at 16, or as many
+    as scores of 31 bits allow.
     With a fourth input, the place of the one token that it reads, keys and values of those before it lie in a cache of `cache` tokens:
     the samples of a batch are then tokens one after another.
     """
@@ -100,12 +102,29 @@ class Attention(Operator):
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return _attention(x[0], x[1], x[2], node.attrs["heads"], node.attrs["kv_heads"])
 
+    def undoing(self, node: Node, at: int, by: Channels, shapes: Shapes) -> Undone | None:
+        """Keys: a term adds the same to all scores of a query; queries get the inverse factors. Values: so does what is made of them."""
+        if at == 0:
+            return None
+        heads, kv_heads = node.attrs["heads"], node.attrs["kv_heads"]
+        factor, term = (
+            np.repeat(each.reshape(kv_heads, -1), heads // kv_heads, 0).reshape(-1) for each in (by.factor, by.term)
+        )
+        if at == 2:
+            return Undone(node, output=Channels(factor, term))
+        return Undone(node, {node.inputs[0]: Channels(1 / factor, np.zeros_like(term))})
+
+    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+        """Queries are not kept: they have 16 bits, so that only the keys' rounding is left in a score."""
+        return int(node.attrs["kv_bits"]) if at else OUTPUT_BITS
+
     def quantise(self, q: Quantiser, step: Any) -> None:
         a = step.node.attrs
-        bits = (INPUT_BITS, a["kv_bits"], a["kv_bits"])
+        size = q.shape_of(step.node.inputs[0])[1] // a["heads"]
+        bits = (min(OUTPUT_BITS, SCORE_BITS - INPUT_BITS - (size - 1).bit_length()), a["kv_bits"], a["kv_bits"])
         inputs = tuple(q.read(tensor, most) for tensor, most in zip(step.node.inputs, bits, strict=True))
         read, made = [q.type_of(tensor) for tensor in inputs], q.made(step)
-        scores = read[0].scale * read[1].scale * log2(e) / sqrt(q.shape_of(inputs[0])[1] // a["heads"])
+        scores = read[0].scale * read[1].scale * log2(e) / sqrt(size)
         multiplier, shift = _scaled(scores * (1 << PLACE_BITS), MULTIPLIER_BITS, MAX_SHIFT)
         factor, out_shift = _scaled(read[2].scale / made.scale, FACTOR_BITS, MOST_OUT_SHIFT)
         attrs = {key: a[key] for key in ("heads", "kv_heads")}

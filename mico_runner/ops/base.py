@@ -7,7 +7,7 @@ integers (obviously right in numpy, fast in torch), timed as a kernel, lowered t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -46,6 +46,28 @@ class Example:
 
 
 ONE = dict.fromkeys(("in_h", "in_w", "kernel_h", "kernel_w", "stride", "groups"), 1)
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What becomes of a tensor's channels (last axis): each multiplied by `factor`, then `term` added; float64 (C,)."""
+
+    factor: np.ndarray
+    term: np.ndarray
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A node that reads changed channels.
+
+    Attributes:
+        inputs: other tensors that it reads, and how they are to change with them.
+        output: how its output changes; None: it stays what it was.
+    """
+
+    node: Node
+    inputs: Mapping[str, Channels] = field(default_factory=dict)
+    output: Channels | None = None
 
 
 class Quantiser(Protocol):
@@ -92,6 +114,7 @@ class Operator:
         WIDE: it reads its inputs at the up to 16 bits at which they are stored, and where its output has 16 they should.
         ROWS: it is a function of rows of its one input (last dimension) that brings each to one size, however small it was: calibration
             tells whether it should read 16 bits.
+        GATES: where residual streams have 16 bits, tokens that it multiplies by others have as many: the product rounds once.
         SELECTS: every output is an input chosen by its rank, so that requantisation may as well come after it.
         BETWEEN: quantisation puts it between others, where the bits ask for it.
         PER_TOKEN: of a sequence (tokens, ...) it computes each token from the same one of its inputs, whichever it is.
@@ -112,6 +135,7 @@ class Operator:
     ANY_ORDER = False
     WIDE = False
     ROWS = False
+    GATES = False
     SELECTS = False
     BETWEEN = False
     PER_TOKEN = False
@@ -152,12 +176,20 @@ class Operator:
         """Whether it keeps channels apart, and a channel of its input multiplied by a positive number is its output's so multiplied."""
         return False
 
+    def rescaled(self, node: Node, by: Channels) -> Node | None:
+        """The node whose output has changed channels; None: it cannot make it so."""
+        return None
+
+    def undoing(self, node: Node, at: int, by: Channels, shapes: Shapes) -> Undone | None:
+        """How the node reads its input number `at` when the channels of that have changed; None: it cannot take that in."""
+        return None
+
     def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
         """Columns of the kernel table, `kind` included, for this many samples; of an operator without NO_KERNEL."""
         raise NotImplementedError
 
-    def wanted_bits(self, node: Node, wanted: int) -> int:
-        """Bits at which it wants its inputs, where `wanted` are those that the readers of its output want."""
+    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+        """Bits at which it wants its input number `at`, where `wanted` are those that the readers of its output want."""
         return wanted if self.KEEPS_TYPE else INPUT_BITS
 
     def quantise(self, q: Quantiser, step: Any) -> None:
@@ -332,3 +364,9 @@ def sample(
     inputs = tuple(f"x{i}" for i in range(len(sources)))
     node = Node("node", op, inputs, "y", attrs or {}, **more)
     return node, dict(zip(inputs, sources, strict=True)) | {"y": target}
+
+
+def rescaled_constants(node: Node, by: Channels) -> Node:
+    """A node that multiplies its output by the attribute `factor` and adds `term`, with others."""
+    changed = {"factor": node.attrs["factor"] * by.factor, "term": node.attrs["term"] * by.factor + by.term}
+    return replace(node, attrs=node.attrs | changed)

@@ -53,7 +53,7 @@ class Dilate(Movement):
         found = call.emit("conv2d", [tensor], made, attrs=attrs, weight=weights, bias=as_array(call["bias"]))
         return call.reshape(found, shape)
 
-    def wanted_bits(self, node: Node, wanted: int) -> int:
+    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """At least 2: a signed bit has no zero."""
         return max(wanted, 2)
 

@@ -19,7 +19,8 @@ import torch
 
 from mico_runner.ops.node import QNode, QType, scaling_of, weights_of
 
-FLOAT32_EXACT = 2**24
+FLOAT32_BITS = 24  # of whole numbers that float32 has
+FLOAT32_EXACT = 1 << FLOAT32_BITS
 MOST_WEIGHT = 2**7
 CHUNK = 2**16  # elements requantised at once: of 2^13 .. 2^18 the fastest, as they stay in the cache from step to step
 

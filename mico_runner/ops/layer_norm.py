@@ -11,7 +11,7 @@ import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
-from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, rescaled_constants, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
@@ -91,6 +91,9 @@ class LayerNorm(Operator):
         factor, term = (torch.as_tensor(node.attrs[key], dtype=x[0].dtype) for key in ("factor", "term"))
         centred = x[0] - x[0].mean(-1, keepdim=True) if node.attrs["centred"] else x[0]
         return centred * torch.rsqrt((centred**2).mean(-1, keepdim=True) + node.attrs["eps"]) * factor + term
+
+    def rescaled(self, node: Node, by: Channels) -> Node | None:
+        return rescaled_constants(node, by)
 
     def quantise(self, q: Quantiser, step: Any) -> None:
         tensor = q.read(step.node.inputs[0], OUTPUT_BITS)

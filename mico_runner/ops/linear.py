@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -11,7 +12,18 @@ import torch.nn.functional as F
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import requantise
-from mico_runner.ops.base import ONE, Example, Row, Shapes, Weighted, random_weights, same_scale, sample
+from mico_runner.ops.base import (
+    ONE,
+    Channels,
+    Example,
+    Row,
+    Shapes,
+    Undone,
+    Weighted,
+    random_weights,
+    same_scale,
+    sample,
+)
 from mico_runner.ops.capture import Call, Refused, as_array
 from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.fast import Kernel
@@ -42,6 +54,14 @@ class Linear(Weighted):
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         bias = None if node.bias is None else torch.as_tensor(node.bias, dtype=x[0].dtype)
         return F.linear(x[0], torch.as_tensor(weight_of(node), dtype=x[0].dtype), bias)
+
+    def rescaled(self, node: Node, by: Channels) -> Node | None:
+        bias = by.term if node.bias is None else node.bias * by.factor + by.term
+        return _with(node, weight_of(node) * by.factor[:, None], bias)
+
+    def undoing(self, node: Node, at: int, by: Channels, shapes: Shapes) -> Undone | None:
+        weight = weight_of(node) / by.factor
+        return Undone(_with(node, weight, (0.0 if node.bias is None else node.bias) - weight @ by.term))
 
     def row(self, node: Node, shapes: Shapes, batch: int) -> Row:
         """A layer over tokens has batch * tokens samples."""
@@ -106,3 +126,7 @@ class Linear(Weighted):
             weight = rng.normal(size=(outs, shape[-1])).astype(np.float32)
             bias = rng.normal(size=outs).astype(np.float32)
             yield sample(self.name, [shape], (*shape[:-1], outs), weight=weight, bias=bias)
+
+
+def _with(node: Node, weight: np.ndarray, bias: np.ndarray) -> Node:
+    return replace(node, weight=weight.astype(np.float32), bias=bias.astype(np.float32) if bias.any() else node.bias)

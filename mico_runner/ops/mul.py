@@ -11,13 +11,13 @@ import torch
 from mico_runner.errors import StepError
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
-from mico_runner.ops.arithmetic import requantise
-from mico_runner.ops.base import Product, Shapes, sample
+from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
+from mico_runner.ops.base import Channels, Product, Quantiser, Shapes, Undone, sample
 from mico_runner.ops.broadcast import spread
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.expand import same_shape
-from mico_runner.ops.fast import Kernel, requantiser
-from mico_runner.ops.node import Node, QNode, QType
+from mico_runner.ops.fast import FLOAT32_BITS, Kernel, requantiser
+from mico_runner.ops.node import INPUT_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
 from mico_runner.ops.reach import ELEMENTWISE, Reach
 
@@ -32,6 +32,7 @@ class Mul(Product):
 
     ATEN = ("mul.Tensor", "div.Tensor", "glu.default")
     PER_TOKEN = True
+    GATES = True
 
     def capture(self, call: Call) -> str:
         if call.target == "glu":
@@ -76,13 +77,30 @@ class Mul(Product):
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return x[0] * _aligned(x[1], x[0])
 
+    def undoing(self, node: Node, at: int, by: Channels, shapes: Shapes) -> Undone | None:
+        """Of two tensors of one shape, a product with a factor for each channel has that factor."""
+        fits = shapes[node.inputs[0]] == shapes[node.inputs[1]] and not by.term.any()
+        return Undone(node, output=by) if fits else None
+
+    def quantise(self, q: Quantiser, step: Any) -> None:
+        """At the bits at which they are stored, up to 16; two of 16 without a sign would not fit 32 bits."""
+        first, second = step.node.inputs
+        both = [q.type_of(tensor) for tensor in (first, second)]
+        fits = any(kind.signed or kind.bits <= INPUT_BITS for kind in both)
+        inputs = (q.read(first, OUTPUT_BITS), q.read(second, OUTPUT_BITS if fits else INPUT_BITS))
+        made = q.made(step)
+        factor = q.type_of(inputs[0]).scale * q.type_of(inputs[1]).scale / made.scale
+        q.add(step, inputs, constants=multiplier_and_shift(np.array([factor])))
+
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         small = x[1].reshape(len(x[1]), *[1] * (x[0].ndim - x[1].ndim), *x[1].shape[1:])
         return requantise(x[0] * small, node, made)
 
     def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
-        requant = requantiser(node, made)
-        return lambda x: requant(x[0] * _aligned(x[1], x[0]))  # below 2^16: exact
+        requant, exact = requantiser(node, made), sum(kind.bits for kind in read) <= FLOAT32_BITS
+        if exact:
+            return lambda x: requant(x[0] * _aligned(x[1], x[0]))
+        return lambda x: requant(x[0].double() * _aligned(x[1], x[0]))
 
     def reach(self, node: Node | QNode, shapes: Shapes) -> Reach | None:
         """Element by element, or by one factor for each channel."""

@@ -49,7 +49,7 @@ class Pad(Movement):
             return tensor
         return call.emit(self.name, [tensor], call.shape, attrs={"pad": around})
 
-    def wanted_bits(self, node: Node, wanted: int) -> int:
+    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """At least 2: a signed bit has no zero."""
         return max(wanted, 2)
 

@@ -11,7 +11,7 @@ import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
-from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
+from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, rescaled_constants, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
@@ -88,7 +88,10 @@ class Rope(Operator):
         factor, term = (torch.as_tensor(node.attrs[key], dtype=x[0].dtype) for key in ("factor", "term"))
         return _turned(x[0], node.attrs["head"], node.attrs["base"], 1.0) * factor + term
 
-    def wanted_bits(self, node: Node, wanted: int) -> int:
+    def rescaled(self, node: Node, by: Channels) -> Node | None:
+        return rescaled_constants(node, by)
+
+    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         return OUTPUT_BITS
 
     def quantise(self, q: Quantiser, step: Any) -> None:

@@ -34,10 +34,10 @@ def wanted_bits(graph: Graph, steps: list[Step], assignment: Assignment) -> dict
     wanted |= dict.fromkeys(graph.outputs, OUTPUT_BITS)
     for step in reversed(steps):
         node = step.node
-        bits = operator(node.op).wanted_bits(node, wanted[step.output])
-        if node.weight is not None:
-            bits = int(assignment[node.name][1])
-        for tensor in node.inputs:
+        for at, tensor in enumerate(node.inputs):
+            bits = operator(node.op).wanted_bits(node, wanted[step.output], at)
+            if node.weight is not None:
+                bits = int(assignment[node.name][1])
             wanted[tensor] = max(wanted[tensor], bits)
     return wanted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from mico_runner.graph.fusion import fused
 from mico_runner.graph.ir import Graph, weight_of
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.quant.assembly import Assembly, ChooseType, QuantisedWeights, last_of_chain
+from mico_runner.quant.balance import balanced
 from mico_runner.quant.calibration import METHODS, Calibration, activation_type
 from mico_runner.quant.compensation import compensated
 from mico_runner.quant.equalisation import equalised
@@ -33,6 +35,7 @@ from mico_runner.quant.wide import wide_tensors
 from mico_runner.sections import ActivationOptions, WeightOptions
 
 WEIGHTS, ACTIVATIONS = WeightOptions(), ActivationOptions()  # where a caller says nothing
+KEPT = "kv_bits"  # attribute of operators that keep keys and values
 OUTPUT_HEADROOM = 2.0  # logits may be that much larger than on the calibration images
 
 
@@ -43,7 +46,7 @@ class PTQ:
         graph: from `graph.capture`.
         images: float (N, *input shape), of the training or validation split; the first `activations.images` are used. A list of
             such arrays where the network has several inputs.
-        equalise: "auto" or "off", see `quant.equalisation`.
+        equalise: "auto" or "off", see `quant.equalisation` and `quant.balance`.
 
     Attributes:
         graph: the network, its weights as they are quantised.
@@ -71,6 +74,7 @@ class PTQ:
         _check("weights.rounding", weights.rounding, tuple(ROUNDINGS.names()))
         self._rounding: Rounding = ROUNDINGS.get(weights.rounding)()
         _check("activations.calibration", activations.calibration, METHODS)
+        _check("activations.kv_bits", activations.kv_bits, ACTIVATION_BITS[1:])
         with np.errstate(over="ignore"):  # is infinite then, and refused
             given = images if len(graph.inputs) > 1 else [images]
             inputs = [np.asarray(x[: activations.images], dtype=np.float32) for x in given]
@@ -78,7 +82,8 @@ class PTQ:
             raise UsageError("quantisation needs at least one calibration image")
         _check_finite(graph, inputs)
         if equalise == "auto" and weights.granularity == "channel":  # one weight scale for all would pay for it
-            graph = equalised(graph, inputs)
+            graph = balanced(equalised(graph, inputs), inputs)
+        graph = _keeping(graph, activations.kv_bits)
         self.graph = graph
         self.inputs: Sequence[np.ndarray] = inputs
         self._calibration = Calibration(graph, inputs)
@@ -159,6 +164,16 @@ def _check_finite(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
         count, first = int((~finite).sum()), int(finite.argmin())
         more = f", nor are {count - 1} others" if count > 1 else ""
         raise UsageError(f"quantisation: calibration image {first} (counted from 0) is not finite{more}")
+
+
+def _keeping(graph: Graph, bits: int) -> Graph:
+    """With keys and values of so many bits."""
+    keep = {node.output: replace(node, attrs=node.attrs | {KEPT: bits}) for node in graph.nodes if KEPT in node.attrs}
+    if bits != INPUT_BITS and not keep:
+        raise UsageError(
+            f"quantisation: activations.kv_bits is {bits}, and network {graph.name!r} keeps no keys and values; allowed here: {INPUT_BITS}"
+        )
+    return replace(graph, nodes=tuple(keep.get(node.output, node) for node in graph.nodes))
 
 
 def _restored(kept: dict[str, Any]) -> PTQ:

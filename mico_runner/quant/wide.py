@@ -3,7 +3,8 @@
 A norm brings each row to one size, so that the rounding of a small row grows with it: one step serves all rows of a tensor. For each
 such reader the error of its output is measured on rows of the calibration images, once from its input as 8 bits round it, once from
 the rounding of the output to 8 bits. Where the first is more, it reads 16 bits, and so do all sums, factors and copies on the way to
-it: a residual stream has 16 bits from end to end, and is rounded once for a layer that reads it. A network without norms has none.
+it: a residual stream has 16 bits from end to end, and is rounded once for a layer that reads it. Then both factors of a gate have as
+many, so that of three roundings the product's is left. A network without norms has none.
 """
 
 from __future__ import annotations
@@ -35,7 +36,14 @@ def wide_tensors(
         passes_on = (of.WIDE or of.KEEPS_TYPE) and not of.ROWS and step.output in found
         if passes_on or (of.ROWS and _pays(step, rows[step.node.name], type_at)):
             found |= set(step.node.inputs)
+    if found:
+        found |= {tensor for step in steps if _gates(graph, step) for tensor in step.node.inputs}
     return frozenset(found - set(graph.inputs))
+
+
+def _gates(graph: Graph, step: Step) -> bool:
+    shapes = {graph.shapes[tensor] for tensor in step.node.inputs}
+    return operator(step.node.op).GATES and len(shapes) == 1 and len(shapes.pop()) == 2
 
 
 def _pays(step: Step, rows: np.ndarray, type_at: Callable[[str, int], QType]) -> bool:

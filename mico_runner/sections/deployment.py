@@ -28,16 +28,18 @@ class ActivationOptions:
         calibration: "mse", "minmax" or "percentile" chooses the scale.
         percentile: of the values, in percent, of calibration "percentile".
         images: calibration images that are used.
+        kv_bits: of the keys and values that a decoder keeps.
     """
 
     calibration: str = "mse"
     percentile: float = 99.9
     images: int = 256
+    kv_bits: int = 8
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """Attributes: equalise: "auto" brings channels that only a depthwise layer reads to one range (`quant.equalisation`), or "off"."""
+    """Attributes: equalise: "auto" brings channels to one range (`quant.equalisation`, `quant.balance`), or "off"."""
 
     weights: WeightOptions
     activations: ActivationOptions

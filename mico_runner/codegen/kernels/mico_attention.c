@@ -27,22 +27,36 @@ static inline uint32_t power(const mico_attention_t *p, uint32_t distance)
     return (uint32_t)((found + ((int64_t)1 << (drop - 1))) >> drop);
 }
 
+/* Of one query and one key: sizes up to 2^31 - 1. */
+static inline int32_t score_of(const mico_attention_t *p, const void *q, int32_t first, const uint8_t *key, int32_t turn)
+{
+    const int32_t d = p->head, of_q = turn_of(p->q);
+    const uint8_t *query = (const uint8_t *)q + first;
+    int32_t score = 0;
+
+    if (p->q == MICO_S32)
+        for (int32_t i = 0; i < d; i++)
+            score += mico_load(q, first + i, MICO_S32) * value(key[i], turn);
+    else
+        for (int32_t i = 0; i < d; i++)
+            score += value(query[i], of_q) * value(key[i], turn);
+    return score;
+}
+
 void mico_attend(const mico_attention_t *p, const void *q, int32_t at, const void *k, const void *v, int32_t count, void *y,
                  uint32_t *powers)
 {
     const int32_t d = p->head, row = p->kv_heads * d, together = p->heads / p->kv_heads;
-    const int32_t of_q = turn_of(p->q), of_k = turn_of(p->k), of_v = turn_of(p->v);
+    const int32_t of_k = turn_of(p->k), of_v = turn_of(p->v);
 
     for (int32_t h = 0; h < p->heads; h++) {
         const int32_t first = at * p->heads * d + h * d;
-        const uint8_t *query = (const uint8_t *)q + first, *key = (const uint8_t *)k + h / together * d;
+        const uint8_t *key = (const uint8_t *)k + h / together * d;
         int32_t most = INT32_MIN;
         uint64_t sum = 0;
 
         for (int32_t j = 0; j < count; j++, key += row) {
-            int32_t score = 0;
-            for (int32_t i = 0; i < d; i++)
-                score += value(query[i], of_q) * value(key[i], of_k);
+            const int32_t score = score_of(p, q, first, key, of_k);
             most = score > most ? score : most;
             powers[j] = (uint32_t)score;
         }

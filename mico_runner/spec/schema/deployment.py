@@ -18,11 +18,14 @@ def quantization() -> dict[str, Rules]:
         "calibration": choice("", ["mse", "minmax", "percentile"], default="mse"),
         "percentile": number("of calibration: percentile", above=50, max=100, default=99.9),
         "images": number("calibration images", "integer", min=1, max=10**6, default=256),
+        "kv_bits": number("bits of the keys and values that a decoder keeps", "integer", min=2, max=8, default=8),
     }
     return {
         "weights": section("", weights, default={}),
         "activations": section("", activations, default={}),
-        "equalise": choice("channels that only a depthwise layer reads to one range", ["auto", "off"], default="auto"),
+        "equalise": choice(
+            "channels to one range where their readers can take that back", ["auto", "off"], default="auto"
+        ),
     }
 
 
