@@ -37,12 +37,13 @@ ARM_TARGETS = {  # by folder of `BOARDS`
 }
 ARM_CFLAGS = "-O3 -ffreestanding -fno-tree-loop-distribute-patterns -ffunction-sections"
 WARNINGS = "-std=c99 -pedantic -Wall -Wextra -Werror -Wconversion"
+EXIT = "mico_exit"  # what asks whether a network may end early
 STAGE = "mico_stage"  # what runs layers row by row
 BUNDLE = "networks"  # the program of `generate_networks`
 _LINE = 8  # numbers per line of a table
 _KERNEL_NAME = re.compile(
-    r"\bmico_(?!layer_hook\b|\w+\.[ch]\b)"
-)  # the program's hook and names of files stay as they are
+    r"\bmico_(?!(?:layer|stage)_hook\b|\w+\.[ch]\b)"
+)  # the program's hooks and names of files stay as they are
 _INCLUDE = re.compile(r'^#include "(mico\w*)\.h"', re.MULTILINE)
 
 _TEMPLATES = jinja2.Environment(
@@ -156,6 +157,7 @@ def description(program: Program) -> dict[str, Any]:
         "inputs": [tensor(buffer) for buffer in program.inputs],
         "outputs": [tensor(buffer) for buffer in program.outputs],
         "layers": [{"node": c.node, "call": c.name, "kernel": c.kernel} for c in program.calls],
+        "exits": [{"after": exit.call, "margin": exit.margin} for exit in program.exits],
         "arena_bytes": program.arena_bytes,
         "arena_lower_bound": program.lower_bound,
         "flash_bytes": sum(sections(program).values()),
@@ -195,7 +197,8 @@ def included(source: Path) -> list[str]:
 def _units(programs: Sequence[Program]) -> set[str]:
     """Names of the files of the kernels that are called, without suffix."""
     calls = {unit for program in programs for call in program.calls for unit in call.units}
-    return calls | ({STAGE} if any(program.stages for program in programs) else set())
+    calls |= {STAGE} if any(program.stages for program in programs) else set()
+    return calls | ({EXIT} if any(program.exits for program in programs) else set())
 
 
 def _sources(programs: Sequence[Program]) -> list[str]:

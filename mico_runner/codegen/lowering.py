@@ -12,13 +12,13 @@ import numpy as np
 from mico_runner.codegen.checks import check
 from mico_runner.codegen.planner import Placement, arena_bytes, lower_bound, plan
 from mico_runner.codegen.policy import KernelPolicy
-from mico_runner.codegen.program import Call, Choice, Program, Weights
+from mico_runner.codegen.program import Call, Choice, EarlyEnd, Program, Weights
 from mico_runner.codegen.streaming import SCHEDULES, Streamed, as_row, requests, root_of, stream
 from mico_runner.errors import StepError, UnknownName
 from mico_runner.ops import OPERATORS, operator
 from mico_runner.ops.c import Buffer, ConvGeometry, Fields, same_order
 from mico_runner.ops.reach import Reach
-from mico_runner.quant.qgraph import INPUT_BITS, QGraph, QNode, QType
+from mico_runner.quant.qgraph import INPUT_BITS, Exit, QGraph, QNode, QType
 
 _C_KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
@@ -53,6 +53,8 @@ def lower(graph: QGraph, policy: KernelPolicy, schedule: str = "layers", max_mac
     kept = {buffer.name for buffer in lowering.kept_buffers}
     streamed = Streamed(lowering.calls, (), {}, 0)
     if schedule == "rows":
+        if graph.exits:
+            raise StepError("codegen: a network with exits runs layer by layer; allowed: schedule layers")
         streamed = stream(graph, lowering.calls, lowering.one_row, kept, max_macs)
     requested = [request for request in requests(streamed) if request.name not in kept]
     placed = {place.tensor: place for place in plan(requested)}
@@ -65,7 +67,8 @@ def lower(graph: QGraph, policy: KernelPolicy, schedule: str = "layers", max_mac
     return Program(
         name=identifier(graph.name, set()),
         inputs=tuple(lowering.inputs.values()),
-        outputs=tuple(lowering.outputs.values()),
+        outputs=tuple(lowering.outputs[tensor] for tensor in graph.outputs),
+        exits=tuple(lowering.exit(each) for each in graph.exits),
         calls=tuple(streamed.calls),
         memory=memory,
         arena_bytes=end,
@@ -89,7 +92,7 @@ class Lowering:
         self.kept_buffers: list[Buffer] = []
         self.row_choices: dict[str, Choice] = {}
         self._names: set[str] = set()
-        self.inputs, self.outputs = self._ends("input", graph.inputs), self._ends("output", graph.outputs)
+        self.inputs, self.outputs = self._ends("input", graph.inputs), self._ends("output", graph.answers)
         self.where: dict[str, Buffer] = dict(self.inputs)
         self._direct = self._written_directly()
 
@@ -102,6 +105,14 @@ class Lowering:
             result = self.where[tensor]
             if result.name != output.name:
                 self.permute(f"{tensor}_copy", tensor, result, output, 1)
+
+    def exit(self, wanted: Exit) -> EarlyEnd:
+        """Where the program may end: behind the call that writes the exit's scores. Raises StepError: there is none."""
+        (maker,) = [node.name for node in self.graph.nodes if node.output == wanted.tensor]
+        writers = [i for i, call in enumerate(self.calls) if call.node == maker and call.output.place == "output"]
+        if not writers:
+            raise StepError(f"codegen: no call writes the scores of exit {wanted.tensor!r} where the answer is")
+        return EarlyEnd(writers[-1], self.outputs[wanted.tensor], wanted.margin)
 
     def one_row(
         self, node: QNode, call: Call, reach: Reach, widths: tuple[int, ...] = (), width: int = 0
@@ -217,12 +228,14 @@ class Lowering:
 
     def any_order(self, tensor: str) -> bool:
         readers = [n for n in self.graph.nodes if tensor in n.inputs]
-        return tensor not in self.graph.outputs and bool(readers) and all(operator(n.op).ANY_ORDER for n in readers)
+        return tensor not in self.graph.answers and bool(readers) and all(operator(n.op).ANY_ORDER for n in readers)
 
     def _ends(self, place: str, tensors: tuple[str, ...]) -> dict[str, Buffer]:
         """The caller's buffers: one is called as its place, several inputs as themselves, several outputs are numbered."""
         if len(tensors) == 1:
             names = [place]
+        elif place == "output" and self.graph.exits:
+            names = [place] * len(tensors)  # each writes the one answer
         elif place == "input":
             names = [self.unique(tensor) for tensor in tensors]
         else:
@@ -264,7 +277,7 @@ def identifier(name: str, taken: set[str]) -> str:
 
 def _needed(graph: QGraph) -> tuple[QNode, ...]:
     """The nodes that the outputs depend on."""
-    wanted, nodes = set(graph.outputs), []
+    wanted, nodes = set(graph.answers), []
     for node in reversed(graph.nodes):
         if node.output in wanted:
             wanted |= set(node.inputs)

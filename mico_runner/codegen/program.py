@@ -209,6 +209,20 @@ class Stage:
         return 16 * len(self.rows.lines)
 
 
+class EarlyEnd(NamedTuple):
+    """Where a program ends when it is sure enough.
+
+    Attributes:
+        call: number of the last call before it.
+        scores: what that call has written, where the answer is.
+        margin: as of `quant.qgraph.Exit`.
+    """
+
+    call: int
+    scores: Buffer
+    margin: int
+
+
 @dataclass(frozen=True)
 class Program:
     """A network, lowered and planned. A sample's inputs lie one after the other in the files of `main.c`, as do its outputs.
@@ -230,6 +244,11 @@ class Program:
     choices: tuple[Choice, ...] = ()
     stages: tuple[Stage, ...] = ()
     predicted_arena_bytes: int | None = None
+    exits: tuple[EarlyEnd, ...] = ()
+
+    def exit_after(self, call: int) -> int | None:
+        """The number of the exit behind a call, if there is one."""
+        return next((number for number, exit in enumerate(self.exits) if exit.call == call), None)
 
     def stage_of(self, call: int) -> Stage | None:
         """The stage in which a call runs, by its number; None: it runs alone."""

@@ -30,6 +30,33 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """A voltage and a clock at which the device runs, and the power that it then takes while it computes."""
+
+    volts: float
+    hertz: float
+    watts: float
+
+
+@dataclass(frozen=True)
+class OperatingPoints:
+    """The points that a program may choose from.
+
+    Attributes:
+        assumed: they are another device's, or made up: what they say is to be compared with nothing but itself.
+    """
+
+    points: tuple[OperatingPoint, ...]
+    source: str
+    assumed: bool
+
+    @property
+    def fastest(self) -> OperatingPoint:
+        """That of the highest clock; of several, the one of the least power."""
+        return max(self.points, key=lambda point: (point.hertz, -point.watts))
+
+
+@dataclass(frozen=True)
 class Hardware:
     """A device profile.
 
@@ -43,7 +70,9 @@ class Hardware:
         weight_bits, activation_bits: what the device computes with; 1.5 is ternary.
         parameters: the figures that its simulator reads, by name.
         architecture: array and memories of a device whose kind is described so; None for others.
+        operating_points: voltages and clocks to choose from; None for devices without, and where they are not known.
         sources: where the figures outside `parameters` and `architecture` come from, by field.
+        sha256: of all that latencies depend on; operating points are none of that.
     """
 
     name: str
@@ -59,6 +88,7 @@ class Hardware:
     activation_bits: tuple[int, ...]
     parameters: Mapping[str, Parameter]
     architecture: Architecture | None
+    operating_points: OperatingPoints | None
     sources: Mapping[str, str]
     sha256: str
 
@@ -96,6 +126,7 @@ def _of_text(text: str, label: str) -> Hardware:
 
 def _of(source: Source) -> Hardware:
     data = _checked(source)
+    clocks = data.pop("operating_points")
     said = {key: value for key, value in data.items() if key != "architecture" or value is not None}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     figures = {name: Parameter(**figure) for name, figure in data.pop("parameters").items()}
@@ -108,8 +139,14 @@ def _of(source: Source) -> Hardware:
         activation_bits=activation_bits,
         parameters=figures,
         architecture=array,
+        operating_points=None if clocks is None else _operating_points(clocks),
         sha256=digest,
     )
+
+
+def _operating_points(said: dict[str, Any]) -> OperatingPoints:
+    points = tuple(OperatingPoint(each["volt"], each["hertz"], each["watt"]) for each in said["points"])
+    return OperatingPoints(points, said["source"], said["assumed"])
 
 
 def read(device: str | Path | Mapping[str, Any]) -> dict[str, Any]:

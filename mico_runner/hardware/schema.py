@@ -58,6 +58,27 @@ _RULES: dict[str, dict[str, Any]] = {
         },
         "meta": {"text": "a mapping of name: {value, unit, source}"},
     },
+    "operating_points": {
+        "type": "dict",
+        "schema": {
+            "points": {
+                "type": "list",
+                "minlength": 1,
+                "schema": {
+                    "type": "dict",
+                    "schema": {
+                        key: {"type": "number", "above": 0, "required": True} for key in ("volt", "hertz", "watt")
+                    },
+                },
+                "required": True,
+            },
+            "source": {**_TEXT, "required": True},
+            "assumed": {"type": "boolean", "default": False},
+        },
+        "nullable": True,
+        "default": None,
+        "meta": {"text": "a mapping of points (each {volt, hertz, watt}), source, assumed"},
+    },
     "architecture": {"type": "dict", "schema": ARCHITECTURE, "nullable": True, "default": None},
     "sources": {
         "type": "dict",

@@ -18,6 +18,7 @@ from mico_runner.graph.run import images_at_once
 from mico_runner.ops import operator
 from mico_runner.ops.base import Weighted
 from mico_runner.ops.fast import Kernel
+from mico_runner.quant.exits import answered
 from mico_runner.quant.qgraph import QGraph, QNode
 from mico_runner.quant.reference import check_inputs
 
@@ -63,14 +64,14 @@ class Executor:
         check_inputs(self.qgraph, inputs)
         tensors, count = self.qgraph.tensors, len(inputs[0])
         batch_size = batch_size or images_at_once((t.shape for t in tensors.values()), BATCH_SIZE)
-        outputs = [np.empty((count, *tensors[tensor].shape), dtype=np.int32) for tensor in self.qgraph.outputs]
+        outputs = [np.empty((count, *tensors[tensor].shape), dtype=np.int32) for tensor in self.qgraph.answers]
         with torch.inference_mode(), true_float32():
             for start in range(0, count, batch_size):
                 batch = slice(start, start + batch_size)
                 made = self._forward([torch.from_numpy(x[batch].astype(np.float32)) for x in inputs])
                 for output, values in zip(outputs, made, strict=True):
                     output[batch] = values.to(torch.int32).numpy()
-        return outputs
+        return answered(self.qgraph, outputs)
 
     def _forward(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
         values = dict(zip(self.qgraph.inputs, given, strict=True))
@@ -78,7 +79,7 @@ class Executor:
             values[call.output] = kernel([values[t] for t in call.inputs])
             for tensor in call.dead:
                 del values[tensor]
-        return [values[tensor] for tensor in self.qgraph.outputs]
+        return [values[tensor] for tensor in self.qgraph.answers]
 
 
 @contextlib.contextmanager
@@ -102,7 +103,7 @@ def calls(qgraph: QGraph) -> list[Call]:
         if node.name not in behind:
             pool = pools.get(node.name)
             found.append(Call(node, pool, node.inputs, node.output if pool is None else pool.output))
-    seen = set(qgraph.outputs)
+    seen = set(qgraph.answers)
     for call in reversed(found):
         call.dead += sorted(set(call.inputs) - seen)
         seen.update(call.inputs)
@@ -118,7 +119,7 @@ def _pools_after_weights(qgraph: QGraph) -> dict[str, QNode]:
     found = {}
     for node in qgraph.nodes:
         follow = readers.get(node.output, [])
-        if node.weight_bits is None or len(follow) != 1 or node.output in qgraph.outputs:
+        if node.weight_bits is None or len(follow) != 1 or node.output in qgraph.answers:
             continue
         if operator(follow[0].op).SELECTS:
             found[node.name] = follow[0]

@@ -13,6 +13,8 @@ This page is the definition, with that of each operator in its file of `mico_run
     0 < multiplier < 2^22, so that |acc * multiplier| < 2^53 and float64 computes it exactly; 1 <= shift <= 52.
     `multiplier` and `shift` are arrays over the output channels (weighted nodes) or of length 1 (others). `relu_max` clamps further
     when set; a ReLU is folded into the unsigned output type.
+**Exits.** A network may end early: after the nodes that an exit's tensor depends on, where the largest of its integers exceeds the second
+    largest by the exit's margin or more, that tensor is the output, and nothing behind it is computed.
 **Order.** Tensors are in NCHW order without batch.
 """
 
@@ -45,6 +47,7 @@ __all__ = [
     "TERNARY",
     "WEIGHT_BITS",
     "Assignment",
+    "Exit",
     "LayerBits",
     "QGraph",
     "QNode",
@@ -59,8 +62,31 @@ Assignment = dict[str, LayerBits]  # weighted node name -> bits
 
 
 @dataclass(frozen=True)
+class Exit:
+    """Where a network of classes may end early.
+
+    Attributes:
+        tensor: scores (classes,), of the same shape as the network's output.
+        margin: what the largest score must exceed the second largest by, at least, in integers of `tensor`.
+    """
+
+    tensor: str
+    margin: int
+
+
+@dataclass(frozen=True)
 class QGraph(Ends):
-    """A network of integers: what `codegen` deploys and `search` evaluates."""
+    """A network of integers: what `codegen` deploys and `search` evaluates.
+
+    Attributes:
+        exits: in the order of the nodes that they depend on (`quant.exits.staged`); most networks have none.
+    """
 
     nodes: tuple[QNode, ...]
     tensors: dict[str, QTensor]
+    exits: tuple[Exit, ...] = ()
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What may be the output: the exits' tensors, then the outputs."""
+        return (*(exit.tensor for exit in self.exits), *self.outputs)

@@ -13,6 +13,7 @@ import numpy as np
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.c import input_dtype
+from mico_runner.quant.exits import answered
 from mico_runner.quant.qgraph import QGraph, QTensor
 
 BATCH_ELEMENTS = 1 << 24  # of all tensors together, 128 MiB: more inputs are computed one batch after another
@@ -51,7 +52,7 @@ def run_many(qgraph: QGraph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     parts = []
     for start in range(0, max(len(inputs[0]), 1), batch):
         values = _computed(qgraph, [np.asarray(x)[start : start + batch] for x in inputs])
-        parts.append([values[tensor].astype(np.int32) for tensor in qgraph.outputs])
+        parts.append(answered(qgraph, [values[tensor].astype(np.int32) for tensor in qgraph.answers]))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 

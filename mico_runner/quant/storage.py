@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mico_runner.quant.qgraph import QGraph, QNode, QTensor, QType
+from mico_runner.quant.qgraph import Exit, QGraph, QNode, QTensor, QType
 
 
 def save(graph: QGraph, stem: Path) -> None:
@@ -26,6 +26,7 @@ def save(graph: QGraph, stem: Path) -> None:
         "name": graph.name,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
+        "exits": [dataclasses.asdict(exit) for exit in graph.exits],
         "nodes": [node(n) for n in graph.nodes],
         "tensors": {k: {"shape": t.shape, **dataclasses.asdict(t.type)} for k, t in graph.tensors.items()},
     }
@@ -55,4 +56,5 @@ def load(stem: Path) -> QGraph:
             k: QTensor(tuple(t["shape"]), QType(t["bits"], t["signed"], t["scale"]))
             for k, t in content["tensors"].items()
         },
+        exits=tuple(Exit(**exit) for exit in content["exits"]),
     )

@@ -24,6 +24,7 @@ from mico_runner.sections.codesign import (
 )
 from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, WeightOptions
 from mico_runner.sections.dse import Dse
+from mico_runner.sections.exits import Exits, ExitTraining
 from mico_runner.sections.latency import (
     BitPairs,
     Calibrate,
@@ -38,6 +39,7 @@ from mico_runner.sections.latency import (
     Validation,
     Verify,
 )
+from mico_runner.sections.recipe import Augment, Recipe
 from mico_runner.sections.reproduction import Reproduce
 from mico_runner.sections.running import Diff, Executor, Gate
 from mico_runner.sections.search import (
@@ -52,7 +54,7 @@ from mico_runner.sections.search import (
     SearchConstraints,
     Space,
 )
-from mico_runner.sections.training import Augment, Crossvalidate, Datasets, Evaluate, Finetune, Model, Recipe, Train
+from mico_runner.sections.training import Crossvalidate, Datasets, Evaluate, Finetune, Model, Train
 from mico_runner.sections.tune import OwnTraining, TraceFiles, TraceJob, Tune, TuneBudget
 from mico_runner.sections.verilog import Verilog
 
@@ -78,6 +80,8 @@ __all__ = [
     "Engines",
     "Evaluate",
     "Executor",
+    "ExitTraining",
+    "Exits",
     "Finetune",
     "Gate",
     "LatencyLimit",

@@ -18,6 +18,7 @@ from mico_runner.search import ALGORITHMS
 from mico_runner.spec.codesign import check_codesign
 from mico_runner.spec.consistency import check_consistency
 from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
+from mico_runner.spec.exits import check_exits
 from mico_runner.spec.files import escapes
 from mico_runner.spec.gates import add_default_gates
 from mico_runner.spec.own_network import check_network
@@ -95,6 +96,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     _memory_limits(draft, device)
     order_steps(draft)
     _codegen_bits(draft)
+    check_exits(draft, device)
     check_consistency(draft, device)
     add_default_gates(draft)
     _executor(draft)

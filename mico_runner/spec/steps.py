@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mico_runner.steps import STEPS
 
@@ -23,7 +23,7 @@ def order_steps(draft: Draft) -> None:
     for i, name in enumerate(steps):
         meta = STEPS.info(name).meta
         section: str | None = meta.get("section")
-        path: Keys = ("steps", i) if listed is not None or section is None else (section,)
+        path: Keys = ("steps", i) if listed is not None or section is None else tuple(section.split("."))
         if not _has_section(draft, section):
             draft.fail(path, f"step {name!r} needs the section {section!r}, which is absent")
         for needed in meta.get("needs", []):
@@ -36,4 +36,8 @@ def order_steps(draft: Draft) -> None:
 
 
 def _has_section(draft: Draft, section: str | None) -> bool:
-    return section is not None and draft.data.get(section) is not None
+    """Whether the spec has a section, or a part of one ("model.exits")."""
+    found: Any = draft.data
+    for key in section.split(".") if section is not None else ():
+        found = (found or {}).get(key)
+    return section is not None and found is not None

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -144,7 +145,7 @@ def model_inputs(spec: Sections) -> Inputs:
     from mico_runner.data import catalog
 
     section = present(spec.model)
-    found: Inputs = {"model": section}
+    found: Inputs = {"model": replace(section, exits=None)}  # which are learnt from the network, and no part of it
     if section.file in catalog.names("network"):
         found["file"] = catalog.fingerprint(section.file)
     elif section.file and section.entry:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mico_runner.tasks.base import Task
 
 
-@register("simulate", section="simulate", needs=["train", "codegen"], optional_needs=["search", "fit"], order=70)
+@register(
+    "simulate", section="simulate", needs=["train", "codegen"], optional_needs=["search", "fit", "exits"], order=70
+)
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
@@ -41,7 +43,7 @@ class Simulate(Step):
 
         from mico_runner import hardware
         from mico_runner.quant import storage
-        from mico_runner.steps import qemu
+        from mico_runner.steps import exits_rtl, qemu
         from mico_runner.steps.inputs import present, targets_of
         from mico_runner.steps.network import assignment_of, dequantised, load_data, trained_graph
         from mico_runner.steps.rtl import RtlBench
@@ -68,14 +70,16 @@ class Simulate(Step):
 
         for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
-        if "rtl" in targets:
+        if "rtl" in targets and deployed.exits:
+            exits_rtl.check(ctx, deployed, data.test, section.rtl_images)
+        elif "rtl" in targets:
             bench = RtlBench(ctx, network, data, _first(data.test, section.rtl_images))
             measured["rtl"] = bench.network(deployed, assignment)
             if section.rtl_assignments and ctx.has("fit"):
                 bench.predictions(section.rtl_assignments)
         if "qemu" in targets:
             measured["qemu"] = qemu.check(ctx, deployed, _first(images, section.qemu_images))
-        if ctx.has("fit"):
+        if ctx.has("fit") and not deployed.exits:
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 

@@ -97,6 +97,19 @@ SPECS = {
     "reproduce": ("tileflow", ["gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
     "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
+    "exits": (
+        "exits-dscnn",
+        [
+            "datasets={task: digits, validation: 100}",
+            "datasets.profile=[vexriscv-full/conv2d, vexriscv-full/depthwise, vexriscv-full/linear, vexriscv-full/avg_pool2d]",
+            "proxy={strategy: single, params: {}}",
+            "model.params={channels: 4, blocks: 2, downsample: 1}",
+            "model.train.epochs=1",
+            "model.exits={most: 2, channels: 2, margins: 3, train: {epochs: 1}}",
+            "simulate=null",
+            "gates=null",
+        ],
+    ),
     "tune": (
         "tune-training-energy",
         [
@@ -141,7 +154,9 @@ OTHERS = {
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
 # The scratch of `codegen` is among the conditions of those targets that have kernels in C; BitFusion has none.
-NO_INPUT = {(step, "name") for step in ("evaluate", "search", "crossvalidate", "finetune")} | {("profile", "codegen")}
+NO_INPUT = {(step, "name") for step in ("evaluate", "search", "crossvalidate", "finetune", "exits")} | {
+    ("profile", "codegen")
+}
 # Files that a network comes from: tests/steps/test_steps_own_network.py changes their content.
 OWN_FILES = {"model.file", "model.entry", "model.weights"}
 ALL = [

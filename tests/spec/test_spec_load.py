@@ -24,7 +24,9 @@ from mico_runner.tasks import TASKS
 
 SHIPPED = sorted(paths.shipped("specs").glob("*.yaml"))
 TEMPLATES = sorted((paths.shipped("specs") / "templates").glob("*.yaml"))
-PURPOSES = [path for path in TEMPLATES if path.stem == "small-memory"]  # the others are of a device each
+PURPOSES = [
+    path for path in TEMPLATES if path.stem in ("small-memory", "early-exits")
+]  # the others are of a device each
 DEFAULT = {
     name: bounds for gates in DEFAULT_GATES.values() for name, bounds in gates.items()
 }  # all steps take part in NET

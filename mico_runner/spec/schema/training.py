@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from mico_runner.formats import READERS
 from mico_runner.models import MODELS, WEIGHT_ENDINGS
-from mico_runner.spec.rules import Rules, choice, flag, free, items, number, section, text, width
+from mico_runner.spec.rules import Rules, choice, flag, free, items, number, optional, section, text, width
+from mico_runner.spec.schema.exits import exits
+from mico_runner.spec.schema.recipe import recipe
 from mico_runner.spec.schema.values import WEIGHT_BITS
 
 
@@ -54,7 +56,7 @@ def datasets() -> dict[str, Rules]:
 
 
 def model() -> dict[str, Rules]:
-    train = _recipe(5, 1e-3, "last") | {
+    train = recipe(5, 1e-3, "last") | {
         "freeze_norms": flag("batch norms keep the statistics that they begin with"),
         "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
     }
@@ -86,39 +88,13 @@ def model() -> dict[str, Rules]:
             default=None,
         ),
         "train": section("null takes the network as it is", train, nullable=True, default={}),
+        "exits": optional("where it may end early, and how that is chosen", exits()),
     }
 
 
 def finetune() -> dict[str, Rules]:
     share = "of the loss that is the distance from the float network's outputs; the rest is the task's"
-    return _recipe(5, 1e-2, "best") | {"distillation": number(share, min=0, max=1, default=1.0)}
-
-
-def _augment() -> dict[str, Rules]:
-    return {
-        "flip": flag("left to right, half of them"),
-        "crop": number("pixels by which each is moved at most", "integer", min=0, max=1024, default=0),
-        "mixup": number("a of Beta(a, a), by which pairs are mixed; 0: not", min=0, max=100, default=0.0),
-        "speed": number("sounds are played at 1 / (1 + speed) to 1 + speed times their own", min=0, max=1, default=0.0),
-        "mask_rows": number("neighbouring rows blanked at most", "integer", min=0, max=10**4, default=0),
-        "mask_columns": number("neighbouring columns blanked at most", "integer", min=0, max=10**4, default=0),
-    }
-
-
-def _recipe(epochs: int, lr: float, keep: str) -> dict[str, Rules]:
-    return {
-        "epochs": number("", "integer", min=1, max=100_000, default=epochs),
-        "lr": number("the schedule's highest", above=0, max=100, default=lr),
-        "batch_size": number("", "integer", min=1, max=10**6, default=64),
-        "weight_decay": number("of the optimiser", min=0, max=100, default=0.0),
-        "shift": number("pixels by which a batch of images is moved at most", "integer", min=0, max=1024, default=0),
-        "optimizer": choice("", ["adamw", "sgd"], default="adamw"),
-        "schedule": choice("of the learning rate", ["one-cycle", "cosine", "constant"], default="one-cycle"),
-        "augment": section("random changes of each sample", _augment(), default={}),
-        "keep": choice("whose epoch's weights", ["last", "best"], default=keep),
-        "patience": number("epochs without a better one after which it ends", "integer", min=1, max=100_000),
-        "balance": flag("samples of each class are drawn equally often"),
-    }
+    return recipe(5, 1e-2, "best") | {"distillation": number(share, min=0, max=1, default=1.0)}
 
 
 def evaluate() -> dict[str, Rules]:
