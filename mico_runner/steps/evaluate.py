@@ -24,7 +24,8 @@ class Evaluate(Step):
         from mico_runner import graph
         from mico_runner.graph import costs
         from mico_runner.steps.inputs import deployment_of, present
-        from mico_runner.steps.network import Latency, Scorer, load_data, quantiser, trained_graph, uniform
+        from mico_runner.steps.network import Scorer, load_data, quantiser, trained_graph, uniform
+        from mico_runner.steps.network_latency import Latency
 
         samples = load_data(ctx.spec)
         measure = samples.task.MEASURE

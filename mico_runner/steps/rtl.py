@@ -16,7 +16,6 @@ from mico_runner.steps.base import StepContext
 from mico_runner.steps.codegen import target_core
 from mico_runner.steps.inputs import device_of, present, schedule_of, scratch_of
 from mico_runner.steps.network import (
-    Latency,
     dequantised,
     memory_direction,
     memory_limits,
@@ -24,6 +23,7 @@ from mico_runner.steps.network import (
     report_limits,
     uniform,
 )
+from mico_runner.steps.network_latency import Latency
 from mico_runner.targets import program, rtl
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ class Simulate(Step):
     ) -> None:
         """Predicted against measured, per layer, where the target is the hardware that the predictor speaks of."""
         from mico_runner.steps.inputs import device_of
-        from mico_runner.steps.network import Latency
+        from mico_runner.steps.network_latency import Latency
 
         device = device_of(ctx.spec)
         target = "host" if device.name == "host" else device.kind if device.simulated else None

@@ -13,7 +13,8 @@ from mico_runner.errors import UsageError
 from mico_runner.kernel_table import kernel_table
 from mico_runner.quant import PTQ
 from mico_runner.quant.qgraph import LayerBits
-from mico_runner.steps.network import Latency, uniform
+from mico_runner.steps.network import uniform
+from mico_runner.steps.network_latency import Latency
 
 PAIRS = [(w, a) for w in (2, 4, 8) for a in (2, 4, 8)]
 
