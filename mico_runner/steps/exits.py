@@ -116,7 +116,7 @@ def _cycles(ctx: StepContext, attached: Graph, whole: QGraph, assignment: Assign
 
     from mico_runner.quant.exits import stages
     from mico_runner.steps.inputs import deployment_of
-    from mico_runner.steps.network import Latency
+    from mico_runner.steps.network_latency import Latency
 
     calls = Latency(ctx, attached).coverage(deployment_of(ctx.spec).lower(whole), assignment)
     calls.to_csv(ctx.dir / "calls.csv", index=False)
