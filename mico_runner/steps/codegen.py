@@ -1,4 +1,4 @@
-"""codegen: the chosen network as C, with the integers that the search evaluated, as a model of ONNX, or in DNNWeaver's files."""
+"""codegen: the chosen network as C, with the integers that the search evaluated, as a model of ONNX, or in files of other tools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def target_core(spec: Sections, runtime: str) -> str | None:
 
 @register("codegen", section="codegen", needs=["train"], optional_needs=["search", "finetune", "exits"], order=60)
 class Codegen(Step):
-    """Generate C, a model of ONNX or DNNWeaver's files, for the chosen bit-widths."""
+    """Generate C, a model of ONNX, DNNWeaver's files for the chosen bit-widths, or llama2.c's."""
 
     VERSION = 11
 
@@ -38,6 +38,7 @@ class Codegen(Step):
         from mico_runner.quant import storage
         from mico_runner.steps.dnnweaver_files import write_files
         from mico_runner.steps.inputs import deployment_of, device_targets, present
+        from mico_runner.steps.llama_bin import write_llama
         from mico_runner.steps.network import (
             assignment_of,
             load_data,
@@ -68,6 +69,9 @@ class Codegen(Step):
             ctx.log(f"{which}: {weight_bits} bits for weights, {activation_bits} for activations")
         if section.target == "onnx":
             write_model(ctx, deployed, samples.test.floats())
+            return
+        if section.target == "llama-bin":
+            write_llama(ctx, samples)
             return
         if section.target == "dnnweaver":
             write_files(ctx, network, deployed, samples)

@@ -155,11 +155,16 @@ def _choice(ctx: StepContext) -> Any:
 
 def trained_graph(ctx: StepContext, samples: DataSet) -> Graph:
     """Graph of the network that the train step of this run left."""
+    return captured(trained_model(ctx, samples), samples, ctx.spec.name)
+
+
+def trained_model(ctx: StepContext, samples: DataSet) -> torch.nn.Module:
+    """That network as a module."""
     use_threads(ctx)
     model = build_model(ctx.spec, samples)
     with np.load(ctx.upstream("train") / "model.npz") as weights:
         model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
-    return captured(model, samples, ctx.spec.name)
+    return model
 
 
 def captured(model: torch.nn.Module, samples: DataSet, name: str) -> Graph:

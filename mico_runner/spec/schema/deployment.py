@@ -32,7 +32,9 @@ def quantization() -> dict[str, Rules]:
 def codegen() -> dict[str, Rules]:
     return {
         "target": choice(
-            "a C program, a QDQ model of ONNX, or DNNWeaver's files", ["c", "onnx", "dnnweaver"], default="c"
+            "a C program, a QDQ model of ONNX, DNNWeaver's files, or a decoder in llama2.c's",
+            ["c", "onnx", "dnnweaver", "llama-bin"],
+            default="c",
         ),
         "runtime": choice("what the program runs on", ["host", "baremetal"], default="host"),
         "scratch": choice("of convolutions on baremetal", ["two_rows", "tables"], default="two_rows"),
