@@ -15,12 +15,7 @@ from mico_runner.codegen.tiling import TOO_LARGE, middle_of, requantisation
 from mico_runner.ops.c import Buffer, ConvGeometry, output_range
 from mico_runner.quant.qgraph import QNode
 
-CORES = (
-    "cortex-m33",
-    "cortex-m4",
-    "cortex-m55",
-    "cortex-m7",
-)  # of `hardware.Hardware.core`: those with the instructions
+CORES = ("cortex-m33", "cortex-m4", "cortex-m7")  # of `hardware.Hardware.core`: those with the instructions
 BITS = (1, 2, 4, 8)  # of weights
 TAPS, ROWS, POSITIONS = 2, 2, 2  # taps in a word of a patch; of a register block
 GROUP = 4  # channels of a depthwise layer
@@ -80,16 +75,16 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
     return Form("conv2d_dsp", fields, weights, words, variant=f"conv2d_dsp_{bits}")
 
 
-def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Form | str:
-    """The layer, of one channel a group, for `mico_depthwise_dsp`, or why it does not take it."""
+def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffer, kernel: str) -> Form | str:
+    """The layer, of one channel a group, for `mico_depthwise_dsp` or `_mve` (`kernel`), or why it does not take it."""
     bits, activation = stored_bits(node), source.type
     channels = geometry.out_c
     if bits not in BITS or channels % GROUP:
-        return f"not by halves of words: {channels} channels of {bits} bits"
+        return f"not four channels at a time: {channels} channels of {bits} bits"
     rows = node.constants["weight"].reshape(channels, -1).astype(np.int64)
     scales = requantisation(node, output.type, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
-        return f"not by halves of words: {TOO_LARGE}"
+        return f"not four channels at a time: {TOO_LARGE}"
     grouped = rows.reshape(-1, GROUP, rows.shape[1]).transpose(0, 2, 1).reshape(channels // GROUP, -1)
     words = pack_rows(grouped, bits)  # four channels end in fewer words than their rows would take
     words = np.pad(words, ((0, 0), (0, GROUP * row_words(rows.shape[1], bits) - words.shape[1])))
@@ -104,4 +99,4 @@ def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffe
         **{name: size for name, size in geometry.members().items() if name not in ("in_c", "out_c")},
         **{"channels": channels, "is_signed": int(activation.signed), "output": written, "middle": middle_of(written)},
     }
-    return Form("depthwise_dsp", fields, weights, 2 * rows.shape[1])
+    return Form(kernel, fields, weights, (2 if kernel == "depthwise_dsp" else 1) * rows.shape[1])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, dsp, micro, simd, tiling
+from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, dsp, micro, mve, simd, tiling
 from mico_runner.codegen.micro.base import OUTPUTS, MicroKernel
 from mico_runner.codegen.program import Candidate, Choice, Form, stored_bits
 from mico_runner.errors import UnknownName
@@ -33,6 +33,7 @@ class KernelPolicy:
         simd: the kernel for wide registers.
         dot_unit: kernels for the dot-product unit.
         dsp: kernels that multiply halves of words in pairs.
+        mve: kernels that multiply vectors of 16 bytes.
         tiles: the tiled kernels.
         tables: those of the tiled kernels that gather patches may have tables in their scratch, too (`micro.candidates`).
     """
@@ -40,6 +41,7 @@ class KernelPolicy:
     simd: bool = False
     dot_unit: bool = False
     dsp: bool = False
+    mve: bool = False
     tiles: bool = False
     tables: bool = False
 
@@ -59,6 +61,7 @@ class KernelPolicy:
             simd=not tiles,
             dot_unit=core in dot_unit.CORES,
             dsp=tiles and core in dsp.CORES,
+            mve=tiles and core in mve.CORES,
             tiles=tiles,
             tables=scratch == "tables",
         )
@@ -118,15 +121,18 @@ class KernelPolicy:
             if not alone:
                 return []
             offers = [_Offer([Candidate("depthwise")], make, "every channel is a group")]
-            if self.dsp:
-                make = partial(dsp.depthwise, node, geometry, source, output)
-                offers.insert(0, _Offer([Candidate("depthwise_dsp")], make, "four channels in halves of words"))
+            if self.dsp or self.mve:
+                kernel = "depthwise_mve" if self.mve else "depthwise_dsp"
+                make = partial(dsp.depthwise, node, geometry, source, output, kernel)
+                offers.insert(0, _Offer([Candidate(kernel)], make, "four channels at a time"))
             return offers
         offers = []
         if self.simd:
             offers.append(_Offer([Candidate("conv2d_simd")], partial(simd.form, *layer), "wide registers"))
         if self.dot_unit:
             offers.append(_Offer([Candidate("conv2d_dot")], partial(dot_unit.form, *layer), "the dot-product unit"))
+        if self.mve:
+            offers.append(_Offer([Candidate("conv2d_mve")], partial(mve.form, *layer), "vectors of 16 bytes"))
         if self.dsp:
             offers.append(_Offer([Candidate("conv2d_dsp")], partial(dsp.form, *layer), "products in pairs"))
         if self.tiles:

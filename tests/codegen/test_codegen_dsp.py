@@ -61,10 +61,10 @@ def shapes(rng: np.random.Generator) -> list[QGraph]:
     return [n.done(y) for n, y in zip(graphs, outputs, strict=True)]
 
 
-def assert_same_on_the_host(graphs: list[QGraph], folder) -> None:
+def assert_same_on_the_host(graphs: list[QGraph], folder, policy: KernelPolicy = POLICY) -> None:
     rng = np.random.default_rng(5)
     inputs = [images(graph, rng) for graph in graphs]
-    binary = build_networks(graphs, folder, True, POLICY)
+    binary = build_networks(graphs, folder, True, policy)
     for i, (graph, x, found) in enumerate(zip(graphs, inputs, run_networks(binary, inputs), strict=True)):
         np.testing.assert_array_equal(found, reference.run(graph, x), err_msg=f"network {i}")
 

@@ -178,14 +178,8 @@ typedef struct {
 #define CODES(shift, x0, x1)                                                                                           \
     "and %[t], %[mask], %[wa], " shift "\n" PAIR("a", "t", x0, x1)                                               \
     "and %[t], %[mask], %[wb], " shift "\n" PAIR("b", "t", x0, x1)
-#ifdef __ARM_FEATURE_MVE /* gcc keeps a register for loops of low overhead */
-#define FOUR_TAPS(first, second)                                                                                       \
-    "ldrd r2, r3, [%[x]], #8\n" CODES(first, "r2", "r3") "ldrd r2, r3, [%[x]], #8\n" CODES(second, "r2", "r3")
-#define TAKEN "r2", "r3"
-#else
 #define FOUR_TAPS(first, second) "ldmia %[x]!, {r2-r5}\n" CODES(first, "r2", "r3") CODES(second, "r4", "r5")
 #define TAKEN "r2", "r3", "r4", "r5"
-#endif
 #define STEP_4 LOAD_WEIGHTS FOUR_TAPS("lsl #12", "lsl #8") FOUR_TAPS("lsl #4", "lsl #0")
 #define STEP_2 LOAD_WEIGHTS FOUR_TAPS("lsl #14", "lsl #12") FOUR_TAPS("lsl #10", "lsl #8") FOUR_TAPS("lsl #6", "lsl #4") \
     FOUR_TAPS("lsl #2", "lsl #0")

@@ -5,8 +5,8 @@
 
 #include "mico.h"
 
-/* gcc keeps registers for these loops only when it optimises; what clang makes of plain C is right, too. */
-#if defined __ARM_FEATURE_DSP && defined __OPTIMIZE__ && !defined __clang__
+/* gcc keeps registers for these loops only when it optimises; what clang makes of plain C is right, too. Cores with vectors have mico_mve.h. */
+#if defined __ARM_FEATURE_DSP && !defined __ARM_FEATURE_MVE && defined __OPTIMIZE__ && !defined __clang__
 #define MICO_DSP
 #endif
 

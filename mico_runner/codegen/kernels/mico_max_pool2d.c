@@ -1,6 +1,7 @@
 #include "mico_max_pool2d.h"
 
 #include "mico_dsp.h"
+#include "mico_mve.h"
 
 #if defined __SSE2__ || defined __ARM_NEON
 
@@ -34,7 +35,38 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
 
 #else
 
-#ifdef MICO_DSP
+#ifdef MICO_MVE
+
+/* Bytes to bytes, 16 channels at a time. */
+MICO_INLINE void sixteens(const mico_window *w, const uint8_t *x, uint8_t *y, const int is_signed)
+{
+    const int32_t channels = w->channels, row = w->in_w * channels;
+
+    for (int32_t oy = 0; oy < w->out_h; oy++) {
+        int32_t y0, y1;
+        mico_span(oy, w->stride_h, w->pad_h, w->kernel_h, w->in_h, &y0, &y1);
+        for (int32_t ox = 0; ox < w->out_w; ox++, y += channels) {
+            int32_t x0, x1;
+            mico_span(ox, w->stride_w, w->pad_w, w->kernel_w, w->in_w, &x0, &x1);
+            const uint8_t *const begin = x + y0 * row + x0 * channels;
+            for (int32_t c = 0; c < channels; c += 16) {
+                const mve_pred16_t some = vctp8q((uint32_t)(channels - c));
+                uint8x16_t best = vldrbq_z_u8(begin + c, some);
+                const uint8_t *line = begin + c;
+                for (int32_t iy = y0; iy < y1; iy++, line += row) {
+                    const uint8_t *from = line;
+                    for (int32_t n = x1 - x0; n > 0; n--, from += channels) {
+                        const uint8x16_t tap = vldrbq_z_u8(from, some);
+                        best = is_signed ? vreinterpretq_u8_s8(vmaxq_s8(vreinterpretq_s8_u8(best), vreinterpretq_s8_u8(tap))) : vmaxq_u8(best, tap);
+                    }
+                }
+                vstrbq_p_u8(y + c, best, some);
+            }
+        }
+    }
+}
+
+#elif defined MICO_DSP
 
 /* Bytes to bytes, four channels at a time. */
 MICO_INLINE void fours(const mico_window *w, const uint8_t *x, uint8_t *y, const int is_signed)
@@ -99,7 +131,13 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
 {
     const int32_t channels = w->channels, row = w->in_w * channels, out_h = w->out_h, out_w = w->out_w;
 
-#ifdef MICO_DSP
+#ifdef MICO_MVE
+    if (flip != 0)
+        sixteens(w, x, y, 1);
+    else
+        sixteens(w, x, y, 0);
+    return;
+#elif defined MICO_DSP
     if (channels % 4 == 0) {
         if (flip != 0)
             fours(w, x, y, 1);
