@@ -59,18 +59,19 @@ def read(path: Path) -> dict[str, Curve]:
     data = figures.load(path)
     if not isinstance(data, dict) or not data:
         raise UsageError(f"{path}: a mapping of operation to curve is needed")
-    return {name: _curve(f"{path}: {name}", entry) for name, entry in data.items()}
+    return {name: entry(f"{path}: {name}", each) for name, each in data.items()}
 
 
-def _curve(where: str, entry: Any) -> Curve:
+def entry(where: str, data: Any) -> Curve:
+    """One curve of such a file; `where` begins the messages. Raises UsageError."""
     needed, known = ("flops", "measured_efficiency"), ("std_dev", "interpolation", "extrapolation")
-    if not isinstance(entry, dict) or not set(needed) <= set(entry) <= {*needed, *known}:
-        keys = ", ".join(map(str, entry)) if isinstance(entry, dict) else type(entry).__name__
+    if not isinstance(data, dict) or not set(needed) <= set(data) <= {*needed, *known}:
+        keys = ", ".join(map(str, data)) if isinstance(data, dict) else type(data).__name__
         allowed = ", ".join(sorted({*needed, *known}))
         raise UsageError(f"{where}: found {keys}; needed: {', '.join(needed)}; allowed: {allowed}")
-    flops = figures.numbers(f"{where}: flops", entry["flops"], 1, MOST_FLOPS)
-    efficiency = figures.numbers(f"{where}: measured_efficiency", entry["measured_efficiency"], *EFFICIENCY_RANGE)
-    rest = {key: entry[key] for key in known if entry.get(key) is not None}
+    flops = figures.numbers(f"{where}: flops", data["flops"], 1, MOST_FLOPS)
+    efficiency = figures.numbers(f"{where}: measured_efficiency", data["measured_efficiency"], *EFFICIENCY_RANGE)
+    rest = {key: data[key] for key in known if data.get(key) is not None}
     if "std_dev" in rest:
         check = figures.numbers if isinstance(rest["std_dev"], list) else figures.number
         check(f"{where}: std_dev", rest["std_dev"], 0, EFFICIENCY_RANGE[1])

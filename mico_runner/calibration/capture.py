@@ -41,9 +41,9 @@ ELEMENTWISE = {
 VIEWS = {
     "view", "_unsafe_view", "t", "transpose", "permute", "expand", "slice", "select", "unsqueeze", "squeeze", "detach", "alias",
     "split", "chunk", "unbind", "as_strided", "_reshape_alias", "split_with_sizes", "reshape", "arange", "lift_fresh", "unflatten",
-    "empty",
 }
 # fmt: on
+SILENT = "aten::empty"  # memory that the operator which asked for it writes: part of that call
 
 
 def capture(module: Any, inputs: tuple[Any, ...]) -> pd.DataFrame:
@@ -56,7 +56,8 @@ def capture(module: Any, inputs: tuple[Any, ...]) -> pd.DataFrame:
     class Recorder(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
             result = func(*args, **(kwargs or {}))
-            rows.append(_row(func._schema.name.removeprefix("aten::"), args, result))
+            if func._schema.name != SILENT:
+                rows.append(_row(func._schema.name.removeprefix("aten::"), args, result))
             return result
 
     with torch.no_grad(), Recorder():  # inference mode would hand composite operators over whole
@@ -81,7 +82,7 @@ def _row(name: str, args: tuple, result: Any) -> dict[str, Any]:
         "mm": lambda: _matrix(args[0], args[1], out),
         "mkldnn_linear": lambda: _matrix(args[0], args[1].t(), out),
         "linear": lambda: _matrix(args[0], args[1].t(), out),
-        "max_pool2d_with_indices": lambda: _counts("maxpool", elements=out.numel() * (prod(args[1]) + 1)),
+        "max_pool2d_with_indices": lambda: _counts("maxpool", elements=_numel(args[0], out)),
         "bmm": lambda: _counts("matmul", macs=out.numel() * args[0].shape[-1], elements=_numel(args[0], args[1], out)),
         "_scaled_dot_product_flash_attention_for_cpu": lambda: _attention(*args[:3], out),
         "_scaled_dot_product_flash_attention": lambda: _attention(*args[:3], out),

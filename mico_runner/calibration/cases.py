@@ -26,6 +26,7 @@ NETWORK_NAMES = (
     ),
     *("vit_b_16", "vit_s_16", "llama_15m"),
 )  # of `calibration.networks`
+OWN_NETWORK = "model"  # stands for the network of the spec
 COMPUTING = ("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "matmul", "attention")  # operations with FLOPs
 CURVE_SHAPES = ("constant", "linear", "log_linear", "sigmoid", "piecewise", "spline")  # of `calibration.curves`
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
@@ -138,7 +139,7 @@ def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
         ):
             written = batch * channels * (-(-(size - kernel + 1) // 2)) ** 2  # stride 2, no padding
             shape = {"kernel": kernel, "channels": channels, "size": size}
-            yield Case(op, precision, batch, shape, elements=written * (kernel**2 + 1))
+            yield Case(op, precision, batch, shape, elements=batch * channels * size**2 + written)
     elif op == "pool":
         for channels, size in ((64, 112), (128, 56), (256, 28), (512, 14), (1280, 7), (64, 224), (96, 14)):
             shape = {"channels": channels, "size": size}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from mico_runner.calibration.estimator import Estimator, reach_of
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
 from mico_runner.data.subgraphs import robust_mean_ms
 from mico_runner.errors import UnknownName, UsageError
@@ -58,7 +59,7 @@ def leave_one_model_out(
         raise UsageError(
             f"calibration: {len(networks)} networks, {tested.sum()} rows at batch {batch}; at least 3 and 1 are needed"
         )
-    if not tested.all():  # what larger batches tell of this one depends on the device
+    if not tested.all() and len(candidates) > 1:  # what larger batches tell of this one depends on the device
         candidates += tuple(replace(c, own_batch=True) for c in candidates)
     target, measured = robust_mean_ms(table.subgraphs), table.subgraphs["lat_mean_ms"].to_numpy(float)
     predictions: dict[frozenset[str], dict[str, np.ndarray]] = {}
@@ -84,8 +85,10 @@ def leave_one_model_out(
     records, predicted = [], np.full(len(table), np.nan)
     for name in networks:
         others = [n for n in networks if n != name]
-        errors = np.array([[p.sum() / total[n] - 1 for p in without(name, n)[n]] for n in others])
-        best = _best(np.abs(errors), [c.own_batch for c in candidates])
+        best = 0
+        if len(candidates) > 1:
+            errors = np.array([[p.sum() / total[n] - 1 for p in without(name, n)[n]] for n in others])
+            best = _best(np.abs(errors), [c.own_batch for c in candidates])
         values = without(name)[name][best]
         predicted[(names == name) & tested] = values
         records.append((name, total[name], values.sum(), values.sum() / total[name] - 1, str(candidates[best])))
@@ -107,6 +110,18 @@ def _best(ape: np.ndarray, own_batch: list[bool]) -> int:
         if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
             return other
     return best
+
+
+def fitted(subgraphs: pd.DataFrame, batch: int) -> tuple[Estimator, np.ndarray]:
+    """The physical terms of all networks' subgraphs at that batch, and log(predicted / measured) of each network left out of them.
+
+    What ships as a device's curves: it predicts single operators (in seconds), so curves of fused subgraphs take no part.
+    """
+    rows = subgraphs[subgraphs["batch"] == batch]
+    outcome = leave_one_model_out(rows, batch, CANDIDATES[:1])
+    table = Table.of(rows)
+    model = SubgraphLatency().fit(table, robust_mean_ms(table.subgraphs) / 1000)
+    return Estimator(model, reach=reach_of(table.operators)), np.log1p(outcome.models["error"].to_numpy(float))
 
 
 def select(subgraphs: pd.DataFrame, device: str, precision: str, batches: Sequence[int]) -> pd.DataFrame:

@@ -191,6 +191,7 @@ def grades(networks: pd.DataFrame, operations: Mapping[str, float]) -> dict[str,
         "networks": networks["network"].tolist(),
         "mape": float(ape.mean()),
         "max_ape": float(ape.max()),
+        "log_errors": np.log1p(networks["error"].to_numpy(float)).tolist(),
         "grades": {str(k): int(v) for k, v in grade.value_counts(sort=False).items()},
     }
     if operations:

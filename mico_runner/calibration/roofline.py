@@ -90,9 +90,23 @@ class Roofline:
             {"overhead": overhead, "compute": compute, "memory": memory, "seconds": overhead + larger}
         ).assign(extrapolates=outside)
 
-    def explain(self, operator: pd.DataFrame) -> str:
-        """Where the number of one operator (a table of one row) comes from, in one sentence."""
-        row, terms = operator.iloc[0], self.terms(operator).iloc[0]
+    def standing(self, operators: pd.DataFrame) -> np.ndarray:
+        """What each figure stands on, str (rows,): the provenance of its curve, "EXTRAPOLATED" beyond its sizes, "ASSUMED" without one."""
+        curves = [self._curve_of(op, macs > 0) for op, macs in zip(operators["op"], operators["macs"], strict=True)]
+        known = np.array([curve.provenance.replace("assumed", "ASSUMED") if curve else "ASSUMED" for curve in curves])
+        return np.where(self.terms(operators)["extrapolates"] & (known != "ASSUMED"), "EXTRAPOLATED", known)
+
+    def _curve_of(self, op: str, computes: bool) -> Curve | None:
+        if computes:
+            return None if self.compute is None else self.compute[curve_name(op, self.compute)]
+        return self.memory.get(op, self.memory.get(COPY))
+
+    def explain(self, operators: pd.DataFrame) -> list[str]:
+        """Where the number of each operator comes from, in one sentence each."""
+        terms = self.terms(operators)
+        return [self._sentence(operators.iloc[i], terms.iloc[i]) for i in range(len(operators))]
+
+    def _sentence(self, row: pd.Series, terms: pd.Series) -> str:
         computes = terms["compute"] >= terms["memory"] and row["macs"] > 0
         if computes:
             name, flops = row["op"], 2 * row["macs"]
@@ -106,7 +120,7 @@ class Roofline:
             name = row["op"] if row["op"] in self.memory else COPY
             curve, size, rate = self.memory.get(name), f"{_si(moved)}B", f"{_si(self.bytes_per_s)}B/s"
             share = float(_efficiency(curve, np.array([moved]))[0]) if curve is not None and moved > 0 else 1.0
-        text = f"{_words(row)}: {size} at {100 * share:.0f} % of {rate}"
+        text = f"{in_words(row)}: {size} at {100 * share:.0f} % of {rate}"
         if curve is None:
             source = "no curve: the full rate"
         else:
@@ -114,10 +128,10 @@ class Roofline:
             if np.isfinite(curve.cv_error):
                 source += f", ±{100 * np.expm1(curve.cv_error):.0f} %"
         if not (computes or moved > 0):
-            return f"{_words(row)}: {_si(terms['seconds'])}s overhead, nothing to compute or move"
+            return f"{in_words(row)}: {in_seconds(terms['seconds'])} overhead, nothing to compute or move"
         far = ", EXTRAPOLATED" if terms["extrapolates"] else ""
-        overhead = f" + {_si(terms['overhead'])}s overhead" if terms["overhead"] > 0 else ""
-        return f"{text}{overhead} = {_si(terms['seconds'])}s, {source}{far}"
+        overhead = f" + {in_seconds(terms['overhead'])} overhead" if terms["overhead"] > 0 else ""
+        return f"{text}{overhead} = {in_seconds(terms['seconds'])}, {source}{far}"
 
 
 def curve_name(op: str, known: Iterable[str]) -> str:
@@ -134,7 +148,7 @@ def _efficiency(curve: Curve, size: np.ndarray) -> np.ndarray:
     return np.minimum(curve.predict(size), 1.0)
 
 
-def _words(row: pd.Series) -> str:
+def in_words(row: pd.Series) -> str:
     """conv 3x3 64→64; the class's name where nothing more is known."""
     ins, outs = row["in_channels"], row["out_channels"]
     name = IN_WORDS.get(row["op"], row["op"])
@@ -142,6 +156,11 @@ def _words(row: pd.Series) -> str:
         kernel = round((row["reduction"] / ins) ** 0.5)
         name = f"conv {kernel}x{kernel}"
     return f"{name} {ins:.0f}→{outs:.0f}" if ins > 0 else name
+
+
+def in_seconds(value: float) -> str:
+    """Three digits and a prefix: 12.3e-6 -> "12.3 µs"."""
+    return f"{_si(value)}s"
 
 
 def _si(value: float) -> str:

@@ -24,7 +24,8 @@ def family(op: str) -> str:
     """The group of operator classes whose typical launch stands in for a class without measurements."""
     if op == "mha":
         return op  # a module of many kernels: its launch stands for no single one
-    return next((p for p in PREFIXES if op.startswith(p)), "matrix" if op in MATRIX else "other")
+    kinds = (p for p in PREFIXES if op.startswith(p) or f"{op}_" == p)  # "view" is any of the views
+    return next(kinds, "matrix" if op in MATRIX else "other")
 
 
 def launches(operators: pd.DataFrame, classes: list[str], rows: int) -> np.ndarray:
@@ -62,6 +63,14 @@ def work(operators: pd.DataFrame, rows: int) -> tuple[np.ndarray, list[str]]:
     for name in COSTLY:
         terms[f"elements {name}"] = (op == f"act_{name}") * elements
     return _sum(operators, np.column_stack(list(terms.values())), rows), list(terms)
+
+
+def work_names() -> list[str]:
+    """Names of the terms of `work`, in its order."""
+    empty = pd.DataFrame(
+        {c: [] for c in ("row", "op", "macs", "weights", "elements", "in_channels", "out_channels", "reduction")}
+    )
+    return work(empty.astype({"op": str, "row": int}), 0)[1]
 
 
 def sizes(operators: pd.DataFrame, rows: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Measured latencies of the subgraphs of whole networks: another kind of data set than kernel profiles.
 
-A row is one fused subgraph of one network on one device. What the file does not say is recovered here: the weights, from the bytes at
-two precisions (16-bit rows count 2 bytes per weight but still 4 per activation), and with them the activations.
+A row is one fused subgraph of one network on one device. Its weights stand in a column `weights`; where a file has none they are
+recovered here from the bytes at two precisions (16-bit rows count 2 bytes per weight but still 4 per activation). Either way the
+activations follow.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pandas as pd
 from mico_runner.data import catalog, files
 from mico_runner.errors import UsageError, did_you_mean
 
+ENDINGS = (".csv", ".csv.gz")
 MAX_BYTES = 256 << 20  # of one file, inflated: a million subgraphs
 COLUMNS = [
     "hardware",
@@ -37,6 +39,7 @@ COLUMNS = [
     "node_names",
     "date",
 ]
+HALF = ("fp16", "bf16")
 _KEY = ["model", "subgraph_id"]
 _FIGURES = {  # lowest and highest that a figure may be
     "batch": (1, 2**31),
@@ -50,12 +53,13 @@ _FIGURES = {  # lowest and highest that a figure may be
     "lat_min_ms": (0, 1e12),
     "lat_max_ms": (0, 1e12),
 }
-_WHOLE = ("batch", "n_nodes", "samples")
+_WEIGHTS = {"weights": (0, 2**60)}  # an optional column
+_WHOLE = ("batch", "n_nodes", "samples", "weights")
 _NAMES = ("hardware", "precision", "model", "subgraph_id")
 
 
 def load_subgraphs(name: str = "graphs/subgraphs") -> pd.DataFrame:
-    """All rows of a data set of kind `subgraph_profile`.
+    """All rows of a data set of kind `subgraph_profile`, or of the file of a path (`ENDINGS`).
 
     Returns:
         the file's columns, and `weights` and `activations` (input plus output elements of one sample; both int64). Latencies are in ms.
@@ -63,6 +67,8 @@ def load_subgraphs(name: str = "graphs/subgraphs") -> pd.DataFrame:
     Raises:
         UnknownName, UsageError: the data set or its file is missing or malformed, or the weights of a subgraph cannot be recovered.
     """
+    if name.endswith(ENDINGS):
+        return read_subgraphs(Path(name))
     catalog.entry(name, "subgraph_profile")
     return pd.concat([read_subgraphs(path) for path in catalog.fetch(name)], ignore_index=True)
 
@@ -70,7 +76,8 @@ def load_subgraphs(name: str = "graphs/subgraphs") -> pd.DataFrame:
 def read_subgraphs(path: Path) -> pd.DataFrame:
     """One CSV file (gzipped or not) in the form of `load_subgraphs`. Raises UsageError naming file and line."""
     table, lines = _read(path)
-    for column, (low, high) in _FIGURES.items():
+    own = _WEIGHTS if "weights" in table else {}
+    for column, (low, high) in {**_FIGURES, **own}.items():
         values = pd.to_numeric(table[column], errors="coerce")
         bad = ~((values >= low) & (values <= high))
         if column in _WHOLE:
@@ -93,7 +100,14 @@ def read_subgraphs(path: Path) -> pd.DataFrame:
     if repeated.any():
         row = int(repeated.to_numpy().argmax())
         raise UsageError(f"{path}:{lines[row]}: the subgraph is there already: {table.loc[row, _KEY].to_dict()}")
-    return _with_weights(path, table, lines)
+    weights = table["weights"].to_numpy(float) if own else _recovered_weights(path, table, lines)
+    per_weight = np.where(table["precision"].isin(HALF), 2, 4)
+    activations = (table["bytes"].to_numpy() - per_weight * weights) / 4 / table["batch"].to_numpy()
+    if (activations < 0).any():
+        row = int((activations < 0).argmax())
+        found = f"{weights[row]:.0f} weights of {per_weight[row]} bytes"
+        raise UsageError(f"{path}:{lines[row]}: {found} are more than bytes, which is {table['bytes'].iloc[row]:.0f}")
+    return table.assign(weights=weights.astype(np.int64), activations=activations.round().astype(np.int64))
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, list[int]]:
@@ -129,8 +143,8 @@ def robust_mean_ms(table: pd.DataFrame) -> np.ndarray:
     return np.where((n > 2) & (trimmed > 0), trimmed, mean)
 
 
-def _with_weights(path: Path, table: pd.DataFrame, lines: list[int]) -> pd.DataFrame:
-    half = table["precision"].isin(["fp16", "bf16"])
+def _recovered_weights(path: Path, table: pd.DataFrame, lines: list[int]) -> np.ndarray:
+    half = table["precision"].isin(HALF)
     key = ["hardware", "batch", *_KEY]
     full_bytes = table[table["precision"] == "fp32"].set_index(key)["bytes"]
     half_bytes = table[half].groupby(key)["bytes"].first()
@@ -143,8 +157,7 @@ def _with_weights(path: Path, table: pd.DataFrame, lines: list[int]) -> pd.DataF
     if np.isnan(found).any():
         row = int(np.isnan(found).argmax())
         raise UsageError(
-            f"{path}:{lines[row]}: weights unknown: no device has {known[row]} both at fp32 and at fp16 or bf16"
+            f"{path}:{lines[row]}: weights unknown: no device has {known[row]} both at fp32 and at fp16 or bf16;"
+            " add a column weights"
         )
-    per_weight = np.where(half, 2, 4)
-    activations = (table["bytes"].to_numpy() - per_weight * found) / 4 / table["batch"].to_numpy()
-    return table.assign(weights=found.astype(np.int64), activations=activations.round().astype(np.int64))
+    return found

@@ -24,6 +24,7 @@ from mico_runner.sections.codesign import (
 )
 from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, WeightOptions
 from mico_runner.sections.dse import Dse
+from mico_runner.sections.estimate import CurvesOf, Estimate
 from mico_runner.sections.exits import Exits, ExitTraining
 from mico_runner.sections.latency import (
     BitPairs,
@@ -72,12 +73,14 @@ __all__ = [
     "Codesign",
     "Crossvalidate",
     "CurveFit",
+    "CurvesOf",
     "Datasets",
     "Device",
     "Diff",
     "Dse",
     "EfficiencyCurves",
     "Engines",
+    "Estimate",
     "Evaluate",
     "Executor",
     "ExitTraining",
@@ -155,6 +158,7 @@ class Sections:
     simulate: Simulate | None
     profile: Profile | None
     calibrate: Calibrate | None
+    estimate: Estimate | None
     verify: Verify | None
     reproduce: Reproduce | None
     tune: Tune | None

@@ -116,7 +116,7 @@ class Calibrate:
         threads: of torch.
         write_to: folder for a copy of the profile.
         compare: a previous profile.
-        networks: predicted, then measured end to end.
+        networks: predicted, then measured: names of `calibration.networks`, and "model" for the spec's own.
     """
 
     seed: int
@@ -141,9 +141,17 @@ class Device:
 
 @dataclass(frozen=True)
 class Verify:
-    """Attributes: batch: whose latency is estimated; runs: of one machine that was measured twice."""
+    """Networks left out of what the latency of their device is learned from.
+
+    Attributes:
+        data: a name of the catalog, or the path of a file of one's own, see `data.subgraphs`.
+        batch: whose latency is estimated.
+        write_to: folder for a copy of the curves.
+        runs: of one machine that was measured twice.
+    """
 
     data: str
     devices: tuple[Device, ...]
     batch: int
+    write_to: str | None
     runs: tuple[tuple[str, str], ...]

@@ -17,6 +17,7 @@ from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.codesign import check_codesign
 from mico_runner.spec.consistency import check_consistency
+from mico_runner.spec.curves import check_estimate, check_own_network, check_verify
 from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
 from mico_runner.spec.exits import check_exits
 from mico_runner.spec.files import escapes
@@ -86,6 +87,8 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     draft.data["plugins"] = [str((folder / each).resolve()) for each in draft.data["plugins"]]
     _efficiency_curves(draft)
     _calibrate(draft)
+    check_estimate(draft)
+    check_verify(draft)
     check_datasets(draft, device)
     check_network(draft)
     check_codesign(draft, device)
@@ -165,6 +168,7 @@ def _calibrate(draft: Draft) -> None:
                 "read by calibrate, which this spec lacks; allowed: null, or a calibrate section",
             )
         return
+    check_own_network(draft, ("calibrate", "networks"), section["networks"])
     for key in ("compare", "write_to"):
         path: Keys = ("calibrate", key)
         if section[key] is None or draft.fail_if_escapes(path, section[key]):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check_datasets(draft: Draft, device: Hardware | None) -> None:
-    """The task and the profiles, and the data sets that `verify` and `reproduce` read."""
+    """The task and the profiles, and the data set that `reproduce` reads."""
     data = draft.data
     section = data["datasets"]
     if data["model"] is not None and section["task"] is None:
@@ -30,8 +30,6 @@ def check_datasets(draft: Draft, device: Hardware | None) -> None:
     known_as = check_task(draft)
     if known_as is not None:
         _check_sums(draft, ("datasets", "task"), known_as)
-    if data["verify"] is not None:
-        _check_sums(draft, ("verify", "data"), data["verify"]["data"])
     if data["reproduce"] is not None:
         runs = data["reproduce"]["runs"]
         _check_sums(draft, ("reproduce", "runs"), REPRODUCTIONS.info(runs).meta["data"])

@@ -13,10 +13,13 @@ from mico_runner.steps import register
 from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
-    from mico_runner.calibration.machine import Estimator
+    import pandas as pd
+
+    from mico_runner.calibration.estimator import Estimator
     from mico_runner.calibration.roofline import Roofline
 
 
+NOTED_SHARE = 0.02  # of the time in the networks, from which a class of operators is worth a warning
 REPEATS_MAPE, REPEATS_MAX = 0.03, 0.10  # by how much the errors of repeated calibrations of one machine differ
 
 
@@ -24,19 +27,21 @@ REPEATS_MAPE, REPEATS_MAX = 0.03, 0.10  # by how much the errors of repeated cal
 class Calibrate(Step):
     """Measure this machine's operators and fit efficiency curves; optionally predict whole networks and measure them."""
 
-    VERSION = 4
+    VERSION = 5
 
     def inputs(self, spec: Sections) -> Inputs:
         from importlib import metadata
 
         from mico_runner import machine
+        from mico_runner.calibration.cases import OWN_NETWORK
         from mico_runner.data import catalog
-        from mico_runner.steps.inputs import present
+        from mico_runner.steps.inputs import network_of_spec_inputs, present
 
         try:
             torch = metadata.version("torch")
         except metadata.PackageNotFoundError:
             torch = None
+        own = network_of_spec_inputs(spec) if OWN_NETWORK in present(spec.calibrate).networks else {}
         files = (present(spec.calibrate).compare, spec.efficiency_curves)
         return {
             "calibrate": spec.calibrate,
@@ -44,12 +49,13 @@ class Calibrate(Step):
             "files": [catalog.sha256(Path(f)) for f in files if isinstance(f, str) and f != "auto"],
             "machine": machine.describe(),
             "torch": torch,
+            **own,
         }
 
     def run(self, ctx: StepContext) -> None:
         import time
 
-        from mico_runner.calibration import given, machine, processor, profile, timing
+        from mico_runner.calibration import estimator, given, machine, processor, profile, timing
         from mico_runner.errors import StepSkipped
         from mico_runner.steps.inputs import present
 
@@ -82,7 +88,7 @@ class Calibrate(Step):
                 f"calibrate: budget {section.budget} had time for {len(points)} of {wanted_points} sizes; fewer precisions or batches"
                 " leave more for each"
             )
-        models = {precision: machine.estimator(points, precision, section.seed) for precision in section.precisions}
+        models = {precision: estimator.estimator(points, precision, section.seed) for precision in section.precisions}
         fit = None if wanted is None or isinstance(wanted, str) else wanted.fit
         smooth = fit.smooth if fit else None
         made = profile.of_points(points, restlessness, *((fit.shapes, fit.folds) if fit else ()))
@@ -102,6 +108,7 @@ class Calibrate(Step):
         samples = {p["key"]: p["samples"] for p in points}
         for folder in (ctx.dir, *([Path(section.write_to)] if section.write_to else [])):
             profile.write(result, folder, samples)
+            _write_curves(folder, models, result)
         ctx.log(f"calibrate: {len(points)} points with torch {torch.__version__}")
 
 
@@ -156,11 +163,16 @@ def _networks(
     ctx: StepContext, section: Section, model: Estimator, result: dict[str, Any], rooflines: dict[str, Roofline]
 ) -> None:
     """Whole networks predicted, measured and judged; the judgement becomes part of the profile."""
-    from mico_runner.calibration import machine, profile
+    from mico_runner.calibration import profile, whole_networks
+    from mico_runner.steps.calibration import example_of
 
-    outcome, traces = machine.verify(model, section.networks, section.threads, rooflines, ctx.progress)
+    examples = {name: example_of(ctx, name) for name in section.networks}
+    found = whole_networks.verify(model, examples, section.threads, rooflines, ctx.progress)
+    outcome, classes = found.networks, whole_networks.by_class(found.operators)
     outcome.to_csv(ctx.dir / "networks.csv", index=False, float_format="%.6g")
-    text = "".join(f"{name}\n" + "".join(f"  {line}\n" for line in lines) for name, lines in traces.items())
+    found.operators.to_csv(ctx.dir / "operators.csv", index=False, float_format="%.6g")
+    classes.to_csv(ctx.dir / "classes.csv", index=False, float_format="%.6g")
+    text = "".join(f"{name}\n" + "".join(f"  {line}\n" for line in lines) for name, lines in found.traces.items())
     (ctx.dir / "trace.txt").write_text(text, encoding="utf-8")
     result["validation"] = judged = profile.grades(outcome, model.errors)
     for which in rooflines:
@@ -169,6 +181,54 @@ def _networks(
     # Measured, but these two are what a calibration is for: one that is worse by more than its repeats differ is a regression.
     ctx.metric("calibrate.networks.mape", judged["mape"], "ratio", "lower", REPEATS_MAPE)
     ctx.metric("calibrate.networks.max_ape", judged["max_ape"], "ratio", "lower", REPEATS_MAX)
+    share = 100 * float(classes["off_s"].iloc[0]) / float(classes["off_s"].sum())
+    ctx.log(
+        f"calibrate: {classes['op'].iloc[0]} is predicted worst: {share:.0f} % of all error x time inside the networks"
+    )
+    if "roofline" in rooflines:
+        _warn_of_roofline(ctx, judged, classes)
+
+
+def _warn_of_roofline(ctx: StepContext, judged: dict[str, Any], classes: pd.DataFrame) -> None:
+    """Where the simpler estimator, through the same measurements, is the better one."""
+    if judged["roofline_mape"] < judged["mape"]:
+        better = f"{100 * judged['roofline_mape']:.1f} % off on average, the estimate {100 * judged['mape']:.1f} %"
+        ctx.log(
+            f"calibrate: WARNING: the roofline through this calibration's curves is better on these networks: {better}"
+        )
+    row: Any
+    for row in classes[(classes["roofline_off_s"] < classes["off_s"]) & (classes["share"] >= NOTED_SHARE)].itertuples():
+        ctx.log(
+            f"calibrate: WARNING: the roofline is better at {row.op}, {100 * row.share:.0f} % of the time:"
+            f" off by {100 * row.roofline_off_s / row.measured_s:.0f} % of it, the estimate by {100 * row.off_s / row.measured_s:.0f} %"
+        )
+
+
+def _write_curves(folder: Path, models: dict[str, Estimator], result: dict[str, Any]) -> None:
+    """curves.yaml: what `estimate` takes for a device."""
+    import re
+
+    import numpy as np
+
+    from mico_runner.calibration import device_curves
+
+    about = result["environment"]
+    name = re.sub(r"[^a-z0-9]+", "-", about["processor"].lower()).strip("-") or "this-machine"
+    source = f"mico-run calibrate on {result['measured']}, torch {about['torch']}, threads: {about['threads']}"
+    precisions: dict[str, dict[str, Any]] = {}
+    for precision, model in models.items():
+        judged = result.get("validation") if precision == "fp32" else None
+        said = None
+        if judged and len(judged["log_errors"]) > 1:
+            said = device_curves.validation("none of them took part", np.array(judged["log_errors"]))
+        precisions[precision] = {
+            "provenance": "measured",
+            "source": source,
+            "validation": said,
+            "terms": model.to_json(),
+        }
+    text = device_curves.document(name, about["processor"], precisions)
+    (folder / "curves.yaml").write_text(text, encoding="utf-8")
 
 
 def _compare(ctx: StepContext, before: dict[str, Any], result: dict[str, Any]) -> None:

@@ -157,6 +157,11 @@ def model_inputs(spec: Sections) -> Inputs:
     return found
 
 
+def network_of_spec_inputs(spec: Sections) -> Inputs:
+    """What the shape of the spec's own network depends on: its section and, for the samples' form, the data's."""
+    return {"data": data_inputs(spec), "seed": spec.seed, "validation": spec.datasets.validation, **model_inputs(spec)}
+
+
 def network_file(section: Model) -> Path:
     """The file of a model's section: of the catalog, where it need not be on this machine yet, its name alone."""
     from mico_runner.data import catalog

@@ -8,10 +8,16 @@ import pytest
 import yaml
 
 from mico_runner import cli, outputs
-from mico_runner.calibration import cases, machine
+from mico_runner.calibration import cases, device_curves, machine
 from mico_runner.outputs import store
 from mico_runner.steps.base import Metric
 from mico_runner.steps.calibrate import REPEATS_MAPE
+
+
+def _conv():
+    counts = {"op": "conv_pw", "launches": 1, "macs": 1e7, "weights": 4e3, "elements": 3e5, "reduction": 64}
+    return pd.DataFrame([counts | {"in_channels": 64, "out_channels": 64}])
+
 
 needs_mirror = pytest.mark.skipif(not os.environ.get("MICO_DATA_MIRROR"), reason="MICO_DATA_MIRROR is not set")
 
@@ -61,8 +67,20 @@ def test_networks_are_judged_beside_rooflines_and_a_file_of_assumed_curves(tmp_p
     judged = json.loads((folder / "profile.json").read_text())["validation"]
     assert judged["networks"] == ["mobilenet_v3_small"] and sum(judged["grades"].values()) == 1
     assert {"best_operation", "worst_operation", "roofline_mape", "given_mape"} <= set(judged)
-    trace = (folder / "trace.txt").read_text()
-    assert "curve conv_pw/fp32" in trace and "FLOP at " in trace and "±" in trace
+    trace = (
+        folder / "trace.txt"
+    ).read_text()  # of the prediction: its last line is what the network is predicted to take
+    assert "macs conv_pw" in trace and "±" in trace and f"sum: {1e3 * row['predicted_s']:.3g} ms" in trace
+    inside = pd.read_csv(folder / "operators.csv")
+    assert inside["off_s"].is_monotonic_decreasing and len(inside) == row["operators"]
+    assert inside["measured_s"].sum() == pytest.approx(row["inside_s"], rel=1e-3)
+    classes = pd.read_csv(folder / "classes.csv")
+    assert classes["off_s"].sum() == pytest.approx(inside["off_s"].sum(), rel=1e-3) and classes[
+        "share"
+    ].sum() == pytest.approx(1)
+    assert f"calibrate: {classes['op'][0]} is predicted worst" in (version / "log.jsonl").read_text()
+    (made,) = device_curves.load(folder / "curves.yaml").values()
+    assert made.provenance == "measured" and made.model.predict(_conv()) > 0
     assert metrics_of(version)["calibrate.networks.given_mape"] == pytest.approx(judged["given_mape"])
     assert "assumed" in (version / "report.html").read_text()
 

@@ -43,6 +43,13 @@ def test_robust_mean_leaves_out_the_longest_sample(tmp_path):
     np.testing.assert_allclose(subgraphs.robust_mean_ms(table), 1.0)  # (2 ms x 10 - 11 ms) / 9
 
 
+def test_a_column_of_weights_makes_one_precision_enough(tmp_path):
+    table = subgraphs.read_subgraphs(write(tmp_path, rows().iloc[:1].assign(weights=55)))
+    assert table["weights"].tolist() == [55] and table["activations"].tolist() == [15]
+    with pytest.raises(UsageError, match=r"rows.csv:2: 86 weights of 4 bytes are more than bytes, which is 340"):
+        subgraphs.read_subgraphs(write(tmp_path, rows().iloc[:1].assign(weights=86)))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

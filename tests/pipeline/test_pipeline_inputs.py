@@ -94,6 +94,7 @@ SPECS = {
     ),
     "profile": ("profile-bitfusion", ["profile.shapes=4"]),
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
+    "estimate": ("estimate-devices", ["estimate.devices=[{curves: i7-12700k}]", "estimate.networks=[squeezenet]"]),
     "reproduce": ("tileflow", ["gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
     "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
@@ -150,7 +151,10 @@ OTHERS = {
     "codesign.engines": {"channels": [1], "filters": [1], "pixels": [1], "weight_kib": [1]},
     "codesign.mappings": {"budgets": [1], "gap": 0},
     "codesign.bits.noise_of": [8, 4],
-    "verify.data": None,  # there is one such data set
+    "verify.data": "graphs/subgraphs-30w",
+    "estimate.devices": [{"curves": "jetson-orin-agx-maxn", "precision": None}],
+    "estimate.networks": ["vgg11"],
+    "estimate.measured": None,
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
 # The scratch of `codegen` is among the conditions of those targets that have kernels in C; BitFusion has none.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mico_runner import hardware
-from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS
-from mico_runner.data import catalog
+from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS, OWN_NETWORK
 from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
@@ -124,8 +123,8 @@ def calibrate() -> dict[str, Rules]:
             "meta": {"help": "previous profile", "text": "a path to profile.json or profile.yaml"},
         },
         "networks": items(
-            "predicted, then measured end to end",
-            {"type": "string", "allowed": list(NETWORK_NAMES)},
+            "predicted, then measured; model is that of the spec",
+            {"type": "string", "allowed": [*NETWORK_NAMES, OWN_NETWORK]},
             distinct=True,
             default=[],
         ),
@@ -142,8 +141,21 @@ def verify() -> dict[str, Rules]:
     }
     two_runs = items("[first run, second run]", text("", minlength=1), minlength=2, maxlength=2, distinct=True)
     return {
-        "data": choice("measured subgraphs", catalog.names("subgraph_profile"), default="graphs/subgraphs"),
+        "data": {
+            **text("", minlength=1, default="graphs/subgraphs"),
+            "meta": {
+                "help": "measured subgraphs",
+                "text": "a data set of the catalog, a path to a .csv or .csv.gz file",
+            },
+        },
         "devices": items("estimated one by one", section("", device), minlength=1, required=True),
         "batch": number("whose whole-network latency is estimated", "integer", min=1, default=1),
+        "write_to": {
+            **text("", minlength=1, nullable=True, default=None),
+            "meta": {
+                "help": "folder for a copy of the devices' curves",
+                "text": "a path below the spec's folder, or an absolute one",
+            },
+        },
         "runs": items("one machine measured twice: the noise floor, at fp32", two_runs, default=[]),
     }
