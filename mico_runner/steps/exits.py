@@ -184,7 +184,8 @@ def _report(ctx: StepContext, problem: Problem, best: Choice, test: Problem) -> 
     ctx.metric("exits.energy_saving_at_equal_time", 100 * (1 - joules / alone), "%", "higher", 1)
     ctx.metric("exits.longest_time", best.seconds, "s", "lower", "1%")
     ctx.log(
-        f"{len(best.exits)} of {problem.exits} exits built, taken by {1 - shares[-1]:.1%} of the test samples: accuracy {accuracy:.2f} %, {end:.2f} % without;"
+        f"{len(best.exits)} of {problem.exits} exits built, taken by {1 - shares[-1]:.1%} of the test samples:"
+        f" accuracy {accuracy:.2f} %, {end:.2f} % without;"
         f" {1 - expected / whole:.1%} fewer cycles, {1 - joules / alone:.1%} less energy than without exits in the same time"
     )
     return shares
