@@ -21,7 +21,7 @@ from mico_runner.accelerators.machine import Loop, Machine, Memory, Nest, Networ
 from mico_runner.accelerators.mapper import Budget, Space, Workload
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
-from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS
+from mico_runner.hardware.architecture_schema import OPERANDS
 
 
 class Layer(NamedTuple):
@@ -152,7 +152,8 @@ def _multiplier(array: Architecture, layer: Layer) -> tuple[int, int, float]:
     if array.mac_kind == "bit_serial":
         return 1, layer.act_bits, array.mac_pj * layer.act_bits / array.mac_bits
     if array.mac_kind == "fused":
-        lanes = array.mac_bits // max(layer.act_bits, NARROWEST) * (array.mac_bits // max(layer.weight_bits, NARROWEST))
+        split = [array.mac_bits // max(bits, array.mac_granularity) for bits in (layer.act_bits, layer.weight_bits)]
+        lanes = split[0] * split[1]
         return lanes, 1, array.mac_pj / lanes
     return 1, 1, array.mac_pj
 

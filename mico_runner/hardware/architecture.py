@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from mico_runner.hardware import zeros
-from mico_runner.hardware.architecture_schema import NARROWEST, OPERANDS, SCHEMA, SIZES, SPEEDS, WAYS
+from mico_runner.hardware.architecture_schema import OPERANDS, SCHEMA, SIZES, SPEEDS, WAYS
 from mico_runner.hardware.zeros import Fail, Zeros
 from mico_runner.yaml_schema import Problem
 from mico_runner.yaml_source import Keys, Source
@@ -62,7 +62,11 @@ class Store:
 
 @dataclass(frozen=True)
 class Architecture:
-    """An array of `rows` x `columns` elements, one multiplier each, and its memories, outermost first."""
+    """An array of `rows` x `columns` elements, one multiplier each, and its memories, outermost first.
+
+    Attributes:
+        mac_granularity: bits of the narrowest operand that splits a fused multiplier; `mac_bits`: it does not split.
+    """
 
     rows: int
     columns: int
@@ -71,6 +75,7 @@ class Architecture:
     mappings: int
     mac_kind: str
     mac_bits: int
+    mac_granularity: int
     mac_pj: float
     mac_area_um2: float | None
     accumulator_bits: int
@@ -88,10 +93,7 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Pr
 
     memories = data["memories"]
     mac_bits = data["mac"]["bits"]["value"]
-    if data["mac"]["kind"] == "fused" and mac_bits % NARROWEST:
-        yield fail(
-            ("mac", "bits", "value"), f"found {mac_bits}; allowed: a multiple of {NARROWEST}, as the units are fused"
-        )
+    yield from _granularity(data["mac"], fail)
     homeless = [name for name in OPERANDS if name not in memories[0]["keeps"]]
     if homeless:
         text = f"operand {homeless[0]} has no home: the outermost memory is where every layer's data lies; allowed: {', '.join(OPERANDS)}"
@@ -149,6 +151,21 @@ def problems(source: Source, data: Mapping[str, Any], path: Keys) -> Iterator[Pr
         )
 
 
+def _granularity(mac: Mapping[str, Any], fail: Fail) -> Iterator[Problem]:
+    """Fused multipliers, and no others, say what they split into."""
+    stated, bits = mac.get("granularity"), mac["bits"]["value"]
+    if mac["kind"] != "fused":
+        if stated:
+            text = f"found with kind {mac['kind']}; allowed: with kind fused"
+            yield fail(("mac", "granularity"), text, of_key=True)
+    elif not stated:
+        text = "missing, needed by kind fused; allowed: the bits of the narrowest operand that splits a multiplier"
+        yield fail(("mac",), f"granularity: {text}", of_key=True)
+    elif bits % stated["value"]:
+        text = f"found {stated['value']}; allowed: a divisor of mac.bits, which is {bits}"
+        yield fail(("mac", "granularity", "value"), text)
+
+
 def _room(data: Mapping[str, Any], memory: Mapping[str, Any], at: Keys, fail: Fail) -> Iterator[Problem]:
     """Whether one element of everything that a memory keeps fits: no tile is smaller."""
     if "size" not in memory:
@@ -179,6 +196,7 @@ def parse(data: Mapping[str, Any]) -> Architecture:
         mappings=data.get("mappings", SCHEMA["mappings"]["default"]),
         mac_kind=mac["kind"],
         mac_bits=mac["bits"]["value"],
+        mac_granularity=mac.get("granularity", mac["bits"])["value"],
         mac_pj=float(mac["energy"]["value"]),
         mac_area_um2=mac["area"]["value"] if "area" in mac else None,
         accumulator_bits=data["accumulator_bits"]["value"],

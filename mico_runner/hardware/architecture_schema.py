@@ -13,7 +13,6 @@ OPERANDS = ("weights", "inputs", "outputs")
 DATAFLOW_NAMES = ("weight_stationary", "output_stationary", "input_stationary", "row_stationary", "free")
 MAC_KINDS = ("bit_parallel", "bit_serial", "fused")
 OBJECTIVES = ("cycles", "energy", "edp")
-NARROWEST = 2  # bits of the bricks that a fused multiplier splits into (H. Sharma et al., Bit Fusion, ISCA 2018)
 
 SIZES = {"bits": 1, "bytes": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
 SPEEDS = {"bits per cycle": 1, "bytes per cycle": 8}
@@ -88,6 +87,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "schema": {
             "kind": {"type": "string", "allowed": list(MAC_KINDS), "required": True},
             "bits": {**_BITS, "required": True},
+            "granularity": _BITS,
             "energy": {**_figure(("pJ",), min=0), "required": True},
             "area": _AREA,
         },

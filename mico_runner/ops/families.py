@@ -25,6 +25,7 @@ class Family:
         dense: a matrix product: every output channel reads every input channel of its group.
         tokens: a batch is rows of one product.
         features: columns that predictors are shown, bits left out; () where they are shown the window and the number of outputs.
+        reads: tensors of its input's size that it reads.
         unrolled: side of the window for which the small cores' kernel has no loops over taps; 0 for none.
     """
 
@@ -35,6 +36,7 @@ class Family:
     dense: bool = False
     tokens: bool = False
     features: tuple[str, ...] = ()
+    reads: int = 1
     unrolled: int = 0
 
 
@@ -64,7 +66,7 @@ FAMILIES = {
     ),
     "max_pool2d": Family(2, (*_CHANNELS, *_WINDOW), _DRAWN_WINDOW, unrolled=2),
     "avg_pool2d": Family(3, (*_CHANNELS, *_WINDOW), _DRAWN_WINDOW),
-    "add": Family(4, (*_CHANNELS, *_IMAGE), ("in_channels", "in_h")),
+    "add": Family(4, (*_CHANNELS, *_IMAGE), ("in_channels", "in_h"), reads=2),
     "depthwise": Family(5, (*_CHANNELS, *_WINDOW, "groups"), _DRAWN_WINDOW, weighted=True, features=_CONVOLUTION),
     "requant": Family(6, (*_CHANNELS, *_IMAGE), ("in_channels", "in_h")),
     "table": Family(7, (*_CHANNELS, *_IMAGE), ("in_channels", "in_h")),

@@ -16,7 +16,7 @@ UNITS = {"energy": "pJ", "latency": "cycles", "flash_bytes": "bytes"}
 class Allocate(Step):
     """The highest signal-to-quantisation-noise ratio within cost limits; no data, no training."""
 
-    VERSION = 3
+    VERSION = 4
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import device_of
@@ -27,13 +27,13 @@ class Allocate(Step):
         import numpy as np
         import pandas as pd
 
-        from mico_runner import accelerators, graph
+        from mico_runner import graph
         from mico_runner.graph import costs
-        from mico_runner.kernel_table import WEIGHTED
         from mico_runner.models import MODELS
         from mico_runner.search import Cost, Space, allocation
         from mico_runner.steps.inputs import device_of, limits_of, present
         from mico_runner.steps.network import kernels, report_area, simulated
+        from mico_runner.steps.traces import explained, report_streamed
 
         section, device = present(ctx.spec.allocate), device_of(ctx.spec)
         model = MODELS.get(section.network)(section.input, section.classes, **section.params)
@@ -95,8 +95,7 @@ class Allocate(Step):
         for name, table in cost.items():
             per_layer[name] = np.take_along_axis(table, chosen[:, None], axis=1)[:, 0]
         per_layer.to_csv(ctx.dir / "layers.csv", index=False)
-        trace = accelerators.of(device).simulate(kernels(network, bits, device.batch))
-        trace.insert(0, "layer", layers)
+        trace = explained(device, kernels(network, bits, device.batch))
         trace.to_csv(ctx.dir / "trace.csv", index=False)  # what cycles and energy are made of, at these bits
 
         best = points[points["which"] == "chosen"].iloc[0]
@@ -109,9 +108,7 @@ class Allocate(Step):
         ctx.metric("allocate.utilisation", busy, "ratio", "higher", tolerance=0.02)
         report_area(ctx, device, "allocate")
         ctx.log(f"{len(layers)} layers: {best['sqnr_db']:.2f} dB at {_shares(best)} of INT8's")
-        uncounted = sorted({row["kind"] for row in graph.kernel_rows(network, 1)} - set(WEIGHTED))
-        if uncounted:
-            ctx.log(f"not counted, the simulator has none: {', '.join(uncounted)}")
+        report_streamed(ctx, network, device, "allocate")
         if uniform is not None:
             gain = best["sqnr_db"] - allocation.sqnr(space, uniform)
             pair = space.choices[int(uniform[0])]

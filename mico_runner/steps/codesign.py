@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Codesign(Step):
     """The best design within limits, its certificate, and the regret of heuristics beside it."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import device_of, present

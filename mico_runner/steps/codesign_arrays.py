@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mico_runner import accelerators, hardware
+from mico_runner import hardware
 from mico_runner.codesign import designs as space
 from mico_runner.codesign import joint
 from mico_runner.codesign.heuristics import HEURISTICS
@@ -23,6 +23,7 @@ from mico_runner.steps.base import StepContext
 from mico_runner.steps.codesign_engines import captured
 from mico_runner.steps.inputs import device_of
 from mico_runner.steps.network import kernels, uniform
+from mico_runner.steps.traces import explained
 
 
 def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
@@ -117,8 +118,7 @@ class _Tables:
         task = costs.task
         rows = task.rows(range(len(task.table)), found.pairs)
         device = joint.aimed(self.designs.device(found.design), costs.objective)
-        trace = accelerators.of(device).simulate(rows)
-        return pd.concat([rows, trace.drop(columns=[c for c in trace if c in rows])], axis=1)
+        return explained(device, rows)
 
     def write(self) -> None:
         ctx = self.ctx

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 14
+    VERSION = 15
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner import machine
@@ -159,17 +159,19 @@ def _accelerator(ctx: StepContext, network: Graph, assignment: Assignment, targe
     """Simulated cycles of the weighted layers (columns layer, measured), with the trace in <target>.csv."""
     from mico_runner.steps.inputs import device_of
     from mico_runner.steps.network import kernels, report_area, uniform
+    from mico_runner.steps.traces import explained, report_streamed
 
     device = device_of(ctx.spec)
     table = kernels(network, assignment, device.batch)
-    accelerator = accelerators.of(device)
-    trace = accelerator.simulate(table)
-    trace.insert(0, "layer", table["layer"])
+    trace = explained(device, table)
     trace.to_csv(ctx.dir / f"{target}.csv", index=False)
-    int8 = accelerator.cycles(kernels(network, uniform(network, 8, 8), device.batch)).sum()
-    ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / int8, "ratio", "lower", tolerance=0.02)
-    if "energy_pj" in trace:
-        ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")
+    int8 = accelerators.of(device).simulate(kernels(network, uniform(network, 8, 8), device.batch))
+    cycles = int(int8["cycles"].sum())
+    ctx.metric("simulate.latency_ratio", trace["cycles"].sum() / cycles, "ratio", "lower", tolerance=0.02)
+    ctx.metric("simulate.int8.latency", cycles, "cycles")
+    ctx.metric("simulate.energy", trace["energy_pj"].sum(), "pJ", "lower", tolerance="1%")
+    ctx.metric("simulate.int8.energy", int8["energy_pj"].sum(), "pJ")
+    report_streamed(ctx, network, device, "simulate")
     busy = (trace["utilisation"] * trace["cycles"]).sum() / trace[
         "cycles"
     ].sum()  # of what the whole array could do meanwhile

@@ -22,7 +22,7 @@ architecture:
   columns: {value: 8, unit: elements, source: me}
   dataflow: free
   objective: cycles
-  mac: {kind: fused, bits: {value: 8, unit: bits, source: me}, energy: {value: 0.5, unit: pJ, source: me}}
+  mac: {kind: fused, bits: {value: 8, unit: bits, source: me}, granularity: {value: 2, unit: bits, source: me}, energy: {value: 0.5, unit: pJ, source: me}}
   accumulator_bits: {value: 32, unit: bits, source: me}
   output_bits: {value: 8, unit: bits, source: me}
   memories:
@@ -40,7 +40,7 @@ architecture:
       energy: {value: 0.8, unit: pJ per access, source: me}
       write_energy: {value: 0.1, unit: pJ per bit, source: me}
       network: {weights: {bandwidth: {value: 64, unit: bits per cycle, source: me}, overlapped: false}}
-"""
+"""  # noqa: E501
 
 
 def load(tmp_path, found="", said=""):
@@ -134,3 +134,17 @@ def test_one_memory_is_refused_with_the_number_that_is_needed(tmp_path):
 )
 def test_the_length_of_a_list_is_said_as_it_is_checked(rules, text):
     assert yaml_schema.describe({"type": "list", **rules}) == text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (" granularity: {value: 2, unit: bits, source: me},", "", "granularity: missing, needed by kind fused"),
+        ("granularity: {value: 2,", "granularity: {value: 3,", "found 3; allowed: a divisor of mac.bits, which is 8"),
+        ("kind: fused", "kind: bit_serial", "found with kind bit_serial; allowed: with kind fused"),
+    ],
+)
+def test_fused_multipliers_say_what_they_split_into(tmp_path, old, new, message):
+    assert load(tmp_path).architecture.mac_granularity == 2
+    with pytest.raises(UsageError, match=message):
+        load(tmp_path, old, new)

@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from mico_runner.outputs.report import mapping
 from mico_runner.outputs.report.figures import BLUE, INK, MUTED, ORANGE, svg
 from mico_runner.outputs.report.layers import bits
 from mico_runner.outputs.report.tables import table, with_shapes
@@ -33,7 +34,7 @@ def _section(
     Args:
         points: columns which (front, uniform, chosen), sqnr_db, weight_bits, act_bits (of uniform ones), <over>_ratio.
         layers: a row per layer: layer, macs, weight_bits, act_bits, and each cost.
-        trace: what the layers' cycles and energy are made of, of `Accelerator.simulate`; None: of an earlier run, without.
+        trace: what the layers' cycles and energy are made of, of `steps.traces`; None: of an earlier run, without.
         over: the cost that the front runs over.
         limit: highest allowed share of INT8's, None where there is none.
     """
@@ -68,27 +69,5 @@ def _section(
         "front": Markup(svg("allocation", (7.6, 4.1), draw)),
         "bits": Markup(bits(list(layers["layer"]), list(layers["weight_bits"]), list(layers["act_bits"]))),
         "table": table(with_shapes(layers, layers).drop(columns=["in_shape", "out_shape"], errors="ignore")),
-        "trace": None if trace is None else table(parts(trace)),
+        "mapped": mapping.section(trace),
     }
-
-
-def parts(trace: pd.DataFrame) -> pd.DataFrame:
-    """A row per layer: cycles by cause, utilisation, energy by level in pJ, what limits it, its mapping; those that the accelerator has."""
-    names = [str(c) for c in trace]
-    shares = [c for c in names if c.endswith("_cycles")]
-    energy = [c for c in names if c.endswith("_pj") and c != "energy_pj"]
-    about = [
-        c
-        for c in (
-            "limit",
-            "dataflow",
-            "passes",
-            "groups_together",
-            "loop_order",
-            "mapping",
-            "mappings_seen",
-            "mappings",
-        )
-        if c in trace
-    ]
-    return trace[["layer", "cycles", *shares, "utilisation", "energy_pj", *energy, *about]]
