@@ -50,11 +50,13 @@ setup(
     ],
     extras_require={
         "bench": ["onnx", "onnxruntime"],
+        "dask": ["distributed>=2024.8"],
         "onnx": ["onnx"],
         "safetensors": ["safetensors"],
         "tflite": ["tflite"],
         "rtl": ["pythondata-cpu-ibex", "pythondata-cpu-vexriscv"],
         "test": [
+            "distributed",
             "hypothesis",
             "import-linter",
             "jsonschema",

@@ -4,4 +4,5 @@ import sys
 
 from mico_runner.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # not where a process that is spawned imports it
+    sys.exit(main())

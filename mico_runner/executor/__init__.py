@@ -1,6 +1,6 @@
 """Work on several processes: functions of the package with their arguments in, what they return out, in any order.
 
-    with executor.open_workers(jobs=2, threads=1, say=print) as workers:
+    with executor.open_workers(Executor("processes", jobs=2, threads=1, address=None), say=print) as (workers, slots):
         workers.submit("a", function, 1)          # while workers.free
         outcome = workers.wait()                  # Outcome(key="a", value=..., error=None), or None: nothing has ended yet
 
@@ -11,7 +11,7 @@ there are changes no result: each has the same number of threads, and what a fun
 from mico_runner.executor.base import Outcome, Say, Workers
 from mico_runner.executor.here import Here
 from mico_runner.executor.mapping import Mapper
-from mico_runner.executor.opening import open_workers
+from mico_runner.executor.opening import DASK, open_workers
 from mico_runner.executor.slots import ALONE, Slots
 
-__all__ = ["ALONE", "Here", "Mapper", "Outcome", "Say", "Slots", "Workers", "open_workers"]
+__all__ = ["ALONE", "DASK", "Here", "Mapper", "Outcome", "Say", "Slots", "Workers", "open_workers"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mico_runner.executor import memory
-from mico_runner.executor.base import Say
+from mico_runner.executor.base import Say, Workers
 from mico_runner.executor.processes import Processes
 from mico_runner.executor.slots import Slots
 from mico_runner.outputs.locks import FileLock
@@ -20,16 +20,16 @@ class Mapper:
     """Calls functions here until others are worth starting and free.
 
     Args:
-        slots: of the run; this process holds one of them.
+        slots: of the run; this process holds one of them. Or workers that wait for it.
         threads: of torch in each process.
         say: as for `Processes`.
     """
 
-    def __init__(self, slots: Slots, threads: int, say: Say) -> None:
+    def __init__(self, slots: Slots | Workers, threads: int, say: Say) -> None:
         self._slots, self._threads, self._say = slots, threads, say
         self._spent = 0.0
         self._held: list[FileLock] = []
-        self._workers: Processes | None = None
+        self._workers: Workers | None = None
 
     def __call__(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """function(item) of each item, in order. Raises what the first item raises that fails."""
@@ -54,8 +54,11 @@ class Mapper:
 
     def _enough(self) -> bool:
         """Whether there are other processes, started now if there is room for them."""
+        if self._workers is None and isinstance(self._slots, Workers):
+            self._workers = self._slots
         if self._workers is not None:
             return True
+        assert isinstance(self._slots, Slots), "workers were found above"
         while slot := self._slots.take():
             self._held.append(slot)
         if not self._held:

@@ -11,16 +11,24 @@ from mico_runner.executor.base import Say, Workers
 from mico_runner.executor.here import Here
 from mico_runner.executor.processes import Processes
 from mico_runner.executor.slots import ALONE, Slots
+from mico_runner.sections import Executor
+
+DASK = "dask"
 
 
 @contextmanager
-def open_workers(jobs: int, threads: int, say: Say) -> Iterator[tuple[Workers, Slots]]:
-    """Workers, and the slots that steps which they run may take what is left of; with one job, this process.
+def open_workers(wanted: Executor, say: Say) -> Iterator[tuple[Workers, Slots]]:
+    """Workers, and the slots that steps which they run may take what is left of; with one process, this one.
 
-    Args:
-        jobs: processes that work at once.
-        threads: of torch in each.
+    Raises UsageError for a cluster that is not there or not in order.
     """
+    jobs, threads = wanted.jobs, wanted.threads
+    if wanted.backend == DASK:
+        from mico_runner.executor.dask_workers import cluster
+
+        with cluster(wanted.address, jobs, threads) as workers:
+            yield workers, ALONE
+        return
     if jobs == 1:
         yield Here(), ALONE
         return

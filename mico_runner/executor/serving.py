@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -73,14 +74,23 @@ def _serve(connection: Connection) -> None:
     function: Any = None
     while True:
         task: Task = pickle.loads(connection.recv_bytes())
-        try:
+
+        def work(task: Task = task) -> Any:
+            nonlocal function
             if task.function is not None:
                 function = pickle.loads(task.function)
-            reply = pickle.dumps(Reply(function(*pickle.loads(task.arguments))))
-        except Exception as error:
-            error.add_note(f"in a worker process:\n{traceback.format_exc()}")
-            reply = pickle.dumps(Reply(error=_portable(error)))
-        connection.send_bytes(reply)
+            return function(*pickle.loads(task.arguments))
+
+        connection.send_bytes(reply(work))
+
+
+def reply(work: Callable[[], Any]) -> bytes:
+    """The pickled `Reply` of what `work` returns or raises."""
+    try:
+        return pickle.dumps(Reply(work()))
+    except Exception as error:
+        error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+        return pickle.dumps(Reply(error=_portable(error)))
 
 
 def _portable(error: Exception) -> Exception:

@@ -19,7 +19,7 @@ from mico_runner.pipeline.cache import Entry
 from mico_runner.pipeline.fingerprint import difference, fingerprint
 from mico_runner.pipeline.network_check import check_own_network
 from mico_runner.registry import Registry
-from mico_runner.sections import Sections
+from mico_runner.sections import Executor, Sections
 from mico_runner.sources import Sources
 from mico_runner.steps import STEPS
 from mico_runner.steps.base import Step
@@ -53,7 +53,7 @@ class Plan:
         inputs: what each step depends on besides other steps: what it says itself, and the source that it reaches, the versions of the
             libraries that this uses, and the number of torch's threads if it reads that.
         needs: the steps that each cannot do without.
-        jobs, threads: processes that work at once, and torch's threads in each.
+        executor: where steps run: the spec's section, with the options' number of processes.
         folder: of the versions.
 
     A plan can be sent to another process.
@@ -89,7 +89,7 @@ class Plan:
                     raise UsageError(f"steps: {step!r} needs {need!r}, which is not among {', '.join(self.listed)}")
         self.steps = self.listed if options.only is None else self.closure(options.only)
         self.objects = {name: registry.get(name)() for name in self.steps}
-        self.jobs, self.threads = options.jobs or data["executor"]["jobs"], data["executor"]["threads"]
+        self.executor = Executor(**data["executor"] | ({"jobs": options.jobs} if options.jobs else {}))
         with nullcontext(sources) if sources else Sources() as sources:
             check_own_network(self.spec, sources, options.quiet)
             found = {name: self._surroundings(step, sources) for name, step in self.objects.items()}
@@ -201,7 +201,7 @@ class Plan:
             return {}
         reached = sources.reach([(file, type(step).__name__)], self._chosen)
         about: dict[str, Any] = {"sources": reached.sources, "libraries": reached.libraries}
-        return about | ({"torch_threads": self.threads} if reached.torch_threads else {})
+        return about | ({"torch_threads": self.executor.threads} if reached.torch_threads else {})
 
     @cached_property
     def _chosen(self) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mico_runner import durable
 from mico_runner.errors import MicoError, StepError, StepSkipped
-from mico_runner.executor import ALONE, Mapper, Slots, open_workers
+from mico_runner.executor import ALONE, DASK, Mapper, Slots, Workers, open_workers
 from mico_runner.outputs import environment, store
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.assembly import Finished, assemble, written
@@ -71,9 +71,13 @@ def run(
     plan = Plan(data, options, registry, form)
     check(plan)
     sweep(options.outputs)
-    if plan.jobs == 1:
+    if plan.executor.backend != DASK and plan.executor.jobs == 1:
         return complete(plan)
-    with open_workers(plan.jobs, plan.threads, partial(_say, plan)) as (workers, slots):
+    with open_workers(plan.executor, partial(_say, plan)) as (workers, slots):
+        if (
+            plan.executor.backend == DASK
+        ):  # its steps stay here, what they map goes out: no other machine needs to see the results
+            return complete(plan, slots=workers)
         outcomes = execute([of_step(plan, step, slots) for step in plan.steps], workers, raising)
     return complete(plan, {str(key): outcome.value for key, outcome in outcomes.items()})
 
@@ -100,7 +104,7 @@ def compute(plan: Plan, step: str, slots: Slots = ALONE) -> str:
         return walk.done.statuses[step]
 
 
-def complete(plan: Plan, known: dict[str, str] | None = None, slots: Slots = ALONE) -> RunResult:
+def complete(plan: Plan, known: dict[str, str] | None = None, slots: Slots | Workers = ALONE) -> RunResult:
     """Run what is not in the cache yet, and write the version.
 
     Args:
@@ -131,7 +135,7 @@ class _Walk:
         known: steps whose results are in the cache already -> what is said of them; they are neither forced nor told about again.
     """
 
-    def __init__(self, plan: Plan, known: Mapping[str, str], slots: Slots) -> None:
+    def __init__(self, plan: Plan, known: Mapping[str, str], slots: Slots | Workers) -> None:
         self.done = Finished()
         self._plan, self._known, self._slots = plan, known, slots
         self._entries: list[Entry] = []
@@ -189,15 +193,17 @@ class _Walk:
             _say(self._plan, f"{step}: skipped: {hint}")
 
 
-def _run_step(plan: Plan, step: str, done: Finished, entry: Entry, slots: Slots) -> None:
+def _run_step(plan: Plan, step: str, done: Finished, entry: Entry, slots: Slots | Workers) -> None:
     if damage := entry.damage():
         done.log.append(_line(step, f"its cached result is damaged: {damage}; it is computed again"))
     artifacts = entry.begin(afresh=plan.is_forced(step))
     readable = plan.upstream(step, done.skipped)
     folders = {name: done.folders[name] for name in readable}
-    mapper = Mapper(slots, plan.threads, partial(_say, plan))
+    mapper = Mapper(slots, plan.executor.threads, partial(_say, plan))
     quiet, pulse = plan.options.quiet, Pulse(step, plan.seconds(step))
-    ctx = Context(step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.threads, quiet, mapper, pulse)
+    ctx = Context(
+        step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.executor.threads, quiet, mapper, pulse
+    )
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
         try:

@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from mico_runner.errors import MicoError, UsageError
-from mico_runner.executor import Outcome, Slots, open_workers
+from mico_runner.executor import Outcome, Slots, mounts, open_workers
 from mico_runner.outputs import store
 from mico_runner.outputs.sweep_version import CellResult, write_sweep
 from mico_runner.pipeline import Options
@@ -28,7 +28,7 @@ from mico_runner.pipeline.planning import Plan
 from mico_runner.pipeline.running import RunResult, check, complete, compute
 from mico_runner.pipeline.scheduling import Node, execute
 from mico_runner.registry import Registry
-from mico_runner.sections import Sections
+from mico_runner.sections import Executor, Sections
 from mico_runner.sources import Sources
 from mico_runner.steps import STEPS
 
@@ -115,7 +115,7 @@ class SweepPlan:
             raise UsageError("--only: a sweep runs whole specs; --set steps=[...] names the steps of every cell")
         self.base, self.axes, self.options = base, tuple(axes), options
         self.cells = {cell.name: cell for cell in cells}
-        self.jobs = options.jobs or base["executor"]["jobs"]
+        self.executor = Executor(**base["executor"] | ({"jobs": options.jobs} if options.jobs else {}))
         self.plans: dict[str, Plan] = {}
         self._cells_of: dict[Hashable, list[str]] = {}
         self._left = 0
@@ -155,8 +155,9 @@ class SweepPlan:
             check(plan)
         store.check(self.folder)
         clean(self.options.outputs)
-        threads = self.base["executor"]["threads"]
-        with open_workers(self.jobs, threads, self._say) as (workers, slots):
+        if self.executor.address is not None:
+            mounts.check_shared(self.options.outputs)
+        with open_workers(self.executor, self._say) as (workers, slots):
             outcomes = execute(self._nodes(slots), workers, self._told)
         results = [self._result(name, outcomes) for name in self.plans]
         version = store.new_version(

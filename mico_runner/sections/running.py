@@ -33,11 +33,13 @@ class Executor:
     """Where steps run.
 
     Attributes:
-        backend: "processes".
-        jobs: processes that work at once.
+        backend: "processes" of this machine, or "dask".
+        jobs: processes that work at once; of a dask cluster at an address, it decides.
         threads: of torch in each; an input of what is trained and evaluated.
+        address: of a dask scheduler, such as tcp://10.0.0.1:8786; None: a cluster of this machine.
     """
 
     backend: str
     jobs: int
     threads: int
+    address: str | None

@@ -234,6 +234,8 @@ def _codegen_bits(draft: Draft) -> None:
 def _executor(draft: Draft) -> None:
     """`local` of earlier specs, whose jobs were threads of torch, as what it means now."""
     section = draft.data["executor"]
+    if section["address"] is not None and section["backend"] != "dask":
+        draft.fail(("executor", "address"), f"found {section['address']!r}; allowed: null, or backend: dask beside it")
     if section["backend"] != "local":
         return
     path: Keys = ("executor", "backend")
@@ -243,7 +245,7 @@ def _executor(draft: Draft) -> None:
     instead = f"executor: {{backend: processes, threads: {threads}}}"
     text = f"local, whose jobs are threads of torch, is the form of earlier specs; write {instead}"
     draft.warnings.append(Problem(draft.source.place(path), path, text))
-    draft.data["executor"] = {"backend": "processes", "jobs": 1, "threads": threads}
+    draft.data["executor"] = section | {"backend": "processes", "jobs": 1, "threads": threads}
 
 
 def _memory_limits(draft: Draft, device: Hardware | None) -> None:

@@ -140,7 +140,7 @@ def spec(**changes):
         "fail": False,
     }
     base |= {"tool": True, "gates": {}, "steps": list(STEPS.entries), "matrix": None}
-    base |= {"executor": {"backend": "processes", "jobs": 1, "threads": 1}}
+    base |= {"executor": {"backend": "processes", "jobs": 1, "threads": 1, "address": None}}
     pixels = {"scale": 1.0, "mean": [0.0], "std": [1.0]}
     base |= {"plugins": [], "datasets": {"task": None, **pixels, "profile": [], "validation": 1, "test": None}}
     return base | changes

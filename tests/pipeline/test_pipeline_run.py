@@ -245,7 +245,7 @@ def test_threads_come_from_the_spec(tmp_path, monkeypatch):
     monkeypatch.setattr(
         dummy_steps.Count, "run", lambda self, ctx: ctx.metric("count.threads", ctx.torch_threads, "count")
     )
-    executor = {"backend": "processes", "jobs": 1, "threads": 3}
+    executor = {"backend": "processes", "jobs": 1, "threads": 3, "address": None}
     assert run(tmp_path, steps=["count"], executor=executor).metrics["count.threads"].value == 3
 
 

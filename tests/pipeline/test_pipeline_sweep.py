@@ -13,12 +13,13 @@ from kill import check_versions
 
 from mico_runner import cli, outputs
 from mico_runner.errors import StepError, UsageError
-from mico_runner.executor import Here, Outcome
+from mico_runner.executor import Here, Outcome, open_workers
 from mico_runner.outputs import gc, store
 from mico_runner.outputs import sweep_version as tables
 from mico_runner.pipeline import Options, running
 from mico_runner.pipeline.scheduling import Node, execute
 from mico_runner.pipeline.sweeping import SweepPlan
+from mico_runner.sections import Executor
 from mico_runner.steps.base import Metric
 
 
@@ -90,6 +91,18 @@ def test_any_number_of_processes_gives_the_same_numbers(tmp_path, jobs):
         assert [row for row in rows[0] if row.get("metric") != "total.seconds"] == [
             row for row in rows[1] if row.get("metric") != "total.seconds"
         ]
+
+
+def test_a_dask_cluster_of_two_gives_the_same_numbers(tmp_path):
+    pytest.importorskip("distributed", reason="needs dask: pip install 'mico-runner[dask]'")
+    with open_workers(Executor("dask", 2, 1, None), print) as (workers, _):
+        on = {"executor": {"backend": "dask", "jobs": 1, "threads": 1, "address": workers._client.scheduler.address}}
+        one, more = (planned(tmp_path / name, GRID[:3], **base) for name, base in (("one", {}), ("more", on)))
+        assert [stable(plan.run().version) for plan in (one, more)] == [stable(one.run().version)] * 2
+        assert computed(tmp_path / "more") == computed(tmp_path / "one")
+        runs = [dummy_steps.run(tmp_path / name, **base) for name, base in (("one", {}), ("more", on))]
+        assert stable(runs[0].version) == stable(runs[1].version)
+        assert store.verify(runs[1].version) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

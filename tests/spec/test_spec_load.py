@@ -88,7 +88,7 @@ def test_what_is_absent_is_none_and_what_is_present_is_complete():
     assert all(loaded.data[key] is None for key in absent)
     assert loaded.data["steps"] == ["fit"]
     assert loaded.data["proxy"]["compare"][1]["params"] == {}
-    assert loaded.data["executor"] == {"backend": "processes", "jobs": 1, "threads": 1}
+    assert loaded.data["executor"] == {"backend": "processes", "jobs": 1, "threads": 1, "address": None}
 
 
 def test_defaults_that_follow_from_the_model(net):

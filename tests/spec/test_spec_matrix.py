@@ -113,7 +113,7 @@ def test_a_dry_run_shows_what_cells_share(write, tmp_path, capsys, monkeypatch):
 
 def test_local_of_earlier_specs_means_threads(write):
     found = spec.load(write("executor: {backend: local, jobs: 3}\n"))
-    assert found.data["executor"] == {"backend": "processes", "jobs": 1, "threads": 3}
+    assert found.data["executor"] == {"backend": "processes", "jobs": 1, "threads": 3, "address": None}
     assert "write executor: {backend: processes, threads: 3}" in str(found.warnings[0])
     with pytest.raises(spec.SpecErrors, match="whose jobs are threads, beside threads"):
         spec.load(write("executor: {backend: local, jobs: 3, threads: 2}\n"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mico_runner.spec.rules import Rules, choice, items, number
+from mico_runner.spec.rules import Rules, choice, items, number, text
 from mico_runner.spec.schema.values import BACKENDS, RULE_TEXT
 
 
@@ -21,7 +21,14 @@ def diff() -> dict[str, Rules]:
 
 def executor() -> dict[str, Rules]:
     return {
-        "backend": choice("processes; local, of earlier specs: threads in one", BACKENDS, default="processes"),
+        "backend": choice(
+            "processes, or workers of a dask cluster; local, of earlier specs: threads in one",
+            BACKENDS,
+            default="processes",
+        ),
         "jobs": number("processes that work at once", "integer", min=1, max=1024, default=1),
         "threads": number("of torch in each, where networks are trained", "integer", min=1, max=1024, default=1),
+        "address": text(
+            "of a dask scheduler; null: a cluster of this machine", nullable=True, default=None, minlength=1
+        ),
     }

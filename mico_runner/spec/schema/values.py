@@ -5,7 +5,7 @@ from __future__ import annotations
 from mico_runner.spec.rules import Rules, number
 
 SPEC_VERSION = 1
-BACKENDS = ["processes", "local"]
+BACKENDS = ["processes", "dask", "local"]
 RANGE = r"-?\d+\.\.-?\d+"  # of whole numbers, both ends included
 WEIGHT_BITS = [1, 1.5, 2, 3, 4, 5, 6, 7, 8]  # 1.5 is ternary
 ACTIVATION_BITS = [1, 2, 3, 4, 5, 6, 7, 8]
