@@ -154,11 +154,6 @@ def names() -> list[str]:
     return sorted(path.stem for path in (paths.shipped("hardware") / ROOM).glob("*.yaml"))
 
 
-def is_curves(data: Any) -> bool:
-    """Whether a YAML document has the keys of a file of curves."""
-    return isinstance(data, dict) and "precisions" in data
-
-
 def path_of(device: str | Path) -> Path:
     """The file of a device: a shipped one by its name, or a path that ends in .yaml. Raises UnknownName."""
     if isinstance(device, Path) or device.endswith((".yaml", ".yml")):

@@ -21,7 +21,7 @@ NOTED_SHARE = 0.01  # of the time; rarer operations are in operations.csv, but a
 class Verify(Step):
     """Leave-one-network-out error of calibrated latency estimates on measured subgraphs."""
 
-    VERSION = 4
+    VERSION = 5
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.data import catalog
@@ -37,7 +37,7 @@ class Verify(Step):
 
         import pandas as pd
 
-        from mico_runner.calibration import device_curves, leave_one_out, profile
+        from mico_runner.calibration import device_curves, judgement, leave_one_out, profile
         from mico_runner.data import subgraphs
         from mico_runner.steps.inputs import present
 
@@ -53,13 +53,19 @@ class Verify(Step):
             name = f"{choice.device}_{choice.precision}"
             ctx.metric(f"verify.{name}.mape", outcome.mape, "ratio", "lower", "1%")
             ctx.metric(f"verify.{name}.max_ape", outcome.max_ape, "ratio", "lower", "1%")
+            networks = judgement.with_intervals(outcome.models)
+            simple = float(judgement.simple_errors(rows, section.batch).abs().mean())
+            ctx.metric(f"verify.{name}.simple_mape", simple, "ratio")
+            ctx.metric(f"verify.{name}.gain", simple / outcome.mape, "ratio", "higher", "1%")
+            ctx.metric(f"verify.{name}.inside_90", float(networks["inside"].mean()), "ratio")
+            ctx.metric(f"verify.{name}.error_correlation", judgement.correlation(outcome.subgraphs), "ratio")
             ctx.log(
                 f"{name}: {100 * outcome.mape:.1f} % mean, {100 * outcome.max_ape:.1f} % max over {len(outcome.models)} networks"
             )
             noted = errors.loc[errors["share"] >= NOTED_SHARE].set_index("regime")["mape"]
             by_operation = {str(regime): mape for regime, mape in noted.to_dict().items()}
             judged[name] = profile.grades(outcome.models.rename(columns={"model": "network"}), by_operation)
-            models.append(outcome.models.assign(device=choice.device, precision=choice.precision))
+            models.append(networks.assign(device=choice.device, precision=choice.precision))
             operations.append(errors.assign(device=choice.device, precision=choice.precision))
         pd.concat(models).to_csv(ctx.dir / "networks.csv", index=False, float_format="%.6g")
         pd.concat(operations).to_csv(ctx.dir / "operations.csv", index=False, float_format="%.6g")
@@ -70,10 +76,11 @@ class Verify(Step):
                 text = device_curves.document(device, f"fitted to measured networks of {device}", precisions)
                 (folder / f"{device}.yaml").write_text(text, encoding="utf-8")
         for first, second in section.runs:
-            noise = leave_one_out.noise_floor(table, first, second, "fp32", section.batch)
-            noise.to_csv(ctx.dir / f"noise_{first}_{second}.csv", index=False, float_format="%.6g")
-            ctx.metric(f"verify.noise_{first}.mape", noise["error"].abs().mean(), "ratio")
-            ctx.metric(f"verify.noise_{first}.max_ape", noise["error"].abs().max(), "ratio")
+            for precision in dict.fromkeys(each.precision for each in section.devices if each.device == first):
+                noise = leave_one_out.noise_floor(table, first, second, precision, section.batch)
+                noise.to_csv(ctx.dir / f"noise_{first}_{second}_{precision}.csv", index=False, float_format="%.6g")
+                ctx.metric(f"verify.noise_{first}_{precision}.mape", noise["error"].abs().mean(), "ratio")
+                ctx.metric(f"verify.noise_{first}_{precision}.max_ape", noise["error"].abs().max(), "ratio")
 
 
 def _fitted(rows: pd.DataFrame, section: Section, device: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mico_runner import cli
-from mico_runner.calibration import device_curves, device_rates, leave_one_out, measured_networks
+from mico_runner.calibration import device_curves, device_rates, judgement, leave_one_out, measured_networks
 from mico_runner.calibration.estimator import Estimator
 from mico_runner.calibration.whole_networks import by_class, trace
 from mico_runner.data import subgraphs
@@ -196,3 +196,41 @@ def test_a_users_file_of_one_precision_and_batch_becomes_curves_of_a_device(tmp_
     (made,) = device_curves.load(tmp_path / "made" / "mine.yaml").values()
     assert made.provenance == "fitted" and made.validation.networks == 5 and "mine.csv" in made.source
     assert isinstance(made.model, Estimator) and 0 < made.validation.mape < 0.5
+
+
+def test_a_simple_method_is_exact_where_latency_is_what_it_supposes():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {"batch": 1, "model": np.repeat(list("abcd"), 12), "fusion_pattern": np.tile(["conv", "linear"], 24)}
+    )
+    rows["flops"], rows["bytes"] = rng.uniform(1e6, 1e9, 48), rng.uniform(1e4, 1e7, 48)
+    slope = np.where(rows["fusion_pattern"] == "conv", 2.0, 9.0)
+    rows["lat_mean_ms"] = 0.1 + slope * rows["flops"] / 1e9 + rows["bytes"] / 1e8
+    np.testing.assert_allclose(judgement.simple_errors(rows, 1), 0, atol=1e-9)
+    assert judgement.simple_errors(rows.assign(fusion_pattern="all"), 1).abs().max() > 0.05
+    odd = rows["fusion_pattern"].mask(rows["model"] == "d", "alone")  # a type that no other network has
+    assert np.isfinite(judgement.simple_errors(rows.assign(fusion_pattern=odd), 1)).all()
+
+
+def test_a_networks_interval_does_not_know_its_own_error():
+    models = pd.DataFrame({"predicted_ms": 10.0, "error": [0.1, -0.1, 0.1, -0.1, 0.1, 3.0]})
+    found = judgement.with_intervals(models.assign(measured_ms=10 / (1 + models["error"])))
+    assert found["inside"].tolist() == [True] * 5 + [False]
+    assert found["high_ms"].iloc[5] < found["high_ms"].iloc[0]
+
+
+@pytest.mark.parametrize(("errors", "wanted"), [([1, 1, 1], 1.0), ([1, -1], -1.0), ([1, 1, -2], -0.6), ([2], 0.0)])
+def test_errors_that_go_together_correlate(errors, wanted):
+    rows = pd.DataFrame({"model": "a", "lat_mean_ms": 5.0, "predicted_ms": 5.0 + np.array(errors)})
+    assert judgement.correlation(rows) == pytest.approx(wanted)
+
+
+def test_validate_takes_a_file_of_curves(tmp_path, capsys):
+    good = file_of(tmp_path, fp32=MEASURED)
+    assert cli.main(["validate", str(good)]) == 0
+    file_of(tmp_path, fp32=MEASURED | {"provenance": "guessed", "source": ""})
+    assert cli.main(["validate", str(good)]) == 2
+    said = capsys.readouterr().err
+    assert "chip.yaml:4:17: precisions.fp32.provenance: found 'guessed'" in said and "precisions.fp32.source" in said
+    good.write_text("precisions: [\n")
+    assert cli.main(["validate", str(good)]) == 2 and "chip.yaml:2" in capsys.readouterr().err

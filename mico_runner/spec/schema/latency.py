@@ -157,5 +157,9 @@ def verify() -> dict[str, Rules]:
                 "text": "a path below the spec's folder, or an absolute one",
             },
         },
-        "runs": items("one machine measured twice: the noise floor, at fp32", two_runs, default=[]),
+        "runs": items(
+            "one machine measured twice: the noise floor, at each precision estimated of the first",
+            two_runs,
+            default=[],
+        ),
     }
