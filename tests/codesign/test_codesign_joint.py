@@ -160,6 +160,16 @@ def test_what_makes_no_design_is_said(vary, limits, says):
     assert says in str(error.value)
 
 
+def test_the_file_of_a_design_is_its_device():
+    base, vary = hardware.read("nvdla-like"), ARRAY | {"architecture.memories.l2.size": {"scale": [0.25, 1]}}
+    every = space.enumerate_designs(base, vary)
+    for number in (0, len(every) - 1):
+        assert (
+            hardware.load(space.profile(base, every.described(number))).architecture
+            == every.device(number).architecture
+        )
+
+
 def test_a_spec_runs_and_its_certificate_agrees(tmp_path, capsys):
     pytest.importorskip("torch")
     section = {
@@ -182,7 +192,10 @@ def test_a_spec_runs_and_its_certificate_agrees(tmp_path, capsys):
     assert (cases[["separate_ratio", "random_ratio"]] >= 1 - 1e-12).all(axis=None)
     cycles = layers[layers["objective"] == "cycles"]
     assert cycles["cycles"].sum() == pytest.approx(cases["value"][0])
-    assert "designed together" in (tmp_path / "out/both/latest/report.html").read_text(encoding="utf-8")
+    best = hardware.load(step / "lenet-cycles.yaml")  # the design as a device of its own
+    assert best.value("rows") == cases["parameters.rows"][0] and best.value("columns") == 16
+    page = (tmp_path / "out/both/latest/report.html").read_text(encoding="utf-8")
+    assert "designed together" in page and "Layers on the accelerator: lenet, cycles" in page
     section["vary"] = {"parameters.rows": {"scale": [0]}}
     path.write_text(yaml.safe_dump(spec))
     assert cli.main(["validate", str(path)]) == 2
