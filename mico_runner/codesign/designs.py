@@ -13,6 +13,8 @@ import numpy as np
 from mico_runner import hardware
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Architecture, Hardware
+from mico_runner.hardware.architecture_schema import SIZES
+from mico_runner.hardware.sram import relative_energy
 
 ROWS, COLUMNS = "architecture.rows", "architecture.columns"
 RESOURCES = ("area", "elements", "memory")
@@ -28,6 +30,7 @@ class Designs:
         values: of each key.
         devices: those that differ in more than what an array's `scaled` takes, by their part of the point.
         shared: number of the device in `devices` that each design is made of, int64 (designs,).
+        energy_by_size: whether a memory's energies follow its size (`hardware.sram`).
     """
 
     keys: tuple[str, ...]
@@ -35,6 +38,7 @@ class Designs:
     points: np.ndarray
     devices: tuple[Hardware, ...]
     shared: np.ndarray
+    energy_by_size: bool = False
 
     def __len__(self) -> int:
         return len(self.points)
@@ -49,25 +53,28 @@ class Designs:
         if base.architecture is None:
             return base
         quick = {key: value for key, value in self.described(number).items() if _is_quick(key)}
-        return replace(base, architecture=scaled(base.architecture, quick))
+        return replace(base, architecture=scaled(base.architecture, quick, self.energy_by_size))
 
     def take(self, kept: np.ndarray) -> Designs:
         """Some of the designs."""
         return replace(self, points=self.points[kept], shared=self.shared[kept])
 
 
-def scaled(array: Architecture, values: Mapping[str, Any]) -> Architecture:
+def scaled(array: Architecture, values: Mapping[str, Any], energy_by_size: bool = False) -> Architecture:
     """An array with other rows, columns or sizes of memories (`architecture.memories.NAME.size`, as a share of its own)."""
     stores = []
     for store in array.stores:
         share = values.get(f"architecture.memories.{store.name}.size", 1.0)
         area = None if store.area_um2 is None else store.area_um2 * share
-        stores.append(store if share == 1.0 else replace(store, size=store.size * share, area_um2=area))
+        times = relative_energy(store.size * share, store.size) if energy_by_size and share != 1.0 else 1.0
+        read, write = store.read_pj * times, store.write_pj * times
+        other = replace(store, size=store.size * share, area_um2=area, read_pj=read, write_pj=write)
+        stores.append(store if share == 1.0 else other)
     rows, columns = values.get(ROWS, array.rows), values.get(COLUMNS, array.columns)
     return replace(array, rows=rows, columns=columns, stores=tuple(stores))
 
 
-def enumerate_designs(base: Mapping[str, Any], vary: Mapping[str, Any]) -> Designs:
+def enumerate_designs(base: Mapping[str, Any], vary: Mapping[str, Any], energy_by_size: bool = False) -> Designs:
     """All combinations.
 
     Args:
@@ -104,10 +111,10 @@ def enumerate_designs(base: Mapping[str, Any], vary: Mapping[str, Any]) -> Desig
     for at, key in enumerate(keys):  # what is not loaded with every design is loaded once, so that it is checked
         for value in values[at] if _is_quick(key) else ():
             hardware.load(profile(base, {key: value}))
-    return Designs(keys, tuple(values), points, tuple(devices), np.asarray(shared).reshape(-1))
+    return Designs(keys, tuple(values), points, tuple(devices), np.asarray(shared).reshape(-1), energy_by_size)
 
 
-def profile(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def profile(base: Mapping[str, Any], values: Mapping[str, Any], energy_by_size: bool = False) -> dict[str, Any]:
     """The content of a design's device file.
 
     Args:
@@ -116,9 +123,23 @@ def profile(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
     """
     changed = copy.deepcopy(dict(base))
     for key, value in values.items():
-        share = _is_quick(key) and key.endswith(".size")
-        _set(changed, key, value * _get(base, key)["value"] if share else value)
+        if not (_is_quick(key) and key.endswith(".size")):
+            _set(changed, key, value)
+            continue
+        _set(changed, key, value * _get(base, key)["value"])
+        if energy_by_size and value != 1.0:
+            memory = key.removesuffix(".size")
+            own = _usable(_get(base, memory))
+            for name in {"energy", "write_energy"} & set(_get(base, memory)):
+                figure = _get(base, f"{memory}.{name}")["value"]
+                _set(changed, f"{memory}.{name}", figure * relative_energy(own * value, own))
     return changed
+
+
+def _usable(memory: Mapping[str, Any]) -> float:
+    """Bits of a memory that are not being filled."""
+    bits: float = memory["size"]["value"] * SIZES[memory["size"]["unit"]]
+    return bits / 2 if memory.get("double_buffered") else bits
 
 
 def resources(designs: Designs) -> dict[str, np.ndarray]:

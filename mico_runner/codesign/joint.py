@@ -160,14 +160,20 @@ class Costs:
             if key in self.designs.keys:
                 at = self.designs.keys.index(key)
                 sides[:, number] = np.array(self.designs.values[at])[self.designs.points[:, at]]
-        distinct, row = np.unique(np.column_stack([self.designs.shared, sides]), axis=0, return_inverse=True)
+        # Sizes of memories matter to a bound only where their energies follow them.
+        sized = [at for at, key in enumerate(self.designs.keys) if key.endswith(".size")]
+        of_size = self.designs.points[:, sized if self.designs.energy_by_size else []]
+        kinds = np.column_stack([self.designs.shared, of_size])
+        keys = np.column_stack([kinds, sides])
+        distinct, first, row = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         u, b = len(self.first), len(self.task.bits)
         found = np.empty((len(distinct), 2, u, b))
-        for shared, array in enumerate(arrays):
-            mine = np.flatnonzero(distinct[:, 0] == shared)
-            if array is None or not len(mine):
+        for kind in np.unique(distinct[:, :-2], axis=0):
+            mine = np.flatnonzero((distinct[:, :-2] == kind).all(axis=1))
+            array = self.designs.device(int(first[mine[0]])).architecture
+            if array is None:
                 continue
-            rows, columns = distinct[mine, 1], distinct[mine, 2]
+            rows, columns = distinct[mine, -2], distinct[mine, -1]
             table = self.task.rows(np.repeat(self.first, b), np.tile(np.arange(b), u))
             for at, layer in enumerate(map(spatial.layer_of, table.itertuples())):
                 found[mine, 0, at // b, at % b] = bounds.least_cycles(layer, array, rows, columns)

@@ -116,6 +116,7 @@ class Codesign:
 
     Attributes:
         vary: dotted key of the device's profile -> values, or {"scale": shares of its own value}.
+        energy_by_size: whether energies of memories whose size varies follow it.
         networks: by their name in the zoo.
         objectives: cycles, energy, edp, each for itself.
         compare: heuristics beside the exact search, at so many `evaluations` each.
@@ -125,6 +126,7 @@ class Codesign:
     engines: Engines | None
     mappings: Mappings | None
     vary: Mapping[str, Any] | None
+    energy_by_size: bool
     networks: Mapping[str, ShapedNetwork]
     bits: TriedBits
     objectives: tuple[str, ...]

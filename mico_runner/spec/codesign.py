@@ -53,6 +53,9 @@ def _check_networks(draft: Draft, section: dict[str, Any], device: Hardware | No
         wanted = f"a device of kind {fpga.KIND}" if space == "engines" else "a simulated accelerator"
         draft.fail(("codesign", space), f"needs {wanted}; {device.name} is of kind {device.kind}", of_key=True)
         return
+    if section["energy_by_size"] and (space != "vary" or device.architecture is None):
+        text = f"needs vary and an array with an architecture (kind spatial); {device.name} is of kind {device.kind}"
+        draft.fail(("codesign", "energy_by_size"), text)
     if space == "mappings" and device.architecture is None:
         text = f"needs an array with an architecture (kind spatial); {device.name} is of kind {device.kind}"
         draft.fail(("codesign", space), text, of_key=True)

@@ -14,7 +14,7 @@ import yaml
 
 from mico_runner import hardware
 from mico_runner.codesign import designs as space
-from mico_runner.codesign import joint
+from mico_runner.codesign import joint, knapsack
 from mico_runner.codesign.heuristics import HEURISTICS
 from mico_runner.errors import StepError
 from mico_runner.search import allocation
@@ -30,7 +30,7 @@ def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
     """designs.csv, layers.csv, cases.csv, certificate.json, device files, and metrics of each network and objective."""
     device = device_of(ctx.spec)
     base = ctx.spec.hardware or device.name
-    every = space.enumerate_designs(hardware.read(base), vary)
+    every = space.enumerate_designs(hardware.read(base), vary, section.energy_by_size)
     limits = {name: share for name, share in vars(section.limits).items() if share is not None}
     kept = every.take(np.flatnonzero(space.within(every, device, limits)))
     if not len(kept):
@@ -72,7 +72,7 @@ class _Tables:
         ctx, options = self.ctx, self.section.certificate
         start = process_time()
         costs = joint.Costs(task, self.designs, objective)
-        joint.screened(costs)
+        coarse = joint.screened(costs)
         self.screening = max(self.screening, (process_time() - start) / len(self.designs))
         found = joint.search(costs, options.gap, options.designs, ctx.log)
         seconds = process_time() - start
@@ -85,7 +85,8 @@ class _Tables:
         )
         self.by_design.append(self.about.assign(**case, bound=found.bounds, value=found.values, status=found.status))
         self.layers.append(self._layers(costs, found).assign(**case))
-        best = space.profile(self.base, self.designs.described(found.design))
+        described = self.designs.described(found.design)
+        best = space.profile(self.base, described, self.section.energy_by_size)
         text = yaml.safe_dump(best | {"name": f"{best['name']}-{name}-{objective}"}, sort_keys=False)
         (ctx.dir / device_file(name, objective)).write_text(text, encoding="utf-8")
         prefix = f"codesign.{name}.{objective}"
@@ -94,6 +95,8 @@ class _Tables:
         ctx.metric(f"{prefix}.gap", 100 * found.gap, "%", "lower", tolerance=0.01)
         ctx.metric(f"{prefix}.open_designs", found.open, "count", "lower")
         ctx.metric(f"{prefix}.mapped_designs", int((found.status == joint.EVALUATED).sum()), "count")
+        rank = 1 + int((coarse < coarse[found.design] * (1 - knapsack.EXACT)).sum())
+        ctx.metric(f"{prefix}.coarse_rank", rank, "place", "lower")
         ctx.metric(f"{prefix}.seconds", seconds, "s", "lower", volatile=True)
         for other, value in others.items():
             if np.isfinite(value):

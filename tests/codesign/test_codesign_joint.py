@@ -15,6 +15,7 @@ from mico_runner.codesign import bounds, joint, proofs
 from mico_runner.codesign import designs as space
 from mico_runner.codesign import product as products
 from mico_runner.errors import UsageError
+from mico_runner.hardware import sram
 from mico_runner.kernel_table import kernel_table
 
 LAYERS = [
@@ -160,14 +161,33 @@ def test_what_makes_no_design_is_said(vary, limits, says):
     assert says in str(error.value)
 
 
-def test_the_file_of_a_design_is_its_device():
-    base, vary = hardware.read("nvdla-like"), ARRAY | {"architecture.memories.l2.size": {"scale": [0.25, 1]}}
-    every = space.enumerate_designs(base, vary)
+@pytest.mark.parametrize("by_size", [False, True])
+def test_the_file_of_a_design_is_its_device(by_size):
+    base = hardware.read("nvdla-like")
+    every = space.enumerate_designs(base, ARRAY, by_size)
     for number in (0, len(every) - 1):
-        assert (
-            hardware.load(space.profile(base, every.described(number))).architecture
-            == every.device(number).architecture
-        )
+        read = hardware.load(space.profile(base, every.described(number), by_size)).architecture
+        made = every.device(number).architecture
+        assert (read.rows, read.columns) == (made.rows, made.columns)
+        for one, other in zip(read.stores, made.stores, strict=True):
+            assert one.size == other.size and one.read_pj == pytest.approx(other.read_pj)
+    quarter, whole = (every.device(number).architecture.stores[1].read_pj for number in (0, len(every) - 1))
+    assert quarter < whole if by_size else quarter == whole
+
+
+def test_energy_follows_the_size_through_the_published_points():
+    for bits, pj in sram.POINTS:
+        assert sram.access_pj(bits) == pytest.approx(pj)
+    sizes = np.geomspace(2**8, 2**30, 40)
+    assert (np.diff([sram.access_pj(bits) for bits in sizes]) > 0).all()
+    assert sram.relative_energy(4 * 2**16, 2**16) == pytest.approx(2)
+
+
+def test_bounds_hold_where_energies_follow_sizes():
+    work, of = task(), space.enumerate_designs(hardware.read("nvdla-like"), ARRAY, True)
+    costs = joint.Costs(work, of, "energy")
+    found = joint.search(costs)
+    assert found.value == pytest.approx(brute(work, of, "energy")) and found.bound <= found.value
 
 
 def test_a_spec_runs_and_its_certificate_agrees(tmp_path, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mico_runner.codesign.names import HEURISTIC_NAMES
 from mico_runner.models import MODELS
-from mico_runner.spec.rules import Rules, free, items, number, optional, section, text
+from mico_runner.spec.rules import Rules, flag, free, items, number, optional, section, text
 from mico_runner.spec.schema.values import ACTIVATION_BITS
 
 _ABOVE_0: Rules = {"type": "number", "above": 0, "max": 1e6}
@@ -30,6 +30,7 @@ def codesign() -> dict[str, Rules]:
                 "text": "a mapping of keys such as architecture.rows or parameters.rows",
             },
         },
+        "energy_by_size": flag("energies of a hierarchy's memories whose size varies follow it"),
         "networks": {
             "type": "dict",
             "default": {},
