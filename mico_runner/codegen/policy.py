@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, dsp, micro, mve, simd, tiling
+from mico_runner.codegen import RUNTIMES, SCRATCH, TILED, depthwise, dot_unit, dsp, micro, mla, mve, simd, tiling
 from mico_runner.codegen.micro.base import OUTPUTS, MicroKernel
 from mico_runner.codegen.program import Candidate, Choice, Form, stored_bits
 from mico_runner.errors import UnknownName
@@ -33,6 +33,7 @@ class KernelPolicy:
         simd: the kernel for wide registers.
         dot_unit: kernels for the dot-product unit.
         dsp: kernels that multiply halves of words in pairs.
+        mla: kernels that multiply and add in one instruction.
         mve: kernels that multiply vectors of 16 bytes.
         tiles: the tiled kernels.
         tables: those of the tiled kernels that gather patches may have tables in their scratch, too (`micro.candidates`).
@@ -41,6 +42,7 @@ class KernelPolicy:
     simd: bool = False
     dot_unit: bool = False
     dsp: bool = False
+    mla: bool = False
     mve: bool = False
     tiles: bool = False
     tables: bool = False
@@ -61,6 +63,7 @@ class KernelPolicy:
             simd=not tiles,
             dot_unit=core in dot_unit.CORES,
             dsp=tiles and core in dsp.CORES,
+            mla=tiles and core in mla.CORES,
             mve=tiles and core in mve.CORES,
             tiles=tiles,
             tables=scratch == "tables",
@@ -135,6 +138,8 @@ class KernelPolicy:
             offers.append(_Offer([Candidate("conv2d_mve")], partial(mve.form, *layer), "vectors of 16 bytes"))
         if self.dsp:
             offers.append(_Offer([Candidate("conv2d_dsp")], partial(dsp.form, *layer), "products in pairs"))
+        if self.mla:
+            offers.append(_Offer([Candidate("conv2d_mla")], partial(mla.form, *layer), "multiply and add"))
         if self.tiles:
             offers.append(self._tiled(*layer))
         return offers

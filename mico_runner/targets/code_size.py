@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from mico_runner import codegen, paths
-from mico_runner.codegen import dsp, emit, footprint, micro, mve
+from mico_runner.codegen import dsp, emit, footprint, micro, mla, mve
 from mico_runner.codegen.footprint import BOARDS
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
@@ -178,7 +178,8 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
 
 def _core(board: str) -> str | None:
     """The core whose kernels programs for a board have; None: those of every core."""
-    return board if board in (*dsp.CORES, *mve.CORES) else None
+    core = "cortex-m3" if board == "cortex-m" else board
+    return core if core in (*dsp.CORES, *mla.CORES, *mve.CORES) else None
 
 
 def _stage_code(board: str, found: dict[str, Any], work: Path, rest: int, slope: int) -> int:

@@ -47,6 +47,7 @@ def test_random_calls_of_every_kernel(target, cases, tmp_path):
     assert {"mico_conv2d_simd", "mico_conv2d_dot", "mico_conv2d_signs", "mico_depthwise"} <= set(done)
     assert {"mico_conv2d_dsp_1", "mico_conv2d_dsp_8", "mico_depthwise_dsp"} <= set(done)
     assert {"mico_conv2d_mve_1_narrow", "mico_conv2d_mve_8", "mico_depthwise_mve"} <= set(done)
+    assert {"mico_conv2d_mla_4", "mico_conv2d_mla_8"} <= set(done)
 
 
 @pytest.mark.nightly

@@ -27,6 +27,7 @@ FAMILIES = {  # the kernels that a program for the host, and for the cores, is m
     "tiles": KernelPolicy(tiles=True, tables=True),
     "dot_unit": KernelPolicy(tiles=True, tables=True, dot_unit=True),
     "dsp": KernelPolicy(tiles=True, tables=True, dsp=True),
+    "mla": KernelPolicy(tiles=True, tables=True, mla=True),
     "mve": KernelPolicy(tiles=True, tables=True, mve=True),
     "simd": KernelPolicy(simd=True),
 }

@@ -2,6 +2,7 @@
 
 #include "mico_dsp.h"
 #include "mico_order.h"
+#include "mico_store_block.h"
 
 enum { SEGMENT = 256 }; /* taps of 2 and 4 bits whose products with 8 bits fit a word, scaled as they are: 256 * 255 * 2^15 < 2^31 */
 
@@ -268,34 +269,6 @@ MICO_INLINE void two_by_one(const uint32_t *w, const uint32_t *x, const loop *un
 
 #endif
 
-/* Sums of `rows` channels from c on at `positions` positions to the output, y (positions, out_c): mico_requantise.h, where what is below 0 is
- * cleared by one instruction. */
-MICO_INLINE void store(const mico_conv2d_dsp_t *p, int32_t c, const uint32_t *d, const int rows, const int positions, uint8_t *y)
-{
-    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle, step = p->out_c;
-    const int32_t *const multipliers = p->weights.multiplier + c;
-    const uint8_t *const shifts = p->weights.shift + c;
-    int32_t r[4];
-
-    for (int row = 0; row < rows; row++) {
-        const int32_t multiplier = multipliers[row], shift = shifts[row];
-        const int32_t left = multiplier & 31, factor = multiplier & ~31, from = (middle << (shift - 1)) - 1;
-        for (int t = 0; t < positions; t++) {
-            const int32_t below = (from - mico_high_word(d[row * positions + t] << left, factor)) >> shift;
-            r[row * positions + t] = low + mico_positive_part(span - mico_positive_part(below));
-        }
-    }
-    if (p->output.type == MICO_S32) {
-        int32_t *const to = (int32_t *)(void *)y + c; /* aligned: buffers are, and so is the caller's int32_t */
-        for (int i = 0; i < rows * positions; i++)
-            to[i % positions * step + i / positions] = r[i];
-    } else {
-        uint8_t *const to = y + c;
-        for (int i = 0; i < rows * positions; i++)
-            to[i % positions * step + i / positions] = (uint8_t)r[i];
-    }
-}
-
 /* d[channel * positions + position] += sums of `rows` rows with the patches. */
 MICO_INLINE void add_sums(const uint32_t *w, const uint32_t *patch, const loop *until, uint32_t *d, const int rows, const int positions,
                           const int bits)
@@ -351,7 +324,7 @@ MICO_INLINE void block(const mico_conv2d_dsp_t *p, int32_t c, const uint32_t *w,
         for (int i = 0; i < rows * positions; i++)
             d[i] += (uint32_t)bias[i / positions];
     }
-    store(p, c, d, rows, positions, y);
+    mico_store_block(p, c, d, rows, positions, y);
 }
 
 /* All channels at `positions` positions from their patches, y (positions, out_c). terms: what sums begin with beside the bias. */

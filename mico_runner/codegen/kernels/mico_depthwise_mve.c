@@ -57,7 +57,7 @@ typedef struct {
                      "1: vldrw.32 q0, [%[by], #48]\n" ROW(LOAD, "0", "4", "8") "add %[x], %[down]\n"                   \
                      ROW(LOAD, "12", "16", "20") "add %[x], %[down]\n" ROW(LOAD, "24", "28", "32") "add %[x], %[back]\n" \
                      STORED "vstrb.32 q0, [%[y]]\n add %[y], %[step]\n le lr, 1b\n"                                    \
-                     : [x] "+l"(x), [y] "+l"(y)                                                                        \
+                     : [x] "+&l"(x), [y] "+&l"(y)                                                                        \
                      : [w] "l"(w), [by] "r"(by), [n] "r"(n), [next] "r"(next), [down] "r"(down),  \
                        [back] "r"(back), [step] "r"(p->channels)                   \
                      : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "lr", "memory")

@@ -100,8 +100,12 @@ MICO_INLINE void fours(const mico_window *w, const uint8_t *x, uint8_t *y, const
 /* Without a branch, so that cycles do not depend on the data. */
 static inline int32_t larger(int32_t a, int32_t b)
 {
+#ifdef __ARM_ARCH /* a conditional move */
+    return a > b ? a : b;
+#else
     const int32_t less = a - b; /* of bytes: cannot overflow */
     return a - (less & less >> 31);
+#endif
 }
 
 /* Windows of 2 x 2 without padding: x0 and x1 are two rows, y one; (w->out_w, channels) at a time. */
@@ -114,6 +118,11 @@ static inline __attribute__((always_inline)) void row_of_four(const mico_window 
         const uint8_t *const end = x0 + channels;
         while (x0 != end) {
             int32_t a = x0[0] ^ flip, b = x1[0] ^ flip, c = x0[channels] ^ flip, d = x1[channels] ^ flip;
+#ifdef __ARM_ARCH
+            x0++;
+            x1++;
+            *y++ = (uint8_t)(larger(larger(a, b), larger(c, d)) ^ flip);
+#else
             b = a - b; /* two maxima side by side, so that nothing waits for a shift */
             d = c - d;
             const int32_t less = b >> 31, other = d >> 31;
@@ -122,6 +131,7 @@ static inline __attribute__((always_inline)) void row_of_four(const mico_window 
             a -= b & less;
             c -= d & other;
             *y++ = (uint8_t)(larger(a, c) ^ flip);
+#endif
         }
     }
 }

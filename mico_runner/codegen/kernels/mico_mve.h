@@ -169,7 +169,7 @@ MICO_INLINE void mico_copy_flipped(int8_t *to, const uint8_t *from, int32_t n, i
                      "1: mov %[x], %[from]\n mov %[y], %[to]\n wlstp.8 lr, %[n], 3f\n"
                      "2: vldrb.8 q0, [%[x]], #16\n veor q0, q0, q1\n vstrb.8 q0, [%[y]], #16\n letp lr, 2b\n"
                      "3: add %[from], %[step]\n add %[to], %[n]\n subs %[rows], %[rows], #1\n bne 1b\n"
-                     : [to] "+r"(to), [from] "+r"(from), [rows] "+r"(rows), [x] "=&r"(x), [y] "=&r"(y)
+                     : [to] "+&r"(to), [from] "+&r"(from), [rows] "+&r"(rows), [x] "=&r"(x), [y] "=&r"(y)
                      : [n] "r"(n), [step] "r"(step), [flip] "r"(flip)
                      : "q0", "q1", "lr", "cc", "memory");
 #else
@@ -184,7 +184,7 @@ MICO_INLINE void mico_fill(int8_t *to, int32_t n, int32_t value)
 {
 #ifdef MICO_MVE
     __asm__ volatile("vdup.8 q0, %[value]\n wlstp.8 lr, %[n], 2f\n 1: vstrb.8 q0, [%[to]], #16\n letp lr, 1b\n 2:\n"
-                     : [to] "+r"(to)
+                     : [to] "+&r"(to)
                      : [n] "r"(n), [value] "r"(value)
                      : "q0", "lr", "memory");
 #else
