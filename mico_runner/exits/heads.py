@@ -16,8 +16,13 @@ NEAR_ONE, LEAST = 1e-3, 1e-6  # of probabilities: what their sum may be off by, 
 
 
 def head(shape: tuple[int, ...], channels: int, classes: int) -> nn.Module:
-    """Two convolutions, each of half the rows and columns, the mean over the image, and a linear layer; for images (C, H, W)."""
+    """Two convolutions, each of half the rows and columns, the mean over the image, and a linear layer; for images (C, H, W).
+
+    With 0 channels there are no convolutions: what is left costs next to nothing, and knows less.
+    """
     ins, height, width = shape
+    if channels == 0:
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(ins, classes))
     strides = [2 if min(height, width) >= least else 1 for least in (8, 16)]
     return nn.Sequential(
         nn.Conv2d(ins, channels, 3, strides[0], 1, bias=False),

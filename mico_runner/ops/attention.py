@@ -83,8 +83,8 @@ class Attention(Operator):
     the samples of a batch are then tokens one after another.
     """
 
-    ATEN = ("mico.causal_attention.default",)
-    ATTRS = ("heads", "kv_heads", "kv_bits")
+    ATEN: tuple[str, ...] = ("mico.causal_attention.default",)
+    ATTRS: tuple[str, ...] = ("heads", "kv_heads", "kv_bits")
     NO_KERNEL = "its kernel is not profiled"
     BOUND = 8.0  # half a step, and what the table and 16 bits of 2^-z leave where the output has 16 bits; 0.6 of 8
 
@@ -130,7 +130,12 @@ class Attention(Operator):
         attrs = {key: a[key] for key in ("heads", "kv_heads")}
         attrs |= {"multiplier": multiplier, "shift": shift, "factor": factor, "out_shift": out_shift}
         entries = np.arange((1 << ENTRY_BITS) + 1) / (1 << ENTRY_BITS)
-        q.add(step, inputs, attrs=attrs, constants={"power": np.rint(2.0 ** (30 - entries)).astype(np.int32)})
+        power = np.rint(2.0 ** (30 - entries)).astype(np.int32)
+        q.add(step, inputs, attrs=attrs, constants={"power": power, **self.filters(step.node, read)})
+
+    def filters(self, node: Node, read: list[QType]) -> dict[str, np.ndarray]:
+        """Constants of what attends to some keys alone."""
+        return {}
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         return _integer(node, x, made)
@@ -139,7 +144,7 @@ class Attention(Operator):
         """Scores in float64, exact; powers of all z from one table; the rest in whole numbers."""
         a = node.attrs
         heads, kv_heads = a["heads"], a["kv_heads"]
-        every = torch.from_numpy(_table(node, np.arange(MOST_Z + 1)).astype(np.float64))
+        every = torch.from_numpy(power_of(node, np.arange(MOST_Z + 1)).astype(np.float64))
         factor = a["multiplier"] * 2.0 ** -a["shift"]
         shift = PART_BITS + a["out_shift"]
         low, high = made.qmin, made.qmax if node.relu_max is None else min(made.qmax, node.relu_max)
@@ -163,7 +168,7 @@ class Attention(Operator):
 
         return kernel
 
-    def for_token(self, node: QNode, place: str, tokens: int) -> QNode:
+    def for_token(self, node: QNode, place: str, tokens: int) -> QNode | None:
         return replace(node, inputs=(*node.inputs, place), attrs={**node.attrs, "cache": tokens})
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
@@ -223,18 +228,18 @@ def _integer(node: QNode, x: list[np.ndarray], made: QType) -> np.ndarray:
     k, v = (np.repeat(t.reshape(samples, tokens, kv_heads, -1).swapaxes(1, 2), heads // kv_heads, 1) for t in x[1:])
     scores = (q @ k.swapaxes(-1, -2).astype(np.float64)).astype(np.int64)  # exact: below 2^31
     seen = np.tril(np.ones((tokens, tokens), bool))
-    powers = np.where(seen, _powers(node, scores, np.where(seen, scores, np.iinfo(np.int64).min).max(-1)), 0)
-    return _weighted(node, powers, v, made).swapaxes(1, 2).reshape(samples, tokens, width)
+    shares = np.where(seen, powers(node, scores, np.where(seen, scores, np.iinfo(np.int64).min).max(-1)), 0)
+    return weighted(node, shares, v, made).swapaxes(1, 2).reshape(samples, tokens, width)
 
 
-def _powers(node: QNode, scores: np.ndarray, most: np.ndarray) -> np.ndarray:
+def powers(node: QNode, scores: np.ndarray, most: np.ndarray) -> np.ndarray:
     """2^-z of scores (..., j), whose greatest are `most` (...)."""
     a = node.attrs
     z = shifted((most[..., None] - scores).clip(0, (1 << 31) - 1) * a["multiplier"], np.array(a["shift"]))
-    return _table(node, z.clip(0, MOST_Z))
+    return power_of(node, z.clip(0, MOST_Z))
 
 
-def _table(node: QNode, z: np.ndarray) -> np.ndarray:
+def power_of(node: QNode, z: np.ndarray) -> np.ndarray:
     """2^-z, int64 with 16 bits behind the point, for z of 0 .. MOST_Z."""
     table = node.constants["power"].astype(np.int64)
     between = PLACE_BITS - ENTRY_BITS
@@ -244,10 +249,10 @@ def _table(node: QNode, z: np.ndarray) -> np.ndarray:
     return shifted(found, 30 - POWER_BITS + (z >> PLACE_BITS))
 
 
-def _weighted(node: QNode, powers: np.ndarray, v: np.ndarray, made: QType) -> np.ndarray:
-    """Powers (..., j) and values (..., j, d) to integers of the output."""
-    part = (node.attrs["factor"] << PART_BITS) // powers.sum(-1)
-    acc = (powers.astype(np.float64) @ v.astype(np.float64)).astype(np.int64)  # exact: below 2^53
+def weighted(node: QNode, shares: np.ndarray, v: np.ndarray, made: QType) -> np.ndarray:
+    """Shares (..., j), which are powers, and values (..., j, d) to integers of the output."""
+    part = (node.attrs["factor"] << PART_BITS) // shares.sum(-1)
+    acc = (shares.astype(np.float64) @ v.astype(np.float64)).astype(np.int64)  # exact: below 2^53
     found = shifted(acc * part[..., None], np.array(PART_BITS + node.attrs["out_shift"]))
     return clamp(found, found, made, node.relu_max)
 
@@ -264,6 +269,6 @@ def _one_by_one(node: QNode, x: list[np.ndarray], made: QType) -> np.ndarray:
             for t in x[1:3]
         )
         scores = np.einsum("hd,hjd->hj", q, k)
-        powers = _powers(node, scores, scores.max(-1))
-        rows.append(_weighted(node, powers[:, None], v, made).reshape(1, 1, -1))
+        shares = powers(node, scores, scores.max(-1))
+        rows.append(weighted(node, shares[:, None], v, made).reshape(1, 1, -1))
     return np.concatenate(rows)

@@ -26,6 +26,7 @@ from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantiza
 from mico_runner.sections.dse import Dse
 from mico_runner.sections.estimate import CurvesOf, Estimate
 from mico_runner.sections.exits import Exits, ExitTraining
+from mico_runner.sections.filter import Filter, FilterUnits
 from mico_runner.sections.latency import (
     BitPairs,
     Calibrate,
@@ -85,6 +86,8 @@ __all__ = [
     "Executor",
     "ExitTraining",
     "Exits",
+    "Filter",
+    "FilterUnits",
     "Finetune",
     "Gate",
     "LatencyLimit",
@@ -154,6 +157,7 @@ class Sections:
     verilog: Verilog | None
     crossvalidate: Crossvalidate | None
     finetune: Finetune | None
+    filter: Filter | None
     codegen: Codegen | None
     simulate: Simulate | None
     profile: Profile | None

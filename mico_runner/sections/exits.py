@@ -21,7 +21,7 @@ class Exits:
 
     Attributes:
         at: names of tensors, after which heads are trained; None: `most` of those through which all of the network passes.
-        channels: of a head's first convolution; its second has twice as many.
+        channels: of a head's first convolution; its second has twice as many. 0: a head has none.
         bits: (weight bits, activation bits) of the heads.
         drop: by how many points the accuracy on the validation part may be lower than without exits.
         seconds: what the longest way may take at most, in multiples of the network without exits at the fastest operating point.

@@ -21,6 +21,7 @@ from mico_runner.spec.curves import check_estimate, check_own_network, check_ver
 from mico_runner.spec.data_files import check_curves, check_datasets, check_profile, check_sources
 from mico_runner.spec.exits import check_exits
 from mico_runner.spec.files import escapes
+from mico_runner.spec.filter import check_filter
 from mico_runner.spec.gates import add_default_gates
 from mico_runner.spec.own_network import check_network
 from mico_runner.spec.schema import sections
@@ -100,6 +101,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     order_steps(draft)
     _codegen_bits(draft)
     check_exits(draft, device)
+    check_filter(draft)
     check_consistency(draft, device)
     add_default_gates(draft)
     _executor(draft)

@@ -14,7 +14,9 @@ def target_core(spec: Sections, runtime: str) -> str | None:
     return None if runtime == "host" or not spec.hardware else hardware.load(spec.hardware).core
 
 
-@register("codegen", section="codegen", needs=["train"], optional_needs=["search", "finetune", "exits"], order=60)
+@register(
+    "codegen", section="codegen", needs=["train"], optional_needs=["search", "finetune", "exits", "filter"], order=60
+)
 class Codegen(Step):
     """Generate C, a model of ONNX, DNNWeaver's files for the chosen bit-widths, or llama2.c's."""
 
@@ -57,8 +59,8 @@ class Codegen(Step):
         (ctx.dir / "bits.json").write_text(json.dumps(bits, indent=1), encoding="utf-8")
         if ctx.has("finetune"):
             deployed = replace(storage.load(ctx.upstream("finetune") / "qgraph"), name=network.name)
-        elif ctx.has("exits"):
-            deployed = replace(storage.load(ctx.upstream("exits") / "qgraph"), name=network.name)
+        elif chosen := next((step for step in ("exits", "filter") if ctx.has(step)), None):
+            deployed = replace(storage.load(ctx.upstream(chosen) / "qgraph"), name=network.name)
         else:
             deployed = quantiser(ctx.spec, network, samples).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")

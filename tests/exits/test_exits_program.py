@@ -10,7 +10,7 @@ from torch import nn
 from mico_runner import codegen, graph, quant
 from mico_runner.errors import StepError, UsageError
 from mico_runner.exits import places
-from mico_runner.exits.heads import Heads, as_scores
+from mico_runner.exits.heads import Heads, as_scores, head
 from mico_runner.graph.run import run_float, run_many
 from mico_runner.quant import reference, storage
 from mico_runner.quant.executor import Executor
@@ -79,6 +79,11 @@ def test_the_attached_network_computes_what_the_heads_do(heads, images):
     for i, each in enumerate(found):
         torch.testing.assert_close(each, wanted[:, :, i], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found[-1], run_float(heads.network, images[:4]))
+
+
+def test_a_head_of_no_channels_is_a_linear_layer():
+    assert sum(p.numel() for p in head((8, 4, 4), 0, 5).parameters()) == 45
+    assert sum(p.numel() for p in head((8, 4, 4), 4, 5).parameters()) > 500
 
 
 def test_probabilities_become_scores():

@@ -98,6 +98,17 @@ SPECS = {
     "reproduce": ("tileflow", ["gates=null"]),
     "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
     "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
+    "filter": (
+        "filtered-attention",
+        [
+            "filter={bits: [5], places: [16], rounds: 1, samples: 1}",
+            "datasets={task: tinystories-512, validation: 2, test: 1}",
+            "quantization.activations.images=2",
+            "evaluate=null",
+            "simulate=null",
+            "gates=null",
+        ],
+    ),
     "exits": (
         "exits-dscnn",
         [
@@ -158,7 +169,7 @@ OTHERS = {
 }
 # `name` is the title of a captured graph; only C code and its calls bear it.
 # The scratch of `codegen` is among the conditions of those targets that have kernels in C; BitFusion has none.
-NO_INPUT = {(step, "name") for step in ("evaluate", "search", "crossvalidate", "finetune", "exits")} | {
+NO_INPUT = {(step, "name") for step in ("evaluate", "search", "crossvalidate", "finetune", "exits", "filter")} | {
     ("profile", "codegen")
 }
 # Files that a network comes from: tests/steps/test_steps_own_network.py changes their content.
@@ -216,7 +227,7 @@ def watched(tmp_path_factory):
         if case not in known:
             if case in ("verify", "codesign", "reproduce") and "MICO_DATA_MIRROR" not in os.environ:
                 pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables are not there")
-            if case in ("verify", "tune", "dse") and "MICO_DATA_MIRROR" not in os.environ:
+            if case in ("verify", "tune", "dse", "filter") and "MICO_DATA_MIRROR" not in os.environ:
                 pytest.skip("MICO_DATA_MIRROR is not set: the measured data are not there")
             if case == "verilog" and not (shutil.which("verilator") and shutil.which("g++") and shutil.which("make")):
                 pytest.skip("verilator, g++ or make is missing: the array cannot be simulated")

@@ -25,7 +25,7 @@ from mico_runner.tasks import TASKS
 SHIPPED = sorted(paths.shipped("specs").glob("*.yaml"))
 TEMPLATES = sorted((paths.shipped("specs") / "templates").glob("*.yaml"))
 PURPOSES = [
-    path for path in TEMPLATES if path.stem in ("small-memory", "early-exits")
+    path for path in TEMPLATES if path.stem in ("small-memory", "early-exits", "filtered-attention")
 ]  # the others are of a device each
 DEFAULT = {
     name: bounds for gates in DEFAULT_GATES.values() for name, bounds in gates.items()

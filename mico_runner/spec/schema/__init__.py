@@ -24,6 +24,7 @@ from mico_runner.spec.schema import (
     tune,
     verilog,
 )
+from mico_runner.spec.schema.filter import filter_
 from mico_runner.spec.schema.values import CURVES_TEXT, FILE_NAME, RANGE, SPEC_VERSION, seed
 from mico_runner.steps import STEPS
 
@@ -85,6 +86,7 @@ def _sections(_: tuple[Path, ...]) -> dict[str, Rules]:
             training.crossvalidate(),
         ),
         "finetune": optional("training of the integer network at the bits that are chosen", training.finetune()),
+        "filter": optional("attention of decoders to those keys that pass rounds of scores of few bits", filter_()),
         "codegen": optional("generated code", deployment.codegen()),
         "simulate": optional("runs of the generated code", deployment.simulate()),
         "profile": optional("makes a kernel-latency profile", latency.profile()),

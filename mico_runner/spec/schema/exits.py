@@ -21,7 +21,7 @@ def exits() -> dict[str, Rules]:
             default=None,
         ),
         "most": number("exits that are tried where at names none", "integer", min=1, max=4, default=3),
-        "channels": number("of a head's first convolution", "integer", min=1, max=4096, default=24),
+        "channels": number("of a head's first convolution; 0: no convolutions", "integer", min=0, max=4096, default=24),
         "train": section("of the heads; the network stays as it is", train, default={}),
         "bits": items(
             "[weight bits, activation bits] of the heads", width(WEIGHT_BITS), minlength=2, maxlength=2, default=[8, 8]
