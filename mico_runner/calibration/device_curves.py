@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from mico_runner import paths, yaml_schema, yaml_source
@@ -27,6 +28,9 @@ from mico_runner.yaml_source import Source
 ROOM = "curves"  # folder in hardware/
 PROVENANCE = ("measured", "fitted", "assumed")
 CONFIDENCE = 0.9  # of a network's interval
+# Standard deviation of log latency for a network all of whose operators are e times larger than any measured: the most likely one on
+# i7_12700K and jetson_orin_agx_maxn, and on the boards at 30 W, too (docs/results/calibration.md).
+BEYOND = 0.14
 _TEXT = {"type": "string", "minlength": 1, "required": True}
 _POSITIVE = {"type": "number", "above": 0, "required": True}
 _NAME = {"type": "string", "minlength": 1}
@@ -123,15 +127,16 @@ class DeviceCurves:
     validation: Validation | None
     model: Estimator | Roofline
 
-    def interval(self, seconds: float) -> tuple[float, float]:
-        """90 % prediction interval of a whole network; (nan, nan) without a validation that says how far networks are off.
+    def interval(self, operators: pd.DataFrame) -> tuple[float, float]:
+        """90 % prediction interval, in seconds, of the network with these operators (rows as `capture.capture` gives them).
 
-        Errors of whole networks are taken as they were found, so how those of its operators go together is in them: log errors of
-        n networks with root mean square s give exp(±t · s · sqrt(1 + 1 / n)), Student's t with n - 1 degrees of freedom.
+        (nan, nan) without a validation that says how far networks are off. See `interval`.
         """
         if self.validation is None or self.validation.log_error is None:
             return math.nan, math.nan
-        return interval(seconds, self.validation.log_error, self.validation.networks)
+        far = self.model.beyond(operators) if isinstance(self.model, Estimator) else 0.0
+        seconds = float(self.model.predict(operators).sum())
+        return interval(seconds, self.validation.log_error, self.validation.networks, far)
 
     def in_words(self) -> str:
         text = f"{self.device} {self.precision}: {self.provenance.upper() if self.provenance == 'assumed' else self.provenance}"
@@ -142,10 +147,17 @@ class DeviceCurves:
         return f"{text}, {errors}, {of.protocol} ({self.source})"
 
 
-def interval(seconds: float, log_error: float, networks: int) -> tuple[float, float]:
-    """See `DeviceCurves.interval`."""
+def interval(seconds: float, log_error: float, networks: int, beyond: float) -> tuple[float, float]:
+    """90 % prediction interval of a whole network.
+
+    Errors of whole networks are taken as they were found, so how those of its operators go together is in them: log errors of n networks
+    with root mean square s give exp(±t · sqrt((1 + 1 / n) · (s² + (BEYOND · beyond)²))), Student's t with n - 1 degrees of freedom.
+
+    Args:
+        beyond: how far the network lies beyond what was measured, `estimator.beyond`.
+    """
     t = float(stats.t.ppf((1 + CONFIDENCE) / 2, networks - 1))
-    spread = math.exp(t * log_error * math.sqrt(1 + 1 / networks))
+    spread = math.exp(t * math.hypot(log_error, BEYOND * beyond) * math.sqrt(1 + 1 / networks))
     return seconds / spread, seconds * spread
 
 

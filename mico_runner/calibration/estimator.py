@@ -49,6 +49,10 @@ class Estimator:
             seconds[rows] = self.model.predict(table.take(rows), self.settings.get(op, CANDIDATES[0]))
         return seconds
 
+    def beyond(self, operators: pd.DataFrame) -> float:
+        """How far a network of these operators lies beyond the sizes measured; see `beyond`."""
+        return beyond(table_of(operators, operators["op"]).operators, self.predict(operators), self.reach)
+
     def standing(self, operators: pd.DataFrame) -> np.ndarray:
         """What each figure stands on, str (rows,): "measured", "EXTRAPOLATED" (beyond the sizes measured), "ASSUMED" (another class)."""
         low, high = (
@@ -144,6 +148,20 @@ def reach_of(operators: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Per operator class the smallest and the largest size among these operators; none of classes that only look at a tensor."""
     groups = pd.Series(sizes(operators)).groupby(operators["op"].to_numpy())
     return {str(op): (float(rows.min()), float(rows.max())) for op, rows in groups if rows.max() > 0}
+
+
+def beyond(operators: pd.DataFrame, seconds: np.ndarray, reach: Mapping[str, tuple[float, float]]) -> float:
+    """How far a network lies beyond what was measured: log(size / largest size measured of its class), 0 within, averaged over its time.
+
+    Args:
+        operators: their `row` is a position in `seconds`; of several in a row the one that reaches farthest counts.
+        seconds: predicted, float64 (rows,).
+    """
+    highest = np.array([reach.get(op, (0.0, np.inf))[1] for op in operators["op"]], dtype=float)
+    away = np.maximum(np.log(np.maximum(sizes(operators), 1)) - np.log(highest), 0)
+    farthest = np.zeros(len(seconds))
+    np.maximum.at(farthest, operators["row"].to_numpy(int), away)
+    return float(seconds @ farthest / seconds.sum())
 
 
 def estimator(points: list[dict[str, Any]], precision: str = "fp32", seed: int = 0) -> Estimator:

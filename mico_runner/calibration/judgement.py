@@ -36,10 +36,10 @@ def simple_errors(subgraphs: pd.DataFrame, batch: int) -> pd.Series:
 def with_intervals(models: pd.DataFrame) -> pd.DataFrame:
     """`LeaveOneOut.models` with low_ms, high_ms (90 %, of the errors of the *other* networks alone) and inside (bool)."""
     errors = np.log1p(models["error"].to_numpy(float))
-    low, high = np.empty(len(errors)), np.empty(len(errors))
+    low, high, far = np.empty(len(errors)), np.empty(len(errors)), models["beyond"].to_numpy(float)
     for i, predicted in enumerate(models["predicted_ms"].to_numpy(float)):
         others = np.delete(errors, i)
-        low[i], high[i] = interval(predicted, float(np.sqrt((others**2).mean())), len(others))
+        low[i], high[i] = interval(predicted, float(np.sqrt((others**2).mean())), len(others), far[i])
     measured = models["measured_ms"].to_numpy(float)
     return models.assign(low_ms=low, high_ms=high, inside=(low <= measured) & (measured <= high))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mico_runner.calibration.estimator import Estimator, reach_of
+from mico_runner.calibration.estimator import Estimator, beyond, reach_of
 from mico_runner.calibration.latency import CANDIDATES, Settings, SubgraphLatency, Table
 from mico_runner.data.subgraphs import robust_mean_ms
 from mico_runner.errors import UnknownName, UsageError
@@ -19,7 +19,8 @@ class LeaveOneOut:
     """Outcome of `leave_one_model_out`.
 
     Attributes:
-        models: per network: model, measured_ms, predicted_ms, error (signed fraction), settings (those chosen without it).
+        models: per network: model, measured_ms, predicted_ms, error (signed fraction), beyond (how far its sizes lie beyond the others',
+            `estimator.beyond`), settings (those chosen without it).
         subgraphs: per subgraph of the tested batch: its columns, `regime`, `predicted_ms`.
     """
 
@@ -90,9 +91,12 @@ def leave_one_model_out(
             errors = np.array([[p.sum() / total[n] - 1 for p in without(name, n)[n]] for n in others])
             best = _best(np.abs(errors), [c.own_batch for c in candidates])
         values = without(name)[name][best]
-        predicted[(names == name) & tested] = values
-        records.append((name, total[name], values.sum(), values.sum() / total[name] - 1, str(candidates[best])))
-    models = pd.DataFrame(records, columns=["model", "measured_ms", "predicted_ms", "error", "settings"])
+        own = (names == name) & tested
+        predicted[own] = values
+        seen = reach_of(table.take(np.flatnonzero(names != name)).operators)
+        far = beyond(table.take(np.flatnonzero(own)).operators, values, seen)
+        records.append((name, total[name], values.sum(), values.sum() / total[name] - 1, far, str(candidates[best])))
+    models = pd.DataFrame(records, columns=["model", "measured_ms", "predicted_ms", "error", "beyond", "settings"])
     parts = table.subgraphs.assign(regime=table.regime, predicted_ms=predicted)[tested]
     return LeaveOneOut(models, parts.reset_index(drop=True))
 

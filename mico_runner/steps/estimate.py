@@ -80,7 +80,7 @@ def _row(curves: DeviceCurves, name: str, operators: pd.DataFrame) -> dict[str, 
     """One network on one device: its latency, its interval, and the shares of it that no measurement stands behind."""
     seconds, standing = curves.model.predict(operators), curves.model.standing(operators)
     whole = float(seconds.sum())
-    low, high = curves.interval(whole)
+    low, high = curves.interval(operators)
     return {
         "device": curves.device,
         "precision": curves.precision,

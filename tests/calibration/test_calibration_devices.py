@@ -73,14 +73,20 @@ def test_an_estimator_reads_back_what_it_wrote(tmp_path):
 
 def test_an_interval_is_as_wide_as_networks_left_out_were_wrong(tmp_path):
     curves = device_curves.load(file_of(tmp_path, fp32=MEASURED | {"validation": JUDGED}))["fp32"]
-    low, high = curves.interval(1.0)
-    assert low * high == pytest.approx(1) and high == pytest.approx(np.exp(1.796 * 0.12 * np.sqrt(13 / 12)), rel=1e-3)
+    within, far = operators({}), operators({"macs": 1e9 * np.e**2})
+    (low, high), seconds = curves.interval(within), curves.model.predict(within).sum()
+    assert low * high == pytest.approx(seconds**2) and high / seconds == pytest.approx(
+        np.exp(1.796 * 0.12 * np.sqrt(13 / 12)), rel=1e-3
+    )
+    low, high = curves.interval(far)  # two e-foldings beyond what was measured
+    wide = 1.796 * np.hypot(0.12, 2 * device_curves.BEYOND) * np.sqrt(13 / 12)
+    assert high / low == pytest.approx(np.exp(2 * wide), rel=1e-3)
     bare = device_curves.load(file_of(tmp_path, fp32=MEASURED))["fp32"]
-    assert np.isnan(bare.interval(1.0)).all() and "never validated" in bare.in_words()
+    assert np.isnan(bare.interval(within)).all() and "never validated" in bare.in_words()
     rng = np.random.default_rng(0)
     held = []
     for errors in rng.normal(0, 0.2, (1000, 16)):  # fifteen that are known, one that is not
-        _, high = device_curves.interval(1.0, float(np.sqrt((errors[:15] ** 2).mean())), 15)
+        _, high = device_curves.interval(1.0, float(np.sqrt((errors[:15] ** 2).mean())), 15, 0.0)
         held.append(abs(errors[15]) <= np.log(high))
     assert 0.88 < np.mean(held) < 0.93
 
@@ -214,8 +220,10 @@ def test_a_simple_method_is_exact_where_latency_is_what_it_supposes():
 
 def test_a_networks_interval_does_not_know_its_own_error():
     models = pd.DataFrame({"predicted_ms": 10.0, "error": [0.1, -0.1, 0.1, -0.1, 0.1, 3.0]})
-    found = judgement.with_intervals(models.assign(measured_ms=10 / (1 + models["error"])))
+    models = models.assign(measured_ms=10 / (1 + models["error"]), beyond=0.0)
+    found = judgement.with_intervals(models)
     assert found["inside"].tolist() == [True] * 5 + [False]
+    assert judgement.with_intervals(models.assign(beyond=9.0))["inside"].all()
     assert found["high_ms"].iloc[5] < found["high_ms"].iloc[0]
 
 
