@@ -21,7 +21,14 @@ from mico_runner.sources import Sources, files, reach
 from mico_runner.steps import STEPS
 
 NET = ["model.train.epochs=1", "search.budget.evaluations=4", "search.constraints.accuracy=null", "gates=null"]
-NET += ["search.compare=[random]", "proxy.strategy=single", "simulate.images=10"]
+NET += [
+    "extends=templates/bitfusion.yaml",
+    "profile=null",
+    "search.constraints.latency.max=0.95",
+    "search.compare=[random]",
+    "proxy.strategy=single",
+    "simulate.images=10",
+]
 ALONE = [f"{section}=null" for section in ("search", "proxy", "codegen", "simulate", "evaluate", "gates")]
 KERNELS = "{conv2d: {in_channels: [1, 4], out_channels: [1, 4], in_h: [4, 6], kernel: [3], stride: [1]}}"
 TUNED = "{name: a, dataset: squad, network: bert_base_uncased, optimizer: adamw, target: 84, max_epochs: 6, batch: 32}"
@@ -96,8 +103,11 @@ SPECS = {
     "verify": ("validate-graphs", ["verify.devices=[{device: i7_12700K}]", "verify.runs=[]", "gates=null"]),
     "estimate": ("estimate-devices", ["estimate.devices=[{curves: i7-12700k}]", "estimate.networks=[squeezenet]"]),
     "reproduce": ("tileflow", ["gates=null"]),
-    "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"]),
-    "finetune": ("quickstart", [*ALONE, "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"]),
+    "crossvalidate": ("quickstart", [*ALONE, "profile=null", "model.train.epochs=1", "crossvalidate={folds: 2}"]),
+    "finetune": (
+        "quickstart",
+        [*ALONE, "profile=null", "model.train.epochs=1", "codegen={bits: [2, 4]}", "finetune={epochs: 1}"],
+    ),
     "filter": (
         "filtered-attention",
         [

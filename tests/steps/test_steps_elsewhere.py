@@ -10,8 +10,12 @@ from mico_runner import paths, spec
 from mico_runner.pipeline import Options, running
 
 NETWORK = ["model.train.epochs=1", "search.budget.evaluations=4", "search.constraints=null", "gates=null"]
-NETWORK += ["evaluate=null", "codegen=null", "simulate=null"]
-FIT = ["proxy={strategy: lut, compare: [{strategy: structural}], validation: {protocols: [group_kfold], folds: 2}}"]
+NETWORK += ["extends=templates/bitfusion.yaml", "profile=null", "evaluate=null", "codegen=null", "simulate=null"]
+FIT = [
+    "extends=templates/bitfusion.yaml",
+    "profile=null",
+    "proxy={strategy: lut, compare: [{strategy: structural}], validation: {protocols: [group_kfold], folds: 2}}",
+]
 FIT += ["datasets.profile=[bitfusion/linear]", "steps=[fit]", "gates=null"]
 ALONE = [f"{section}=null" for section in ("search", "proxy", "codegen", "simulate", "evaluate", "gates")]
 KERNELS = "{linear: {in_channels: [4, 8], out_channels: [4, 8]}}"
@@ -25,7 +29,7 @@ CASES = {
     "search": ("quickstart", [*NETWORK, "proxy=null", "search.objectives=[accuracy, flash_bytes]"], 1),
     "fit": ("quickstart", [*FIT], 1),
     "folds": ("quickstart", [*FIT, "proxy.compare=[]"], 1),
-    "crossvalidate": ("quickstart", [*ALONE, "model.train.epochs=1", "crossvalidate={folds: 2}"], 1),
+    "crossvalidate": ("quickstart", [*ALONE, "profile=null", "model.train.epochs=1", "crossvalidate={folds: 2}"], 1),
     "profile": (
         "quickstart",
         ["extends=templates/cortex-m3.yaml", "datasets.profile=[]", "model=null", *ALONE, *BOARD],
