@@ -63,13 +63,14 @@ class _Kept:
 
 
 def _old_versions(spec: Path, keep: int, dry_run: bool) -> list[Path]:
+    if dry_run:  # writes nothing, not even a lock's file
+        return store.versions(spec)[: -keep or None]
     with FileLock(spec / ".lock"):
         old = store.versions(spec)[: -keep or None]
-        if not dry_run:
-            store.empty_trash(spec)
-            for version in old:
-                store.delete(version)
-            store.link_latest(spec)
+        store.empty_trash(spec)
+        for version in old:
+            store.delete(version)
+        store.link_latest(spec)
     return old
 
 
@@ -85,7 +86,7 @@ def _unused_results(cache: Path, kept: _Kept, dry_run: bool) -> list[Path]:
         if result in needed and not folder.suffix:
             continue
         lock = FileLock(folder.with_name(f"{fingerprint}.lock"))
-        if not lock.acquire(wait=False):
+        if (lock.path.exists() or not dry_run) and not lock.acquire(wait=False):  # without a file nobody holds it
             continue
         try:
             if folder.is_dir() and (

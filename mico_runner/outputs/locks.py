@@ -6,6 +6,7 @@ neither a forced run nor `gc` takes it away under a reader.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -41,7 +42,9 @@ class FileLock:
     def _open(self) -> int:
         try:
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except PermissionError:  # another user's; to hold it, reading is enough
+        except OSError as error:  # another user's, or of a file system to read; to hold it, reading is enough
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def release(self) -> None:

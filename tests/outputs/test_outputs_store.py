@@ -1,6 +1,8 @@
 """Versions on disk."""
 
+import errno
 import json
+import os
 
 import example_version
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from mico_runner import outputs
 from mico_runner.errors import UsageError
 from mico_runner.outputs import store
+from mico_runner.outputs.locks import FileLock
 from mico_runner.steps.base import Metric
 
 
@@ -109,3 +112,31 @@ def test_the_same_metrics_are_the_same_bytes(tmp_path):
         texts.append((tmp_path / name / "metrics.json").read_bytes())
         assert store.metrics(tmp_path / name) == metrics
     assert texts[0] == texts[1]
+
+
+def test_a_dry_gc_writes_nothing_not_even_the_file_of_a_lock(root):
+    for lock in root.rglob("*.lock"):
+        lock.unlink()
+    unused = root / ".cache" / "train" / ("0" * 32)
+    unused.mkdir(parents=True)
+    before = {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+    assert outputs.gc(root, keep=1, dry_run=True) == [root / "lenet-mnist" / "v0001", unused]
+    assert {path: path.lstat().st_mtime_ns for path in root.rglob("*")} == before
+    busy = FileLock(unused.with_name(f"{unused.name}.lock"))
+    with busy:
+        assert outputs.gc(root, keep=1, dry_run=True) == [root / "lenet-mnist" / "v0001"]
+    assert outputs.gc(root, keep=1) == [root / "lenet-mnist" / "v0001", unused]
+
+
+def test_a_lock_on_a_file_system_to_read_can_be_held(tmp_path, monkeypatch):
+    lock, opened = FileLock(tmp_path / "x.lock"), os.open
+    lock.path.touch()
+
+    def refusing(path, flags, *mode, **options):
+        if flags & (os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with lock:
+        assert not FileLock(lock.path).acquire(wait=False)
