@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +17,12 @@ from typing import Any
 
 from mico_runner import plugins
 from mico_runner.errors import UnknownName, UsageError
+
+# Decorator, signature and docstring of a top-level definition, as the formatter lays them out: to parse all of every file takes a third
+# of the time in which `validate` or `list` ends.
+_HEAD = re.compile(
+    r'^@register\(.*?^(?:async def|def|class) .*?:(?: *#[^\n]*)?\n(?:    r?""".*?""")?', re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -109,10 +116,8 @@ def a(kind: str) -> str:
 
 def _scan(path: Path, module: str) -> list[Entry]:
     """The `@register(...)`-decorated top-level definitions of one file."""
-    text = path.read_text(encoding="utf-8")
-    if "@register(" not in text:
-        return []
-    return _registered(ast.parse(text, str(path)), module)
+    heads = [f"{head[0]}\n    pass\n" for head in _HEAD.finditer(path.read_text(encoding="utf-8"))]
+    return _registered(ast.parse("".join(heads), str(path)), module) if heads else []
 
 
 def _scan_plugin(path: Path) -> list[Entry]:

@@ -1,5 +1,6 @@
 """Registries: what is listed works. Every entry of every registry of the package is used here, or says where it is used."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 
 import mico_runner
-from mico_runner import hardware, paths, spec
+from mico_runner import hardware, paths, registry, spec
 from mico_runner.data import catalog
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.frozen_data import build, plain
@@ -291,6 +292,12 @@ def test_the_static_description_matches_the_objects(package):
     for name in registry.names():
         assert registry.info(name).summary, f"{name} has no summary"
         assert registry.get(name).__doc__.split("\n")[0] == registry.info(name).summary
+
+
+def test_reading_the_heads_of_definitions_finds_what_reading_whole_files_does():
+    for path in sorted(paths.PACKAGE.rglob("*.py")):
+        if "@register(" in (text := path.read_text(encoding="utf-8")):
+            assert registry._scan(path, "m") == registry._registered(ast.parse(text), "m"), path
 
 
 def test_listing_imports_no_entry():
