@@ -9,6 +9,7 @@ import yaml
 from cerberus import SchemaError
 
 from mico_runner import hardware, paths, spec, yaml_schema, yaml_source
+from mico_runner.calibration import device_curves
 from mico_runner.data import LOADERS
 from mico_runner.data.source import NAME
 from mico_runner.hardware import datasheet, fpga
@@ -408,6 +409,7 @@ def rules_of_our_own():
     yield "efficiency_curves", CURVES
     yield "hardware", hardware.rules()
     yield "datasheet", datasheet.SCHEMA
+    yield "device curves", device_curves.SCHEMA
     for way in (NAME, *LOADERS.names()):
         yield f"datasets.task.{way}", own_data._rules(way, None)
     for task in TASKS.names():
