@@ -20,7 +20,50 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from mico_runner.errors import UsageError
 
 # Calls that are captured as the calls they consist of; recurrent layers are unrolled over the length of their sequence.
-TAKEN_APART = (("einsum", "default"), *((name, "input") for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")))
+_DEFAULT = (
+    *(
+        "lstm_cell",
+        "gru_cell",
+        "rnn_tanh_cell",
+        "rnn_relu_cell",
+        "einsum",
+        "baddbmm",
+        "inner",
+        "tensordot",
+        "addcdiv",
+        "mv",
+        "kron",
+    ),
+    *(
+        "absolute",
+        "negative",
+        "clip",
+        "concat",
+        "concatenate",
+        "hstack",
+        "vstack",
+        "dstack",
+        "column_stack",
+        "tile",
+        "tril",
+        "triu",
+    ),
+    *("rot90", "channel_shuffle", "native_channel_shuffle", "diag_embed", "_safe_softmax", "select_scatter"),
+)
+_OF_TENSOR_OR_NUMBER = ("multiply", "divide", "subtract", "true_divide", "masked_fill", "lerp", "fill")
+_INTERPOLATIONS = ("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "upsample_linear1d")
+TAKEN_APART = (
+    *((name, "input") for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")),
+    *((name, "default") for name in _DEFAULT),
+    *((name, kind) for name in _OF_TENSOR_OR_NUMBER for kind in ("Tensor", "Scalar")),
+    *((name, kind) for name in _INTERPOLATIONS for kind in ("vec", "default")),
+    *((name, kind) for name in ("std", "var", "std_mean", "var_mean") for kind in ("default", "dim")),
+    *((name, "correction") for name in ("std", "std_mean")),
+    *(("where", kind) for kind in ("Scalar", "ScalarOther", "ScalarSelf")),
+    *(("norm", kind) for kind in ("ScalarOpt_dim", "Scalar")),
+    *((name, "other") for name in ("max", "min")),
+    *(("frobenius_norm", "dim"), ("repeat_interleave", "self_int"), ("rsub", "Tensor"), ("_unsafe_index", "Tensor")),
+)
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _PYTHON = sysconfig.get_path("stdlib") + os.sep
 
@@ -80,10 +123,11 @@ def trace(module: torch.nn.Module, sample: tuple[torch.Tensor, ...], name: str) 
     """
     module = _copy(module, name).to("cpu", torch.float32).eval()
     found = Trace(name, module, _export(module, sample, name))
+    signature = found.program.graph_signature
     for node in found.program.graph.nodes:
         path = found.held.get(node.name)
         if path is not None and node.users:
-            _check_finite(path, found.constants[path], name)
+            _check_finite(path, found.constants[path], name, path in signature.inputs_to_parameters.values())
     return found
 
 
@@ -178,9 +222,13 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _check_finite(path: str, value: torch.Tensor, name: str) -> None:
+def _check_finite(path: str, value: torch.Tensor, name: str, learned: bool) -> None:
+    """Minus infinity is left to the operators in matrices that are no parameters: masks of attention have it."""
     if value.numel() and value.is_floating_point() and not torch.isfinite(torch.stack(value.aminmax())).all():
-        bad = ~torch.isfinite(value)
+        masks = value.ndim > 1 and not learned
+        bad = ~torch.isfinite(value) & ((value != -torch.inf) if masks else True)
+        if not bad.any():
+            return
         first = tuple(bad.nonzero()[0].tolist())
         raise UsageError(
             f"network {name!r}: {path!r} is not finite: {int(bad.sum())} of {value.numel()} values are NaN or infinite,"

@@ -11,7 +11,7 @@ from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import clamp, shared_shift, shifted
 from mico_runner.ops.base import Example, Rescaled, Row, Shapes, elements_row, same_scale, sample
-from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.capture import Call
 from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, chunks, clamper
 from mico_runner.ops.node import Node, QNode, QType, scaling_of
@@ -43,9 +43,13 @@ class Add(Rescaled):
             return emit_affine(call, call.aligned(call.tensor(a)), term=sign * constants[1])
         if constants[0] is not None:
             return emit_affine(call, call.aligned(call.tensor(b)), factor=sign, term=constants[0])
-        if call["alpha"] != 1:
-            raise Refused(f"only plain sums of two tensors are supported; found alpha {call['alpha']}")
         operands = same_shape(call, [call.tensor(a), call.tensor(b)])
+        if call["alpha"] != 1:
+            name, attrs = (
+                f"{call.name}.alpha",
+                {"factor": np.float64(call["alpha"]), "term": np.float64(0), "below": None},
+            )
+            operands[1] = call.builder.elementwise(name, "affine", operands[1:], call.source, attrs=attrs)
         return call.builder.elementwise(call.name, self.name, operands, call.source)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:

@@ -12,14 +12,17 @@ from mico_runner.ops import c, operator, register
 from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
 from mico_runner.ops.base import Operator, Quantiser, Shapes, Weighted, sample
 from mico_runner.ops.broadcast import period
-from mico_runner.ops.capture import Call, Refused, as_doubles
+from mico_runner.ops.capture import OTHER_VALUES, Call, Refused, as_doubles
 from mico_runner.ops.draft import Draft
+from mico_runner.ops.expand import expanded
 from mico_runner.ops.fast import Kernel, clamper
 from mico_runner.ops.folding import fold
 from mico_runner.ops.node import MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
 
 TERM_BITS = 30
+LEAST = -1e30  # and below, a term is as good as minus infinity
+LEFT_OUT = -1e9
 
 
 @register("affine")
@@ -158,14 +161,19 @@ class Affine(Operator):
 
 
 def emit_affine(call: Call, tensor: str, factor: Any = 1.0, term: Any = 0.0, below: Any = None) -> str:
-    """A node for the call, whose constants are repeated over the tensor's shape. Raises Refused: they make it larger."""
-    shape = call.builder.shapes[tensor]
+    """A node for the call, whose constants are repeated over the tensor's shape, or the tensor over theirs.
+
+    Terms of minus infinity, or as good as it, are LEFT_OUT: masks of attention have them, and softmax takes both for nothing.
+    """
+    if (np.asarray(term) <= LEAST).any():
+        term = np.where(np.asarray(term) <= LEAST, LEFT_OUT, term)
+        call.node.meta[OTHER_VALUES] = True
     values = [None if v is None else np.asarray(v, np.float64) for v in (factor, term, below)]
-    for value in (v for v in values if v is not None):
-        if not np.isfinite(value).all():
-            raise Refused("its constants are not finite")
-        if value.ndim > len(shape) or np.broadcast_shapes(value.shape, shape) != shape:
-            raise Refused(f"a constant of shape {value.shape} does not fit a tensor of shape {shape}")
+    known = [value for value in values if value is not None]
+    if not all(np.isfinite(value).all() for value in known):
+        raise Refused("its constants are not finite")
+    tensor = expanded(call, tensor, np.broadcast_shapes(call.builder.shapes[tensor], *(value.shape for value in known)))
+    shape = call.builder.shapes[tensor]
     attrs = dict(zip(Affine.ATTRS, values, strict=True))
     whole = all(value is None or value.ndim == 0 for value in values)
     if whole:

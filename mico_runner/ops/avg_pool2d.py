@@ -16,7 +16,16 @@ from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
-from mico_runner.ops.pool import Pool, as_image, as_windows, output_size, reduced, window_of, window_shapes
+from mico_runner.ops.pool import (
+    Pool,
+    as_image,
+    average_windows,
+    averaged,
+    output_size,
+    reduced,
+    window_of,
+    window_shapes,
+)
 from mico_runner.ops.resize import average
 
 
@@ -60,7 +69,8 @@ class AvgPool2d(Pool, Rescaled):
         target = output_size(call)
         if any(n % m for n, m in zip(size, target, strict=True)):
             return call.reshape(average(call, tensor, target), call.shape)
-        return self._average(call, tensor, tuple(n // m for n, m in zip(size, target, strict=True)))
+        window = tuple(n // m for n, m in zip(size, target, strict=True))
+        return call.reshape(average_windows(call, tensor, window), call.shape)
 
     def _norm(self, call: Call) -> str:
         """The root of the sum of squares."""
@@ -77,22 +87,8 @@ class AvgPool2d(Pool, Rescaled):
         shape = call.builder.shapes[tensor]
         count = prod(shape[d] for d in dims)
         if call.target != "mean":
-            return emit_affine(call, self._average_over(call, tensor, dims), factor=count)
-        return self._average_over(call, tensor, dims)
-
-    def _average_over(self, call: Call, tensor: str, dims: list[int]) -> str:
-        tensor = as_windows(call, tensor, dims)
-        return self._average(call, tensor, call.builder.shapes[tensor][1:])
-
-    def _average(self, call: Call, tensor: str, window: tuple[int, ...]) -> str:
-        """Windows side by side on (C, H, W) or (C, L)."""
-        size = call.builder.shapes[tensor]
-        if len(size) == 2:
-            size, window = (size[0], 1, size[1]), (1, *window)
-        tensor = call.reshape(tensor, size)
-        shape = (size[0], size[1] // window[0], size[2] // window[1])
-        attrs = {"kernel": window, "stride": window, "padding": (0, 0)}
-        return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
+            return emit_affine(call, call.reshape(averaged(call, tensor, dims), call.shape), factor=count)
+        return call.reshape(averaged(call, tensor, dims), call.shape)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         return F.avg_pool2d(x[0], *window_of(node))

@@ -89,12 +89,14 @@ class Call:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Output shape without batch; refuses an output in which the batch is not to be found."""
+        """Output shape without batch, (1,) of one number for each sample; refuses an output in which the batch is not to be found."""
         shape = _sizes(self.node)
         if not all(type(s) is int for s in shape):
             raise Refused(f"dynamic shape {tuple(shape)}; shapes must be fixed")
-        if len(shape) < 2 or shape[self.batch] % BATCH:
-            raise Refused(f"the batch must stay a dimension and leave another: shape {tuple(shape)}")
+        if not shape or shape[self.batch] % BATCH:
+            raise Refused(f"the batch must stay a dimension: shape {tuple(shape)}")
+        if tuple(shape) == (BATCH,):
+            return (1,)
         rest = (shape[self.batch] // BATCH,) if shape[self.batch] > BATCH else ()
         return (*shape[: self.batch], *rest, *shape[self.batch + 1 :])
 
@@ -133,7 +135,7 @@ class Call:
         found = found.reshape((1,) * (rank - found.ndim) + found.shape)
         if found.shape[self.batch] > BATCH:  # batch * n
             found = found.reshape(*found.shape[: self.batch], BATCH, -1, *found.shape[self.batch + 1 :])
-        elif len(self.shape) == rank:
+        elif len(self.shape) == rank > 1:
             return found
         if not (found == found.take([0], axis=self.batch)).all():
             raise Refused("a constant differs between the samples of a batch")

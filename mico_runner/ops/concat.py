@@ -43,7 +43,7 @@ class Concat(Rescaled):
         dim = call["dim"] % (len(call.sizes_read) + 1)
         call.batch += dim <= call.batch
         axis = dim - (dim > call.batch and not call.is_merged)
-        shape = list(call.builder.shapes[tensors[0]])
+        shape = list(call.builder.shapes[tensors[0]]) if len(call.sizes_read) > 1 else []
         shape.insert(axis, 1)
         parts = [call.reshape(tensor, tuple(shape)) for tensor in tensors]
         return call.emit(self.name, parts, call.shape, attrs={"axis": axis})

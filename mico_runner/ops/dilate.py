@@ -12,6 +12,7 @@ from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import Call, Refused, as_array
 from mico_runner.ops.movement import ZERO, Movement
 from mico_runner.ops.node import Node, QNode
+from mico_runner.ops.permute import permuted
 
 
 @register("dilate")
@@ -28,6 +29,8 @@ class Dilate(Movement):
             raise Refused("the weights of a convolution must be parameters, not computed from the input")
         rank = weight.ndim - 2
         tensor = call.input("input")
+        if rank == 1 and call.is_merged and call.batch_read == 0:
+            return self._rows(call, tensor, weight)
         if call.rank(tensor) != rank + 1:
             raise Refused(f"it needs inputs of shape {'(N, C, L)' if rank == 1 else '(N, C, H, W)'}")
         stride, padding, extra, dilation = (  # one number for each spatial dimension
@@ -45,13 +48,30 @@ class Dilate(Movement):
         if any(low or between or high for low, between, high in around):
             name, put = f"{call.name}.dilate", {"around": around}
             tensor = call.builder.emit(name, self.name, [tensor], (channels, *wide), call.source, attrs=put)
-        turned = weight.flip(tuple(range(2, weight.ndim)))
-        turned = turned.reshape(groups, -1, *turned.shape[1:]).transpose(1, 2).flatten(0, 1)
+        turned = _turned(weight, groups)
         weights = as_array(turned.reshape(*turned.shape[:2], *one, *turned.shape[2:]))
         made = (shape[0], *one, *shape[1:])
         attrs = {"stride": (1, 1), "padding": (0, 0), "dilation": (*one, *dilation), "groups": groups}
         found = call.emit("conv2d", [tensor], made, attrs=attrs, weight=weights, bias=as_array(call["bias"]))
         return call.reshape(found, shape)
+
+    def _rows(self, call: Call, tensor: str, weight: torch.Tensor) -> str:
+        """Parts of samples (n, C, L) are the rows of one image (C, n, L)."""
+        groups, build = int(call["groups"]), call.builder
+        count, channels, length = build.shapes[tensor]
+        (stride,), (padding,), (extra,), (dilation,) = (
+            _each(call[key], 1) for key in ("stride", "padding", "output_padding", "dilation")
+        )
+        edge = dilation * (weight.shape[2] - 1) - padding
+        image = permuted(call, tensor, (1, 0, 2))
+        wide = (length - 1) * stride + 1 + 2 * edge + extra
+        put = {"around": ((0, 0, 0), (edge, stride - 1, edge + extra))}
+        image = build.emit(f"{call.name}.dilate", self.name, [image], (channels, count, wide), call.source, attrs=put)
+        attrs = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, dilation), "groups": groups}
+        made = (call.shape[1], count, call.shape[2])
+        rows = as_array(_turned(weight, groups).unsqueeze(2))
+        found = call.emit("conv2d", [image], made, attrs=attrs, weight=rows, bias=as_array(call["bias"]))
+        return permuted(call, found, (1, 0, 2))
 
     def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """At least 2: a signed bit has no zero."""
@@ -73,6 +93,12 @@ class Dilate(Movement):
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         yield sample(self.name, [(3, 4, 5)], (3, 9, 5), {"around": ((1, 1, 1), (0, 0, 0))})
         yield sample(self.name, [(2, 3, 3)], (2, 7, 6), {"around": ((0, 2, 0), (-1, 2, 0))})
+
+
+def _turned(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """The weights of the convolution: (Cout, Cin / groups, ...), the window turned round."""
+    turned = weight.flip(tuple(range(2, weight.ndim)))
+    return turned.reshape(groups, -1, *turned.shape[1:]).transpose(1, 2).flatten(0, 1)
 
 
 def _each(values: int | list[int], count: int) -> tuple[int, ...]:

@@ -36,7 +36,9 @@ class Embedding(Operator):
         tensor = call.input("indices")
         if tensor in call.builder.producer:
             raise Refused("the numbers that an embedding reads must be an input of the network, not computed from it")
-        return call.emit(self.name, [tensor], call.shape, attrs={"table": as_doubles(call["weight"])})
+        table = as_doubles(call["weight"])
+        made = (*call.builder.shapes[tensor], table.shape[1])
+        return call.reshape(call.emit(self.name, [tensor], made, attrs={"table": table}), call.shape)
 
     def vocabulary(self, node: Node) -> int:
         return len(node.attrs["table"])

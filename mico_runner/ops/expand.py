@@ -6,23 +6,46 @@ from collections.abc import Iterator
 from math import prod
 
 import numpy as np
+import torch
 
 from mico_runner.ops import register
 from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.movement import Movement
 from mico_runner.ops.node import Node, QNode
+from mico_runner.ops.take import taken
 
 
 @register("expand")
 class Expand(Movement):
     """The input repeated to `shape`."""
 
-    ATEN = ("expand.default",)
+    ATEN = ("expand.default", "repeat.default", "copy.default")
     ATTRS = ("shape",)
 
-    def capture(self, call: Call) -> str:
+    def capture(self, call: Call) -> str | torch.Tensor:
+        if call.target == "repeat":
+            return self._repeated(call, call.input())
+        if call.target == "copy":  # into `self`, of which nothing is left
+            return self._copied(call)
         return expanded(call, call.input(), call.shape)
+
+    def _repeated(self, call: Call, tensor: str) -> str:
+        times = call["repeats"]
+        if len(times) != len(call.sizes_read) or times[call.batch_read] != 1:
+            raise Refused(f"repeating {tuple(times)} times repeats the batch, or puts dimensions in front of it")
+        for dim, count in enumerate(times):
+            if count > 1:
+                axis = call.axis(dim)
+                tensor = taken(call, tensor, axis, [*range(call.builder.shapes[tensor][axis])] * count)
+        return tensor
+
+    def _copied(self, call: Call) -> str | torch.Tensor:
+        source, kind = call["src"], call.node.meta["val"]
+        if isinstance(source, torch.Tensor):
+            return source.to(kind.dtype).expand(kind.shape)
+        call.broadcast()
+        return expanded(call, source, call.shape)
 
     def sources(self, node: Node | QNode, shape: tuple[int, ...]) -> np.ndarray:
         index = np.arange(int(np.prod(shape))).reshape(shape)

@@ -29,13 +29,14 @@ from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
 from mico_runner.ops.onnx import OnnxGraph
+from mico_runner.ops.permute import permuted
 
 
 @register("linear")
 class Linear(Weighted):
     """Fully connected layer over the last dimension: acc = bias + sum of w * q, requantised. `weight` (out, in), `bias` (out,)."""
 
-    ATEN = ("linear.default",)
+    ATEN = ("linear.default", "addmm.default", "cumsum.default")
     CHANNELS = -1
     PER_TOKEN = True
     DNNWEAVER = "MatMul"
@@ -43,6 +44,10 @@ class Linear(Weighted):
     FAMILIES = ("linear",)
 
     def capture(self, call: Call) -> str:
+        if call.target == "cumsum":
+            return self._sums(call)
+        if call.target == "addmm":
+            return self._addmm(call)
         weight = call["weight"]
         if not isinstance(weight, torch.Tensor):
             raise Refused("the weights of a linear layer must be parameters, not computed from the input")
@@ -50,6 +55,36 @@ class Linear(Weighted):
             raise Refused(f"the weights of a linear layer must be a matrix; found shape {tuple(weight.shape)}")
         tensor = call.input("input")
         return call.emit(self.name, [tensor], call.shape, weight=as_array(weight), bias=as_array(call["bias"]))
+
+    def _addmm(self, call: Call) -> str:
+        """beta * self + alpha * mat1 mat2, of constants but for mat1."""
+        weight, bias = call["mat2"], call["self"]
+        if not all(isinstance(value, torch.Tensor) for value in (weight, bias)) or bias.numel() not in (
+            1,
+            weight.shape[1],
+        ):
+            raise Refused(
+                "its second matrix and what it adds must be parameters, one row of them, not computed from the input"
+            )
+        found = call.emit(
+            self.name,
+            [call.tensor(call["mat1"])],
+            call.shape,
+            weight=as_array(weight.T * call["alpha"]),
+            bias=as_array((bias.reshape(-1) * call["beta"]).expand(weight.shape[1])),
+        )
+        return found
+
+    def _sums(self, call: Call) -> str:
+        """Sums of the elements up to each: products with ones."""
+        tensor, axis = call.input(), call.axis(call["dim"])
+        if axis < 0:
+            raise Refused("sums over the batch are not supported")
+        order = (*(d for d in range(call.rank(tensor)) if d != axis), axis)
+        moved = permuted(call, tensor, order)
+        shape = call.builder.shapes[moved]
+        found = call.emit(self.name, [moved], shape, weight=np.tri(shape[-1], dtype=np.float32))
+        return permuted(call, found, tuple(np.argsort(order).tolist()))
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
         bias = None if node.bias is None else torch.as_tensor(node.bias, dtype=x[0].dtype)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mico_runner.ops import c, register
-from mico_runner.ops.affine import emit_affine
+from mico_runner.ops.affine import LEAST, LEFT_OUT, emit_affine
 from mico_runner.ops.arithmetic import requantise
 from mico_runner.ops.base import Product, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, as_array
@@ -19,6 +19,7 @@ from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.permute import permuted
+from mico_runner.ops.take import taken
 
 _MOST_TERMS = 1 << 15  # of a sum of products of 8 bits that fits an int32
 
@@ -27,13 +28,16 @@ _MOST_TERMS = 1 << 15  # of a sum of products of 8 bits that fits an int32
 class Matmul(Product):
     """(..., M, K) times (..., K, N), or (..., N, K) where `transposed`: acc = sum of q0 * q1, requantised."""
 
-    ATEN = ("matmul.default", "bmm.default", "scaled_dot_product_attention.default")
+    ATEN = ("matmul.default", "bmm.default", "mm.default", "scaled_dot_product_attention.default")
     ATTRS = ("transposed",)
 
     def capture(self, call: Call) -> str:
         if call.target == "scaled_dot_product_attention":
             return self._attention(call)
         a, b = call["self"], call["other"] if "other" in call.args else call["mat2"]
+        if isinstance(b, torch.Tensor) and b.ndim == 1:
+            tensor = call.tensor(a)
+            return call.reshape(_linear(call, tensor, b[:, None], (*call.builder.shapes[tensor][:-1], 1)), call.shape)
         if _is_matrix(b):
             return _linear(call, call.tensor(a), b, call.shape)
         if _is_matrix(a):
@@ -62,14 +66,20 @@ class Matmul(Product):
 
     def _attention(self, call: Call) -> str:
         """softmax(query key^T * scale + mask) value."""
-        if call["dropout_p"] or call["is_causal"] or call.args.get("enable_gqa"):
-            raise Refused("attention with dropout, a causal mask or grouped queries is not supported")
+        if call["dropout_p"]:
+            raise Refused("attention with dropout is not supported")
         query, key, value = (call.tensor(call[name]) for name in ("query", "key", "value"))
+        if call.args.get("enable_gqa"):
+            key, value = (_shared(call, tensor, call.builder.shapes[query][-3]) for tensor in (key, value))
         scale = call["scale"] or 1 / sqrt(call.builder.shapes[query][-1])
         found = emit_affine(call, self._product(call, query, key, transposed=True), factor=scale)
+        shape = call.builder.shapes[found]
         if (mask := call["attn_mask"]) is not None:
             found = _masked(call, found, mask)
-        found = call.builder.emit(f"{call.name}.softmax", "softmax", [found], call.builder.shapes[found], call.source)
+        elif call["is_causal"]:
+            found = emit_affine(call, found, term=np.where(np.tri(shape[-2], shape[-1]), 0.0, LEFT_OUT))
+        attrs = {"kept": None}
+        found = call.builder.emit(f"{call.name}.softmax", "softmax", [found], shape, call.source, attrs=attrs)
         return self._product(call, found, value, transposed=False)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
@@ -123,13 +133,18 @@ def _steps(buffer: c.Buffer) -> tuple[int, int, int]:
 
 
 def _masked(call: Call, scores: str, mask: Any) -> str:
-    """A mask of terms, or one of truth values that leaves nothing out."""
-    if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool and bool(mask.all()):
-        return scores
+    """A mask of terms, or one of truth values."""
     term = call.constant(mask)
-    if term is None or mask.dtype == torch.bool or not np.isfinite(term).all():
-        raise Refused("a mask must be a constant of finite numbers, or leave nothing out")
+    if term is None:
+        raise Refused("a mask must be a constant, not computed from the input")
+    term = np.where(term, 0.0, LEFT_OUT) if mask.dtype == torch.bool else np.where(term <= LEAST, LEFT_OUT, term)
     return emit_affine(call, scores, term=term) if term.any() else scores
+
+
+def _shared(call: Call, tensor: str, heads: int) -> str:
+    """Keys or values (..., kv_heads, T, d) once for each head of queries."""
+    shape = call.builder.shapes[tensor]
+    return taken(call, tensor, len(shape) - 3, np.arange(heads) * shape[-3] // heads)
 
 
 def _is_matrix(value: torch.Tensor | str) -> bool:

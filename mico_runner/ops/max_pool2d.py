@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from mico_runner.ops import c, register
+from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import windows
 from mico_runner.ops.base import Example, Quantiser, Row, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, pair
@@ -28,7 +29,7 @@ class MaxPool2d(Pool):
 
     ATEN = (
         *("max_pool2d.default", "max_pool1d.default", "adaptive_max_pool2d.default", "adaptive_max_pool1d.default"),
-        *("amax.default", "max.dim"),
+        *("amax.default", "max.dim", "amin.default", "min.dim"),
     )
     ATTRS = ("kernel", "stride", "padding", "ceil")
     KEEPS_TYPE = True
@@ -39,22 +40,25 @@ class MaxPool2d(Pool):
     def capture(self, call: Call) -> str | list[str]:
         if call.target.startswith("adaptive"):
             return [self._adaptive(call)]
-        if call.target == "amax":
+        if call.target in ("amax", "amin"):
             return self._largest(call)
-        if call.target == "max":
+        if call.target in ("max", "min"):
             return [self._largest(call)]
         if pair(call["dilation"]) != (1, 1):
             raise Refused(f"dilation {call['dilation']} in pooling is not supported")
         return self.emit_windows(call)
 
     def _largest(self, call: Call) -> str:
-        """Over any dimensions but the batch."""
-        tensor = as_windows(call, call.input(), reduced(call, call["dim"]))
+        """Over any dimensions but the batch; the least is the largest of the negative, negative."""
+        least = "min" in call.target
+        found = emit_affine(call, call.input(), factor=-1.0) if least else call.input()
+        tensor = as_windows(call, found, reduced(call, call["dim"]))
         channels, *size = call.builder.shapes[tensor]
         window = (1, *size) if len(size) == 1 else (size[0], size[1])
         tensor = call.reshape(tensor, (channels, *window))
         attrs = {"kernel": window, "stride": window, "padding": (0, 0), "ceil": False}
-        return call.reshape(call.emit(self.name, [tensor], (channels, 1, 1), attrs=attrs), call.shape)
+        found = call.reshape(call.emit(self.name, [tensor], (channels, 1, 1), attrs=attrs), call.shape)
+        return emit_affine(call, found, factor=-1.0) if least else found
 
     def _adaptive(self, call: Call) -> str:
         """Windows side by side; those that overlap are laid side by side first, short ones with their last element again."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mico_runner.ops import register
+from mico_runner.ops.affine import LEAST
 from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import OTHER_VALUES, Call, Refused, pair
 from mico_runner.ops.movement import ZERO, Movement
@@ -31,6 +32,7 @@ class Pad(Movement):
         rank = call.rank(tensor)
         if any(around[2 * rank :]):
             raise Refused("padding the batch is not supported")
+        around = around[: 2 * rank]
         if not any(around):
             return tensor
         if min(around) < 0:
@@ -62,9 +64,6 @@ class Pad(Movement):
         yield sample(self.name, [(3, 4, 5)], (3, 7, 6), {"pad": (0, 1, 2, 1)})
         yield sample(self.name, [(3, 4, 5)], (6, 4, 5), {"pad": (0, 0, 0, 0, 1, 2)})
         yield sample(self.name, [(4, 5)], (4, 7), {"pad": (1, 1)})
-
-
-LEAST = -1e30  # and below: what networks that are read from TensorFlow pad maxima with, or minus infinity
 
 
 def _only_maxima_read(call: Call, around: tuple[int, ...]) -> bool:

@@ -117,6 +117,23 @@ def as_windows(call: Call, tensor: str, dims: list[int]) -> str:
     return call.reshape(tensor, (prod(shape) // count, count))
 
 
+def averaged(call: Call, tensor: str, dims: list[int]) -> str:
+    """The means over these axes, as (C, 1, 1)."""
+    tensor = as_windows(call, tensor, dims)
+    return average_windows(call, tensor, call.builder.shapes[tensor][1:])
+
+
+def average_windows(call: Call, tensor: str, window: tuple[int, ...]) -> str:
+    """The means of windows side by side on (C, H, W) or (C, L), as (C, H', W')."""
+    size = call.builder.shapes[tensor]
+    if len(size) == 2:
+        size, window = (size[0], 1, size[1]), (1, *window)
+    tensor = call.reshape(tensor, size)
+    shape = (size[0], size[1] // window[0], size[2] // window[1])
+    attrs = {"kernel": window, "stride": window, "padding": (0, 0)}
+    return call.emit("avg_pool2d", [tensor], shape, attrs=attrs)
+
+
 def overhang(node: Node | QNode, size: tuple[int, ...]) -> list[int]:
     """How far the last window lies beyond an input (H, W) and its padding, 0 but for nodes with `ceil`: it begins within it."""
     if not node.attrs.get("ceil"):

@@ -19,7 +19,7 @@ class Slice(Movement):
 
     ATEN = (
         *("slice.Tensor", "narrow.default", "select.int", "unbind.int"),
-        *("split.Tensor", "split.sizes", "split_with_sizes.default", "chunk.default"),
+        *("unsafe_split.Tensor", "split.Tensor", "split.sizes", "split_with_sizes.default", "chunk.default"),
     )
     ATTRS = ("axis", "start", "stop", "step")
 
@@ -28,15 +28,15 @@ class Slice(Movement):
         axis = call.axis(call["dim"])
         length = -1 if axis < 0 else call.builder.shapes[tensor][axis]
         if call.target == "slice":
-            start, stop = (_within(call[key], length, default) for key, default in (("start", 0), ("end", length)))
+            start, stop = (within(call[key], length, default) for key, default in (("start", 0), ("end", length)))
             if axis < 0 and call["start"] in (None, 0) and call["end"] in (None, 2**63 - 1) and call["step"] == 1:
                 return tensor
             return self._part(call, tensor, axis, start, stop, int(call["step"]))
         if call.target == "narrow":
-            start = _within(call["start"], length, 0)
+            start = within(call["start"], length, 0)
             return self._part(call, tensor, axis, start, start + int(call["length"]))
         if call.target == "select":
-            start = _within(call["index"], length, 0)
+            start = within(call["index"], length, 0)
             call.batch -= call["dim"] % len(call.sizes_read) < call.batch
             return call.reshape(self._part(call, tensor, axis, start, start + 1), call.shape)
         if axis < 0:
@@ -74,7 +74,7 @@ class Slice(Movement):
             yield sample(self.name, [shape], tuple(target), dict(zip(self.ATTRS, (axis, *part), strict=True)))
 
 
-def _within(index: int | None, length: int, default: int) -> int:
+def within(index: int | None, length: int, default: int) -> int:
     """An index of Python's slices as one from the front."""
     if index is None:
         return default

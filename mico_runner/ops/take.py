@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from math import prod
 
 import numpy as np
 import torch
@@ -26,9 +27,22 @@ class Take(Movement):
         if call.target == "index_select":
             return self._along(call, tensor, int(call["dim"]), call["index"])
         given = [dim for dim, index in enumerate(call["indices"]) if index is not None]
-        if len(given) != 1:
-            raise Refused("only one dimension can be indexed by a tensor")
-        return self._along(call, tensor, given[0], call["indices"][given[0]])
+        if len(given) == 1:
+            return self._along(call, tensor, given[0], call["indices"][given[0]])
+        return self._places(call, tensor, given)
+
+    def _places(self, call: Call, tensor: str, given: list[int]) -> str:
+        """Elements of several dimensions side by side, behind the batch, by constant indices: those of one that they make together."""
+        index, shape = [call["indices"][dim] for dim in given], call.builder.shapes[tensor]
+        if given != list(range(given[0], given[-1] + 1)) or call.batch_read >= given[0] or call.is_merged:
+            raise Refused("the dimensions that tensors index must lie side by side, behind the batch")
+        if not all(isinstance(i, torch.Tensor) and i.dtype == torch.int64 for i in index):
+            raise Refused("an index must be a constant of whole numbers")
+        first, sizes = call.axis(given[0]), [shape[call.axis(dim)] for dim in given]
+        places = np.broadcast_arrays(*(i.numpy() % size for i, size in zip(index, sizes, strict=True)))
+        flat = np.ravel_multi_index(places, sizes).ravel()
+        joined = call.reshape(tensor, (*shape[:first], prod(sizes), *shape[first + len(sizes) :]))
+        return call.reshape(taken(call, joined, first, flat), call.shape)
 
     def _along(self, call: Call, tensor: str, dim: int, index: torch.Tensor | str) -> str:
         axis = call.axis(dim)
@@ -52,11 +66,12 @@ class Take(Movement):
         yield sample(self.name, [(3, 4, 5)], (2, 4, 5), {"axis": 0, "index": (2, 0)})
 
 
-def taken(call: Call, tensor: str, axis: int, index: Sequence[int]) -> str:
+def taken(call: Call, tensor: str, axis: int, index: Iterable[int]) -> str:
     """These elements of one dimension; the tensor itself where they are all of it, in order."""
     shape = list(call.builder.shapes[tensor])
-    if list(index) == list(range(shape[axis])):
+    chosen = tuple(int(i) for i in index)
+    if chosen == tuple(range(shape[axis])):
         return tensor
-    shape[axis] = len(index)
-    attrs = {"axis": axis, "index": tuple(int(i) for i in index)}
+    shape[axis] = len(chosen)
+    attrs = {"axis": axis, "index": chosen}
     return call.builder.emit(f"{call.name}.take", "take", [tensor], tuple(shape), call.source, attrs=attrs)

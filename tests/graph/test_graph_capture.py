@@ -226,7 +226,6 @@ REFUSED = {
     "pool_dilation": (lambda s, x: F.max_pool2d(x, 2, dilation=2), "dilation"),
     "divisor": (lambda s, x: F.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
     "batch": (lambda s, x: x.reshape(-1, 2), "batch as its first dimension"),
-    "alpha": (lambda s, x: torch.add(x, s.conv(x), alpha=2), "alpha 2"),
     "bn_computed": (lambda s, x: F.batch_norm(x, F.relu(x[0, :, 0, 0]), s.bn.running_var), "not supported"),
     "bn_training": (lambda s, x: F.batch_norm(x, s.bn.running_mean, s.bn.running_var, training=True), "statistics of the batch"),
     "dropout": (lambda s, x: F.dropout(x, 0.5, training=True), "random"),
@@ -235,7 +234,7 @@ REFUSED = {
     "pad_infinite": (lambda s, x: F.pad(x, (1, 1), value=-torch.inf), "padding with -inf"),
     "crossed": (lambda s, x: x[:, 0] + x, "the batch in different dimensions"),
     "index_batch": (lambda s, x: x[torch.tensor([1, 0])], "samples of the batch"),
-    "index_two": (lambda s, x: x[:, torch.tensor([0, 1]), torch.tensor([0, 1])], "only one dimension"),
+    "index_apart": (lambda s, x: x[:, torch.tensor([0, 1]), :, torch.tensor([0, 1])], "side by side"),
     "max_batch": (lambda s, x: x.amax(0, keepdim=True), "over the batch"),
     "indices": (lambda s, x: F.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d_with_indices"),
     "squeeze": (lambda s, x: x[:1].squeeze(0), "not supported"),
@@ -326,15 +325,15 @@ def test_arithmetic_on_weights_is_done_once(name):
 def test_all_calls_that_cannot_be_expressed_are_named_at_once():
     def function(s, x):
         y = torch.linalg.vector_norm(x, ord=1, dim=1, keepdim=True)
-        z = torch.cumsum(s.conv(x), 1) + torch.trunc(s.conv(x))
-        return (y * z).logsumexp(1) + torch.cumsum(x, 1)[:, 0]
+        z = torch.cumprod(s.conv(x), 1) + torch.trunc(s.conv(x))
+        return (y * z).logsumexp(1) + torch.cumprod(x, 1)[:, 0]
 
     with pytest.raises(UsageError) as caught:
         capture(Body(function), (2, 8, 8), "net")
     first, *lines = str(caught.value).splitlines()
     assert first == "network 'net': 5 calls cannot be expressed:"
     assert [line.split("(aten.")[1].split(".")[0] for line in lines] == [
-        *("linalg_vector_norm", "cumsum", "trunc", "logsumexp")
+        *("linalg_vector_norm", "cumprod", "trunc", "logsumexp")
     ]
     assert all(line.startswith("  graph_networks.py:") for line in lines) and lines[1].endswith("(2 times)")
 

@@ -1,0 +1,101 @@
+"""What torch has many names for: masks, assignments to slices, repeats, sums of products, one number for each sample."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from graph_networks import same_numbers
+from torch import nn
+
+from mico_runner.errors import UsageError
+from mico_runner.graph import capture
+
+torch.manual_seed(0)
+TRIANGLE = torch.tril(torch.ones(4, 4)).bool()
+MATRIX, ROW = torch.randn(4, 5), torch.randn(5)
+MINUS = torch.zeros(4, 4).masked_fill(~TRIANGLE, -torch.inf)
+
+
+def written(x):
+    y = x.clone()
+    y[:, 0] = x[:, 1] * 2
+    y[..., ::2] = x[..., 1::2].relu()
+    y[:, 2, 1:3] = 3.0
+    return y
+
+
+CALLS = {
+    "attention of earlier tokens": lambda x: F.scaled_dot_product_attention(x, x + 1, x, is_causal=True),
+    "mask of truth values": lambda x: F.scaled_dot_product_attention(x, x + 1, x, attn_mask=TRIANGLE),
+    "mask of infinities": lambda x: F.scaled_dot_product_attention(x, x + 1, x, attn_mask=MINUS),
+    "filled before a softmax": lambda x: x.masked_fill(~TRIANGLE, -torch.inf).softmax(-1),
+    "infinity added": lambda x: (x * 2 + MINUS).softmax(-1),
+    "large term added": lambda x: (x + MINUS.clamp(min=-100)).reshape(-1, 2, 2, 4).softmax(-1),
+    "filled": lambda x: x.masked_fill(TRIANGLE, 2.0).tril(1),
+    "chosen": lambda x: torch.where(TRIANGLE, x, x * 2 + 1),
+    "written": written,
+    "repeated": lambda x: torch.cat([x.repeat(1, 2, 1), x.tile(2).reshape(-1, 8, 4), x.repeat_interleave(2, 1)], 1),
+    "moments": lambda x: torch.cat([x.std(-1), x.var(1, unbiased=False), *torch.var_mean(x, 1)], 1),
+    "larger and smaller": lambda x: (
+        torch.maximum(x, x.flip(-1)) + torch.minimum(x, torch.linspace(-1, 1, 4)) - x.amin(1, True)
+    ),
+    "sums of products": lambda x: (
+        torch.addmm(ROW, x.reshape(-1, 4), MATRIX).view(-1, 4, 5) + torch.cumsum(x @ MATRIX, 1)
+    ),
+    "one number": lambda x: ((x[:, 0] @ MATRIX[:, 0]).sigmoid() + x.mean((1, 2)) * x.flatten(1).sum(-1))[:, None],
+    "numbers side by side": lambda x: torch.stack([x[:, 0, 0], x[:, 1, 2] / x.exp().sum((1, 2))], 1),
+    "constants that make it larger": lambda x: x[..., None] * torch.arange(3.0) - torch.ones(2, 4, 1, 3)[0],
+    "several indices": lambda x: x[:, torch.tensor([0, 2]), torch.tensor([1, 3])],
+    "sum with a factor": lambda x: torch.sub(x, x.flip(-1), alpha=2),
+}
+
+
+class Called(nn.Module):
+    def __init__(self, call):
+        super().__init__()
+        self.call = call
+
+    def forward(self, x):
+        return self.call(x)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_is_what_it_computes(name):
+    same_numbers(Called(CALLS[name]), (4, 4))
+
+
+def test_a_mask_is_part_of_the_softmax_and_no_term_is_left():
+    """A type that holds such a term has no steps left for the scores."""
+    graph = capture(Called(CALLS["infinity added"]), (4, 4), "masked")
+    (softmax,) = [n for n in graph.nodes if n.op == "softmax"]
+    assert (softmax.attrs["kept"] == TRIANGLE.numpy()).all()
+    assert all(abs(n.attrs["term"]).max() == 0 for n in graph.nodes if n.op == "affine")
+
+
+def test_a_row_of_which_nothing_is_left_stays_a_row_of_terms():
+    empty = TRIANGLE.clone()
+    empty[2] = False
+    same_numbers(Called(lambda x: x.masked_fill(~empty, -100.0).softmax(-1)), (4, 4))
+    with pytest.raises(UsageError, match="not finite"):
+        capture(Called(lambda x: x.masked_fill(~empty, -torch.inf).softmax(-1)), (4, 4), "empty")
+
+
+def test_cells_and_transposed_convolutions_of_parts():
+    class Parts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.decoder = nn.ConvTranspose1d(3, 2, 4, 2, 1, groups=1)
+
+        def forward(self, x):
+            return self.decoder(x.flatten(0, 1)).reshape(len(x), -1)
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.long, self.gated = nn.LSTMCell(4, 3), nn.GRUCell(3, 3)
+
+        def forward(self, x):
+            h, c = self.long(x[:, 0])
+            return self.gated(h, self.long(x[:, 1], (h, c))[0])
+
+    same_numbers(Both(), (2, 4))
+    same_numbers(Parts(), (2, 3, 5))
