@@ -124,7 +124,6 @@ SPECS = {
         [
             "datasets={task: digits, validation: 100}",
             "datasets.profile=[vexriscv-full/conv2d, vexriscv-full/depthwise, vexriscv-full/linear, vexriscv-full/avg_pool2d]",
-            "proxy={strategy: single, params: {}}",
             "model.params={channels: 4, blocks: 2, downsample: 1}",
             "model.train.epochs=1",
             "model.exits={most: 2, channels: 2, margins: 3, train: {epochs: 1}}",
