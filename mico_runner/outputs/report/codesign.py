@@ -13,6 +13,7 @@ from mico_runner.outputs.report.figures import INK, MARKERS, MUTED, PALETTE, svg
 from mico_runner.outputs.report.tables import table
 from mico_runner.outputs.report.version import Version
 
+_DRAWN = 500  # designs left out that are drawn, those of least bounds
 _MOST = 3.0  # times the optimum: what lies higher is drawn at the edge
 
 
@@ -68,7 +69,7 @@ def designs(rows: pd.DataFrame, every: pd.DataFrame) -> dict[str, Any]:
             ends = (mine["elements"].min(), mine["elements"].max())
             least = mine.groupby("elements")["bound"].min()
             ax.fill_between(least.index, 0, least, step="mid", color="#eef2f5", lw=0, label="proven: no design is here")
-            cut = mine[mine["value"].isna()]
+            cut = mine[mine["value"].isna()].nsmallest(_DRAWN, "bound")
             ax.scatter(cut["elements"], cut["bound"], s=9, color=MUTED, marker="_", label="bounds of the others")
             known = mine[mine["value"].notna()].sort_values(["elements", "value"])
             front = known[known["value"] < known["value"].cummin().shift(fill_value=np.inf)]
