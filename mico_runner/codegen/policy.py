@@ -124,6 +124,9 @@ class KernelPolicy:
             if not alone:
                 return []
             offers = [_Offer([Candidate("depthwise")], make, "every channel is a group")]
+            if self.simd:
+                wide = partial(simd.depthwise, node, geometry, source, output)
+                offers.insert(0, _Offer([Candidate("depthwise_simd")], wide, "wide registers"))
             if self.dsp or self.mve:
                 kernel = "depthwise_mve" if self.mve else "depthwise_dsp"
                 make = partial(dsp.depthwise, node, geometry, source, output, kernel)

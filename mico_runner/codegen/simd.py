@@ -1,4 +1,8 @@
-"""How weights lie for kernels/mico_conv2d_simd.c: blocks of sixteen rows, word by word; taps in the bytes that a shift brings up."""
+"""How weights lie for the kernels for wide registers (kernels/mico_conv2d_simd.c, mico_depthwise_simd.c), and what these work in.
+
+Blocks of sixteen rows: weights of 8 bits word by word, as the kernels read them; those of fewer bits as codes in the same order without a
+gap, which kernels/mico_widen.c brings to bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,55 +10,118 @@ from dataclasses import replace
 
 import numpy as np
 
-from mico_runner.codegen.packing import WORD, pack_rows, row_words
+from mico_runner.codegen.packing import pack_rows, row_words
 from mico_runner.codegen.program import Form, Weights, stored_bits
-from mico_runner.codegen.tiling import requantisation
+from mico_runner.codegen.tiling import TOO_LARGE, requantisation
 from mico_runner.ops.c import Buffer, ConvGeometry, output_range
-from mico_runner.quant.qgraph import QNode
+from mico_runner.quant.qgraph import QNode, QType
 
 LANES = 16  # output channels of a block
-PATCHES = 8  # at most
-SLACK_BYTES = 16  # a patch's last run may be copied as this many bytes
+PAIR = 2  # blocks whose weights are bytes at a time
+FOUR = 4  # taps of a word of bytes
+BYTE = 8
+SLACK_BYTES = 16  # that may be read behind the last input, and written behind the last weight
+FRAME_BYTES = 1 << 14  # of the inputs of a depthwise layer that are copied together: half of a first cache
 _OFFSET = 128  # signed activations are read as x + 128
 
 
-def order(bits: int) -> np.ndarray:
-    """(weights per word,) the tap, counted within the word, of each code from the lowest bits on."""
-    byte, step = np.divmod(np.arange(WORD // bits) * bits, 8)
-    return 4 * (step // bits) + byte
+def blocks(rows: np.ndarray, bits: int, piece: int) -> np.ndarray:
+    """Rows of weights (rows, taps) as words: uint32 (rows, row_words), read as one sequence.
+
+    Args:
+        piece: taps that lie side by side under an output; all, if that makes no difference.
+    """
+    count, taps = rows.shape
+    words = row_words(taps, bits)
+    found = []
+    for block in (rows[i : i + LANES].astype(np.int16) for i in range(0, count, LANES)):
+        pieces = np.split(block, taps // piece, axis=1)
+        if bits == BYTE and len(pieces) == 1:
+            pieces = [np.pad(block, ((0, 0), (0, -taps % FOUR)))]  # as the kernels read it
+        codes = np.concatenate([_ordered(part) for part in pieces])
+        packed = pack_rows(codes[None], bits)[0]
+        found.append(np.pad(packed, (0, len(block) * words - len(packed))))
+    return np.concatenate(found).reshape(count, words)
 
 
-def takes(bits: int) -> bool:
-    """Whether the kernel has a loop for weights of these bits: whole numbers of them fill a byte."""
-    return 8 % bits == 0
+def _ordered(block: np.ndarray) -> np.ndarray:
+    """Four taps of each row, then the next four, at last those that are left."""
+    whole = block.shape[1] - block.shape[1] % FOUR
+    fours = block[:, :whole].reshape(len(block), -1, FOUR).transpose(1, 0, 2)
+    return np.concatenate([fours.ravel(), block[:, whole:].ravel()])
 
 
-def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Form | str:
-    """The layer for `mico_conv2d_simd`, or why it does not take it.
+def widened_words(count: int, taps: int, piece: int) -> int:
+    """Words of the weights of `count` rows as bytes."""
+    return count * taps // piece * -(-piece // FOUR) + SLACK_BYTES // FOUR
+
+
+def _weights(node: QNode, rows: np.ndarray, activation: QType, output: QType, piece: int) -> tuple[Weights, bool]:
+    """The constants, and whether the high word of a product is enough for requantisation."""
+    bits, wide = stored_bits(node), rows.astype(np.int64)
+    bias = node.constants["bias"].astype(np.int64)
+    if activation.signed:
+        bias = bias - _OFFSET * wide.sum(1)
+    weights = replace(
+        Weights.of(node, rows), words=blocks(rows, bits, piece), bias=bias.astype(np.uint32).view(np.int32)
+    )
+    scales = requantisation(node, output, np.abs(wide).sum(1) * max(-activation.qmin, activation.qmax))
+    if scales is None:
+        return weights, False
+    return replace(weights, multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8)), True
+
+
+def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Form:
+    """The layer for `mico_conv2d_simd`.
 
     Args:
         rows: int8 (outputs, taps), in the kernel's order.
     """
-    bits, activation = stored_bits(node), source.type
-    if not takes(bits):
-        return f"not in wide registers: weights of {bits} bits fill no byte"
-    count, taps = rows.shape
-    words = row_words(taps, bits)
-    padding = words * WORD // bits - taps
-    codes = (rows > 0).astype(np.int16) if bits == 1 else rows.astype(np.int16)
-    codes = np.pad(codes, ((0, 0), (0, padding))).reshape(count, words, -1)[:, :, order(bits)].reshape(count, -1)
-    packed = pack_rows(codes, bits)
-    blocks = [packed[i : i + LANES].T.ravel() for i in range(0, count, LANES)]
-    bias = node.constants["bias"].astype(np.int64)
-    if activation.signed:
-        beyond = -padding if bits == 1 else 0  # weights of the padding, whose activations are 128 too
-        bias = bias - _OFFSET * (rows.astype(np.int64).sum(1) + beyond)
-    wrapped = bias.astype(np.uint32).view(np.int32)
-    weights = replace(Weights.of(node, rows), words=np.concatenate(blocks).reshape(count, words), bias=wrapped)
-    products = np.abs(rows.astype(np.int64)).sum(1) * max(-activation.qmin, activation.qmax)
-    if (scales := requantisation(node, output.type, products)) is not None:  # by the high word
-        weights = replace(weights, multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8))
-    how = {"flip": int(activation.signed), "high_word": int(scales is not None)}
-    fields = {**geometry.members(), "output": output_range(node, output), **how}
-    patch = words * WORD // bits
-    return Form("conv2d_simd", fields, weights, (min(geometry.positions, PATCHES) * patch + SLACK_BYTES) // 4)
+    width, taps = geometry.kernel[1], rows.shape[1]
+    piece = (width if geometry.dilation[1] == 1 else 1) * geometry.in_c
+    whole = piece % FOUR == 0 or piece == taps
+    piece = taps if whole else piece
+    weights, high_word = _weights(node, rows, source.type, output.type, piece)
+    framed = taps % FOUR or not whole or geometry.padded or source.type.signed
+    rows_in, columns = (
+        size + 2 * pad for size, pad in zip((geometry.in_h, geometry.in_w), geometry.padding, strict=True)
+    )
+    frame = -(-(rows_in * columns * geometry.in_c + SLACK_BYTES) // FOUR) if framed else 0
+    widened = not whole or weights.bits < BYTE
+    fields = {
+        **geometry.members(),
+        "flip": _OFFSET if source.type.signed else 0,
+        "framed": int(bool(framed)),
+        "piece": piece,
+        "widened_at": frame if widened else -1,
+        "high_word": int(high_word),
+        "output": output_range(node, output),
+    }
+    more = widened_words(min(geometry.out_c, PAIR * LANES), taps, piece) if widened else 0
+    return Form("conv2d_simd", fields, weights, max(1, frame + more))  # the kernel has a pointer to it in any case
+
+
+def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Form | str:
+    """The layer, of one channel a group, for `mico_depthwise_simd`, or why that does not take it."""
+    rows = node.constants["weight"].reshape(geometry.out_c, -1)
+    weights, high_word = _weights(node, rows, source.type, output.type, rows.shape[1])
+    if not high_word:
+        return f"not in wide registers: {TOO_LARGE}"
+    copied = geometry.padded or source.type.signed or geometry.out_c % LANES
+    pitch = (geometry.in_w + 2 * geometry.padding[1]) * geometry.in_c
+    under = (geometry.kernel[0] - 1) * geometry.dilation[0] + 1
+    together = min(geometry.out_h, max(1, (FRAME_BYTES // pitch - under) // geometry.stride[0] + 1)) if copied else 0
+    frame = ((together - 1) * geometry.stride[0] + under) * pitch + SLACK_BYTES if copied else 0
+    offsets_at = -(-frame // FOUR)
+    weights_at = offsets_at + -(-weights.taps // FOUR) * FOUR
+    fields = {
+        **{name: size for name, size in geometry.members().items() if name not in ("in_c", "out_c")},
+        "channels": geometry.out_c,
+        "flip": _OFFSET if source.type.signed else 0,
+        "together": together,
+        "offsets_at": offsets_at,
+        "weights_at": weights_at,
+        "output": output_range(node, output),
+    }
+    more = widened_words(geometry.out_c, weights.taps, weights.taps) if weights.bits < BYTE else 0
+    return Form("depthwise_simd", fields, weights, weights_at + more)

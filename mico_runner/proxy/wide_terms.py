@@ -1,8 +1,9 @@
 """Physical terms of this project's kernels on a host: what the loops of the kernel do that the layer gets at its bits.
 
-Weights of 1, 2, 4 and 8 bits go to the kernel for wide registers (`kernels/mico_conv2d_simd.c`): sixteen outputs are a block, positions
-are taken eight, four or one at a time, and patches are gathered unless rows of taps are whole words of weights. All others go to the plain
-kernels, which unpack the weights of one output and sum a row of taps at a time: tens of times slower. No term is shared by the two.
+They are those of the kernels that the shipped profile was measured with. There weights of 1, 2, 4 and 8 bits had a kernel for wide
+registers: sixteen outputs are a block, positions are taken eight, four or one at a time, and patches are gathered unless rows of taps are
+whole words of weights. All others had the plain kernels, which unpack the weights of one output and sum a row of taps at a time: tens of
+times slower. No term is shared by the two.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mico_runner.codegen.packing import WORD
-from mico_runner.codegen.simd import LANES, takes
+from mico_runner.codegen.simd import BYTE, LANES
 
 WIDTHS = range(1, 9)  # bits of weights
 TILES = (8, 4)  # positions; where registers are of 32 bytes, four alone, and eight are two of these
@@ -20,6 +21,11 @@ UNPACKED = 8  # weights that are unpacked together: whole bytes at any width
 CHUNK = 32  # such groups that a compiler's loop takes at once where it can (gcc 12, AVX-512: 3 bits); the last one or more go one by one
 # Which deviations a term's coefficient may have: as `terms.DEVIATIONS`.
 DEVIATIONS = dict.fromkeys(("wide_sums_8", "wide_sums_4", "wide_sums_1", "wide_unpacked", "wide_words"), "w")
+
+
+def takes(bits: int) -> bool:
+    """Whether weights of these bits had the kernel for wide registers: whole numbers of them fill a byte."""
+    return BYTE % bits == 0
 
 
 def wide_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray) -> pd.DataFrame:

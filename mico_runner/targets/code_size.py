@@ -30,7 +30,7 @@ from mico_runner.quant.qgraph import QGraph, QTensor
 from mico_runner.targets import program, qemu, rtl, stack
 from mico_runner.targets.host_kernels import single_layer
 
-HOST_ONLY = "mico_conv2d_simd"
+HOST_ONLY = ("mico_conv2d_simd", "mico_depthwise_simd", "mico_frame", "mico_widen")
 KINDS, CHAINS = DENSE, (2, 24)  # of the layers of whole programs, and how many
 REGISTERS = 16  # bytes: four more registers that the function of a network of many tensors has to keep
 _SECTION = re.compile(r"^ (\.(?:text|s?rodata|s?data)\S*)\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+(\S+)$", re.MULTILINE)
@@ -117,7 +117,7 @@ def _compiled(board: str, work: Path) -> list[Path]:
 
 def _sources(work: Path) -> list[Path]:
     emitted = micro.write(micro.UNITS, work)
-    return sorted([*emitted, *(file for file in emit.KERNELS.glob("*.c") if file.stem != HOST_ONLY)])
+    return sorted([*emitted, *(file for file in emit.KERNELS.glob("*.c") if file.stem not in HOST_ONLY)])
 
 
 def _functions(board: str, objects: Iterable[Path]) -> list[str]:

@@ -65,7 +65,7 @@ def test_the_memory_map_holds_every_tensor_while_it_lives(written):
     memory = {p.tensor: p for p in written.memory}
     first = memory["layers_0_conv2d_out"]  # read by the depthwise convolution, the sum and the requantisation
     assert (first.bytes, first.first_node, first.last_node) == (6 * 9 * 9, 0, 3)
-    assert memory["layers_0_conv2d.scratch"].bytes == 2 * 3 * 3
+    assert memory["layers_0_conv2d.scratch"].bytes == 4 * (65 + 6 * 3 * 2 + 4)  # the framed input; weights in pieces of 6
     assert written.arena_bytes == max(-(-(p.offset + p.bytes) // 4) * 4 for p in written.memory)
     rows = [Request(p.tensor, p.bytes, p.first_node, p.last_node) for p in written.memory]
     assert written.arena_lower_bound == lower_bound(rows) <= written.arena_bytes
@@ -76,10 +76,11 @@ def test_only_the_kernels_in_use_are_copied(tmp_path):
     result = codegen.generate(net.done(net.linear("x", 3, 4, to=OUTPUT), "mlp"), tmp_path)
     found = {p.name for p in tmp_path.iterdir()}
     assert {n for n in found if n.startswith("mico")} == {
-        *("mico.c", "mico.h", "mico_conv2d_simd.c", "mico_conv2d_simd.h")
+        *("mico.c", "mico.h", "mico_conv2d_simd.c", "mico_conv2d_simd.h", "mico_simd.h"),
+        *("mico_frame.c", "mico_frame.h", "mico_widen.c", "mico_widen.h"),
     }
     assert found >= {"Makefile", "README.md", "memory.txt", "mlp.c", "mlp.h", "mlp_weights.c", "mlp_weights.h"}
-    assert result.arena_bytes == 8 + 16 and result.memory[0].tensor.endswith(".scratch")
+    assert result.arena_bytes == 4 * (6 + 3 * 2 + 4) and result.memory[0].tensor.endswith(".scratch")
 
 
 def test_nodes_that_the_output_does_not_need_are_left_out(tmp_path):

@@ -50,8 +50,7 @@ def test_the_kernel_that_is_chosen_is_called(policy):
     ("policy", "bits", "kernels", "reasons"),
     [
         ("plain", 8, "conv2d conv2d depthwise linear", ["the program has no other kernels"]),
-        ("host", 8, "conv2d_simd conv2d depthwise conv2d_simd", ["wide registers", "groups of several channels"]),
-        ("host", 3, "conv2d conv2d depthwise linear", ["not in wide registers: weights of 3 bits fill no byte"]),
+        ("host", 3, "conv2d_simd conv2d depthwise_simd conv2d_simd", ["wide registers", "groups of several channels"]),
         ("baremetal", 8, "conv2d_bytes_8x8 conv2d depthwise linear", ["fewest estimated cycles"]),
         ("dot", 8, "conv2d_dot conv2d depthwise conv2d_dot", ["the dot-product unit"]),
         (
