@@ -1,24 +1,39 @@
-"""Our C against onnxruntime's int8 on this machine: batch 1, one thread, the same network, latency of one image."""
+"""Our C against other int8 runtimes on this machine, and fewer bits against 8 x 8: batch 1, one thread, the same integer networks.
+
+Peers read the network as `codegen.qdq` writes it. Contenders take turns; of each ratio there is an upper bound of 90 % (bootstrap).
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from mico_runner import graph, quant
-from mico_runner.graph.ir import Graph
+from mico_runner.codegen import qdq
 from mico_runner.models import MODELS
-from mico_runner.quant.qgraph import LayerBits
-from mico_runner.targets.host_kernels import time_kernels
-from tests.bench.timing import medians
+from mico_runner.quant.qgraph import LayerBits, QGraph
+from mico_runner.targets import host
+from mico_runner.targets.host_kernels import SAMPLE_NS, build_networks
 
-CALIBRATION = 32  # images
-CALLS = 500  # of onnxruntime; each is timed, so that the median is of calls that nothing interrupted
-PAIRS = ((8, 8), (4, 8), (2, 8))  # weights x activations
+CALIBRATION = 8  # images
+REPEATS = 31  # rounds, of which each contender gives the median of CALLS
+CALLS = 5
+NETWORKS = {  # model, shape of an image, classes
+    "LeNet": ("lenet", (1, 28, 28), 10),
+    "12-layer CNN": ("", (3, 32, 32), 10),
+    "ResNet-8": ("resnet8", (3, 32, 32), 10),
+    "DS-CNN": ("mlperf-ds-cnn", (1, 49, 10), 12),
+    "MobileNetV1-0.25": ("mlperf-mobilenet-v1", (3, 96, 96), 2),
+    "ResNet-18": ("resnet18", (3, 32, 32), 10),
+    "MobileNetV2": ("mobilenet-v2", (3, 224, 224), 1000),
+}
 
 
 def twelve_layers() -> torch.nn.Module:
@@ -36,108 +51,82 @@ def twelve_layers() -> torch.nn.Module:
 
 
 def bench() -> list[list[object]]:
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        return [["int8 against onnxruntime", "skipped", "", "pip install onnxruntime onnx", "", ""]]
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = []
-    for name, model, shape in (
-        ("LeNet", MODELS.get("lenet")((1, 28, 28), 10), (1, 28, 28)),
-        ("12-layer CNN", twelve_layers(), (3, 32, 32)),
-    ):
-        network = graph.capture(model.eval(), shape, "network")
+    rows: list[list[object]] = []
+    for name, (model, shape, classes) in NETWORKS.items():
+        module = MODELS.get(model)(shape, classes) if model else twelve_layers()
+        network = graph.capture(module.eval(), shape, "network")
         images = np.random.default_rng(0).random((CALIBRATION, *shape), dtype=np.float32)
-        theirs = _onnxruntime(network, images)
-        ptq = quant.PTQ(network, images)
-        for weight, activation in PAIRS:
-            deployed = ptq.quantize({node.name: LayerBits(weight, activation) for node in network.weighted})
-            ours = time_kernels([deployed])[0].median_ns / 1e3
-            rows.append(
-                [f"{name}, {weight} x {activation} bits", ours, "us", "onnxruntime int8", theirs, theirs / ours]
-            )
+        ptq, rng = quant.PTQ(network, images), np.random.default_rng(1)
+        layers = [node.name for node in network.weighted]
+        bits = {
+            **{f"{b} x {b}": {layer: LayerBits(b, b) for layer in layers} for b in (8, 4, 2)},
+            "mixed": {x: LayerBits(int(rng.choice([2, 3, 4, 5, 6, 8])), int(rng.choice([4, 6, 8]))) for x in layers},
+        }
+        rows += _rows(name, {label: ptq.quantize(choice) for label, choice in bits.items()}, images[:1])
     return rows
 
 
-def _onnxruntime(network: Graph, images: np.ndarray) -> float:
-    """Microseconds of one image, without what a call of an empty network takes."""
-    import onnx
+def _rows(name: str, graphs: dict[str, QGraph], image: np.ndarray) -> list[list[object]]:
+    """Ours at 8 x 8 beside each peer, then ours at other bits beside 8 x 8."""
+    with tempfile.TemporaryDirectory(prefix="mico-bench-") as scratch:
+        folder = Path(scratch)
+        binary = build_networks(list(graphs.values()), folder / "c")
+        qdq.write(graphs["8 x 8"], folder / "model.onnx")
+        peers = {
+            peer: of(str(folder / "model.onnx"), image) for peer, of in PEERS.items() if importlib.util.find_spec(peer)
+        }
+        taken: dict[str, list[float]] = {label: [] for label in (*graphs, *peers)}
+        for _ in range(REPEATS):
+            host.run_program([str(binary), "time", str(CALLS), str(SAMPLE_NS), str(folder / "times")])
+            raw = np.fromfile(folder / "times", np.uint64).reshape(CALLS, len(graphs), 2)
+            for label, value in zip(graphs, np.median(raw[..., 0] / raw[..., 1], axis=0) / 1e3, strict=True):
+                taken[label].append(float(value))
+            for label, call in peers.items():
+                taken[label].append(float(np.median([_microseconds(call) for _ in range(CALLS)])))
+    pairs = [("8 x 8", peer) for peer in peers] + [(label, "8 x 8") for label in graphs if label != "8 x 8"]
+    rows: list[list[object]] = []
+    for ours, other in pairs:
+        a, b = np.array(taken[ours]), np.array(taken[other])
+        label = f"{name}, {ours} bits (ratio at most {_bound(a, b):.2f})"
+        rows.append([label, np.median(a), "us", other, np.median(b), np.median(a) / np.median(b)])
+    return rows
+
+
+def _bound(a: np.ndarray, b: np.ndarray) -> float:
+    """The upper bound of 90 % of the ratio of medians, rounds drawn anew."""
+    drawn = np.random.default_rng(0).integers(0, len(a), (2000, len(a)))
+    return float(np.quantile(np.median(a[drawn], axis=1) / np.median(b[drawn], axis=1), 0.9))
+
+
+def _microseconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e6
+
+
+def _onnxruntime(model: str, image: np.ndarray) -> Callable[[], object]:
     import onnxruntime
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rest = iter([{"x": image[None]} for image in images])
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self._rest, None)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    with tempfile.TemporaryDirectory(prefix="mico-onnx-") as scratch:
-        real, int8 = Path(scratch) / "real.onnx", Path(scratch) / "int8.onnx"
-        onnx.save(_model(network), Path(scratch) / "raw.onnx")
-        quant_pre_process(Path(scratch) / "raw.onnx", real, skip_symbolic_shape=True)
-        types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
-        quantize_static(real, int8, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, **types)
-        session = onnxruntime.InferenceSession(int8, options, providers=["CPUExecutionProvider"])
-    empty = onnxruntime.InferenceSession(
-        _empty(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    x = {"x": images[:1]}
-    whole, nothing = medians([lambda: session.run(None, x), lambda: empty.run(None, x)], repeats=CALLS)
-    return (whole - nothing) * 1e6
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: image}
+    session.run(None, feed)
+    return lambda: session.run(None, feed)
 
 
-def _model(network: Graph):
-    """The float network as ONNX, for a batch of one."""
-    from onnx import TensorProto, helper, numpy_helper
+def _openvino(model: str, image: np.ndarray) -> Callable[[], object]:
+    import openvino
 
-    nodes, constants = [], []
-    names = {network.input: "x", network.output: "y"}
-
-    def name(tensor: str) -> str:
-        return names.get(tensor, tensor)
-
-    def constant(label: str, value: np.ndarray) -> str:
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), label))
-        return label
-
-    for node in network.nodes:
-        inputs, output = [name(t) for t in node.inputs], name(node.output)
-        if node.op == "conv2d":
-            stride, pad, dilation = (list(node.attrs[k]) for k in ("stride", "padding", "dilation"))
-            weights = [constant(f"{node.name}.w", node.weight), constant(f"{node.name}.b", node.bias)]
-            attrs = {"strides": stride, "pads": pad + pad, "dilations": dilation, "group": int(node.attrs["groups"])}
-            nodes.append(helper.make_node("Conv", inputs + weights, [output], **attrs))
-        elif node.op == "linear":
-            weights = [constant(f"{node.name}.w", node.weight), constant(f"{node.name}.b", node.bias)]
-            nodes.append(helper.make_node("Gemm", inputs + weights, [output], transB=1))
-        elif node.op == "max_pool2d":
-            kernel, stride, pad = (list(node.attrs[k]) for k in ("kernel", "stride", "padding"))
-            window = {"kernel_shape": kernel, "strides": stride, "pads": pad + pad}
-            nodes.append(helper.make_node("MaxPool", inputs, [output], **window))
-        elif node.op == "relu":
-            nodes.append(helper.make_node("Relu", inputs, [output]))
-        elif node.op == "reshape":
-            shape = constant(f"{node.name}.shape", np.array([1, *node.attrs["shape"]], np.int64))
-            nodes.append(helper.make_node("Reshape", [*inputs, shape], [output]))
-        else:
-            raise NotImplementedError(f"no ONNX for operator {node.op}")
-    source = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *network.shapes[network.input]])
-    target = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, *network.shapes[network.output]])
-    body = helper.make_graph(nodes, network.name, [source], [target], constants)
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    core = openvino.Core()
+    network = core.read_model(model)
+    network.reshape(list(image.shape))
+    request = core.compile_model(network, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}).create_infer_request()
+    request.infer([image])
+    return lambda: request.infer([image], share_inputs=True)
 
 
-def _empty(network: Graph):
-    """A network that hands its input on."""
-    from onnx import TensorProto, helper
-
-    shape = [1, *network.shapes[network.input]]
-    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in ("x", "y")]
-    body = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "empty", ends[:1], ends[1:])
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+PEERS = {"onnxruntime": _onnxruntime, "openvino": _openvino}
