@@ -65,7 +65,8 @@ def test_the_memory_map_holds_every_tensor_while_it_lives(written):
     memory = {p.tensor: p for p in written.memory}
     first = memory["layers_0_conv2d_out"]  # read by the depthwise convolution, the sum and the requantisation
     assert (first.bytes, first.first_node, first.last_node) == (6 * 9 * 9, 0, 3)
-    assert memory["layers_0_conv2d.scratch"].bytes == 4 * (65 + 6 * 3 * 2 + 4)  # the framed input; weights in pieces of 6
+    framed, weights = 65, 6 * 3 * 2 + 4  # words; weights in pieces of 6
+    assert memory["layers_0_conv2d.scratch"].bytes == 4 * (framed + weights)
     assert written.arena_bytes == max(-(-(p.offset + p.bytes) // 4) * 4 for p in written.memory)
     rows = [Request(p.tensor, p.bytes, p.first_node, p.last_node) for p in written.memory]
     assert written.arena_lower_bound == lower_bound(rows) <= written.arena_bytes

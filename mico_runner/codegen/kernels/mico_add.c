@@ -3,7 +3,7 @@
 #include "mico_mve.h"
 
 #if defined __ARM_ARCH || defined __SSE2__
-#define MICO_BYTES 1
+#define MICO_IN_32_BITS 1
 #endif
 
 #ifdef MICO_MVE
@@ -25,7 +25,7 @@ MICO_INLINE void bytes(const mico_add_t *p, const uint8_t *a, const uint8_t *b, 
     }
 }
 
-#elif defined MICO_BYTES
+#elif defined MICO_IN_32_BITS
 
 /* Bytes, whose sums fit 32 bits: 255 times two multipliers below 2^22 do without a sign, and with one and half of the next bit. */
 MICO_INLINE void bytes(const mico_add_t *p, const uint8_t *a, const uint8_t *b, uint8_t *y, const int is_signed)
@@ -49,7 +49,7 @@ MICO_INLINE void bytes(const mico_add_t *p, const uint8_t *a, const uint8_t *b, 
 
 void mico_add(const mico_add_t *p, const void *a, const void *b, void *y)
 {
-#ifdef MICO_BYTES
+#ifdef MICO_IN_32_BITS
     const int is_signed = p->input_a == MICO_S8 || p->input_b == MICO_S8;
     const int small = p->input_a != MICO_S32 && p->input_b != MICO_S32 && p->output.type != MICO_S32;
     if (small && !p->output.sign && p->shift <= 30) {
