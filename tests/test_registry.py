@@ -240,7 +240,8 @@ NEEDED = ("onnx", "tflite", "safetensors")  # packages of the formats of these n
 
 def use_rounding(name, _):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mico_runner.quant.rounding.reconstruction.STEPS", 20)
+        patch.setattr("mico_runner.quant.rounding.reconstruction.Reconstruction.STEPS", 20)
+        patch.setattr("mico_runner.quant.rounding.distillation.Distillation.STEPS", 20)
         patch.setattr("mico_runner.quant.rounding.adaround.ITERATIONS", 20)
         check_rounding(name)
 

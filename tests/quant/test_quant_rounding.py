@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from mico_runner.graph import capture, run_float
+from mico_runner.models.llama import Llama, LlamaSizes
 from mico_runner.quant import PTQ, Executor, LayerBits, dequantize_output, quantize_input
 from mico_runner.quant.compensation import _Problem
-from mico_runner.quant.rounding import ROUNDINGS, adaround, reconstruction
+from mico_runner.quant.rounding import ROUNDINGS, adaround, distillation, reconstruction
 from mico_runner.quant.weights import weight_scales
 from mico_runner.sections import WeightOptions
 
@@ -34,7 +35,7 @@ def test_a_layer_keeps_its_outputs_better_than_by_nearest_integers(monkeypatch, 
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    monkeypatch.setattr(reconstruction, "STEPS", 250)
+    monkeypatch.setattr(reconstruction.Reconstruction, "STEPS", 250)
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +79,21 @@ def test_reconstruction_is_never_worse_on_its_own_images(digits):
     graph, images = digits
     seen, bits = images[:16], LayerBits(8, 8)
     assert error(graph, seen, seen, "reconstruction", bits) <= error(graph, seen, seen, "gptq", bits) * (1 + 1e-6)
+
+
+def test_distillation_learns_a_decoder_s_probabilities_on_other_tokens(monkeypatch):
+    monkeypatch.setattr(distillation.Distillation, "STEPS", 60)
+    torch.manual_seed(0)
+    decoder = Llama(LlamaSizes(8, 12, 1, 2, 1, 12, 10)).eval()
+    with torch.no_grad():
+        for weight in decoder.parameters():
+            weight += torch.randn_like(weight) / 2
+    graph, tokens = capture(decoder, (10,), "decoder", whole=(0,)), np.random.default_rng(0).integers(0, 12, (96, 10))
+    wanted, found = run_float(graph, tokens[64:]).log_softmax(-1), {}
+    for rounding in ("distillation", "gptq"):
+        q = PTQ(graph, tokens[:64], WeightOptions(rounding=rounding)).quantize(
+            dict.fromkeys([n.name for n in graph.weighted], LayerBits(2, 8))
+        )
+        scores = torch.from_numpy(dequantize_output(q, Executor(q).run(quantize_input(q, tokens[64:])))).log_softmax(-1)
+        found[rounding] = float((wanted.exp() * (wanted - scores)).sum(-1).mean())
+    assert found["distillation"] < 0.9 * found["gptq"]
