@@ -51,7 +51,9 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
     written = output_range(node, output)
     how = {
         "flip": "0x80808080u" if activation.signed else "0x00000000u",
+        "less": "0x00000000u",
         "code_words": together,
+        "in_place": 0,
         "middle": middle_of(written),
     }
     fields = {**geometry.members(), "output": written, **how}
