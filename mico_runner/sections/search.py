@@ -107,6 +107,7 @@ class Search:
         objectives: the most important first.
         compare: further algorithms at the same budget.
         choice: which point of the front.
+        rounding: of weights while bits are searched; None: that of `quantization.weights`, as what is deployed has.
     """
 
     space: Space
@@ -118,3 +119,4 @@ class Search:
     compare: tuple[str, ...]
     enumerate: bool
     choice: str
+    rounding: str | None = None

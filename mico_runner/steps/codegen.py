@@ -57,10 +57,11 @@ class Codegen(Step):
         assignment = assignment_of(ctx, network)
         bits = {layer: list(pair) for layer, pair in assignment.items()}
         (ctx.dir / "bits.json").write_text(json.dumps(bits, indent=1), encoding="utf-8")
-        if ctx.has("finetune"):
-            deployed = replace(storage.load(ctx.upstream("finetune") / "qgraph"), name=network.name)
-        elif chosen := next((step for step in ("exits", "filter") if ctx.has(step)), None):
-            deployed = replace(storage.load(ctx.upstream(chosen) / "qgraph"), name=network.name)
+        made = [step for step in ("finetune", "exits", "filter") if ctx.has(step)]
+        if not made and ctx.spec.search and ctx.spec.search.rounding:
+            made = ["search"]
+        if made:
+            deployed = replace(storage.load(ctx.upstream(made[0]) / "qgraph"), name=network.name)
         else:
             deployed = quantiser(ctx.spec, network, samples).quantize(assignment)
         storage.save(deployed, ctx.dir / "qgraph")

@@ -172,11 +172,16 @@ def captured(model: torch.nn.Module, samples: DataSet, name: str) -> Graph:
     return graph.capture(model, samples.input_shape, name, whole=(0,) if samples.tokens else ())
 
 
-def quantiser(spec: Sections, network: Graph, samples: DataSet) -> quant.PTQ:
-    """Post-training quantiser calibrated on the first images of the training part (they stand in random order of classes)."""
+def quantiser(spec: Sections, network: Graph, samples: DataSet, rounding: str | None = None) -> quant.PTQ:
+    """Post-training quantiser calibrated on the first images of the training part (they stand in random order of classes).
+
+    Args:
+        rounding: of weights; the spec's by default.
+    """
     options = present(spec.quantization)
+    weights = replace(options.weights, rounding=rounding) if rounding else options.weights
     images = samples.train.first(options.activations.images).floats()
-    return quant.PTQ(network, images, options.weights, options.activations, options.equalise)
+    return quant.PTQ(network, images, weights, options.activations, options.equalise)
 
 
 def uniform(network: Graph, weight_bits: float, activation_bits: int) -> Assignment:
@@ -196,7 +201,10 @@ class Scorer:
 
     def __call__(self, assignment: Assignment) -> tuple[float, float]:
         """The task's quality, and its mean loss, of the dequantised outputs."""
-        deployed = self._ptq.quantize(assignment)
+        return self.of(self._ptq.quantize(assignment))
+
+    def of(self, deployed: QGraph) -> tuple[float, float]:
+        """The same of integers that there are."""
         executor = PrefixExecutor(deployed, self._memory)
         parts = enumerate(self._split.parts(SCORED_AT_ONCE))
         found = [executor.run(i, len(part), partial(_integers, deployed, part)) for i, part in parts]

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from mico_runner.data.dataset import DataSet
+    from mico_runner.graph.ir import Graph
+    from mico_runner.quant.qgraph import Assignment
+
 MEMORIES = ("flash_bytes", "ram_bytes")
 _FLASH_OF_BOARD = "tables, structs and code as linked for {}, estimated; a program that is built shows what it takes"
 _FLASH_OF_TABLES = "constant tables alone; code is not counted, as no board is named that the program is linked for"
@@ -50,7 +54,7 @@ class Search(Step):
         samples = load_data(ctx.spec)
         measure = samples.task.MEASURE
         network = trained_graph(ctx, samples)
-        ptq = quantiser(ctx.spec, network, samples)
+        ptq = quantiser(ctx.spec, network, samples, section.rounding)
         score = Scorer(ptq, samples.task, samples.validation)
         risk = section.constraints.latency.risk if section.constraints.latency else None
         latency = Latency(ctx, network) if ctx.has("fit") else None
@@ -123,6 +127,8 @@ class Search(Step):
             + ", ".join(f"{k} {b.weight:g}x{b.activation}" for k, b in chosen.items())
         )
 
+        if section.rounding:
+            _round(ctx, network, samples, chosen)
         best: Any = table.loc[result.chosen]
         tolerance, column = measure.allowed(len(samples.validation)), f"validation_{measure.name}"
         ctx.metric(f"search.{column}", best[column], measure.unit, measure.direction, tolerance)
@@ -156,3 +162,18 @@ class Search(Step):
             tolerance=0.02,
         )
         certify(ctx, problem, result)
+
+
+def _round(ctx: StepContext, network: Graph, samples: DataSet, chosen: Assignment) -> None:
+    """The integers that are deployed, where bits were searched with weights rounded otherwise; their quality on the validation part."""
+    from mico_runner.quant import storage
+    from mico_runner.steps.network import Scorer, quantiser
+
+    ptq, measure = quantiser(ctx.spec, network, samples), samples.task.MEASURE
+    deployed = ptq.quantize(chosen)
+    storage.save(deployed, ctx.dir / "qgraph")
+    quality = Scorer(ptq, samples.task, samples.validation).of(deployed)[0]
+    name, tolerance = f"search.deployed_validation_{measure.name}", measure.allowed(len(samples.validation))
+    ctx.metric(name, quality, measure.unit, measure.direction, tolerance)
+    how = f"weights rounded by {ptq.weights.rounding}"
+    ctx.log(f"validation {measure.name} of the choice as it is deployed, {how}: {measure.text(quality)}")

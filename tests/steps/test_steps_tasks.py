@@ -66,6 +66,27 @@ simulate: {target: host}
         assert words in page, words
 
 
+def test_bits_are_searched_with_one_rounding_and_deployed_with_another(folder, capsys):
+    search = """
+search:
+  algorithm: random
+  rounding: nearest
+  space: {weight_bits: [2, 8], activation_bits: [8]}
+  objectives: [quality, flash_bytes]
+  constraints: {flash_bytes: {max: 0.8, relative_to: int8}}
+  budget: {evaluations: 4}
+codegen: {}
+simulate: {target: host}
+"""
+    assert run(folder, search) == 0, capsys.readouterr().err
+    found, table = metrics(folder), result(folder, "search", "evaluations.csv")
+    steps = folder / "outputs/mine/latest/steps"
+    assert (steps / "search/qgraph.npz").read_bytes() == (steps / "codegen/qgraph.npz").read_bytes()
+    seen = float(table.loc[table["chosen"] == 1, "validation_rmse"].iloc[0])
+    assert found["search.validation_rmse"] == seen != found["search.deployed_validation_rmse"]
+    assert found["simulate.logits_mismatches"] == 0
+
+
 def test_every_group_is_tested_on_by_a_network_that_has_not_seen_it(folder, capsys):
     assert run(folder, "crossvalidate: {group_by: who}") == 0, capsys.readouterr().err
     parts = result(folder, "crossvalidate", "parts.csv")

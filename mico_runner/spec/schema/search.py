@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mico_runner.models import MODELS
+from mico_runner.quant.rounding import ROUNDINGS
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.rules import Rules, bits, choice, flag, free, items, number, section, size, width
 from mico_runner.spec.schema.values import ACCURACY, ACTIVATION_BITS, COSTS, QUALITY, WEIGHT_BITS
@@ -40,6 +41,12 @@ def search() -> dict[str, Rules]:
             "best, or the best in the next objectives of those within a standard error of it",
             ["best", "one-standard-error"],
             default="best",
+        ),
+        "rounding": choice(
+            "of weights while bits are searched; null: quantization.weights.rounding",
+            ROUNDINGS.names(),
+            nullable=True,
+            default=None,
         ),
     }
 
