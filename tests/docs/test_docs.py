@@ -90,6 +90,13 @@ def test_pages_that_source_names_exist(place):
                 assert (ROOT / named).exists(), f"{name(path)} names {named}"
 
 
+@pytest.mark.parametrize("page", sorted((DOCS / "reference").glob("*.md")), ids=name)
+def test_a_table_says_of_a_key_once_what_it_is(page):
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
+        keys = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+        assert len(set(keys)) == len(keys), [key for key in set(keys) if keys.count(key) > 1]
+
+
 def test_the_index_has_every_page_in_the_order_of_the_parts():
     """A page lies in one of the five parts, and docs/README.md lists it there, with a line that says what it is for."""
     text = (DOCS / "README.md").read_text(encoding="utf-8")
