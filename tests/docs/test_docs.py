@@ -101,7 +101,7 @@ def test_the_index_has_every_page_in_the_order_of_the_parts():
     """A page lies in one of the five parts, and docs/README.md lists it there, with a line that says what it is for."""
     text = (DOCS / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^- \[[^]]+\]\(([^)]+)\): \w.*$", text, re.MULTILINE)
-    pages = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.parent != DOCS]
+    pages = [str(p.relative_to(DOCS)) for p in DOCS.rglob("*.*") if p.suffix in (".md", ".ipynb") and p.parent != DOCS]
     assert sorted(listed) == sorted(pages)
     assert list(dict.fromkeys(page.split("/")[0] for page in listed)) == list(PARTS)
     root = (ROOT / "README.md").read_text(encoding="utf-8")
