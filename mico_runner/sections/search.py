@@ -119,4 +119,4 @@ class Search:
     compare: tuple[str, ...]
     enumerate: bool
     choice: str
-    rounding: str | None = None
+    rounding: str | None
