@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mico_runner.data.dataset import DataSet
     from mico_runner.graph.ir import Graph
+    from mico_runner.quant import PTQ
     from mico_runner.quant.qgraph import Assignment
 
 MEMORIES = ("flash_bytes", "ram_bytes")
@@ -127,10 +128,10 @@ class Search(Step):
             + ", ".join(f"{k} {b.weight:g}x{b.activation}" for k, b in chosen.items())
         )
 
-        if section.rounding:
-            _round(ctx, network, samples, chosen)
         best: Any = table.loc[result.chosen]
         tolerance, column = measure.allowed(len(samples.validation)), f"validation_{measure.name}"
+        if section.rounding:
+            _round(ctx, network, samples, chosen, ptq, float(best[column]))
         ctx.metric(f"search.{column}", best[column], measure.unit, measure.direction, tolerance)
         ctx.metric("search.evaluations", len(searched.configs), "count")
         ctx.metric("search.uniform_evaluations", len(table) - len(searched.configs), "count")
@@ -164,16 +165,24 @@ class Search(Step):
         certify(ctx, problem, result)
 
 
-def _round(ctx: StepContext, network: Graph, samples: DataSet, chosen: Assignment) -> None:
-    """The integers that are deployed, where bits were searched with weights rounded otherwise; their quality on the validation part."""
+def _round(ctx: StepContext, network: Graph, samples: DataSet, chosen: Assignment, searched: PTQ, seen: float) -> None:
+    """The integers that are deployed, where bits were searched with weights rounded otherwise: the better on the validation part.
+
+    Args:
+        searched: what rounded while bits were searched, with which the choice has the quality `seen`.
+    """
     from mico_runner.quant import storage
     from mico_runner.steps.network import Scorer, quantiser
 
     ptq, measure = quantiser(ctx.spec, network, samples), samples.task.MEASURE
     deployed = ptq.quantize(chosen)
-    storage.save(deployed, ctx.dir / "qgraph")
     quality = Scorer(ptq, samples.task, samples.validation).of(deployed)[0]
+    ctx.log(
+        f"validation {measure.name} of the choice: {measure.text(seen)} with weights rounded by {searched.weights.rounding}, "
+        f"{measure.text(quality)} by {ptq.weights.rounding}; the better is deployed"
+    )
+    if measure.drop(seen, quality) > 0:
+        deployed, quality = searched.quantize(chosen), seen
+    storage.save(deployed, ctx.dir / "qgraph")
     name, tolerance = f"search.deployed_validation_{measure.name}", measure.allowed(len(samples.validation))
     ctx.metric(name, quality, measure.unit, measure.direction, tolerance)
-    how = f"weights rounded by {ptq.weights.rounding}"
-    ctx.log(f"validation {measure.name} of the choice as it is deployed, {how}: {measure.text(quality)}")

@@ -83,7 +83,7 @@ simulate: {target: host}
     steps = folder / "outputs/mine/latest/steps"
     assert (steps / "search/qgraph.npz").read_bytes() == (steps / "codegen/qgraph.npz").read_bytes()
     seen = float(table.loc[table["chosen"] == 1, "validation_rmse"].iloc[0])
-    assert found["search.validation_rmse"] == seen != found["search.deployed_validation_rmse"]
+    assert found["search.validation_rmse"] == seen >= found["search.deployed_validation_rmse"]  # the better of both
     assert found["simulate.logits_mismatches"] == 0
 
 
