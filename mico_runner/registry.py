@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,12 @@ class Entry:
     summary: str  # first line of the docstring
     meta: dict[str, Any] = field(default_factory=dict)  # the decorator's keywords, literals only
     path: Path | None = None  # of a file outside the package
+
+    @property
+    def file(self) -> Path:
+        """Where it is defined; nothing of it is imported."""
+        found = importlib.util.find_spec(self.module) if self.path is None else None
+        return Path(str(found.origin)) if found else Path(str(self.path))
 
 
 class Registry:

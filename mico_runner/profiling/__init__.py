@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mico_runner.profiling.profile import Profile as Profile
-    from mico_runner.profiling.profile import conditions as conditions
     from mico_runner.profiling.profile import make as make
     from mico_runner.profiling.profile import sample as sample
+    from mico_runner.profiling.surroundings import conditions as conditions
 
-_HOME = dict.fromkeys(("Profile", "conditions", "make", "sample"), "profile")
+_HOME = dict.fromkeys(("Profile", "make", "sample"), "profile") | {"conditions": "surroundings"}
 
 __all__ = sorted(_HOME)
 

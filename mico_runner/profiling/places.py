@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ class Simulated(Target):
         self.kind = kind
 
     def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
-        return simulator_conditions(sys.modules[accelerators.ACCELERATORS.get(self.kind).__module__])
+        return simulator_conditions(accelerators.ACCELERATORS.info(self.kind).file)
 
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
         return Measurement(self._model(hardware).cycles(table))

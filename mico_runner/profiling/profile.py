@@ -17,7 +17,8 @@ from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import COLUMNS, STORED_BITS, WEIGHTED, kernel_table
 from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.places import target_of
-from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
+from mico_runner.profiling.samplers import SAMPLERS
+from mico_runner.profiling.surroundings import check
 from mico_runner.sections import Profile as Section
 from mico_runner.targets.base import Measurement
 
@@ -62,16 +63,10 @@ def make(
     return profile
 
 
-def conditions(section: Section, hardware: Hardware, scratch: str = "two_rows") -> dict[str, Any]:
-    """What the latencies of `make` with the same arguments depend on besides these (`Target.conditions`). Raises as `make`."""
-    tables = {kind: sample(kind, section, hardware.batch) for kind in section.kernels}
-    return target_of(section.target, scratch).conditions(tables, hardware)
-
-
 def sample(kind: str, section: Section, batch: int) -> pd.DataFrame:
     """Kernel table of one kind: the sampled shapes, each at every pair of the section's bit-widths; once where it has no weights."""
     ranges: dict[str, list[int]] = plain(section.kernels[kind])
-    _check(kind, ranges)
+    check(kind, ranges)
     rng = np.random.default_rng(
         [section.seed, FAMILIES[kind].stream]
     )  # one kind's shapes do not depend on the other kinds asked for
@@ -84,15 +79,3 @@ def sample(kind: str, section: Section, batch: int) -> pd.DataFrame:
     if kind not in WEIGHTED:
         bits = [{"act_bits": STORED_BITS, "weight_bits": 0}]
     return kernel_table([{"kind": kind, "batch": batch} | s | b for s in shapes for b in bits])
-
-
-def _check(kind: str, ranges: dict[str, list[int]]) -> None:
-    for name in FAMILIES[kind].ranges:
-        where = f"profile.kernels.{kind}.{name}"
-        if name not in ranges:
-            raise UsageError(f"{where} is missing; needed: {', '.join(FAMILIES[kind].ranges)}")
-        values = ranges[name]
-        if name in SPANS and not (len(values) == 2 and 1 <= values[0] <= values[1]):
-            raise UsageError(f"{where} is {values}; allowed: [low, high] with 1 <= low <= high")
-        if name in CHOICES and not (values and min(values) >= 1):
-            raise UsageError(f"{where} is {values}; allowed: a list of whole numbers from 1")

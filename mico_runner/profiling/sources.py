@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 
-def simulator_conditions(simulator: ModuleType) -> dict[str, str]:
-    """The hash of a simulator's module and of all modules of its package that these import."""
-    home = Path(simulator.__file__).parent
-    due, found = {Path(simulator.__file__).stem}, {}
+def simulator_conditions(simulator: Path) -> dict[str, str]:
+    """The hash of a simulator's file and of all modules of its folder that it imports."""
+    home = simulator.parent
+    due, found = {simulator.stem}, {}
     while due:
         name = due.pop()
         found[name] = ast.parse((home / f"{name}.py").read_text(encoding="utf-8"))

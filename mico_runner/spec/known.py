@@ -116,4 +116,4 @@ def _datasets(kind: str) -> Rows:
 def _template(name: str) -> dict[str, str]:
     data = yaml_source.read(paths.shipped("specs") / "templates" / f"{name}.yaml").data
     sections = ", ".join(key for key in data if key != "spec_version")
-    return {"name": f"templates/{name}.yaml", "description": f"for {data['hardware']}: {sections}"}
+    return {"name": f"templates/{name}.yaml", "description": f"for {data.get('hardware', 'any device')}: {sections}"}
