@@ -82,7 +82,7 @@ def version(board: str) -> str:
 def kernels(board: str, work: Path) -> str:
     """Hash of what is measured: the kernels' text, written or emitted into `work`, and the board's flags."""
     digest = hashlib.sha256(" ".join(BOARDS[board].flags).encode())
-    for path in [*_sources(work), *sorted(emit.KERNELS.glob("*.h"))]:
+    for path in sorted([*_sources(work), *emit.KERNELS.glob("*.h")], key=lambda path: path.name):
         digest.update(f"{path.name}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -142,8 +142,8 @@ def test_rows_lie_in_pairs(rows, words):
 
 def test_only_cores_with_the_instructions_get_the_kernels():
     graph = single_layer("conv2d", in_channels=4, out_channels=4, in_h=4, in_w=4, rng=np.random.default_rng(0))
-    for core in ("cortex-m3", "ibex", None):
-        assert lower(graph, KernelPolicy.of("baremetal", core)).calls[0].kernel == "conv2d_tiled"
+    for core, kernel in (("cortex-m3", "conv2d_mla"), ("ibex", "conv2d_tiled"), (None, "conv2d_tiled")):
+        assert lower(graph, KernelPolicy.of("baremetal", core)).calls[0].kernel == kernel
     for core in dsp.CORES:
         assert lower(graph, KernelPolicy.of("baremetal", core)).calls[0].kernel == "conv2d_dsp"
         assert lower(graph, KernelPolicy.of("host", core)).calls[0].kernel == "conv2d_simd"

@@ -149,6 +149,7 @@ OTHERS = {
     "hardware": "eyeriss",
     "datasets.task": "fashion-mnist",
     "datasets.profile": ["bitfusion/conv2d"],
+    "simulate": None,  # another section, where there is none
     "profile.target": "systolic",
     "search.constraints.accuracy": {"relative_to": "float", "min": 1},
     "profile.sampler": "lhs",
@@ -181,6 +182,7 @@ OTHERS = {
 NO_INPUT = {(step, "name") for step in ("evaluate", "search", "crossvalidate", "finetune", "exits", "filter")} | {
     ("profile", "codegen")
 }
+NO_INPUT |= {("filter", f"datasets.{key}") for key in ("task", "mean", "std", "scale")}  # a decoder has its own tokens
 # Files that a network comes from: tests/steps/test_steps_own_network.py changes their content.
 OWN_FILES = {"model.file", "model.entry", "model.weights"}
 ALL = [
