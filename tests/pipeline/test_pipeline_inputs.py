@@ -182,7 +182,9 @@ OTHERS = {
 NO_INPUT = {(step, "name") for step in ("evaluate", "search", "crossvalidate", "finetune", "exits", "filter")} | {
     ("profile", "codegen")
 }
-NO_INPUT |= {("filter", f"datasets.{key}") for key in ("task", "mean", "std", "scale")}  # a decoder has its own tokens
+NO_INPUT |= {
+    ("filter", key) for key in ("datasets.task", "datasets.mean", "datasets.std", "datasets.scale", "model.input")
+}  # a decoder has its own tokens
 # Files that a network comes from: tests/steps/test_steps_own_network.py changes their content.
 OWN_FILES = {"model.file", "model.entry", "model.weights"}
 ALL = [

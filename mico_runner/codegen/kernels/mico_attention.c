@@ -28,8 +28,8 @@ void mico_attend(const mico_attention_t *p, const void *q, int32_t at, const voi
         for (int32_t i = 0; i < d; i++) {
             const uint8_t *from = (const uint8_t *)v + h / together * d + i;
             int64_t acc = 0;
-            for (int32_t start = 0; start < count; start += MICO_TOGETHER) {
-                const int32_t end = count - start < MICO_TOGETHER ? count : start + MICO_TOGETHER;
+            for (int32_t start = 0; start < count; start += MICO_TERMS) {
+                const int32_t end = count - start < MICO_TERMS ? count : start + MICO_TERMS;
                 int32_t some = 0;
                 for (int32_t j = start; j < end; j++)
                     some += (int32_t)powers[j] * mico_value(from[j * row], of_v);

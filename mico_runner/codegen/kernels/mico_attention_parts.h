@@ -4,7 +4,7 @@
 
 #include "mico.h"
 
-enum { MICO_TOGETHER = 128 }; /* products of 16 and 8 bits whose sum fits an int32_t */
+enum { MICO_TERMS = 128 }; /* products of 16 and 8 bits whose sum fits an int32_t */
 
 /* A byte as an integer of its type: turn is 0 without a sign, 128 with one. */
 static inline int32_t mico_value(uint8_t byte, int32_t turn)

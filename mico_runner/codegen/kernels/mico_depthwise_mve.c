@@ -20,7 +20,7 @@ static void unpack(const mico_weights *w, int32_t c, int8_t *to)
 /* acc + the products of four channels at a tap. */
 MICO_INLINE mico_words add_tap(mico_words acc, const uint8_t *x, const int8_t *w, const int is_signed)
 {
-    return mico_words_products(acc, is_signed ? mico_widen_signed(x) : mico_widen(x, GROUP), mico_widen_signed(w));
+    return mico_words_products(acc, is_signed ? mico_widen_signed(x) : mico_widen_unsigned(x, GROUP), mico_widen_signed(w));
 }
 
 /* The taps of the output at (iy, ix) that lie in the input. */

@@ -64,8 +64,8 @@ static void attend(const mico_filtered_attention_t *p, const void *q, int32_t at
     const int64_t part = (int64_t)mico_divide((uint64_t)p->factor << 30, sum);
     for (int32_t i = 0; i < d; i++) {
         int64_t acc = 0;
-        for (int32_t start = 0; start < count; start += MICO_TOGETHER) {
-            const int32_t end = count - start < MICO_TOGETHER ? count : start + MICO_TOGETHER;
+        for (int32_t start = 0; start < count; start += MICO_TERMS) {
+            const int32_t end = count - start < MICO_TERMS ? count : start + MICO_TERMS;
             int32_t some = 0;
             for (int32_t c = start; c < end; c++)
                 some += (int32_t)powers[c] * mico_value(values[(int32_t)chosen[c] * row + i], of_v);

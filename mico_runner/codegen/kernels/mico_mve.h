@@ -203,7 +203,7 @@ MICO_INLINE mico_words mico_load_words(const int32_t *from, const int32_t n)
 #endif
 }
 
-MICO_INLINE mico_words mico_widen(const uint8_t *from, const int32_t n)
+MICO_INLINE mico_words mico_widen_unsigned(const uint8_t *from, const int32_t n)
 {
 #ifdef MICO_MVE
     return vreinterpretq_s32_u32(n == 4 ? vldrbq_u32(from) : vldrbq_z_u32(from, vctp32q((uint32_t)n)));
@@ -275,7 +275,7 @@ typedef struct {
 
 MICO_INLINE mico_scales mico_load_scales(const int32_t *multiplier, const uint8_t *shift, const int32_t n)
 {
-    const mico_words m = mico_load_words(multiplier, n), s = mico_widen(shift, n);
+    const mico_words m = mico_load_words(multiplier, n), s = mico_widen_unsigned(shift, n);
     mico_scales r;
 #ifdef MICO_MVE
     r.left = vandq_s32(m, vdupq_n_s32(31));
