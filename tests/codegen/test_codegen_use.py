@@ -200,7 +200,7 @@ def test_headers_compile_as_cpp(compiler, tmp_path):
     net = Network(np.random.default_rng(0), (2, 5, 5))
     codegen.generate(net.done(net.conv("x", 3, (3, 3), 4), "small"), tmp_path)
     headers = sorted(tmp_path.rglob("small*.h")) + sorted(tmp_path.glob("mico*.h"))
-    assert len(headers) == 5
+    assert len(headers) == 8
     for header in headers:
         run(
             compiler,
