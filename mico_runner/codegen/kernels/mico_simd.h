@@ -8,6 +8,8 @@
 
 #include "mico.h"
 
+#if !defined __cplusplus /* what follows is for the kernels alone, which are C */
+
 #if defined __AVX512VNNI__ && defined __AVX512BW__ && defined __AVX512DQ__ && defined __AVX512VL__
 #define MICO_AVX512 1
 #include <immintrin.h>
@@ -340,6 +342,8 @@ MICO_INLINE void mico_lanes_store(const mico_scaling *s, const mico_range *out, 
 {
     mico_lanes_store_words(s, out, sums, positions, y, step);
 }
+
+#endif
 
 #endif
 
