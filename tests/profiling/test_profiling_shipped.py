@@ -26,6 +26,8 @@ from mico_runner.targets.kernel_code import version_of
 
 HOME = shipped("datasets")
 PROFILES = sorted(str(path.relative_to(HOME)) for path in HOME.glob("*/*.json"))
+# One of each kind of core; the machine code of all is compared with that of today besides.
+BY_DAY = ("vexriscv-full/profile.json", "vexriscv-fullcfu-dot/profile.json", "vexriscv-lite/profile.json")
 COMPILERS = {"host": host.GCC, "rtl": rtl.GCC}
 FEWEST = 3  # rows that are measured again
 BUDGET = 2_000_000  # cycles: more rows of a kind are measured while they take less
@@ -99,7 +101,14 @@ def test_simulators_and_kernels_are_those_of_today(profile):
 
 @pytest.mark.slow
 @needs_rtl
-@pytest.mark.parametrize("profile", [p for p in PROFILES if read(p)[0]["profile"]["target"] == "rtl"])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        pytest.param(p, marks=[pytest.mark.nightly] * (p not in BY_DAY))
+        for p in PROFILES
+        if read(p)[0]["profile"]["target"] == "rtl"
+    ],
+)
 def test_rows_measured_again_are_equal(profile, tmp_path):
     """The first rows of one kind, where the compiler is the recorded one; of every kind, where it is another.
 

@@ -70,7 +70,7 @@ CORNER = {
 }  # of the ranges, and the first pool of mico-vgg, whose 35 MB fit none of these cores
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", ["max_pool2d", "avg_pool2d"])
 def test_no_pool_of_the_model_zoo_is_in_the_shipped_profiles(kind):
     zoo = SAMPLERS.get("zoo")(kind, {}, 10**6, np.random.default_rng(0))
