@@ -72,7 +72,12 @@ def test_there_is_a_template_for_each_shipped_device_that_runs_programs_or_is_si
 def test_a_template_for_a_purpose_needs_only_a_task_and_a_network(template, tmp_path):
     path = tmp_path / "net.yaml"
     path.write_text(NET.replace("bitfusion", template.stem).rpartition("search:")[0], encoding="utf-8")
-    assert spec.load(path).data["steps"] == ["train", "evaluate", "codegen", "simulate"]
+    wanted = {
+        "early-exits": ["train", "fit", "evaluate", "exits", "codegen", "simulate"],
+        "filtered-attention": ["train", "evaluate", "filter", "codegen", "simulate"],
+        "small-memory": ["train", "evaluate", "codegen", "simulate"],
+    }
+    assert spec.load(path).data["steps"] == wanted[template.stem]
 
 
 @pytest.mark.parametrize("template", [path for path in TEMPLATES if path not in PURPOSES], ids=lambda p: p.stem)
@@ -99,7 +104,7 @@ def test_defaults_that_follow_from_the_model(net):
     assert data["model"]["train"].items() >= recipe.items()
     assert data["model"]["train"]["augment"]["mixup"] == 0.0
     assert data["evaluate"] == {"uniform_bits": [[8, 8], [4, 4], [2, 2]]}
-    assert data["quantization"]["activations"] == {"calibration": "mse", "percentile": 99.9, "images": 256}
+    assert data["quantization"]["activations"] == {"calibration": "mse", "percentile": 99.9, "images": 256, "kv_bits": 8}
     params = ALGORITHMS.info(data["search"]["algorithm"]).meta["params"]
     assert params and data["search"]["params"] == {name: rules["default"] for name, rules in params.items()}
     assert spec.load(net, ["evaluate=null"]).data["evaluate"] is None
