@@ -10,7 +10,7 @@ class FilterUnits:
     """Products of a pair of numbers per cycle, of the unit that filters and of the one that attends to what is left."""
 
     filter: int
-    attention: int
+    attend: int
 
 
 @dataclass(frozen=True)

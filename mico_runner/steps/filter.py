@@ -147,8 +147,8 @@ def _report(ctx: StepContext, section: Section, rounds: str, rise: float, kept: 
     for k in kept:
         work = [k.width * keys.ravel() for keys in k.keys]  # a query after another, scores and values alike in the last
         filtering = np.ceil(sum(work[:-1]) / section.units.filter)
-        taken += filtered.cycles(filtering, np.ceil(2 * work[-1] / section.units.attention))
-        plain += float(np.ceil(2 * work[0] / section.units.attention).sum())
+        taken += filtered.cycles(filtering, np.ceil(2 * work[-1] / section.units.attend))
+        plain += float(np.ceil(2 * work[0] / section.units.attend).sum())
     ctx.metric("filter.cycles_ratio", taken / plain, "ratio", "lower", "2%")
     ctx.log(
         f"rounds {rounds}: {fewer:.2f} times fewer full products, loss {rise:+.3f} %; {products:.1%} of the products of bits,"

@@ -10,7 +10,7 @@ PLACES = 64  # from the mean of a round's scores to the greatest
 def filter_() -> dict[str, Rules]:
     units = {
         "filter": number("of the unit that filters, products per cycle", "integer", min=1, max=10**6, default=64),
-        "attention": number("of the unit that attends to what is left", "integer", min=1, max=10**6, default=16),
+        "attend": number("of the unit that attends to what is left", "integer", min=1, max=10**6, default=16),
     }
     return {
         "bits": items(
