@@ -104,7 +104,12 @@ def test_defaults_that_follow_from_the_model(net):
     assert data["model"]["train"].items() >= recipe.items()
     assert data["model"]["train"]["augment"]["mixup"] == 0.0
     assert data["evaluate"] == {"uniform_bits": [[8, 8], [4, 4], [2, 2]]}
-    assert data["quantization"]["activations"] == {"calibration": "mse", "percentile": 99.9, "images": 256, "kv_bits": 8}
+    assert data["quantization"]["activations"] == {
+        "calibration": "mse",
+        "percentile": 99.9,
+        "images": 256,
+        "kv_bits": 8,
+    }
     params = ALGORITHMS.info(data["search"]["algorithm"]).meta["params"]
     assert params and data["search"]["params"] == {name: rules["default"] for name, rules in params.items()}
     assert spec.load(net, ["evaluate=null"]).data["evaluate"] is None
