@@ -20,6 +20,7 @@ FIT += ["datasets.profile=[bitfusion/linear]", "steps=[fit]", "gates=null"]
 ALONE = [f"{section}=null" for section in ("search", "proxy", "codegen", "simulate", "evaluate", "gates")]
 KERNELS = "{linear: {in_channels: [4, 8], out_channels: [4, 8]}}"
 BOARD = [
+    "profile.target=qemu",
     f"profile.kernels={KERNELS}",
     "profile.shapes=2",
     "profile.bits={weight: [8], activation: [8]}",
