@@ -27,6 +27,7 @@ from mico_runner.paths import cache_folder
 from mico_runner.targets import cores, program, protocol, register, stack
 from mico_runner.targets.base import Measurement, Target
 from mico_runner.targets.board_kernels import compiled, in_programs
+from mico_runner.targets.kept_bench import BENCH, kept
 from mico_runner.targets.kernel_code import parsed_text_sha256, version_of
 from mico_runner.targets.protocol import NetworkRun
 
@@ -66,23 +67,14 @@ def core(name: str) -> Path:
     for source in verilog(name):
         digest.update(source.read_bytes())
     home = cache_folder() / "rtl" / f"{name}-{digest.hexdigest()[:16]}"
-    if (home / "bench").is_file():
-        return home / "bench"
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as scratch:
-        work = Path(scratch) / "work"
+
+    def verilated(work: Path) -> Path:
         search = [option for folder in libraries for option in ("-y", str(folder))]
         command = [VERILATOR, *flags, "-Mdir", str(work), *search, *map(str, sources)]
         program.checked(command, "verilator", program.BUILD_TIMEOUT_S)
-        done = Path(scratch) / "done"
-        done.mkdir()
-        shutil.copy2(work / "bench", done / "bench")
-        try:
-            done.rename(home)
-        except OSError:  # another process has built the same meanwhile
-            if not (home / "bench").is_file():
-                raise
-    return home / "bench"
+        return work / BENCH
+
+    return kept(home, verilated)
 
 
 def verilog(name: str) -> list[Path]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mico_runner.errors import StepError, StepSkipped, UsageError
 from mico_runner.paths import cache_folder
-from mico_runner.targets import program
+from mico_runner.targets import kept_bench, program
 from mico_runner.verilog.array import BENCH, DESIGN, INDEX_BITS, MAIN, WORDS, VerilogArray
 
 TOOLS = ("verilator", "g++", "make")
@@ -45,23 +45,14 @@ def build(array: VerilogArray) -> Path:
     texts = [array.text(name) for name in (DESIGN, BENCH, MAIN)]
     digest = hashlib.sha256("\n".join([version, *_FLAGS, *texts]).encode())
     home = cache_folder() / "systolic" / digest.hexdigest()[:16]
-    if (home / "bench").is_file():
-        return home / "bench"
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as scratch:
-        work = Path(scratch) / "work"
+
+    def verilated(work: Path) -> Path:
         array.write(work)
         command = ["verilator", *_FLAGS, "-Mdir", str(work / "made"), DESIGN, BENCH, MAIN]
         program.checked(command, "verilator", program.BUILD_TIMEOUT_S, cwd=work)
-        done = Path(scratch) / "done"
-        done.mkdir()
-        shutil.copy2(work / "made" / "bench", done / "bench")
-        try:
-            done.rename(home)
-        except OSError:  # another process has built the same meanwhile
-            if not (home / "bench").is_file():
-                raise
-    return home / "bench"
+        return work / "made" / kept_bench.BENCH
+
+    return kept_bench.kept(home, verilated)
 
 
 def run(array: VerilogArray, acts: np.ndarray, weights: np.ndarray) -> Simulated:

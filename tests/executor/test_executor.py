@@ -8,24 +8,13 @@ from pathlib import Path
 
 import pytest
 import work
+from outcomes import run
 from waiting import wait_for
 
 from mico_runner import executor
 from mico_runner.errors import StepError, StepSkipped, UsageError
 from mico_runner.executor import mapping, memory, processes
 from mico_runner.executor.processes import Processes
-
-
-def run(workers, function, items):
-    """Key -> outcome of each item."""
-    todo, outcomes = list(items), {}
-    while len(outcomes) < len(items):
-        while todo and workers.free:
-            item = todo.pop(0)
-            workers.submit(item, function, item)
-        if outcome := workers.wait():
-            outcomes[outcome.key] = outcome
-    return outcomes
 
 
 @pytest.fixture

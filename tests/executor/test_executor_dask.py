@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import work
+from outcomes import run
 
 pytest.importorskip("distributed", reason="needs dask: pip install 'mico-runner[dask]'")
 
@@ -35,18 +36,6 @@ def at(workers):
 
 def opened(of=ONE, **changes):
     return executor.open_workers(dataclasses.replace(of, **changes), print)
-
-
-def run(workers, function, items):
-    """Key -> outcome of each item."""
-    todo, outcomes = list(items), {}
-    while len(outcomes) < len(items):
-        while todo and workers.free:
-            item = todo.pop(0)
-            workers.submit(item, function, item)
-        if outcome := workers.wait():
-            outcomes[outcome.key] = outcome
-    return outcomes
 
 
 def test_values_and_errors_come_back(workers):
