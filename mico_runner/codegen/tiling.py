@@ -62,9 +62,9 @@ def form(
     code_words = -(-taps // CODES)
     codes = (rows + kernel.offset) // kernel.scale
     # x = sx * c - ox; beyond the taps activations are 0, so that their codes are ox in S unless they are halved to 0
-    factor = 2 if kernel.half else 1
+    factor = 2 if kernel.HALF else 1
     shift = 0 if not activation.signed else -activation.qmin
-    beyond = (code_words * CODES - taps) * (0 if kernel.half else shift)
+    beyond = (code_words * CODES - taps) * (0 if kernel.HALF else shift)
     bias = node.constants["bias"].astype(np.int64) - shift * rows.sum(1) + factor * kernel.offset * beyond
     weights = replace(
         Weights.of(node, rows),

@@ -88,6 +88,7 @@ class MicroKernel(ABC):
     PACK_FOUR: ClassVar[str] = ""  # function that packs four
     HEADER: ClassVar[str] = "mico_tile.h"  # with these functions
     BLOCK: ClassVar[str] = ""  # "_channels": a block has all output channels
+    HALF: ClassVar[bool] = False  # whether signed one-bit activations are 0 and 1 instead of 0 and 2
     UNUSED: ClassVar[tuple[str, ...]] = ()  # parameters of `block`
 
     @property
@@ -106,11 +107,6 @@ class MicroKernel(ABC):
         return 1 << (self.bits - 1)
 
     @property
-    def half(self) -> bool:
-        """Whether signed one-bit activations are 0 and 1 instead of 0 and 2."""
-        return False
-
-    @property
     def small(self) -> bool:
         """Whether the codes of activations are below 16."""
         return self.act_bits <= 4
@@ -121,8 +117,9 @@ class MicroKernel(ABC):
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Its functions: `mico_conv2d_<variant>`."""
-        return self.name, f"{self.name}_narrow", f"{self.name}_four"
+        """Its functions: `mico_conv2d_<variant>`; four patches are gathered together for register blocks of four positions."""
+        four = [f"{self.name}_four"] if self.positions == POSITIONS else []
+        return self.name, f"{self.name}_narrow", *four
 
     def takes(self, activation: QType, padded: bool) -> bool:
         """Whether it can hold activations: -1 and +1 are the codes 0 and 2, and padding is 1."""
@@ -181,8 +178,8 @@ class MicroKernel(ABC):
         return -(-taps // CODES) * tile + self.spare_words(taps, outputs, tile)
 
     def spare_words(self, taps: int, outputs: int, tile: int) -> int:
-        """Of them those that are no patches of bytes."""
-        return 0
+        """Of them those that are no patches of bytes: a patch alone, packed into halves of words."""
+        return 2 * self.quads(taps) if self.PACK and tile == 1 else 0
 
     @abstractmethod
     def places(self, taps: int) -> np.ndarray:
@@ -195,19 +192,16 @@ class MicroKernel(ABC):
     def source(self, variant: str) -> str:
         """The C file of one of its `variants`: straight C, then the function, whose outer loops are those of mico_tile.h."""
         c, narrow = Code(), variant.endswith("_narrow")
-        c.note((type(self).__doc__ or "").split("\n\n")[0])
-        c(f'#include "mico_conv2d_{variant}.h"')
-        c("")
-        c(f'#include "{self.HEADER}"')
+        c("", why=(type(self).__doc__ or "").split("\n\n")[0])
+        c(f'#include "mico_conv2d_{variant}.h"', "", f'#include "{self.HEADER}"')
         self.emit(c, narrow)
         shape, call = ("narrow" if narrow else "wide"), "p, x, y, scratch, kernel"
         self._members(c, shape)
         if variant.endswith("_four"):
             with c.function(f"static __attribute__((noinline)) void prepare({_PREPARE})"):
                 c("mico_prepare(p, x, iy, ix, scratch, terms, kernel);")
-            call += ", prepare"
-        elif not narrow:
-            call += ", 0"
+        if not narrow:
+            call += ", prepare" if variant.endswith("_four") else ", 0"
         with c.function(f"void mico_conv2d_{variant}({_LAYER})"):
             c(f"mico_conv2d_{shape}({call});")
         return c.text()
@@ -215,8 +209,7 @@ class MicroKernel(ABC):
     def emit(self, c: Code, narrow: bool) -> None:
         """The function `block` of the register block, a mico_tile, and what it needs."""
         with c.function(f"MICO_INLINE void block({_TILE})"):
-            for unused in self.UNUSED:
-                c(f"(void){unused};")
+            c("(void)#;", over=self.UNUSED)
             (self.narrow if narrow else self.wide)(c)
 
     @abstractmethod
@@ -231,9 +224,9 @@ class MicroKernel(ABC):
         members = {
             "positions": self.positions,
             "layout": self.LAYOUT,
-            "half": int(self.half),
+            "half": int(self.HALF),
             "small": int(self.small),
-            "offset": self.offset * (2 if self.half else 1),
+            "offset": self.offset * (2 if self.HALF else 1),
             "pack": self.PACK,
             "pack_four": self.PACK_FOUR,
             f"{shape}{self.BLOCK}": "block",

@@ -9,16 +9,18 @@ from itertools import pairwise
 import numpy as np
 
 from mico_runner.codegen.micro.base import CODES, OUTPUTS, PAIR, MicroKernel
-from mico_runner.codegen.micro.code import Code
+from mico_runner.codegen.micro.code import FOUR, Code
+from mico_runner.codegen.micro.lanes import ROWS
 from mico_runner.codegen.packing import WORD, row_words
 
 CHUNK = 8  # words of four codes that are unpacked at a time
-_LAST, _CHUNK, _REST, _UNPACK = (
+_UNPACKING = (
     "MICO_INLINE uint32_t last_codes(uint32_t left, int32_t have)",
     "MICO_INLINE void unpack_chunk(const uint32_t *row, const uint32_t *other, uint32_t *to)",
     "MICO_INLINE void unpack_rest(const uint32_t *row, int32_t words, int32_t quads, uint32_t *to)",
-    "MICO_INLINE void unpack(const uint32_t *rows, int32_t apart, int32_t words, int32_t quads, uint32_t *codes)",
 )
+_UNPACK = "MICO_INLINE void unpack(const uint32_t *rows, int32_t apart, int32_t words, int32_t quads, uint32_t *codes)"
+_QUADS = f"const int32_t quads = code_words < {CHUNK} ? code_words : {CHUNK};"
 
 
 @dataclass(frozen=True)
@@ -80,85 +82,70 @@ class ByteLanes(MicroKernel):
 
     def emit(self, c: Code, narrow: bool) -> None:
         if self.bits < 8:
-            with c.function(_LAST):
-                self._last_codes(c)
-            with c.function(_CHUNK):
-                self._unpack_chunk(c)
-            with c.function(_REST):
-                self._unpack_rest(c)
+            for head, body in zip(_UNPACKING, (self._last_codes, self._unpack_chunk, self._unpack_rest), strict=True):
+                with c.function(head):
+                    body(c)
             with c.function(_UNPACK):
                 with c.block(f"if (quads == {CHUNK})"):
-                    c("unpack_chunk(rows, rows + apart, codes);")
-                    c("return;")
+                    c("unpack_chunk(rows, rows + apart, codes);", "return;")
                 with c.block("for (int32_t second = 0; second < 2; second++)"):
-                    c("MICO_ORDER(second);", "stays a loop")
+                    c("MICO_ORDER(second);", why="stays a loop")
                     c(f"unpack_rest(rows + second * apart, words, quads, codes + second * {CHUNK});")
         super().emit(c, narrow)
 
     def wide(self, c: Code) -> None:
         group, unpacked = self.group, self.bits < 8
         self._unused(c)
-        c("const int32_t apart = row_words;")
-        c("const uint32_t *x = patch;")
-        c("uint32_t positions = MICO_EVEN;", "0 and 2; a byte higher 1 and 3")
-        c.note("Sums of high halves, ah0 .., and of words, whose low halves begin with the terms.")
+        c("const int32_t apart = row_words;", "const uint32_t *x = patch;")
+        c("uint32_t positions = MICO_EVEN;", why="0 and 2; a byte higher 1 and 3")
+        c("", why="Sums of high halves, ah0 .., and of words, whose low halves begin with the terms.")
         c("uint32_t ah0 = terms[2], ah1 = terms[3], bh0 = ah0, bh1 = ah1;")
         c("uint32_t a0 = terms[0] + (ah0 << 16), a1 = terms[1] + (ah1 << 16), b0 = a0, b1 = a1;")
         c("MICO_ORDER(positions);")
         with self._chunks(c):
-            c(
-                "const uint8_t *a = (const uint8_t *)rows, *b = (const uint8_t *)(rows + apart), *end = a + 4 * code_words;"
-            )
+            rows = "*a = (const uint8_t *)rows, *b = (const uint8_t *)(rows + apart), *end = a + 4 * code_words"
+            c(f"const uint8_t {rows};")
             if unpacked:
-                c(f"const int32_t quads = code_words < {CHUNK} ? code_words : {CHUNK};")
-                c("unpack(rows, apart, row_words, quads, spare);")
+                c(_QUADS, "unpack(rows, apart, row_words, quads, spare);")
                 self._advance(c, "ab")
             if group <= 4:
                 with c.block("do", tail="while (a != end);"):
-                    c("uint32_t g0, g1, g2, g3;", "sums of a group")
+                    c("uint32_t g0, g1, g2, g3;", why="sums of a group")
                     self._four_taps(c)
             else:
                 several = group < 4 * CHUNK or not unpacked  # groups of a row or chunk
                 with c.block("do" if several else "", tail="while (a != end);" if several else ""):
                     if several:
                         c(f"const uint8_t *const stop = end - a < {group} ? end : a + {group};")
-                    c("uint32_t g0 = 0, g1 = 0, g2 = 0, g3 = 0;", "sums of a group")
+                    c("uint32_t g0 = 0, g1 = 0, g2 = 0, g3 = 0;", why="sums of a group")
                     with c.block("do", tail=f"while (a != {'stop' if several else 'end'});"):
                         self._four_taps(c)
                     _split(c)
         for row, high in (("a", 0), ("b", 4)):
-            c(f"d[{high}] = {row}0 - ({row}h0 << 16);")
-            c(f"d[{high + 1}] = {row}1 - ({row}h1 << 16);")
-            c(f"d[{high + 2}] = {row}h0;")
-            c(f"d[{high + 3}] = {row}h1;")
+            for i in range(2):
+                c(f"d[{high + i}] = {row}{i} - ({row}h{i} << 16);")
+            for i in range(2):
+                c(f"d[{high + 2 + i}] = {row}h{i};")
 
     def narrow(self, c: Code) -> None:
         self._unused(c)
-        c("const uint8_t *x = (const uint8_t *)patch;")
-        c("const int32_t apart = row_words;")
+        c("const uint8_t *x = (const uint8_t *)patch;", "const int32_t apart = row_words;")
         c("uint32_t d0 = terms[0], d1 = d0, d2 = d0, d3 = d0;")
         with self._chunks(c):
             c("const uint8_t *a = (const uint8_t *)rows, *b = a + 4 * apart, *c = b + 4 * apart, *e = c + 4 * apart;")
             c("const uint8_t *end = a + 4 * code_words;")
             if self.bits < 8:
-                c(f"const int32_t quads = code_words < {CHUNK} ? code_words : {CHUNK};")
+                c(_QUADS)
                 with c.block("for (int32_t pair = 0; pair < 4; pair += 2)"):
-                    c("MICO_ORDER(pair);", "stays a loop")
+                    c("MICO_ORDER(pair);", why="stays a loop")
                     c(f"unpack(rows + pair * apart, apart, row_words, quads, spare + pair * {CHUNK});")
-                self._advance(c, "abce")
-            with (
-                c.block("for (; a != end; a += 4, b += 4, c += 4, e += 4, x += 4)"),
-                c.block("for (int i = 0; i < 4; i++)"),
-            ):
+                self._advance(c, ROWS)
+            taps = c.block("for (; a != end; a += 4, b += 4, c += 4, e += 4, x += 4)")
+            with taps, c.block("for (int i = 0; i < 4; i++)"):
                 c("uint32_t x0 = x[i], p0 = a[i], p1 = b[i], p2 = c[i], p3 = e[i];")
-                for name in ("p0", "x0", "p1", "p2", "p3"):
-                    c(f"MICO_ORDER({name});")
-                for k in range(4):
-                    c(f"MICO_MULTIPLY(p{k}, x0);")
-                for k in range(4):
-                    c.add(f"d{k}", f"p{k}")
-        for k in range(4):
-            c(f"d[{k}] = d{k};")
+                c("MICO_ORDER(#);", over=("p0", "x0", "p1", "p2", "p3"))
+                c.ordered("p# *= x0", "d# += p#", over=FOUR)
+        c("d[#] = d#;", over=FOUR)
 
     def _unused(self, c: Code) -> None:
         if self.bits == 8:
@@ -172,38 +159,32 @@ class ByteLanes(MicroKernel):
         c("a = (const uint8_t *)spare;")
         for before, row in pairwise(rows):
             c(f"{row} = {before} + {4 * CHUNK};")
-        c("end = a + 4 * quads;")
-        c(f"rows += {self.bits};")
-        c(f"row_words -= {self.bits};")
-        c(f"code_words -= {CHUNK};")
+        c("end = a + 4 * quads;", f"rows += {self.bits};", f"row_words -= {self.bits};", f"code_words -= {CHUNK};")
 
     def _four_taps(self, c: Code) -> None:
         for i in range(4):
-            first, last = i % self.group == 0 and self.group <= 4, (i + 1) % self.group == 0 and self.group <= 4
             with c.block("", f"tap {i}"):
-                c.let("x0", f"x[{i}]")
-                c.let("u", f"a[{i}]")
-                c.let("v", f"b[{i}]")
-                c.let("x1", "x0 >> 8")
-                c.set("x0", "x0 & positions")
-                c.let("p0", "x0 * u", "positions 0 and 2 of channel a")
-                c.set("x1", "x1 & positions")
-                c.let("q0", "x0 * v", "of channel b")
-                c.let("p1", "x1 * u", "positions 1 and 3 of channel a")
-                c.let("q1", "x1 * v")
-                for total, product in (("g0", "p0"), ("g1", "p1"), ("g2", "q0"), ("g3", "q1")) if first else ():
-                    c(f"{total} = {product};")
-                for total, product in () if first else (("g0", "p0"), ("g2", "q0"), ("g1", "p1"), ("g3", "q1")):
-                    c.add(total, product)
-                if last:
+                c.ordered(
+                    f"uint32_t x0 = x[{i}]", f"uint32_t u = a[{i}]", f"uint32_t v = b[{i}]", "uint32_t x1 = x0 >> 8"
+                )
+                c.ordered("x0 = x0 & positions")
+                c.ordered("uint32_t p0 = x0 * u", why="positions 0 and 2 of channel a")
+                c.ordered("x1 = x1 & positions")
+                c.ordered("uint32_t q0 = x0 * v", why="of channel b")
+                c.ordered("uint32_t p1 = x1 * u", why="positions 1 and 3 of channel a")
+                c.ordered("uint32_t q1 = x1 * v")
+                if self.group <= 4 and i % self.group == 0:
+                    c("g0 = p0;", "g1 = p1;", "g2 = q0;", "g3 = q1;")
+                else:
+                    c.ordered("g0 += p0", "g2 += q0", "g1 += p1", "g3 += q1")
+                if self.group <= 4 and (i + 1) % self.group == 0:
                     _split(c)
-        for name in ("a", "b", "x"):
-            c(f"{name} += 4;")
+        c("# += 4;", over="abx")
 
     def _last_codes(self, c: Code) -> None:
         """The last codes of a row, 1 to 3, when the streams of the four bytes have no `bits` left each but `have`: one after the other."""
         mask = f"0x{(1 << self.bits) - 1:02x}u"
-        c("const uint32_t ones = (1u << have) - 1u;", "bits that each stream has left")
+        c("const uint32_t ones = (1u << have) - 1u;", why="bits that each stream has left")
         c("const uint32_t low = (left & ones) | (left >> 8 & ones) << have;")
         c("const uint32_t all = low | ((left >> 16 & ones) | (left >> 24 & ones) << have) << 2 * have;")
         c(f"return (all & {mask}) | (all >> {self.bits} & {mask}) << 8 | (all >> {2 * self.bits} & {mask}) << 16;")
@@ -211,79 +192,64 @@ class ByteLanes(MicroKernel):
     def _unpack_chunk(self, c: Code) -> None:
         """A whole chunk of two rows; `to` has room for CHUNK words of each. Both at a time, so that nothing waits for a load or a shift."""
         bits, whole, spare = self.bits, self.whole, 8 % self.bits
-        c(f"uint32_t mask = 0x{_bytes((1 << bits) - 1):08x}u;", "a code in each byte")
+        c(f"uint32_t mask = 0x{_bytes((1 << bits) - 1):08x}u;", why="a code in each byte")
         if spare:
-            c(
-                f"uint32_t tops = 0x{0xFFFFFFFF ^ _bytes((1 << bits * whole) - 1):08x}u, left_a = 0, left_b = 0;",
-                "bits left at the tops",
-            )
+            tops = 0xFFFFFFFF ^ _bytes((1 << bits * whole) - 1)
+            c(f"uint32_t tops = 0x{tops:08x}u, left_a = 0, left_b = 0;", why="bits left at the tops")
         c("uint32_t a = row[0], b = other[0];")
         if spare:
             c("MICO_ORDER(tops);")
-        c("MICO_ORDER(mask);", "takes no register where sums need it")
+        c("MICO_ORDER(mask);", why="takes no register where sums need it")
         have = at = 0
         for i in range(bits):
             with c.block("", f"word {i}"):
                 c("const uint32_t word = a, word_b = b;")
                 if i + 1 < bits:
-                    c.set("a", f"row[{i + 1}]")
-                    c.set("b", f"other[{i + 1}]")
+                    c.ordered(f"a = row[{i + 1}]", f"b = other[{i + 1}]")
                 for j in range(whole):
                     with c.block():
                         c(f"uint32_t codes = word >> {bits * j}, others = word_b >> {bits * j};")
                         if j:
-                            c("MICO_ORDER(codes);")
-                            c("MICO_ORDER(others);")
-                        c(f"to[{at}] = codes & mask;")
-                        c(f"to[{at + CHUNK}] = others & mask;")
+                            c("MICO_ORDER(#);", over=("codes", "others"))
+                        c(f"to[{at}] = codes & mask;", f"to[{at + CHUNK}] = others & mask;")
                     at += 1
                 if not spare:
                     continue
                 c("uint32_t top = word & tops, top_b = word_b & tops;")
-                c("MICO_ORDER(top);")
-                c("MICO_ORDER(top_b);")
-                c(f"left_a |= top >> {8 - spare - have};")
-                c(f"left_b |= top_b >> {8 - spare - have};")
+                c("MICO_ORDER(#);", over=("top", "top_b"))
+                c(f"left_a |= top >> {8 - spare - have};", f"left_b |= top_b >> {8 - spare - have};")
                 have += spare
                 if have >= bits:
                     have -= bits
-                    c(f"to[{at}] = left_a & mask;")
-                    c(f"to[{at + CHUNK}] = left_b & mask;")
+                    c(f"to[{at}] = left_a & mask;", f"to[{at + CHUNK}] = left_b & mask;")
                     at += 1
-                    for left in ("left_a", "left_b"):
-                        c(f"{left} = {f'({left} & ~mask) >> {bits}' if have else 0};")
+                    c(f"left_# = {f'(left_# & ~mask) >> {bits}' if have else 0};", over="ab")
 
     def _unpack_rest(self, c: Code) -> None:
         """Less than a chunk: `words` of a row to `quads` words of four codes."""
         bits, whole, spare = self.bits, self.whole, 8 % self.bits
-        c(
-            f"const uint32_t mask = 0x{_bytes((1 << bits) - 1):08x}u, *const stop = row + words, *const end = to + quads;"
-        )
-        c("uint32_t left = 0;", "at most 7 bits of each byte")
+        mask = f"0x{_bytes((1 << bits) - 1):08x}u"
+        c(f"const uint32_t mask = {mask}, *const stop = row + words, *const end = to + quads;")
+        c("uint32_t left = 0;", why="at most 7 bits of each byte")
         c("int32_t have = 0;")
         with c.block("while (row != stop)"):
             c("uint32_t word = *row++;")
-            c("MICO_ORDER(word);", "stays a loop")
+            c("MICO_ORDER(word);", why="stays a loop")
             for j in range(whole):
                 c(f"*to++ = word >> {bits * j} & mask;")
-            c(f"left |= (word >> {bits * whole} & 0x{_bytes((1 << spare) - 1):08x}u) << have;")
-            c(f"have += {spare};")
+            c(f"left |= (word >> {bits * whole} & 0x{_bytes((1 << spare) - 1):08x}u) << have;", f"have += {spare};")
             with c.block(f"if (have >= {bits})"):
-                c("*to++ = left & mask;")
-                c(f"left = (left & ~mask) >> {bits};")
-                c(f"have -= {bits};")
+                c("*to++ = left & mask;", f"left = (left & ~mask) >> {bits};", f"have -= {bits};")
         with c.block("if (to < end)"):
             c("*to = last_codes(left, have);")
 
 
 def _split(c: Code) -> None:
     """The sums of a group are added to those of words, their high halves to those of high halves."""
-    totals = ("a0", "a1", "b0", "b1")
-    for i, total in enumerate(totals):
-        c.add(total, f"g{i}")
-        c.set(f"g{i}", f"g{i} >> 16")
+    for i, total in enumerate(("a0", "a1", "b0", "b1")):
+        c.ordered(f"{total} += g{i}", f"g{i} = g{i} >> 16")
     for i, total in enumerate(("ah0", "ah1", "bh0", "bh1")):
-        c.add(total, f"g{i}")
+        c.ordered(f"{total} += g{i}")
 
 
 def _bytes(code: int) -> int:

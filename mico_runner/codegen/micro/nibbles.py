@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mico_runner.codegen.micro.base import xored
-from mico_runner.codegen.micro.code import Code
-from mico_runner.codegen.micro.lanes import ROWS, Lanes, Lanes8, Lanes16, put_sums
+from mico_runner.codegen.micro.code import FOUR, Code
+from mico_runner.codegen.micro.lanes import NO_SUMS, ROWS, Lanes, Lanes8, Lanes16, put_sums
 from mico_runner.codegen.packing import WORD, row_words
 
 NIBBLE = 4
@@ -44,7 +44,7 @@ class Nibbles(Lanes):
 
     def emit(self, c: Code, narrow: bool) -> None:
         with c.function("MICO_INLINE uint32_t nibbles_of(const uint32_t *row, uint32_t g)"):
-            c("const uint32_t *end = row + g - g / 4;", "three words are four")
+            c("const uint32_t *end = row + g - g / 4;", why="three words are four")
             with c.block("if (g % 4 < 3)"):
                 c("return *end;")
             c("return ((end[-3] >> 1 ^ end[-2]) >> 1 ^ end[-1]) >> 1;")
@@ -55,46 +55,31 @@ class Nibbles(Lanes):
 
     def wide(self, c: Code) -> None:
         """Four words of nibbles at a time, then word by word of the patch."""
-        c(f"const uint32_t mask = {self.mask}{', even = MICO_EVEN' if self.LANES == 2 else ''};", "a code in each lane")
-        c("const uint32_t *other = rows + row_words, *const end = rows + (uint32_t)code_words / 8 * 3;")
-        c("uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;")
+        even = ", even = MICO_EVEN" if self.LANES == 2 else ""
+        c(f"const uint32_t mask = {self.mask}{even};", why="a code in each lane")
+        c("const uint32_t *other = rows + row_words, *const end = rows + (uint32_t)code_words / 8 * 3;", f"{NO_SUMS};")
         with c.block("while (rows != end)"):
-            c("uint32_t left = 0, left2 = 0;", "the fourth words")
+            c("uint32_t left = 0, left2 = 0;", why="the fourth words")
             for g in range(WORDS + 1):
                 with c.block("", f"word {g} of nibbles"):
                     c(f"const uint32_t a = {f'rows[{g}]' if g < WORDS else 'left'};")
                     c(f"const uint32_t b = {f'other[{g}]' if g < WORDS else 'left2'};")
-                    self.whole_word(c)
+                    self.taps(c, 0, 8)
                     c("patch += 8;")
                     if g < WORDS:
-                        c("left = (left ^ a) >> 1;")
-                        c("left2 = (left2 ^ b) >> 1;")
-                        c("MICO_ORDER(left);")
-                        c("MICO_ORDER(left2);")
-            c(f"rows += {WORDS};")
-            c(f"other += {WORDS};")
+                        c("left = (left ^ a) >> 1;", "left2 = (left2 ^ b) >> 1;")
+                        c("MICO_ORDER(#);", over=("left", "left2"))
+            c(f"rows += {WORDS};", f"other += {WORDS};")
         c("const uint32_t rest = (uint32_t)code_words % 8;")
         with c.block("for (uint32_t g = 0; 2 * g < rest; g++)"):
             c("uint32_t a = nibbles_of(rows, g), b = nibbles_of(other, g);")
             with c.block("for (uint32_t i = 2 * g; i < 2 * g + 2 && i < rest; i++)"):
-                self.four_taps(c)
-                c(f"a >>= {NIBBLE * self.words};")
-                c(f"b >>= {NIBBLE * self.words};")
-                c("patch += 4;")
-                c("MICO_ORDER(a);", "stays a loop")
+                self.next_four_taps(c)
         put_sums(c, "terms", "terms", 16 if self.LANES == 2 else 0)
-
-    def whole_word(self, c: Code) -> None:
-        """The steps of a word of nibbles."""
-        raise NotImplementedError
-
-    def four_taps(self, c: Code) -> None:
-        """The steps of one word of codes."""
-        raise NotImplementedError
 
     def narrow_groups(self, c: Code) -> None:
         with c.block("for (; groups >= 4; groups -= 4, rows += 3)"):
-            c("uint32_t left[4] = {0};", "the fourth words")
+            c("uint32_t left[4] = {0};", why="the fourth words")
             for g in range(WORDS + 1):
                 with c.block("", f"word {g} of nibbles"):
                     for i, row in enumerate(ROWS):
@@ -104,8 +89,7 @@ class Nibbles(Lanes):
                     if g < WORDS:
                         for i, row in enumerate(ROWS):
                             c(f"left[{i}] = (left[{i}] ^ {row}) >> 1;")
-                        for i in range(4):
-                            c(f"MICO_ORDER(left[{i}]);")
+                        c("MICO_ORDER(left[#]);", over=FOUR)
         super().narrow_groups(c)
 
 
@@ -121,20 +105,7 @@ class Nibbles16(Nibbles, Lanes16):
     def full(self) -> int:
         return 0
 
-    def whole_word(self, c: Code) -> None:
-        self.two_steps(c, 0)
-        self.two_steps(c, 2)
-
-    def four_taps(self, c: Code) -> None:
-        self.two_steps(c, 0)
-
 
 @dataclass(frozen=True)
 class Nibbles8(Nibbles, Lanes8):
     """Four lanes of 8 bits: the highest byte of a product is the sum of four; weights of 3 bits lie in nibbles."""
-
-    def whole_word(self, c: Code) -> None:
-        self.two_at_once(c, 0)
-
-    def four_taps(self, c: Code) -> None:
-        self.one_step(c, 0)

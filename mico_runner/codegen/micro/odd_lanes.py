@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mico_runner.codegen.micro.base import CODES, POSITIONS, MicroKernel, xored
-from mico_runner.codegen.micro.code import Code
+from mico_runner.codegen.micro.code import FOUR, Code
+from mico_runner.codegen.micro.lanes import ROWS
 from mico_runner.codegen.packing import WORD
 
 LANE = 16
@@ -52,10 +53,6 @@ class OddLanes(MicroKernel):
     def holds(self, taps: int) -> bool:
         return taps % self.group_taps == 0
 
-    def spare_words(self, taps: int, outputs: int, tile: int) -> int:
-        """A patch alone has its codes in halves of words."""
-        return 2 * self.quads(taps) if tile == 1 else 0
-
     def places(self, taps: int) -> np.ndarray:
         """Per group the whole codes of each lane, word by word, then those of what is left at the tops."""
         group = self.group_taps
@@ -71,127 +68,108 @@ class OddLanes(MicroKernel):
     def mixed(self, words: np.ndarray) -> np.ndarray:
         return xored(words, self.words, LANE, LANE % self.bits)
 
+    @property
+    def mask(self) -> str:
+        """A code in each lane."""
+        return f"0x{((1 << self.bits) - 1) * 0x10001:08x}u"
+
     def wide(self, c: Code) -> None:
-        c(f"const uint32_t mask = 0x{((1 << self.bits) - 1) * 0x10001:08x}u, even = MICO_EVEN;", "a code in each lane")
+        sums = range(2 * POSITIONS)
+        c(f"const uint32_t mask = {self.mask}, even = MICO_EVEN;", why="a code in each lane")
         c("const uint32_t *a = rows, *b = rows + row_words, *const end = b;")
-        c("uint32_t s[2 * MICO_WIDE] = {0}, held[2 * MICO_WIDE] = {0}, *h = held;")
-        c("int begun = 0;")
-        c("MICO_ORDER(h);", "stays in memory, which only long rows read")
+        c("uint32_t s[2 * MICO_WIDE] = {0}, held[2 * MICO_WIDE] = {0}, *h = held;", "int begun = 0;")
+        c("MICO_ORDER(h);", why="stays in memory, which only long rows read")
         with c.block("while (a != end)"):
             if self.most > 1:
                 words = self.most * self.words
-                c(f"const uint32_t *const stop = end - a > {words} ? a + {words} : end;", "lanes are emptied there")
+                stop = f"const uint32_t *const stop = end - a > {words} ? a + {words} : end;"
+                c(stop, why="lanes are emptied there")
             c("uint32_t word_a, word_b;")
             with c.block("if (begun)"):
                 with c.block("for (int i = 0; i < 2 * MICO_WIDE; i++)"):
                     c("h[i] = s[i];")
                 c("MICO_ORDER(h);")
-            self._load(c, "ab", 0)
+            c.ordered("word_# = #[0]", over="ab")
             self._wide_step(c, 0, ("word_a", "word_b"), 0, first=True)
             with c.block("for (;;)"):
                 self._group(c, "ab", self._wide_step)
-                c(f"a += {self.words};")
-                c(f"b += {self.words};")
+                c(f"# += {self.words};", over="ab")
                 c(f"patch += {POSITIONS * self.steps // 2};")
                 if self.most == 1:
                     c("break;")
                 else:
                     with c.block("if (a == stop)"):
                         c("break;")
-                    self._load(c, "ab", 0)
+                    c.ordered("word_# = #[0]", over="ab")
                     self._wide_step(c, 0, ("word_a", "word_b"), 0)
-            for i in range(2 * POSITIONS):
-                c.set(f"s[{i}]", f"s[{i}] >> 16")
+            c.ordered("s[#] = s[#] >> 16", over=sums)
             with c.block("if (begun)"):
-                for first in (0, POSITIONS):
+                for half in (sums[:POSITIONS], sums[POSITIONS:]):
                     with c.block():
-                        for i in range(first, first + POSITIONS):
-                            c.let(f"more{i}", f"h[{i}]")
-                        for i in range(first, first + POSITIONS):
-                            c.add(f"s[{i}]", f"more{i}")
+                        c.ordered("uint32_t more# = h[#]", "s[#] += more#", over=half)
             c("begun = 1;")
         c("const uint32_t t0 = terms[0], t1 = terms[1], t2 = terms[2], t3 = terms[3];")
-        for i in range(2 * POSITIONS):
+        for i in sums:
             c(f"d[{i}] = t{i % POSITIONS} + s[{i}];")
 
     def narrow(self, c: Code) -> None:
         """Lanes are emptied after each group."""
-        c(
-            f"const uint32_t mask = 0x{((1 << self.bits) - 1) * 0x10001:08x}u, *const end = rows + row_words;",
-            "a code in each lane",
-        )
+        c(f"const uint32_t mask = {self.mask}, *const end = rows + row_words;", why="a code in each lane")
         with c.block("for (int i = 0; i < MICO_NARROW; i++)"):
             c("d[i] = terms[i];")
         with c.block(f"for (; rows != end; rows += {self.words}, patch += {self.steps})"):
             c("const uint32_t *const a = rows, *const b = rows + row_words;")
             c("const uint32_t *const c = rows + 2 * row_words, *const e = rows + 3 * row_words;")
             c("uint32_t word_a, word_b, word_c, word_e, s[MICO_NARROW];")
-            self._load(c, "abce", 0)
-            self._narrow_step(c, 0, [f"word_{row}" for row in "abce"], 0, first=True)
-            self._group(c, "abce", self._narrow_step)
+            c.ordered("word_# = #[0]", over=ROWS)
+            self._narrow_step(c, 0, [f"word_{row}" for row in ROWS], 0, first=True)
+            self._group(c, ROWS, self._narrow_step)
             with c.block("for (int i = 0; i < MICO_NARROW; i++)"):
                 c("d[i] += s[i] >> 16;")
-
-    def _load(self, c: Code, rows: str, at: int) -> None:
-        for row in rows:
-            c.set(f"word_{row}", f"{row}[{at}]")
 
     def _group(self, c: Code, rows: str, step: Callable[[Code, int, Sequence[str], int], None]) -> None:
         """A group's steps but the first."""
         whole, spare = LANE // self.bits, LANE % self.bits
         last = LANE - self.words * spare  # of a lane of what is put together: where its one or two codes begin
         words, left = [f"word_{row}" for row in rows], [f"left_{row}" for row in rows]
-        c(f"uint32_t {', '.join(f'{name} = 0' for name in left)};", "bits left at the tops")
-        done = 0
+        c(f"uint32_t {', '.join(f'{name} = 0' for name in left)};", why="bits left at the tops")
         for i in range(self.words):
             if i:
-                self._load(c, rows, i)
-                step(c, done, words, 0)
-            for j in range(1, whole):
-                step(c, done + j, words, j * self.bits)
-            done += whole
-            for name, word in zip(left, words, strict=True):
-                c.set(name, f"({name} ^ {word}) >> {spare if i < self.words - 1 else last}")
+                c.ordered(f"word_# = #[{i}]", over=rows)
+            for j in range(i == 0, whole):
+                step(c, whole * i + j, words, j * self.bits)
+            c.ordered(f"left_# = (left_# ^ word_#) >> {spare if i < self.words - 1 else last}", over=rows)
         for j in range((LANE - last) // self.bits):
-            step(c, done + j, left, j * self.bits)
+            step(c, whole * self.words + j, left, j * self.bits)
 
     def _wide_step(self, c: Code, at: int, words: Sequence[str], shift: int, first: bool = False) -> None:
         """Two rows and four positions: a word of the patches is for two steps, codes 0 and 2, then 1 and 3."""
         with c.block("", f"step {at}"):
-            self._codes(c, words, shift)
+            for i, word in enumerate(words):
+                c.shifted(f"code{i}", word, shift)
             for i in range(POSITIONS):
-                c.let(f"x{i}", f"patch[{at // 2 * POSITIONS + i}]")
-            for i in range(POSITIONS * (at % 2)):
-                c.set(f"x{i}", f"x{i} >> 8")
-            for i in range(POSITIONS):
-                c(f"x{i} &= even;")
+                c.ordered(f"uint32_t x{i} = patch[{at // 2 * POSITIONS + i}]")
+            if at % 2:
+                c.ordered("x# = x# >> 8", over=FOUR)
+            c("x# &= even;", over=FOUR)
             for row in range(2):
                 with c.block():
                     c(f"const uint32_t code = code{row} & mask;")
-                    for i in range(POSITIONS):
-                        c.let(f"p{i}", f"x{i} * code")
-                    for i in range(POSITIONS):
-                        self._sum(c, POSITIONS * row + i, i, first)
+                    c.ordered("uint32_t p# = x# * code", over=FOUR)
+                    self._sum(c, POSITIONS * row, first)
 
     def _narrow_step(self, c: Code, at: int, words: Sequence[str], shift: int, first: bool = False) -> None:
         """Four rows and one position."""
         with c.block("", f"step {at}"):
-            self._codes(c, words, shift)
-            c.let("x", f"patch[{at}]")
-            for i in range(len(words)):
-                c.let(f"p{i}", f"(code{i} & mask) * x")
-            for i in range(len(words)):
-                self._sum(c, i, i, first)
+            for i, word in enumerate(words):
+                c.shifted(f"code{i}", word, shift)
+            c.ordered(f"uint32_t x = patch[{at}]")
+            c.ordered("uint32_t p# = (code# & mask) * x", over=FOUR)
+            self._sum(c, 0, first)
 
-    def _codes(self, c: Code, words: Sequence[str], shift: int) -> None:
-        for i, word in enumerate(words):
-            if shift:
-                c.let(f"code{i}", f"{word} >> {shift}")
+    def _sum(self, c: Code, total: int, first: bool) -> None:
+        for i in FOUR:
+            if first:
+                c(f"s[{total + i}] = p{i};")
             else:
-                c(f"uint32_t code{i} = {word};")
-
-    def _sum(self, c: Code, total: int, product: int, first: bool) -> None:
-        if first:
-            c(f"s[{total}] = p{product};")
-        else:
-            c.add(f"s[{total}]", f"p{product}")
+                c.ordered(f"s[{total + i}] += p{i}")

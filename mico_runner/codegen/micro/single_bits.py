@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mico_runner.codegen.micro.base import CODES, MicroKernel
-from mico_runner.codegen.micro.code import Code
+from mico_runner.codegen.micro.code import FOUR, Code
 from mico_runner.codegen.packing import WORD, row_words
 from mico_runner.quant.qgraph import QType
 
+PAIR = range(2)  # of positions
 # The pairs of bits, of fours and of bytes of a word that is being counted.
 _MASKS = {"pairs": "0x55555555u", "fours": "0x33333333u", "bytes": "0x0f0f0f0fu"}
 
@@ -29,11 +29,7 @@ class SingleBits(MicroKernel):
 
     @property
     def name(self) -> str:
-        return "signs" if self.half else "bits"
-
-    @property
-    def small(self) -> bool:
-        return False
+        return "signs" if self.HALF else "bits"
 
     def takes(self, activation: QType, padded: bool) -> bool:
         return activation.bits == 1 and not activation.is_sign
@@ -57,7 +53,7 @@ class SingleBits(MicroKernel):
 
         It holds 64 at most, and the bits of the next one that are kept are zero.
         """
-        return 24 - (2 if self.half else 1)
+        return 24 - (2 if self.HALF else 1)
 
     def wide(self, c: Code) -> None:
         self._constants(c)
@@ -70,8 +66,7 @@ class SingleBits(MicroKernel):
             with c.block("if (rows != end)"):
                 c("const uint32_t u = *rows++;")
                 self._count(c, [f"x[{i}]" for i in range(4)])
-            for i in range(4):
-                c(f"d[{i}] = s[{i}];")
+            c("d[#] = s[#];", over=FOUR)
 
     def narrow(self, c: Code) -> None:
         """The same products with the roles of patch and rows changed."""
@@ -85,13 +80,12 @@ class SingleBits(MicroKernel):
         with c.block("if (patch != end)"):
             c("const uint32_t u = *patch;")
             self._count(c, each)
-        for i in range(4):
-            c(f"d[{i}] = s[{i}];")
+        c("d[#] = s[#];", over=FOUR)
 
     def _constants(self, c: Code) -> None:
         c(f"const uint32_t {', '.join(f'{name} = {value}' for name, value in _MASKS.items())};")
         c("uint32_t three = 3, ones = 0x01010101u;")
-        c("MICO_ORDER(three);", "multiplications, no shifts")
+        c("MICO_ORDER(three);", why="multiplications, no shifts")
         c("MICO_ORDER(ones);")
 
     def _count(self, c: Code, first: Sequence[str], second: Sequence[str] = ()) -> None:
@@ -99,57 +93,41 @@ class SingleBits(MicroKernel):
 
         Two positions at a time: every shift and multiplication has two operations before its result is used.
         """
+        two = bool(second)
         with c.block():
-            for i in range(2):
-                c.let(f"x{i}", first[i])
-            for i in range(2 * bool(second)):
-                c.let(f"y{i}", second[i])
-            both(c, "x = x & u")
-            if second:
-                both(c, "y = y & v")
-            self._add_up(c, "x", bool(second))
-            for i in range(2):
-                c.let(f"z{i}", first[2 + i])
-            for i in range(2 * bool(second)):
-                c.set(f"y{i}", second[2 + i])
-            both(c, f"x = x >> {self.top}", "z = z & u", *["y = y & v"] * bool(second))
-            for i in range(2):
-                c.set(f"s[{i}]", f"s[{i}] + x{i}")
-            self._add_up(c, "z", bool(second))
-            for i in range(2):
+            for name, words in (("x", first), ("y", second)):
+                c.ordered(*(f"uint32_t {name}{i} = {word}" for i, word in enumerate(words[:2])))
+            c.ordered("x# = x# & u", *["y# = y# & v"] * two, over=PAIR)
+            self._add_up(c, "x", two)
+            c.ordered(*(f"uint32_t z{i} = {word}" for i, word in enumerate(first[2:])))
+            c.ordered(*(f"y{i} = {word}" for i, word in enumerate(second[2:])))
+            c.ordered(f"x# = x# >> {self.top}", "z# = z# & u", *["y# = y# & v"] * two, over=PAIR)
+            c.ordered("s[#] = s[#] + x#", over=PAIR)
+            self._add_up(c, "z", two)
+            for i in PAIR:
                 c(f"s[{2 + i}] += z{i} >> {self.top};")
 
     def _add_up(self, c: Code, x: str, two: bool) -> None:
         """The bits of both x, and of `two` those of both y, are counted in bytes, and these added up in the highest byte of x."""
         with c.block("", f"bits of {x}0 and {x}1"):
-            for step in ("h = x >> 1", "h = h & pairs", "x = x - h", "h = x >> 2", "h = h & fours"):
-                new = "uint32_t " if step == "h = x >> 1" else ""
-                both(c, new + step.replace("x", x))
-                if two:
-                    both(c, new + step.replace("h", "k").replace("x", "y"))
+            x += "#"
+            for step in ("uint32_t h = x >> 1", "h = h & pairs", "x = x - h", "h = x >> 2", "h = h & fours"):
+                for half, word in (("h#", x), ("k#", "y#"))[: 1 + two]:
+                    c.ordered(step.replace("h", half).replace("x", word), over=PAIR)
             if two:  # 4 a + b - 3 a = a + b, of both words
-                both(c, "h = h + k", "h = h * three", f"{x} = {x} + y", f"{x} = {x} - h")
+                c.ordered("h# = h# + k#", "h# = h# * three", f"{x} = {x} + y#", f"{x} = {x} - h#", over=PAIR)
             else:
-                both(c, f"{x} = {x} & fours", f"{x} = {x} + h")
-            both(c, f"h = {x} >> 4", f"{x} = {x} & bytes", "h = h & bytes", f"{x} = {x} + h", f"{x} = {x} * ones")
+                c.ordered(f"{x} = {x} & fours", f"{x} = {x} + h#", over=PAIR)
+            c.ordered(f"h# = {x} >> 4", f"{x} = {x} & bytes", "h# = h# & bytes", f"{x} = {x} + h#", over=PAIR)
+            c.ordered(f"{x} = {x} * ones", over=PAIR)
 
 
 @dataclass(frozen=True)
 class SingleSigns(SingleBits):
     """Signs, -1 and +1: 32 products are one AND of bits, their sum is a population count."""
 
-    @property
-    def half(self) -> bool:
-        return True
+    HALF = True
 
     def takes(self, activation: QType, padded: bool) -> bool:
         """Padding is no sign."""
         return activation.bits == 1 and activation.is_sign and not padded
-
-
-def both(c: Code, *instructions: str) -> None:
-    """Each instruction twice: words h, k, x, y and z are numbered."""
-    for text in instructions:
-        for i in range(2):
-            name, value = re.sub(r"\b([hkxyz])\b", rf"\g<1>{i}", text).split(" = ")
-            c.set(name, value)

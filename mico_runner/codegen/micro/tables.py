@@ -12,6 +12,7 @@ from mico_runner.codegen.micro.code import Code
 
 TABLES, SIDES, CHANNELS = 16, 16, 64  # of a block, entries of a table, output channels whose sums exist at a time
 _BLOCK = "const mico_conv2d_tiled_t *p, const uint32_t *patch, const uint32_t *terms, uint8_t *to, uint32_t *tables"
+_ROW = "const uint32_t *tables, const uint32_t *row"
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,6 @@ class Tables(MicroKernel):
         """Of a table."""
         return 4 // self.bits
 
-    @property
-    def small(self) -> bool:
-        return False
-
     def holds(self, taps: int) -> bool:
         """The sums of a row of one tap are that tap."""
         return taps > 1
@@ -66,14 +63,10 @@ class Tables(MicroKernel):
         kind = "const uint8_t" if narrow else "const uint32_t"
         with c.function(f"MICO_INLINE void build(uint32_t *tables, {kind} *x, int32_t count)"):
             self._build(c, positions, words)
-        with c.function(
-            "MICO_INLINE void look_up(const uint32_t *tables, const uint32_t *row, int32_t count, uint32_t *s)"
-        ):
+        with c.function(f"MICO_INLINE void look_up({_ROW}, int32_t count, uint32_t *s)"):
             self._look_up(c, words)
-        head = (
-            "MICO_INLINE void sums_of(const uint32_t *tables, const uint32_t *row, int32_t row_words, int32_t channels,"
-        )
-        with c.function(f"{head} int32_t count, const uint32_t *from, int32_t step, uint32_t *d)"):
+        more = "int32_t row_words, int32_t channels, int32_t count, const uint32_t *from, int32_t step, uint32_t *d"
+        with c.function(f"MICO_INLINE void sums_of({_ROW}, {more})"):
             self._sums(c, positions)
         with c.function(f"MICO_INLINE void block({_BLOCK})"):
             self._block(c, positions, words, f"({kind} *)patch" if narrow else "patch")
@@ -91,55 +84,43 @@ class Tables(MicroKernel):
                 with c.block("", f"word {word} of each entry" if words > 1 else ""):
                     for i, name in enumerate("abcd"[: self.taps]):
                         c(f"{'uint32_t' if name == 'd' else 'const uint32_t'} {name} = {_tap(i, word, positions)};")
-                    (_sums_of_four if self.bits == 1 else _multiples_of_two)(
-                        c, [f"tables[{i * words + word}]" for i in range(SIDES)]
-                    )
-        with c.block(
-            f"for (int32_t g = count; g & 3; g++, tables += {SIDES * words})",
-            "weights beyond the taps are 0; a step may look there",
-        ):
-            c("tables[0] = 0;" if words == 1 else "tables[0] = tables[1] = 0;")
-            c("MICO_ORDER(g);")
+                    entries = [f"tables[{i * words + word}]" for i in range(SIDES)]
+                    (_sums_of_four if self.bits == 1 else _multiples_of_two)(c, entries)
+        why = "weights beyond the taps are 0; a step may look there"
+        with c.block(f"for (int32_t g = count; g & 3; g++, tables += {SIDES * words})", why):
+            c("tables[0] = 0;" if words == 1 else "tables[0] = tables[1] = 0;", "MICO_ORDER(g);")
 
     def _look_up(self, c: Code, words: int) -> None:
         """What one row of weights chooses of the tables of `count` groups: words s[0] and s[1]; their sum where an entry is one word."""
         up = 2 + (words > 1)  # log2 of the bytes of an entry
-        pick = _two_of_pairs if words > 1 else _four_of_one
-        each = 2 if words > 1 else 4
-        c(f"const uint32_t mask = {15 << up};", "four bits of weights, times the bytes of an entry")
-        c("uint32_t s0 = 0, s1 = 0, word = *row;")
-        c("MICO_ORDER(word);")
+        each = 4 // words  # groups at a time
+        c(f"const uint32_t mask = {15 << up};", why="four bits of weights, times the bytes of an entry")
+        c("uint32_t s0 = 0, s1 = 0, word = *row;", "MICO_ORDER(word);")
 
         def eight(next_word: str) -> None:
-            c.let("next", next_word)
+            c.ordered(f"uint32_t next = {next_word}")
             for j in range(0, 8, each):
-                pick(c, j, up)
-            c("word = next;")
-            c(f"tables += {8 * SIDES * words};")
+                _pick(c, j, up, words)
+            c("word = next;", f"tables += {8 * SIDES * words};")
 
         with c.block(f"if (count == {TABLES})"):
             eight("row[1]")
             for j in range(0, 8, each):
-                pick(c, j, up)
+                _pick(c, j, up, words)
         with c.block("else"):
             with c.block("if (count >= 8)"):
                 eight("row[count > 8]")
                 c("count -= 8;")
             with c.block("while (count > 0)"):
-                pick(c, 0, up)
-                c(f"count -= {each};")
-                c(f"word >>= {4 * each};")
-                c(f"tables += {4 * SIDES};")
-                c("MICO_ORDER(word);")
-        c("s[0] = s0;")
-        c("s[1] = s1;")
+                _pick(c, 0, up, words)
+                c(f"count -= {each};", f"word >>= {4 * each};", f"tables += {4 * SIDES};", "MICO_ORDER(word);")
+        c("s[0] = s0;", "s[1] = s1;")
 
     def _sums(self, c: Code, positions: int) -> None:
         """d[channel][position] = from[..] + sw * (what rows choose); from stays or advances by `step` words."""
         twice = int(self.bits == 1)
         with c.block(f"for (; channels > 0; channels--, row += row_words, from += step, d += {positions})"):
-            c("uint32_t s[2];")
-            c("look_up(tables, row, count, s);")
+            c("uint32_t s[2];", "look_up(tables, row, count, s);")
             if positions == 1:
                 c(f"d[0] = from[0] + ((s[0] + s[1]) << {twice});")
             for i in range(2 if positions > 1 else 0):
@@ -147,22 +128,17 @@ class Tables(MicroKernel):
                     (self._two_lanes if positions == POSITIONS else self._four_lanes)(c, i, twice)
 
     def _two_lanes(self, c: Code, i: int, twice: int) -> None:
-        c.let("a", f"from[{i}]")
-        c.let("b", f"from[{i + 2}]")
-        c.let("low", f"s[{i}] << 16")
-        c.let("high", f"s[{i}] >> 16")
-        c(f"d[{i}] = a + (low >> {16 - twice});")
-        c(f"d[{i + 2}] = b + (high << {twice});")
+        c.ordered(f"uint32_t a = from[{i}]", f"uint32_t b = from[{i + 2}]")
+        c.ordered(f"uint32_t low = s[{i}] << 16", f"uint32_t high = s[{i}] >> 16")
+        c(f"d[{i}] = a + (low >> {16 - twice});", f"d[{i + 2}] = b + (high << {twice});")
 
     def _four_lanes(self, c: Code, i: int, twice: int) -> None:
         for k, name in enumerate("abce"):
-            c.let(name, f"from[{4 * i + k}]")
+            c.ordered(f"uint32_t {name} = from[{4 * i + k}]")
         for k, down in ((1, 8 - twice), (2, 16 - twice), (3, 24)):
-            c.let(f"l{k}", f"s[{i}] >> {down}")
-        c(f"d[{4 * i}] = a + ((s[{i}] & 0xffu) << {twice});")
-        c(f"d[{4 * i + 1}] = b + (l1 & 0xffu << {twice});")
-        c(f"d[{4 * i + 2}] = c + (l2 & 0xffu << {twice});")
-        c(f"d[{4 * i + 3}] = e + (l3 << {twice});")
+            c.ordered(f"uint32_t l{k} = s[{i}] >> {down}")
+        c(f"d[{4 * i}] = a + ((s[{i}] & 0xffu) << {twice});", f"d[{4 * i + 1}] = b + (l1 & 0xffu << {twice});")
+        c(f"d[{4 * i + 2}] = c + (l2 & 0xffu << {twice});", f"d[{4 * i + 3}] = e + (l3 << {twice});")
 
     def _block(self, c: Code, positions: int, words: int, patch: str) -> None:
         """All output channels of one tile, whose patches lie ready."""
@@ -170,28 +146,25 @@ class Tables(MicroKernel):
         each = OUTPUTS if positions == 1 else 2
         c(f"const int32_t row_words = p->weights.row_words, groups = p->code_words * {self.bits};")
         c(f"uint32_t *sums = tables + {words * SIDES * TABLES};")
-        c("int32_t built = -1;", "the first group of the tables")
+        c("int32_t built = -1;", why="the first group of the tables")
         with c.block(f"for (int32_t o = 0; o < p->out_c; o += {CHANNELS})"):
             c("const int32_t first = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;")
             c(f"const int32_t channels = first + {CHANNELS} > p->out_c ? p->out_c - first : {CHANNELS};")
             with c.block(f"for (int32_t g = 0; g < groups; g += {TABLES})"):
                 c(f"const int32_t count = groups - g < {TABLES} ? groups - g : {TABLES};")
                 with c.block("if (built != g)"):
-                    c(f"build(tables, {patch} + {step} * g, count);")
-                    c("built = g;")
+                    c(f"build(tables, {patch} + {step} * g, count);", "built = g;")
                 c("sums_of(tables, p->weights.words + first * row_words + g / 8, row_words, channels, count,")
                 c(f"        g == 0 ? terms : sums, g == 0 ? 0 : {positions}, sums);")
             with c.block(f"for (int32_t c = 0; c < channels; c += {each})"):
                 c(f"const int32_t at = c + {each} > channels ? channels - {each} : c;")
                 if positions == 1:
                     c("mico_store_row(p, first + at, sums + at, to);")
-                else:
-                    c(f"const uint32_t *d = sums + {positions} * at;")
-                    c("uint8_t *y = to;")
-                    for i in range(0, positions, POSITIONS):
-                        c(f"mico_store_pair(p, first + at, d + {i}, {positions}, y);")
-                        c("y += MICO_WIDE * p->out_c * (p->output.type == MICO_S32 ? 4 : 1);")
-                        c("MICO_ORDER(y);")
+                    return
+                c(f"const uint32_t *d = sums + {positions} * at;", "uint8_t *y = to;")
+                for i in range(0, positions, POSITIONS):
+                    c(f"mico_store_pair(p, first + at, d + {i}, {positions}, y);")
+                    c("y += MICO_WIDE * p->out_c * (p->output.type == MICO_S32 ? 4 : 1);", "MICO_ORDER(y);")
 
 
 def _tap(i: int, word: int, positions: int) -> str:
@@ -205,65 +178,42 @@ def _tap(i: int, word: int, positions: int) -> str:
 
 def _sums_of_four(c: Code, to: Sequence[str]) -> None:
     """The sums of a, b, c, d, one bit each."""
-    c(f"{to[0]} = 0;")
-    c(f"{to[1]} = a;")
-    c(f"{to[2]} = b;")
-    c("const uint32_t ab = a + b;")
-    c(f"{to[4]} = c;")
-    c(f"{to[3]} = ab;")
-    low = ("a", "b", "ab")
-    for i, name in enumerate(low, 1):
-        c(f"{to[4 + i]} = c + {name};")
-    c(f"{to[8]} = d;")
-    for i, name in enumerate(low, 1):
-        c(f"{to[8 + i]} = d + {name};")
-    c("d += c;")
-    c(f"{to[12]} = d;")
-    for i, name in enumerate(low, 1):
-        c(f"{to[12 + i]} = d + {name};")
+    low = list(enumerate(("a", "b", "ab"), 1))
+    c(
+        f"{to[0]} = 0;",
+        f"{to[1]} = a;",
+        f"{to[2]} = b;",
+        "const uint32_t ab = a + b;",
+        f"{to[4]} = c;",
+        f"{to[3]} = ab;",
+    )
+    c(*(f"{to[4 + i]} = c + {name};" for i, name in low), f"{to[8]} = d;")
+    c(*(f"{to[8 + i]} = d + {name};" for i, name in low), "d += c;", f"{to[12]} = d;")
+    c(*(f"{to[12 + i]} = d + {name};" for i, name in low))
 
 
 def _multiples_of_two(c: Code, to: Sequence[str]) -> None:
     """a * (0 .. 3) + b * (0 .. 3)."""
-    c("const uint32_t twice = a + a, thrice = twice + a;")
-    c("uint32_t high = 0;")
+    c("const uint32_t twice = a + a, thrice = twice + a;", "uint32_t high = 0;")
     for j in range(4):
         c(f"{to[4 * j]} = high;")
-        for i, name in enumerate(("a", "twice", "thrice"), 1):
-            c(f"{to[4 * j + i]} = high + {name};")
-        c("high += b;")
+        c(*(f"{to[4 * j + i]} = high + {name};" for i, name in enumerate(("a", "twice", "thrice"), 1)), "high += b;")
 
 
-def _entries(c: Code, j: int, up: int, names: str) -> None:
-    """Where the entries lie that groups j .. choose, so that nothing waits for a shift or a load."""
-    for i, name in enumerate(names):
-        at = 4 * (j + i) - up
-        c.let(name, f"word << {-at}" if at < 0 else f"word >> {at}")
-    for name in names:
-        c.set(name, f"{name} & mask")
-    for name in names:
-        c(f"const uint32_t *of_{name} = (const uint32_t *)(const void *)((const uint8_t *)tables + {name});")
-
-
-def _two_of_pairs(c: Code, j: int, up: int) -> None:
-    """What groups j and j + 1 of `word` choose, entries of two words."""
-    with c.block("", f"groups {j} and {j + 1}"):
-        _entries(c, j, up, "ik")
-        for i, name in enumerate("ik"):
-            c.let(f"{name}0", f"of_{name}[{2 * SIDES * (j + i)}]")
-            c.let(f"{name}1", f"of_{name}[{2 * SIDES * (j + i) + 1}]")
-        for name in ("i0", "i1", "k0", "k1"):
-            c.add(f"s{name[1]}", name)
-
-
-def _four_of_one(c: Code, j: int, up: int) -> None:
-    """What groups j to j + 3 choose, entries of one word."""
-    with c.block("", f"groups {j} to {j + 3}"):
-        _entries(c, j, up, "iklm")
-        for i, name in enumerate("iklm"):
-            c.let(f"{name}0", f"of_{name}[{SIDES * (j + i)}]")
-        for i, name in enumerate("iklm"):
-            c.add(f"s{i % 2}", f"{name}0")
+def _pick(c: Code, j: int, up: int, words: int) -> None:
+    """What groups of `word` choose from group j on: two, of entries of two words, or four, of one. Nothing waits for a shift or a load."""
+    names = "ik" if words == 2 else "iklm"
+    with c.block("", f"groups {j} {'and' if words == 2 else 'to'} {j + len(names) - 1}"):
+        for i, name in enumerate(names):
+            c.shifted(name, "word", 4 * (j + i) - up)
+        c.ordered("# = # & mask", over=names)
+        c("const uint32_t *of_# = (const uint32_t *)(const void *)((const uint8_t *)tables + #);", over=names)
+        for i, name in enumerate(names):
+            for word in range(words):
+                c.ordered(f"uint32_t {name}{word} = of_{name}[{words * SIDES * (j + i) + word}]")
+        for i, name in enumerate(names):
+            for word in range(words):
+                c.ordered(f"s{word if words == 2 else i % 2} += {name}{word}")
 
 
 @dataclass(frozen=True)
@@ -273,11 +223,3 @@ class PackedTables(Tables):
     LAYOUT = "MICO_ROW"
     PACK = "mico_pack_quads"
     HEADER = "mico_quads.h"
-
-    @property
-    def variants(self) -> tuple[str, ...]:
-        return self.name, f"{self.name}_narrow"
-
-    @property
-    def small(self) -> bool:
-        return True
