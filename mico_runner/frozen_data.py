@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -23,7 +24,7 @@ def build(form: type[Form], data: Mapping[str, Any], at: str = "") -> Form:
 
     Raises UsageError for a key that is missing or that the form does not have.
     """
-    kinds = _kinds(form)
+    kinds = _kinds(form)  # type: ignore[arg-type]  # a class is hashable, which mypy does not see
     values = {}
     for name, (kind, required) in kinds.items():
         if name in data:
@@ -46,6 +47,7 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+@cache
 def _kinds(form: type[Any]) -> dict[str, tuple[Any, bool]]:
     """The type of each field, and whether its key has to be there."""
     hints = get_type_hints(form)

@@ -6,8 +6,10 @@ their position: duplicate keys, keys that are not text, tags, several documents,
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,12 @@ def read_text(path: Path, label: str | None = None) -> str:
 
 def parse(text: str, label: str) -> Source:
     """The one document of a text; data is None when it is empty. Raises YamlError."""
+    found = _parse(text, label)
+    return Source(copy.deepcopy(found.data), {**found.values}, {**found.keys})
+
+
+@lru_cache(maxsize=8)  # every cell of a sweep reads the same two files
+def _parse(text: str, label: str) -> Source:
     loader = None
     try:
         loader = _Loader(text)

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from mico_runner import durable
+from mico_runner.remembered import Remembered
 
 
 def simulator_conditions(simulator: Path) -> dict[str, str]:
     """The hash of a simulator's file and of all modules of its folder that it imports."""
     home = simulator.parent
-    due, found = {simulator.stem}, {}
-    while due:
-        name = due.pop()
-        found[name] = ast.parse((home / f"{name}.py").read_text(encoding="utf-8"))
-        due |= {stem for stem in _imported(found[name]) if (home / f"{stem}.py").is_file()} - found.keys()
-    content = [_meaning(found[name]) for name in sorted(found)]
+    due, found = {simulator.stem}, dict[str, str]()
+    with Remembered("simulators.json", _how()) as memory:
+        while due:
+            name = due.pop()
+            found[name], imported = memory(home / f"{name}.py", _read)
+            due |= {stem for stem in imported if (home / f"{stem}.py").is_file()} - found.keys()
+    content = [found[name] for name in sorted(found)]
     return {"simulator_sha256": hashlib.sha256(repr(content).encode()).hexdigest()}
+
+
+def _read(path: Path) -> tuple[str, list[str]]:
+    """Hash of what a file means, and what it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return hashlib.sha256(repr(_meaning(tree)).encode()).hexdigest(), sorted(_imported(tree))
+
+
+@cache
+def _how() -> str:
+    """What reads the files: when it changes, what was remembered of them is void."""
+    return durable.sha256(Path(__file__))
 
 
 def _imported(tree: ast.Module) -> set[str]:

@@ -58,6 +58,7 @@ class Sources:
     def __enter__(self) -> Sources:
         self._memory = Remembered("sources.json", _how()).__enter__()
         self._files = Files(self._memory)
+        self._reached: dict[object, Reached] = {}  # the cells of a sweep ask alike
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +75,14 @@ class Sources:
             OSError: a file cannot be read.
         """
         starts = [(str(path.resolve()), name) for path, name in roots]
-        names, libraries, data, threads = self._walk(starts, {k: set(v) for k, v in (chosen or {}).items()})
+        entries = {package: frozenset(names) for package, names in (chosen or {}).items()}
+        asked = tuple(starts), frozenset(entries.items())
+        if asked not in self._reached:
+            self._reached[asked] = self._follow(starts, entries)
+        return self._reached[asked]
+
+    def _follow(self, starts: list[Name], chosen: Mapping[str, frozenset[str]]) -> Reached:
+        names, libraries, data, threads = self._walk(starts, chosen)
         home = next((os.path.dirname(path) for path, _ in starts if not is_ours(path)), PACKAGE)
         sources: dict[str, str] = {}
         for path in sorted({*names, *data}):
@@ -86,7 +94,7 @@ class Sources:
         return Reached(kept, names, versions, threads)
 
     def _walk(
-        self, roots: list[Name], chosen: dict[str, set[str]]
+        self, roots: list[Name], chosen: Mapping[str, frozenset[str]]
     ) -> tuple[dict[str, set[str]], set[str], set[str], bool]:
         """Names used by file, first parts of foreign modules, files that are data, and whether `torch_threads` is read."""
         names: dict[str, set[str]] = {}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mico_runner import paths
 from mico_runner.sources import Sources
 
 
@@ -20,3 +21,13 @@ def test_a_package_may_import_from_a_module_of_the_same_name(tmp_path):
         after = sources.reach([(tmp_path / "net.py", "net")]).sources
     assert before.keys() == after.keys()
     assert {Path(name).name for name in before if before[name] != after[name]} == {"build.py"}
+
+
+def test_what_is_asked_again_is_followed_once_and_other_entries_are_followed_anew():
+    """A sweep asks for the same steps in every cell."""
+    root = (paths.PACKAGE / "steps" / "train.py", "Train")
+    with Sources() as sources:
+        lenet = sources.reach([root], {"mico_runner.models": ["lenet"]})
+        assert sources.reach([root], {"mico_runner.models": ["lenet"]}) is lenet
+        mlp = sources.reach([root], {"mico_runner.models": ["mlp"]})
+    assert "models/lenet.py" in lenet.sources and "models/lenet.py" not in mlp.sources

@@ -101,3 +101,11 @@ def test_an_overlay_keeps_the_places_of_both():
     assert str(merged.place(("a", "c", 0))) == "upper:3:7"
     assert str(merged.place(("a", "c", 1))) == "upper:3:6", "what was replaced has no place any more"
     assert lower.data == {"a": {"b": 1, "c": [1, 2]}, "d": 3}, "the inputs stay as they are"
+
+
+def test_a_text_that_was_read_before_gives_data_of_its_own():
+    first = yaml_source.parse("a: {b: [1]}", "x.yaml")
+    first.data["a"]["b"].append(2)
+    first.values.clear()
+    again = yaml_source.parse("a: {b: [1]}", "x.yaml")
+    assert again.data == {"a": {"b": [1]}} and ("a", "b", 0) in again.values
