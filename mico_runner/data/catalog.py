@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -152,7 +153,7 @@ def _find(data: Entry, file: DataFile) -> Path:
     if data.url is None:
         looked.append("the network (no address in the catalog)")
     else:
-        address = data.url + Path(file.path).name
+        address = data.url + urllib.parse.quote(Path(file.path).name)
         try:
             return _download(data, file, address)
         except (urllib.error.URLError, OSError) as error:

@@ -40,10 +40,12 @@ class Train(Recipe):
     Attributes:
         freeze_norms: batch norms keep the statistics that they begin with.
         device: "cpu", or "auto": a GPU if there is one.
+        precision: "float32", or "bfloat16" of layers' products in training; weights, losses and evaluations are float32 with both.
     """
 
     freeze_norms: bool = False
     device: str = "cpu"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,9 @@
 """UCI HAR, .ts, tokens and Speech Commands in their official forms; whatever else such a file holds is named by file and line."""
 
+import shutil
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_own_audio import tone, write
@@ -67,6 +71,30 @@ def test_uci_har_without_a_file_names_it(har):
     (har / "UCI HAR Dataset/test/y_test.txt").unlink()
     with pytest.raises(UsageError, match=r"y_test.txt: cannot be read"):
         uci_har.load([har])
+
+
+@pytest.fixture
+def archive(har, tmp_path):
+    return Path(shutil.make_archive(str(tmp_path / "har"), "zip", har, "UCI HAR Dataset"))
+
+
+def test_the_archive_is_the_folder(har, archive):
+    for one, other in zip(uci_har.load([har]), uci_har.load([archive]), strict=True):
+        assert np.array_equal(one.inputs, other.inputs) and np.array_equal(one.targets, other.targets)
+        assert np.array_equal(one.about["subject"], other.about["subject"])
+
+
+def test_an_archive_without_a_file_or_with_too_much_is_refused(archive, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match=r"X_train.txt: more than 1,000 bytes"):
+        patch.setattr(uci_har, "MAX_BYTES", 1000)
+        uci_har.load([archive])
+    with zipfile.ZipFile(archive, "w") as empty:
+        empty.writestr("UCI HAR Dataset/README.txt", "")
+    with pytest.raises(UsageError, match=r"har.zip/UCI HAR Dataset/train/X_train.txt: not in the archive"):
+        uci_har.load([archive])
+    archive.write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"har.zip: not a whole zip archive"):
+        uci_har.load([archive])
 
 
 SERIES = """#made here
@@ -148,8 +176,8 @@ def test_other_arrays_are_no_tokens(tmp_path, values, match):
         tokens.load([tmp_path / "a.npy"], length=8)
 
 
-@pytest.mark.parametrize("form", ["tokens", "series", "har"])
-def test_damaged_files_are_usage_errors(tmp_path, har, form):
+@pytest.mark.parametrize("form", ["tokens", "series", "har", "archive"])
+def test_damaged_files_are_usage_errors(tmp_path, har, archive, form):
     """Bytes flipped, cut off or doubled: it is read, or one error of ours names it."""
     if form == "tokens":
         path, read = tmp_path / "a.npy", lambda: tokens.load([tmp_path / "a.npy"], length=8)
@@ -157,10 +185,12 @@ def test_damaged_files_are_usage_errors(tmp_path, har, form):
     elif form == "series":
         files = series(tmp_path)
         path, read = files[0], lambda: time_series.load(files)
+    elif form == "archive":
+        path, read = archive, lambda: uci_har.load([archive])
     else:
         path, read = har / "UCI HAR Dataset/test/y_test.txt", lambda: uci_har.load([har])
     raw, rng, refused = path.read_bytes(), np.random.default_rng(2), 0
-    for _ in range(12 if form == "har" else 300):
+    for _ in range(12 if form in ("har", "archive") else 300):
         damaged = bytearray(raw)
         at = int(rng.integers(len(raw)))
         match rng.integers(3):

@@ -9,6 +9,7 @@ from mico_runner.errors import StepError, UsageError
 from mico_runner.graph import capture, costs
 from mico_runner.models import MODELS, TOKENS, training
 from mico_runner.models.augment import augmented, mixed, shifted
+from mico_runner.models.llama import SIZES
 from mico_runner.models.vit import VisionTransformer
 from mico_runner.sections import Augment, Train
 from mico_runner.tasks import create
@@ -111,6 +112,33 @@ def captured_size(name, **params):
     whole = () if name in IMAGES else (0,)
     network = capture(MODELS.get(name)(shape, size["outputs"], **params).eval(), shape, name, whole)
     return sum(node.weight.size for node in network.weighted), sum(costs.macs(network, node) for node in network.nodes)
+
+
+LLAMAS = {  # MACs per token with the classifier, without attention, of MiCo's decoders; the last one's are its own program's weights
+    "1m": "1.347 M",
+    "3m": "3.80 M",
+    "11m": "11.5 M",
+    "28m": "27.8 M",
+    "110m": "110 M",
+    "stories260k": "0.259 M",
+}
+
+
+@pytest.mark.parametrize("size", LLAMAS)
+def test_published_sizes_of_decoders(size):
+    """A product of a weight each, so that there are as many weights; the table of the embedding is the classifier's."""
+    sizes = SIZES[size]
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model = MODELS.get("llama")((4,), sizes.vocabulary, size=size).eval()
+        model(torch.zeros(1, 4, dtype=torch.int64))
+    counts = counter.get_flop_counts()["Global"]
+    products = (
+        sum(count for call, count in counts.items() if "bmm" not in str(call) and "attention" not in str(call)) // 8
+    )
+    weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
+    digits = len(LLAMAS[size].split(" ")[0].partition(".")[2])
+    assert products == weights and f"{products / 1e6:.{digits}f} M" == LLAMAS[size]
+    assert all(field in SIZES for field in MODELS.info("llama").meta["params"]["size"]["allowed"])
 
 
 def test_lenet_refuses_images_that_vanish():
@@ -298,6 +326,7 @@ RECIPES = {
     "mixed": {"augment": Augment(flip=True, crop=1, mixup=0.2, mask_rows=2)},
     "best": {"keep": "best", "patience": 2},
     "frozen": {"freeze_norms": True},
+    "low precision": {"precision": "bfloat16"},
 }
 
 
@@ -341,6 +370,21 @@ def test_frozen_norms_keep_their_statistics(tmp_path):
     recipe = Train(epochs=1, lr=0.01, batch_size=16, weight_decay=0.0, freeze_norms=True)
     training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
     assert torch.equal(model[1].running_mean, before)
+
+
+def test_products_of_16_bits_leave_floats_of_32_in_the_usual_layout(tmp_path):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
+        recipe = Train(epochs=2, lr=1e-3, batch_size=16, weight_decay=0.0, precision=precision)
+        (tmp_path / precision).mkdir()
+        (first, _) = training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path / precision)
+        found[precision] = first["train_loss"]
+        assert all(value.dtype == torch.float32 for value in model.parameters())
+        assert all(value.is_contiguous() for value in model.parameters())
+    assert found["bfloat16"] != found["float32"]
+    assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.02)
 
 
 def test_balanced_epochs_draw_each_class_equally_often():

@@ -59,6 +59,7 @@ def model() -> dict[str, Rules]:
     train = recipe(5, 1e-3, "last") | {
         "freeze_norms": flag("batch norms keep the statistics that they begin with"),
         "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
+        "precision": choice("of layers' products in training", ["float32", "bfloat16"], default="float32"),
     }
     path = {"regex": r"[^\\\0]+", "nullable": True, "default": None}
     endings = ", ".join(f".{ending}" for ending in ("py", *READERS.names()))
