@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mico_runner import ops, paths
+from mico_runner.codegen.lowering import lower
+from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import UsageError
 from mico_runner.formats.onnx_file.dequantise import TRANSLATED_INT8
 from mico_runner.formats.onnx_file.translation import translated
 from mico_runner.ops.base import Operator
+from mico_runner.targets.host_kernels import single_layer
 
 REFERENCE = Path(__file__).parent / "reference"
 PACKAGES = ("quant", "graph", "ops", "codegen", "proxy", "search")
@@ -59,12 +63,57 @@ an integer type.
 """
 
 
+CHOICES = f"""# Which micro-kernel a layer gets
+
+{NOTE} `codegen.policy.KernelPolicy` decides
+it, and these are its answers for small cores (`runtime: baremetal`) and some layers: all micro-kernels that hold the
+bits, and the cycles that each is estimated to take on VexRiscv Full. The first is chosen.
+[kernels.md](../design/kernels.md#which-micro-kernel-a-layer-gets) says where the estimates come from, and the report of
+a run has this table for its own network. The plain kernel `conv2d`, which takes every layer, is left out.
+
+| layer | activations x weights | chosen | cycles | other candidates (cycles) |
+|---|---|---|---|---|
+"""
+LAYERS: dict[str, dict[str, Any]] = {
+    "5 x 5, 1 to 6 channels, 28 x 28": {
+        "kind": "conv2d",
+        "in_channels": 1,
+        "out_channels": 6,
+        "in_h": 32,
+        "kernel_h": 5,
+    },
+    "5 x 5, 6 to 16 channels, 10 x 10": {
+        "kind": "conv2d",
+        "in_channels": 6,
+        "out_channels": 16,
+        "in_h": 14,
+        "kernel_h": 5,
+    },
+    "linear, 400 to 120": {"kind": "linear", "in_channels": 400, "out_channels": 120},
+    "linear, 84 to 10": {"kind": "linear", "in_channels": 84, "out_channels": 10},
+    "1 x 1, 64 to 64 channels, 12 x 12": {"kind": "conv2d", "in_channels": 64, "out_channels": 64, "in_h": 12},
+}
+BITS = ((8, 8), (8, 6), (8, 4), (8, 2), (8, 1), (4, 4), (2, 2), (1, 1))
+
+
 def pages() -> dict[Path, str]:
     """Path -> text of every generated page."""
     api = {REFERENCE / "api" / f"{package}.md": _api_page(package) for package in PACKAGES}
     onnx = ONNX.format(translated=_listed(translated()), int8=_listed(TRANSLATED_INT8))
     operators = OPERATORS + "".join(map(_operator_row, ops.operators()))
-    return {REFERENCE / "operators.md": operators, REFERENCE / "onnx.md": onnx, **api}
+    choices = CHOICES + "".join(_choice_row(layer, *bits) for layer in LAYERS for bits in BITS)
+    reference = {"operators": operators, "onnx": onnx, "micro-kernels": choices}
+    return {**{REFERENCE / f"{name}.md": text for name, text in reference.items()}, **api}
+
+
+def _choice_row(layer: str, act_bits: int, weight_bits: int) -> str:
+    size = LAYERS[layer]
+    square = {f"{of}_w": size[f"{of}_h"] for of in ("in", "kernel") if f"{of}_h" in size}
+    graph = single_layer(**size, **square, weight_bits=weight_bits, act_bits=act_bits, rng=np.random.default_rng(0))
+    (choice,) = lower(graph, KernelPolicy.of("baremetal")).choices
+    chosen, *others = [(f"`{c.kernel}`", f"{c.cycles:,.0f}") for c in choice.candidates if c.cycles is not None]
+    beside = ", ".join(f"{kernel} ({cycles})" for kernel, cycles in others)
+    return _row(layer, f"{act_bits} x {weight_bits}", *chosen, beside)
 
 
 def _listed(names: frozenset[str]) -> str:
