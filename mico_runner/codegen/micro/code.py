@@ -30,9 +30,9 @@ class Code:
         """Instructions `x = y`, `x += y` or `x *= y` that stay where they stand: compilers would undo the schedule (mico_order.h)."""
         self(*map(_ordered, instructions), why=why, over=over)
 
-    def shifted(self, name: str, word: str, down: int, stays: bool = False) -> None:
-        """A new word, moved down, or up where `down` is negative; one that is not moved is the same word but where it `stays`."""
-        if down or stays:
+    def shifted(self, name: str, word: str, down: int) -> None:
+        """A new word, moved down, or up where `down` is negative."""
+        if down:
             self.ordered(f"uint32_t {name} = {word} {'<<' if down < 0 else '>>'} {abs(down)}")
         else:
             self(f"uint32_t {name} = {word};")

@@ -263,7 +263,11 @@ class Lanes8(Lanes):
             with c.block("", f"taps {tap} to {tap + each - 1}"):
                 for j, second, _, _ in steps:
                     for name, word in (("codes", "a"), ("others", "b")):
-                        c.shifted(f"{name}{second}", word, self.size * j - self.twice, stays=self.twice)
+                        value = f"{word} << 1" if self.twice and j == 0 else f"{word} >> {self.size * j - self.twice}"
+                        if j or self.twice:
+                            c.ordered(f"uint32_t {name}{second} = {value}")
+                        else:
+                            c(f"uint32_t {name}{second} = {value};")
                 for _, second, _, _ in steps:
                     c(f"codes{second} &= mask;", f"others{second} &= mask;")
                 for i in (0, 2):

@@ -31,6 +31,10 @@ class SingleBits(MicroKernel):
     def name(self) -> str:
         return "signs" if self.HALF else "bits"
 
+    @property
+    def small(self) -> bool:
+        return False
+
     def takes(self, activation: QType, padded: bool) -> bool:
         return activation.bits == 1 and not activation.is_sign
 
