@@ -80,6 +80,15 @@ def test_the_fastest_micro_kernel_comes_first_and_tables_only_where_they_may():
     assert [k.FAMILY for k, _ in alone] == found["tables"]
 
 
+@pytest.mark.parametrize("bits", [1, 2])
+def test_a_row_of_one_tap_has_no_tables(bits):
+    families = [
+        {k.FAMILY for k, _ in POLICIES["tables"].micro_kernels(bits, QType(8, False, 1.0), taps, 64, 64, single=True)}
+        for taps in (1, 2)
+    ]
+    assert families == [{"lanes16"}, {"lanes16", "tables"}]
+
+
 def test_a_network_has_a_row_for_each_weighted_layer(tmp_path):
     result = codegen.generate(network(8), tmp_path, runtime="baremetal")
     assert [row.layer for row in result.kernels] == [n.name for n in network(8).nodes if n.weight_bits]

@@ -60,15 +60,9 @@ class Lanes(MicroKernel):
         """Steps of a narrow register block until lanes are emptied; 0: at the end."""
         return min(self.most, self.group)
 
-    @property
-    def groups(self) -> str:
-        """Whole groups of a row, in C."""
-        return f"(uint32_t)(code_words / {self.group // self.words})"
-
-    @property
-    def rest(self) -> str:
-        """Words of four taps beyond them."""
-        return f"(uint32_t)(code_words % {self.group // self.words})"
+    def words_of_row(self, how: str) -> str:
+        """Words of four taps in C: divided by (/) those of a group, and what is beyond whole groups (%)."""
+        return f"(uint32_t)(code_words {how} {self.group // self.words})"
 
     def word(self, row: str, group: str = "g") -> str:
         """The weights of a group of a row."""
@@ -105,8 +99,8 @@ class Lanes(MicroKernel):
 
     def narrow(self, c: Code) -> None:
         c(f"const uint32_t mask = {self.mask};", why="a code in each lane")
-        c(f"const uint32_t rest = {self.rest} * {self.words};", why="steps")
-        c(f"uint32_t groups = {self.groups};", why=f"of {self.group} steps")
+        c(f"const uint32_t rest = {self.words_of_row('%')} * {self.words};", why="steps")
+        c(f"uint32_t groups = {self.words_of_row('/')};", why=f"of {self.group} steps")
         sums = ", ".join(f"{name}{i} = 0" for name in "ds" for i in FOUR)
         c(f"uint32_t {sums};", why="sums, and what lanes hold of them")
         self.narrow_groups(c)
@@ -172,8 +166,8 @@ class Lanes16(Lanes):
         each = 2 * self.group  # taps of a group
         c(f"const uint32_t mask = {self.mask}, even = MICO_EVEN;", why="a code of each lane; bytes 0 and 2")
         c("const uint32_t *other = rows + row_words, *from = terms, *from2 = terms;")
-        c(f"const uint32_t full = {self.groups};", why=f"groups of {self.group} steps")
-        c(f"uint32_t rest = {self.rest}, g = 0;", "const uint32_t groups = full + (rest > 0);")
+        c(f"const uint32_t full = {self.words_of_row('/')};", why=f"groups of {self.group} steps")
+        c(f"uint32_t rest = {self.words_of_row('%')}, g = 0;", "const uint32_t groups = full + (rest > 0);")
         with c.block("for (;;)"):
             most = self.most // self.steps * per_word
             stop = f"stop = groups - g < {most} ? groups : g + {most}, end = stop < full ? stop : full"
@@ -217,13 +211,20 @@ class Lanes16(Lanes):
                     c.shifted(name, word, self.size * step)
                 c.ordered("# = # & mask", over=names)
                 c("uint32_t x2, x3;")
-                with c.block("", "positions 0 and 1"):
-                    _even_and_odd(c, (0, 1))
-                    c.ordered(f"x2 = patch[{tap + 2}]", f"x3 = patch[{tap + 3}]")
-                    _add_two(c, 0, 1)
-                with c.block("", "positions 2 and 3"):
-                    _even_and_odd(c, (2, 3))
-                    _add_two(c, 2, 3)
+                for i in (0, 2):
+                    words = (f"x{i}", f"x{i + 1}")
+                    with c.block("", f"positions {i} and {i + 1}"):
+                        c(f"uint32_t odd0 = x{i} >> 8;", f"uint32_t odd1 = x{i + 1} >> 8;")
+                        c("MICO_ORDER(odd#);", over=(0, 1))
+                        c.ordered("# = # & even", over=words)
+                        with c.block():
+                            _products(c, words, ("codes", "others"))
+                            c.ordered("odd# = odd# & even", over=(0, 1))
+                            _add_two(c, i)
+                        _products(c, ("odd0", "odd1"), ("codes2", "others2"))
+                        if i == 0:
+                            c.ordered(f"x2 = patch[{tap + 2}]", f"x3 = patch[{tap + 3}]")
+                        _add_two(c, i)
 
 
 @dataclass(frozen=True)
@@ -234,17 +235,13 @@ class Lanes8(Lanes):
     LANES = 4
     LANE = 8
 
-    @property
-    def twice(self) -> bool:
-        """Whether codes are moved up by one."""
-        return self.bits == 1
-
     def wide(self, c: Code) -> None:
-        why = "codes of one bit are 0 and 2, so that nothing is left to be scaled" if self.twice else ""
-        c(f"const uint32_t mask = {self.mask}{' << 1' * self.twice};", why=why)
-        c("const uint32_t *other = rows + row_words;", f"const uint32_t groups = {self.groups};")
+        twice = self.scale == 2
+        why = "codes of one bit are 0 and 2, so that nothing is left to be scaled" if twice else ""
+        c(f"const uint32_t mask = {self.mask}{' << 1' * twice};", why=why)
+        c("const uint32_t *other = rows + row_words;", f"const uint32_t groups = {self.words_of_row('/')};")
         c("uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;")
-        c(f"uint32_t rest = {self.rest};")
+        c(f"uint32_t rest = {self.words_of_row('%')};")
         with c.block("for (uint32_t g = 0; g != groups; g++)"):
             c(f"const uint32_t a = {self.word('rows')}, b = {self.word('other')};")
             self.taps(c, 0, 4 * self.group)
@@ -257,14 +254,14 @@ class Lanes8(Lanes):
 
     def taps(self, c: Code, first: int, count: int) -> None:
         """Eight at a time, two steps whose products are emptied together, if a lane holds them; else four."""
-        each = 8 if self.most >= 2 and count >= 8 else 4
+        each, twice = 8 if self.most >= 2 and count >= 8 else 4, self.scale == 2
         for tap in range(first, first + count, each):
             steps = list(zip(range(tap // 4, (tap + each) // 4), ("", "2"), "xy", "pq", strict=False))
             with c.block("", f"taps {tap} to {tap + each - 1}"):
                 for j, second, _, _ in steps:
                     for name, word in (("codes", "a"), ("others", "b")):
-                        value = f"{word} << 1" if self.twice and j == 0 else f"{word} >> {self.size * j - self.twice}"
-                        if j or self.twice:
+                        value = f"{word} << 1" if twice and j == 0 else f"{word} >> {self.size * j - twice}"
+                        if j or twice:
                             c.ordered(f"uint32_t {name}{second} = {value}")
                         else:
                             c(f"uint32_t {name}{second} = {value};")
@@ -280,20 +277,7 @@ class Lanes8(Lanes):
                         if len(steps) == 2:
                             c.ordered("p# = p# + q#", over=FOUR)
                         c.ordered("p# = p# >> 24", over=FOUR)
-                        _add_two(c, i, i + 1)
-
-
-def _even_and_odd(c: Code, positions: tuple[int, int]) -> None:
-    """Both steps of two positions but the last four additions."""
-    words = tuple(f"x{i}" for i in positions)
-    c(*(f"uint32_t odd{i} = {word} >> 8;" for i, word in enumerate(words)))
-    c("MICO_ORDER(odd#);", over=(0, 1))
-    c.ordered("# = # & even", over=words)
-    with c.block():
-        _products(c, words, ("codes", "others"))
-        c.ordered("odd# = odd# & even", over=(0, 1))
-        _add_two(c, *positions)
-    _products(c, ("odd0", "odd1"), ("codes2", "others2"))
+                        _add_two(c, i)
 
 
 def _products(c: Code, words: tuple[str, ...], codes: tuple[str, str], name: str = "p") -> None:
@@ -301,8 +285,9 @@ def _products(c: Code, words: tuple[str, ...], codes: tuple[str, str], name: str
         c.ordered(f"uint32_t {name}{i} = {word} * {code}")
 
 
-def _add_two(c: Code, i: int, k: int) -> None:
-    c.ordered(*(f"{total} += p{at}" for at, total in enumerate((f"s{i}", f"s{k}", f"t{i}", f"t{k}"))))
+def _add_two(c: Code, i: int) -> None:
+    """The products of positions i and i + 1 to the sums of both channels."""
+    c.ordered(*(f"{total} += p{at}" for at, total in enumerate((f"s{i}", f"s{i + 1}", f"t{i}", f"t{i + 1}"))))
 
 
 def put_sums(c: Code, before: str, before2: str, top: int) -> None:

@@ -78,7 +78,7 @@ class Tables(MicroKernel):
 
     def _build(self, c: Code, positions: int, words: int) -> None:
         """Tables of `count` groups of taps."""
-        step = {1: self.taps, POSITIONS: self.taps, EIGHT: 2}[positions]
+        step = 2 if positions == EIGHT else self.taps
         with c.block(f"for (int32_t g = 0; g < count; g++, tables += {SIDES * words}, x += {step})"):
             for word in range(words):
                 with c.block("", f"word {word} of each entry" if words > 1 else ""):
@@ -142,7 +142,7 @@ class Tables(MicroKernel):
 
     def _block(self, c: Code, positions: int, words: int, patch: str) -> None:
         """All output channels of one tile, whose patches lie ready."""
-        step = {1: self.taps, POSITIONS: self.taps, EIGHT: 2}[positions]
+        step = 2 if positions == EIGHT else self.taps
         each = OUTPUTS if positions == 1 else 2
         c(f"const int32_t row_words = p->weights.row_words, groups = p->code_words * {self.bits};")
         c(f"uint32_t *sums = tables + {words * SIDES * TABLES};")
@@ -179,14 +179,8 @@ def _tap(i: int, word: int, positions: int) -> str:
 def _sums_of_four(c: Code, to: Sequence[str]) -> None:
     """The sums of a, b, c, d, one bit each."""
     low = list(enumerate(("a", "b", "ab"), 1))
-    c(
-        f"{to[0]} = 0;",
-        f"{to[1]} = a;",
-        f"{to[2]} = b;",
-        "const uint32_t ab = a + b;",
-        f"{to[4]} = c;",
-        f"{to[3]} = ab;",
-    )
+    c(f"{to[0]} = 0;", f"{to[1]} = a;", f"{to[2]} = b;")
+    c("const uint32_t ab = a + b;", f"{to[4]} = c;", f"{to[3]} = ab;")
     c(*(f"{to[4 + i]} = c + {name};" for i, name in low), f"{to[8]} = d;")
     c(*(f"{to[8 + i]} = d + {name};" for i, name in low), "d += c;", f"{to[12]} = d;")
     c(*(f"{to[12 + i]} = d + {name};" for i, name in low))
