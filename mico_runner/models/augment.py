@@ -5,7 +5,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mico_runner.sections import Augment
+from mico_runner.errors import UsageError
+from mico_runner.sections import Augment, Recipe
+from mico_runner.tasks.base import Shape, Task, size
+
+MOVING = ("shift", "crop", "flip", "speed")  # change where something is in a sample
+OF_IMAGES = ("shift", "crop")
+
+
+def check_fits(recipe: Recipe, task: Task, shape: Shape, tokens: bool, section: str) -> None:
+    """Raise UsageError: a change that the samples, of this shape each, cannot have, or that leaves the targets as they were.
+
+    Args:
+        tokens: they are whole numbers that stand for something.
+        section: of the spec that asks for it.
+    """
+    asked = {f"augment.{name}": value for name, value in vars(recipe.augment).items()} | {"shift": recipe.shift}
+    for key, value in asked.items():
+        name, off = key.rpartition(".")[2], "false" if value is True else "0"
+        if not value:
+            continue
+        if tokens:
+            why = "the inputs are tokens"
+        elif name in OF_IMAGES and len(shape) != 3:
+            why = f"the inputs are no images (C, H, W) but {size(shape)}"
+        elif name != "mixup" and len(shape) < 2:
+            why = f"the inputs have no rows or columns, they are {size(shape)} numbers"
+        elif name in MOVING and task.PLACED:
+            why = "it moves what the targets say the place of"
+        else:
+            continue
+        raise UsageError(f"{section}.{key}: found {str(value).lower()}; allowed: {off}, because {why}")
 
 
 def shifted(images: Tensor, limit: int, draw: torch.Generator) -> Tensor:

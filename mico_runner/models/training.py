@@ -1,90 +1,64 @@
-"""Training for a task: AdamW with a one-cycle learning rate, resumable after each epoch, the same result for the same seed."""
+"""Training for a task, resumable after each epoch, the same result for the same seed."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from mico_runner import durable
 from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
-from mico_runner.models.augment import augmented, mixed, shifted
+from mico_runner.models.augment import check_fits
+from mico_runner.models.loop import Kept, Loss, Training, fit, layout, own_fit
+from mico_runner.models.outputs import BATCH, HELD, outputs, scores
 from mico_runner.sections import Recipe, Train
 from mico_runner.tasks.base import Task
 
-MOMENTUM = 0.9  # of SGD, the value in common use
-BATCH = 1000  # samples evaluated at once, where
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # of outputs, targets, inputs
-HELD = 2**26  # elements, 256 MiB, of the largest tensor are not exceeded
+__all__ = ["BATCH", "HELD", "Loss", "check_trainable", "distilled", "outputs", "scores", "train"]
 
 
-def outputs(model: nn.Module, samples: Split) -> np.ndarray:
-    """float32 (N, ...) outputs of `model` in evaluation mode."""
-    model.eval()
-    with torch.inference_mode():
-        device, first = _device_of(model), torch.from_numpy(samples.first(1).floats())
-        batch = min(BATCH, max(1, HELD // _largest_tensor(model, first.to(device))))
-        return np.concatenate(
-            [_scores(model, torch.from_numpy(part.floats()).to(device)).cpu().numpy() for part in samples.parts(batch)]
-        )
+def check_trainable(
+    model: nn.Module, task: Task, data: Split, validation: Split, recipe: Recipe, section: str = "model.train"
+) -> None:
+    """Train an epoch of two samples; the model is of no use afterwards.
 
-
-def _scores(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """The only tensor that the model returns, in whatever it packs it. Raises UsageError: it returns something else, or more."""
-    found = torch.utils._pytree.tree_leaves(model(inputs.clone()))  # a forward may change its input in place
-    if len(found) != 1 or not isinstance(found[0], torch.Tensor):
-        mode = "training" if model.training else "eval"
-        kinds = ", ".join(type(value).__name__ for value in found) or "nothing"
-        raise UsageError(f"in {mode} mode the network returns {kinds}; allowed: one tensor")
-    return found[0]
-
-
-def check_trainable(model: nn.Module, task: Task, data: Split) -> None:
-    """Take the gradients of a first step, on two samples; the model is of no use afterwards.
-
-    Raises UsageError: nothing of the model can be trained, or its forward fails in training mode.
+    Raises UsageError: nothing of the model can be trained, its forward or the loop fails, or what the loop keeps cannot be kept.
     """
     instead = "model.train: null takes the network as it is"
     if not any(value.requires_grad for value in model.parameters()):
         raise UsageError(
             f"the network has no parameter that requires a gradient, so that it cannot be trained; {instead}"
         )
-    first = data.first(2)
-    model.train()
+    _check_augment(recipe, task, data, section)
+    own = recipe.loop if isinstance(recipe, Train) else None
+    tried = replace(recipe, epochs=1, batch_size=2)
+    training = Training(model, task, data.first(2), validation.first(2), tried, 0, _Tried())
     try:
-        inputs = torch.from_numpy(first.floats())
-        loss = task.loss(_scores(model, inputs), torch.from_numpy(first.targets), inputs)
-        loss.backward()  # type: ignore[no-untyped-call]
+        _run(training)
     except UsageError as error:
-        raise UsageError(f"{error}; {instead}") from None
+        raise error if own else UsageError(f"{error}; {instead}") from None
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UsageError(f"the network cannot be trained, its first step fails: {reason}; {instead}") from error
 
 
-def _largest_tensor(model: nn.Module, sample: torch.Tensor) -> int:
-    """Elements of the largest tensor that a module of the network returns for one sample."""
-    largest = sample.numel()
+def distilled(task: Task, teacher: Callable[[torch.Tensor], torch.Tensor], share: float) -> Loss:
+    """The task's loss, of which `share` is the distance from a teacher's outputs (Hinton et al. 2015), as the task has it."""
 
-    def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        nonlocal largest
-        largest = max(largest, output.numel() if isinstance(output, torch.Tensor) else 0)
+    def loss(outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        found = outputs.new_zeros(())
+        if share > 0:
+            found = share * task.distance(outputs, teacher(inputs))
+        return found if share == 1 else found + (1 - share) * task.loss(outputs, targets, inputs)
 
-    hooks = [part.register_forward_hook(look) for part in model.modules()]
-    try:
-        model(sample.clone())
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return largest
+    return loss
 
 
 def train(
@@ -95,11 +69,11 @@ def train(
     recipe: Recipe,
     seed: int,
     work: Path,
-    on_epoch: Callable[[int, float, float], None] = lambda epoch, loss, quality: None,
+    on_epoch: Callable[[int, float | None, float], None] = lambda epoch, loss, quality: None,
     log: Callable[[str], None] = lambda line: None,
     loss: Loss | None = None,
     section: str = "model.train",
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Train `model` in place; returns a row {epoch, train_loss, validation_<the task's measure>} per epoch.
 
     Args:
@@ -110,134 +84,122 @@ def train(
     with the same weights as an uninterrupted one, because each epoch draws from its own generator. A damaged checkpoint is
     dropped, with a line to `log`.
 
-    Raises StepError when the loss, a weight or an output is not finite after an epoch.
+    Raises StepError when the loss, a weight or an output is not finite after an epoch; UsageError: a loop of the user's own fails,
+        or the samples cannot be changed as asked.
     """
+    _check_augment(recipe, task, data, section)
     anywhere = isinstance(recipe, Train) and recipe.device == "auto"
     device = torch.device("cuda" if anywhere and torch.cuda.is_available() else "cpu")
-    model.to(device, memory_format=_layout(recipe))  # type: ignore[call-overload]
-    optimizer, schedule = _optimiser(model, recipe, -(-len(data) // recipe.batch_size))
-    history: list[dict[str, float]] = []
-    best: dict[str, torch.Tensor] = {}
-    checkpoint = work / "checkpoint.pt"
-    if state := _load(checkpoint, log):
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        history, best = state["history"], state["best"]
-    measured = f"validation_{task.MEASURE.name}"
-
-    def goodness(row: dict[str, float]) -> float:
-        return task.MEASURE.goodness(row[measured])
-
-    while len(history) < recipe.epochs and not _out_of_patience([goodness(row) for row in history], recipe.patience):
-        epoch = len(history)
-        draw = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
-        mean = _epoch(model, task, loss or task.loss, data, recipe, optimizer, schedule, draw)
-        found = outputs(model, validation)
-        _check_finite(model, mean, found, epoch + 1, f"{section}.lr {recipe.lr:g}")
-        row = {"epoch": epoch + 1, "train_loss": mean, measured: task.quality(found, validation)}
-        if recipe.keep == "best" and goodness(row) > max(map(goodness, history), default=-np.inf):
-            best = {name: value.clone() for name, value in model.state_dict().items()}
-        history.append(row)
-        on_epoch(epoch + 1, mean, row[measured])
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-        _save(checkpoint, {**state, "history": history, "best": best})
-    if best:
-        model.load_state_dict(best)
+    model.to(device, memory_format=layout(recipe))  # type: ignore[call-overload]
+    course = _Epochs(model, task, validation, recipe, work / "checkpoint.pt", on_epoch, log, section)
+    _run(Training(model, task, data, validation, recipe, seed, course, loss))
+    if course.best:
+        model.load_state_dict(course.best)
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return history
+    return course.history
 
 
-def _optimiser(model: nn.Module, recipe: Recipe, steps: int) -> tuple[Optimizer, LRScheduler]:
-    """The optimiser and its schedule over all epochs of so many steps each."""
-    optimizer: Optimizer
-    if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            model.parameters(), lr=recipe.lr, momentum=MOMENTUM, nesterov=True, weight_decay=recipe.weight_decay
+def _check_augment(recipe: Recipe, task: Task, data: Split, section: str) -> None:
+    check_fits(recipe, task, data.input_shape, data.inputs.dtype == np.int64, section)
+
+
+def _run(training: Training) -> None:
+    """The loop that the recipe asks for. Raises UsageError: it is the user's own, and fails or ends without an epoch."""
+    own = training.recipe.loop if isinstance(training.recipe, Train) else None
+    if own is None:
+        fit(training)
+        return
+    own_fit(own, training)
+    if not training.judged:
+        raise UsageError(
+            f"{own.file}: {own.entry} ended without an epoch; allowed: a loop over all of training.epochs(..)"
         )
-    else:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    total = recipe.epochs * steps
-    if recipe.schedule == "one-cycle":
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total)
-    if recipe.schedule == "cosine":
-        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
-    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-def _out_of_patience(qualities: list[float], patience: int | None) -> bool:
-    return patience is not None and bool(qualities) and len(qualities) - 1 - int(np.argmax(qualities)) >= patience
+class _Tried:
+    """One epoch, of which nothing is kept."""
+
+    def __init__(self) -> None:
+        self._left = 1
+
+    def resume(self, kept: tuple[Kept, ...]) -> None:
+        return
+
+    def next(self) -> int | None:
+        self._left -= 1
+        return None if self._left < 0 else 0
+
+    def ended(self, loss: float | None, kept: tuple[Kept, ...]) -> None:
+        """Raises UsageError: what is kept beside the model could not be read again."""
+        for each in kept:
+            content = io.BytesIO()
+            try:
+                torch.save(each.state_dict(), content)
+                each.load_state_dict(torch.load(io.BytesIO(content.getvalue()), "cpu", weights_only=True))
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise UsageError(
+                    f"the state of a {type(each).__name__} cannot be kept ({reason}); allowed: a state_dict of tensors, numbers, lists"
+                ) from None
 
 
-def _epoch(
-    model: nn.Module,
-    task: Task,
-    loss_of: Loss,
-    data: Split,
-    recipe: Recipe,
-    optimizer: Optimizer,
-    schedule: LRScheduler,
-    draw: torch.Generator,
-) -> float:
-    """One pass over the data; returns the mean loss of a sample."""
-    model.train()
-    if isinstance(recipe, Train) and recipe.freeze_norms:
-        for part in model.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.eval()
-    device, layout = _device_of(model), _layout(recipe)
-    targets = torch.from_numpy(data.targets)
-    total = 0.0
+class _Epochs:
+    """All epochs of a recipe, judged on the validation part, with a checkpoint after each."""
 
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        if layout == torch.preserve_format:
-            return _scores(model, x)
-        with torch.autocast(device.type, torch.bfloat16):
-            return _scores(model, x.to(memory_format=layout) if x.ndim == 4 else x).float()
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        validation: Split,
+        recipe: Recipe,
+        checkpoint: Path,
+        on_epoch: Callable[[int, float | None, float], None],
+        log: Callable[[str], None],
+        section: str,
+    ) -> None:
+        self._model, self._task, self._validation, self._recipe = model, task, validation, recipe
+        self._checkpoint, self._on_epoch, self._log, self._section = checkpoint, on_epoch, log, section
+        self._measured = f"validation_{task.MEASURE.name}"
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, torch.Tensor] = {}
 
-    for batch in _order(task, data, recipe, draw).split(recipe.batch_size):  # type: ignore[no-untyped-call]
-        x = shifted(torch.from_numpy(data.take(batch.numpy()).floats()), recipe.shift, draw)
-        x, y = augmented(x, recipe.augment, draw), targets[batch]
-        if recipe.augment.mixup:
-            x, others, share = mixed(x, recipe.augment, draw)
-            x = x.to(device)
-            scores = forward(x)
-            parts = (loss_of(scores, each.to(device), x) for each in (y, y[others]))
-            loss = share * next(parts) + (1 - share) * next(parts)
-        else:
-            x = x.to(device)
-            loss = loss_of(forward(x), y.to(device), x)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(batch)
-    return total / len(targets)
+    def resume(self, kept: tuple[Kept, ...]) -> None:
+        if state := _load(self._checkpoint, self._log):
+            self._model.load_state_dict(state["model"])
+            for each, of in zip(kept, state["kept"], strict=True):
+                each.load_state_dict(of)
+            self.history, self.best = state["history"], state["best"]
 
+    def next(self) -> int | None:
+        done = len(self.history)
+        return None if done >= self._recipe.epochs or self._out_of_patience() else done
 
-def _order(task: Task, data: Split, recipe: Recipe, draw: torch.Generator) -> torch.Tensor:
-    """The samples of an epoch: each once, or as many, those of each class equally often."""
-    if not recipe.balance:
-        return torch.randperm(len(data), generator=draw)
-    classes, counts = np.unique(task.strata(data.targets), return_inverse=True, return_counts=True)[1:]
-    return torch.multinomial(torch.from_numpy(1 / counts[classes]), len(data), replacement=True, generator=draw)
+    def ended(self, loss: float | None, kept: tuple[Kept, ...]) -> None:
+        model, epoch = self._model, len(self.history) + 1
+        found = outputs(model, self._validation)
+        _check_finite(model, loss, found, epoch, f"{self._section}.lr {self._recipe.lr:g}")
+        quality = self._task.quality(found, self._validation)
+        best = max(self._goodness(), default=-np.inf)
+        if self._recipe.keep == "best" and self._task.MEASURE.goodness(quality) > best:
+            self.best = {name: value.clone() for name, value in model.state_dict().items()}
+        self.history.append({"epoch": epoch, "train_loss": loss, self._measured: quality})
+        self._on_epoch(epoch, loss, quality)
+        state = {"model": model.state_dict(), "kept": [each.state_dict() for each in kept]}
+        _save(self._checkpoint, {**state, "history": self.history, "best": self.best})
 
+    def _goodness(self) -> list[float]:
+        """Of the epochs so far."""
+        return [self._task.MEASURE.goodness(row[self._measured]) for row in self.history]
 
-def _layout(recipe: Recipe) -> torch.memory_format:
-    """Channels last in bfloat16: so processors' units for it read images."""
-    low = isinstance(recipe, Train) and recipe.precision == "bfloat16"
-    return torch.channels_last if low else torch.preserve_format
+    def _out_of_patience(self) -> bool:
+        patience, found = self._recipe.patience, self._goodness()
+        return patience is not None and bool(found) and len(found) - 1 - int(np.argmax(found)) >= patience
 
 
-def _device_of(model: nn.Module) -> torch.device:
-    return next((value.device for value in model.parameters()), torch.device("cpu"))
-
-
-def _check_finite(model: nn.Module, loss: float, found: np.ndarray, epoch: int, rate: str) -> None:
-    finite = {"the loss": np.isfinite(loss)}
+def _check_finite(model: nn.Module, loss: float | None, found: np.ndarray, epoch: int, rate: str) -> None:
+    finite = {"the loss": loss is None or bool(np.isfinite(loss))}
     finite |= {name: bool(torch.isfinite(value).all()) for name, value in model.state_dict().items()}
-    finite["the validation outputs"] = np.isfinite(found).all()
+    finite["the validation outputs"] = bool(np.isfinite(found).all())
     wrong = [name for name, is_finite in finite.items() if not is_finite]
     if wrong:
         raise StepError(f"the training diverged: {wrong[0]} not finite after epoch {epoch} with {rate}; lower it")

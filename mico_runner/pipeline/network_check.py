@@ -27,7 +27,8 @@ def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
         return
     of_plugin = section.name is not None and MODELS.info(section.name).path is not None
     own_data = source_of_data(spec).path
-    if not (of_plugin or section.file or section.weights or own_data):
+    own_training = section.train is not None and (section.train.loop or section.train.teacher)
+    if not (of_plugin or section.file or section.weights or own_data or own_training):
         return
     reached = sources.reach([(_STEPS / "network.py", "check_network")], chosen(spec))
     about = {"model": model_inputs(spec), "data": data_inputs(spec), "validation": spec.datasets.validation}
@@ -36,7 +37,7 @@ def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
     if passed.is_file():
         return
     if not quiet:
-        what = section.file or section.weights or section.name
+        what = section.file or section.weights or section.name or ""
         of_data = f" and reading {own_data}" if own_data else ""
         print(f"mico-run: capturing the network of {what}{of_data}, before anything trains", file=sys.stderr)
     from mico_runner.steps.network import (

@@ -56,7 +56,17 @@ from mico_runner.sections.search import (
     SearchConstraints,
     Space,
 )
-from mico_runner.sections.training import Crossvalidate, Datasets, Evaluate, Finetune, Model, Train
+from mico_runner.sections.training import (
+    Crossvalidate,
+    Datasets,
+    Evaluate,
+    Finetune,
+    Loop,
+    Model,
+    Network,
+    Teacher,
+    Train,
+)
 from mico_runner.sections.tune import OwnTraining, TraceFiles, TraceJob, Tune, TuneBudget
 from mico_runner.sections.verilog import Verilog
 
@@ -93,8 +103,10 @@ __all__ = [
     "LatencyLimit",
     "LearningCurve",
     "Limit",
+    "Loop",
     "Mappings",
     "Model",
+    "Network",
     "OwnTraining",
     "Pin",
     "Predictor",
@@ -114,6 +126,7 @@ __all__ = [
     "Space",
     "TabledCosts",
     "TabledNetwork",
+    "Teacher",
     "TraceFiles",
     "TraceJob",
     "Train",

@@ -34,6 +34,49 @@ class Datasets:
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network of the zoo or of a file.
+
+    Attributes:
+        name: of an entry of the zoo, else None.
+        file: a file of the user's own, or a network of the catalog.
+        entry: of a Python file, the class or function that makes the network.
+        params: of the zoo's entry, or of `entry`.
+        weights: file that holds those to begin with.
+        input: shape of one input without the batch; None: that of the data.
+    """
+
+    name: str | None
+    file: str | None
+    entry: str | None
+    params: Mapping[str, Any]
+    weights: str | None
+    input: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Teacher(Network):
+    """A network whose outputs another one learns.
+
+    Attributes:
+        train: how it is trained before; None takes it as it is.
+        distillation: share of the loss that is the distance from its outputs; the rest is the task's.
+    """
+
+    train: Recipe | None
+    distillation: float
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of the user's own: `entry` of a Python file, called with a `models.loop.Training` and the parameters."""
+
+    file: str
+    entry: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Train(Recipe):
     """How a network of the user's own, or of the zoo, is trained.
 
@@ -41,11 +84,15 @@ class Train(Recipe):
         freeze_norms: batch norms keep the statistics that they begin with.
         device: "cpu", or "auto": a GPU if there is one.
         precision: "float32", or "bfloat16" of layers' products in training; weights, losses and evaluations are float32 with both.
+        teacher: whose outputs it learns as well.
+        loop: instead of the built-in one.
     """
 
     freeze_norms: bool = False
     device: str = "cpu"
     precision: str = "float32"
+    teacher: Teacher | None = None
+    loop: Loop | None = None
 
 
 @dataclass(frozen=True)
@@ -57,26 +104,14 @@ class Finetune(Recipe):
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Network):
     """The network and its training.
 
     Attributes:
-        name: of an entry of the zoo, else None.
-        file: a file of the user's own, or a network of the catalog.
-        entry: of a Python file, the class or function that makes the network.
-        params: of the zoo's entry, or of `entry`.
-        weights: file that holds those to begin with.
-        input: shape of one input without the batch; None: that of the data.
         train: None takes the network as it is.
         exits: where it may end early; None: nowhere.
     """
 
-    name: str | None
-    file: str | None
-    entry: str | None
-    params: Mapping[str, Any]
-    weights: str | None
-    input: tuple[int, ...] | None
     train: Train | None
     exits: Exits | None
 

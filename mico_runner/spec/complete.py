@@ -23,7 +23,7 @@ from mico_runner.spec.exits import check_exits
 from mico_runner.spec.files import escapes
 from mico_runner.spec.filter import check_filter
 from mico_runner.spec.gates import add_default_gates
-from mico_runner.spec.own_network import check_network
+from mico_runner.spec.own_network import TEACHER, check_networks, teacher_of
 from mico_runner.spec.schema import sections
 from mico_runner.spec.schema.latency import CURVES
 from mico_runner.spec.steps import order_steps
@@ -91,7 +91,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     check_estimate(draft)
     check_verify(draft)
     check_datasets(draft, device)
-    check_network(draft)
+    check_networks(draft)
     check_codesign(draft, device)
     check_tuning(draft)
     check_designs(draft)
@@ -189,6 +189,8 @@ def _parameters(draft: Draft) -> None:
     data = draft.data
     if data["model"] and data["model"]["name"] is not None:
         _params(draft, ("model",), data["model"], MODELS, data["model"]["name"])
+    if data["model"] and (teacher := teacher_of(data["model"])) and teacher["name"] is not None:
+        _params(draft, TEACHER, teacher, MODELS, teacher["name"])
     for name in ("allocate", "verilog"):
         if data[name]:
             _params(draft, (name,), data[name], MODELS, data[name]["network"])

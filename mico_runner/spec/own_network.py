@@ -21,35 +21,67 @@ if TYPE_CHECKING:
 PYTHON = "py"
 
 
-def check_network(draft: Draft) -> None:
-    """Add what is wrong with the section to the draft's problems, and make its paths absolute."""
+TEACHER: Keys = ("model", "train", "teacher")
+LOOP: Keys = ("model", "train", "loop")
+
+
+def check_networks(draft: Draft) -> None:
+    """Add what is wrong with the section, its teacher and its loop to the draft's problems, and make their paths absolute."""
     section = draft.data["model"]
     if section is None:
         return
+    _check_network(draft, ("model",), section)
+    if teacher := teacher_of(section):
+        _check_network(draft, TEACHER, teacher)
+        _check_teacher(draft, teacher)
+    if section["train"] and (loop := section["train"].get("loop")):
+        file = draft.existing((*LOOP, "file"), loop["file"])
+        if file is not None and file.suffix != f".{PYTHON}":
+            draft.fail((*LOOP, "file"), f"found {show(loop['file'])}; allowed: a path to a .{PYTHON} file")
+        elif file is not None:
+            loop["file"] = str(file.resolve())
+            check_entry(draft, LOOP, file.resolve(), loop["entry"])
+
+
+def teacher_of(section: dict[str, Any]) -> dict[str, Any] | None:
+    """The teacher of a `model` section, if it has one."""
+    found: dict[str, Any] | None = section["train"].get("teacher") if section["train"] else None
+    return found
+
+
+def _check_teacher(draft: Draft, teacher: dict[str, Any]) -> None:
+    """It knows something: from a file, or because it is trained; and nothing of samples that are to be new to the network."""
+    whole = teacher["file"] is not None and not teacher["file"].endswith(f".{PYTHON}")
+    if not (whole or teacher["weights"] or teacher["train"]):
+        draft.fail(TEACHER, "found neither weights nor train; allowed: one of them, or both", of_key=True)
+    if draft.data["crossvalidate"] is not None and teacher["train"] is None:
+        text = "missing, since weights may have been learnt from the samples that crossvalidate leaves out; allowed: a recipe"
+        draft.fail((*TEACHER, "train"), text)
+
+
+def _check_network(draft: Draft, at: Keys, section: dict[str, Any]) -> None:
     if (section["name"] is None) == (section["file"] is None):
         found = "neither name nor file" if section["name"] is None else "both name and file"
-        draft.fail(
-            ("model",), f"found {found}; allowed: name, one of {', '.join(MODELS.names())}, or file", of_key=True
-        )
+        draft.fail(at, f"found {found}; allowed: name, one of {', '.join(MODELS.names())}, or file", of_key=True)
         return
     if section["file"] is None:
-        _refuse(draft, section, ("entry", "input"), "a file")
-    elif (file := _network_file(draft, section["file"])) is not None:
+        _refuse(draft, at, section, ("entry", "input"), "a file")
+    elif (file := _network_file(draft, at, section["file"])) is not None:
         if catalog_file := section["file"] in catalog.names("network"):
             file = Path(catalog.entry(section["file"]).files[0].path)
         else:
             section["file"] = str(file)
         if ending(file) == PYTHON and not catalog_file:
-            check_entry(draft, ("model",), file, section["entry"])
+            check_entry(draft, at, file, section["entry"])
         else:
-            _check_whole(draft, file, section)
+            _check_whole(draft, at, file, section)
     if section["weights"] is not None:
-        _weights(draft, section)
+        _weights(draft, at, section)
 
 
-def _network_file(draft: Draft, wanted: str) -> Path | None:
+def _network_file(draft: Draft, at: Keys, wanted: str) -> Path | None:
     """The file, absolute; None after a problem."""
-    path: Keys = ("model", "file")
+    path: Keys = (*at, "file")
     known = catalog.names("network")
     if wanted in known:
         try:
@@ -83,28 +115,30 @@ def _existing(draft: Draft, path: Keys, wanted: str) -> Path | None:
         return None
 
 
-def _check_whole(draft: Draft, file: Path, section: dict[str, Any]) -> None:
+def _check_whole(draft: Draft, at: Keys, file: Path, section: dict[str, Any]) -> None:
     """A file that holds the network and its weights: nothing to choose, and nothing to train."""
     what = "a Python file"
-    _refuse(draft, section, ("entry", "weights"), what)
+    _refuse(draft, at, section, ("entry", "weights"), what)
     if section["params"]:
-        draft.fail(("model", "params"), f"found a mapping; allowed: nothing, as they belong to {what}", of_key=True)
-    written = draft.source.data["model"].get("train")
-    if written is not None:
+        draft.fail((*at, "params"), f"found a mapping; allowed: nothing, as they belong to {what}", of_key=True)
+    written = draft.source.data
+    for key in at:
+        written = written[key]
+    if written.get("train") is not None:
         text = f"found a mapping; allowed: null, because a {file.suffix} file is taken with the weights that it holds"
-        draft.fail(("model", "train"), text, of_key=True)
+        draft.fail((*at, "train"), text, of_key=True)
     section["train"] = None
 
 
-def _refuse(draft: Draft, section: dict[str, Any], keys: tuple[str, ...], what: str) -> None:
+def _refuse(draft: Draft, at: Keys, section: dict[str, Any], keys: tuple[str, ...], what: str) -> None:
     for key in keys:
         if section[key] is not None:
-            draft.fail(("model", key), f"found {show(section[key])}; allowed: null, as it belongs to {what}")
+            draft.fail((*at, key), f"found {show(section[key])}; allowed: null, as it belongs to {what}")
 
 
-def _weights(draft: Draft, section: dict[str, Any]) -> None:
+def _weights(draft: Draft, at: Keys, section: dict[str, Any]) -> None:
     wanted: str = section["weights"]
-    path: Keys = ("model", "weights")
+    path: Keys = (*at, "weights")
     if Path(wanted).suffix not in WEIGHT_ENDINGS:
         draft.fail(path, f"found {show(wanted)}; allowed: a path to a file ({', '.join(WEIGHT_ENDINGS)})")
     elif not draft.fail_if_escapes(path, wanted) and (file := _existing(draft, path, wanted)):

@@ -79,6 +79,7 @@ class _TestedOn:
         from mico_runner.models import training
         from mico_runner.steps.inputs import present, source_of_data
         from mico_runner.steps.network import Scorer, build_model, captured, load_part, quantiser, uniform
+        from mico_runner.steps.training import loss_of_teacher
 
         torch.set_num_threads(self.threads)
         number, (name, parting) = part
@@ -88,7 +89,9 @@ class _TestedOn:
         work = self.work / f"part{number}"
         work.mkdir(exist_ok=True)
         said: list[str] = []
-        training.train(model, task, samples.train, samples.validation, recipe, self.spec.seed, work, log=said.append)
+        loss = loss_of_teacher(self.spec, samples, model, work, said.append)
+        train, validation, seed = samples.train, samples.validation, self.spec.seed
+        training.train(model, task, train, validation, recipe, seed, work, log=said.append, loss=loss)
         before = task.quality(training.outputs(model, test), test)
         network = captured(model, samples, self.spec.name)
         ptq = quantiser(self.spec, network, samples)

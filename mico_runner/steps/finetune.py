@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mico_runner.sections import Sections
@@ -9,13 +10,8 @@ from mico_runner.steps import register
 from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
-    import torch
-
     from mico_runner.data.dataset import Split
-    from mico_runner.graph.ir import Graph
-    from mico_runner.models.training import Loss
     from mico_runner.quant.trainable import Trainable
-    from mico_runner.tasks.base import Task
 
 STEPS_OFF = 1.5  # of the output, of 16 bits: beyond one, which sums in another order may make
 
@@ -31,6 +27,7 @@ class Finetune(Step):
         return {"finetune": spec.finetune, "quantization": spec.quantization, "seed": spec.seed, **given}
 
     def run(self, ctx: StepContext) -> None:
+        from mico_runner.graph.run import run_float
         from mico_runner.models import training
         from mico_runner.quant import storage
         from mico_runner.quant.trainable import Trainable
@@ -45,7 +42,8 @@ class Finetune(Step):
         ptq = quantiser(ctx.spec, network, samples)
         before = Scorer(ptq, task, samples.validation)(assignment)[0]
         model = Trainable(ptq, assignment)
-        trained(ctx, model, samples, recipe, _loss(task, network, recipe.distillation), "finetune")
+        loss = training.distilled(task, partial(run_float, network), recipe.distillation)
+        trained(ctx, model, samples, recipe, loss, "finetune")
         storage.save(model.deployed(), ctx.dir / "qgraph")
         after = task.quality(training.outputs(model, samples.validation), samples.validation)
         ctx.log(
@@ -55,18 +53,6 @@ class Finetune(Step):
         ctx.metric(f"finetune.validation_{measure.name}", after, measure.unit, measure.direction, tolerance)
         ctx.metric("finetune.gain", measure.drop(after, before), measure.points)
         ctx.metric("finetune.outputs_off_grid", _off_grid(model, samples.validation), "%", "lower", 1)
-
-
-def _loss(task: Task, network: Graph, share: float) -> Loss:
-    from mico_runner.graph.run import run_float
-
-    def loss(outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-        found = outputs.new_zeros(())
-        if share > 0:
-            found = share * task.distance(outputs, run_float(network, inputs))
-        return found if share == 1 else found + (1 - share) * task.loss(outputs, targets, inputs)
-
-    return loss
 
 
 def _off_grid(model: Trainable, samples: Split) -> float:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mico_runner.sections import AllocateConstraints, Limit, Model, SearchConstraints, Sections
+from mico_runner.sections import AllocateConstraints, Limit, Network, SearchConstraints, Sections
 
 if TYPE_CHECKING:
     from mico_runner.codegen.deployment import Deployment
@@ -142,10 +142,20 @@ def called(file: Path, entry: str) -> Inputs:
 
 def model_inputs(spec: Sections) -> Inputs:
     """The model's section; of files that it names the content, of a Python file what the entry uses of it and of modules beside it."""
-    from mico_runner.data import catalog
-
     section = present(spec.model)
     found: Inputs = {"model": replace(section, exits=None)}  # which are learnt from the network, and no part of it
+    found |= _network_inputs(section)
+    if section.train and section.train.teacher:
+        found["teacher"] = _network_inputs(section.train.teacher)
+    if section.train and section.train.loop:
+        found["loop"] = called(Path(section.train.loop.file), section.train.loop.entry)
+    return found
+
+
+def _network_inputs(section: Network) -> Inputs:
+    from mico_runner.data import catalog
+
+    found: Inputs = {}
     if section.file in catalog.names("network"):
         found["file"] = catalog.fingerprint(section.file)
     elif section.file and section.entry:
@@ -162,7 +172,7 @@ def network_of_spec_inputs(spec: Sections) -> Inputs:
     return {"data": data_inputs(spec), "seed": spec.seed, "validation": spec.datasets.validation, **model_inputs(spec)}
 
 
-def network_file(section: Model) -> Path:
+def network_file(section: Network) -> Path:
     """The file of a model's section: of the catalog, where it need not be on this machine yet, its name alone."""
     from mico_runner.data import catalog
 
@@ -187,14 +197,16 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
     from mico_runner.targets import TARGETS
     from mico_runner.tasks import TASKS
 
-    networks = [spec.model.name] if spec.model and spec.model.name else []
+    parts: list[Network] = [spec.model] if spec.model else []
+    parts += [spec.model.train.teacher] if spec.model and spec.model.train and spec.model.train.teacher else []
+    networks = [part.name for part in parts if part.name]
     networks += [section.network for section in (spec.allocate, spec.verilog) if section]
     networks += list(spec.codesign.networks) if spec.codesign else []
     proxy, search, profile = spec.proxy, spec.search, spec.profile
     source = source_of_data(spec) if spec.datasets.task else None
     return {
         MODELS.package: networks,
-        READERS.package: [ending(network_file(spec.model))] if spec.model and spec.model.file else [],
+        READERS.package: [ending(network_file(part)) for part in parts if part.file],
         LOADERS.package: [source.loader] if source else [],
         TASKS.package: [source.kind] if source else [],
         ALGORITHMS.package: [search.algorithm, *search.compare] if search else [],

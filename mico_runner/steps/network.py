@@ -21,14 +21,16 @@ from mico_runner.graph.ir import Graph
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS, frontends, user_file, weights
+from mico_runner.models.outputs import outputs
 from mico_runner.models.training import check_trainable
 from mico_runner.quant.prefix import Memory, PrefixExecutor
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph, storage_bits
-from mico_runner.sections import Datasets, Model, Sections
+from mico_runner.sections import Datasets, Network, Sections, Teacher
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.inputs import limits_of, present, source_of_data
 from mico_runner.tasks.base import Task
 
+TEACHER = "model.train.teacher.train"  # what messages call its recipe
 SCORED_AT_ONCE = 512  # images turned into floats at once: all of a data set at 224 x 224 would not fit in memory
 KEPT_BYTES = 2**29  # of tensors that several assignments share
 
@@ -55,8 +57,26 @@ def build_model(spec: Sections, samples: DataSet) -> torch.nn.Module:
 
     Raises UsageError: a file of the user's own fails, or does not fit.
     """
+    return _built(spec, present(spec.model), samples)
+
+
+def build_teacher(spec: Sections, section: Teacher, samples: DataSet, model: torch.nn.Module) -> torch.nn.Module:
+    """The network whose outputs the spec's `model` is to learn, likewise.
+
+    Raises UsageError: as `build_model` does, or its outputs are of another shape than the model's.
+    """
+    try:
+        teacher = _built(spec, section, samples)
+        found, wanted = (outputs(each, samples.train.first(1)).shape[1:] for each in (teacher, model))
+        if found != wanted:
+            raise UsageError(f"it returns {found} for a sample; allowed: {wanted}, as the network that it teaches")
+    except UsageError as error:
+        raise UsageError(f"model.train.teacher: {error}") from error
+    return teacher
+
+
+def _built(spec: Sections, section: Network, samples: DataSet) -> torch.nn.Module:
     torch.manual_seed(spec.seed)
-    section = present(spec.model)
     model = _own_network(section, samples) if section.file else _of_zoo(section, samples)
     if section.weights:
         weights.load(model, Path(section.weights))
@@ -83,13 +103,13 @@ def _normalise(model: torch.nn.Module, section: Datasets, samples: DataSet) -> N
     frontends.normalise(model, section.mean, section.std)
 
 
-def _of_zoo(section: Model, samples: DataSet) -> torch.nn.Module:
+def _of_zoo(section: Network, samples: DataSet) -> torch.nn.Module:
     make = MODELS.get(present(section.name))
     model: torch.nn.Module = make(samples.input_shape, samples.outputs, **section.params)
     return model
 
 
-def _own_network(section: Model, samples: DataSet) -> torch.nn.Module:
+def _own_network(section: Network, samples: DataSet) -> torch.nn.Module:
     """The module of a file, which takes inputs of the data's shape."""
     file = present(section.file)
     if section.entry:
@@ -128,9 +148,16 @@ def check_network(spec: Sections) -> None:
     samples = load_data(spec)
     model = build_model(spec, samples)
     network = captured(model, samples, spec.name)
-    samples.task.check_output(network.shapes[network.output], samples.train.targets, samples.input_shape)
-    if present(spec.model).train is not None:
-        check_trainable(model, samples.task, samples.train)
+    shape, task = network.shapes[network.output], samples.task
+    task.check_output(shape, samples.train.targets, samples.input_shape)
+    recipe = present(spec.model).train
+    if recipe is None:
+        return
+    if recipe.teacher is not None:
+        teacher = build_teacher(spec, recipe.teacher, samples, model)
+        if recipe.teacher.train is not None:
+            check_trainable(teacher, task, samples.train, samples.validation, recipe.teacher.train, TEACHER)
+    check_trainable(model, task, samples.train, samples.validation, recipe)
 
 
 def assignment_of(ctx: StepContext, network: Graph) -> Assignment:

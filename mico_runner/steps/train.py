@@ -34,7 +34,7 @@ class Train(Step):
         from mico_runner.models import training
         from mico_runner.steps.inputs import present
         from mico_runner.steps.network import build_model, load_data, use_threads
-        from mico_runner.steps.training import trained
+        from mico_runner.steps.training import loss_of_teacher, trained
 
         use_threads(ctx)
         samples = load_data(ctx.spec)
@@ -45,7 +45,7 @@ class Train(Step):
         if recipe is None:
             ctx.log("model.train is null: the network is taken as it is")
         else:
-            trained(ctx, model, samples, recipe)
+            trained(ctx, model, samples, recipe, loss_of_teacher(ctx.spec, samples, model, ctx.work, ctx.log))
         np.savez(ctx.dir / "model.npz", **{name: value.numpy() for name, value in model.state_dict().items()})
         validation = task.quality(training.outputs(model, samples.validation), samples.validation)
         outputs = training.outputs(model, samples.test)

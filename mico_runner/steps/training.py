@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import torch
 
 from mico_runner.models import training
-from mico_runner.sections import Recipe
+from mico_runner.sections import Recipe, Sections
 from mico_runner.steps.base import StepContext
+from mico_runner.steps.network import TEACHER, build_teacher
 
 if TYPE_CHECKING:
-    import torch
-
     from mico_runner.data.dataset import DataSet
+
+HISTORY = "history.csv"
 
 
 def trained(
@@ -39,4 +43,32 @@ def trained(
         loss,
         section,
     )
-    pd.DataFrame(history).to_csv(ctx.dir / "history.csv", index=False)
+    pd.DataFrame(history).to_csv(ctx.dir / HISTORY, index=False)
+
+
+def loss_of_teacher(
+    spec: Sections, samples: DataSet, model: torch.nn.Module, work: Path, log: Callable[[str], None]
+) -> training.Loss | None:
+    """The loss with the share of the teacher in `model.train`, which is trained first where it is to be; None: it has none.
+
+    Args:
+        model: that is to learn from it.
+        work: folder for the checkpoints of its training.
+    """
+    section = spec.model.train.teacher if spec.model and spec.model.train else None
+    if section is None:
+        return None
+    teacher, task = build_teacher(spec, section, samples, model), samples.task
+    if section.train is not None:
+        folder = work / "teacher"
+        folder.mkdir(exist_ok=True)
+        train, validation = samples.train, samples.validation
+        training.train(teacher, task, train, validation, section.train, spec.seed, folder, log=log, section=TEACHER)
+    quality = task.quality(training.outputs(teacher, samples.validation), samples.validation)
+    log(f"teacher: validation {task.MEASURE.name} {task.MEASURE.text(quality)}")
+
+    def answers(inputs: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return training.scores(teacher.to(inputs.device), inputs)
+
+    return training.distilled(task, answers, section.distillation)

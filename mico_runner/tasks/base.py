@@ -87,6 +87,9 @@ class Task(ABC):
     """What a network is for."""
 
     MEASURE: ClassVar[Measure]
+    PLACED: ClassVar[bool] = (
+        False  # targets belong to places of the input: what moves its contents would have to move them, too
+    )
 
     @abstractmethod
     def checked(self, where: str, targets: np.ndarray, inputs: Shape, training: bool) -> np.ndarray:

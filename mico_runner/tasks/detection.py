@@ -35,6 +35,7 @@ class Detection(Task):
     """Boxes around objects and their classes, on a grid: mean average precision at an overlap of one half (mAP@.5)."""
 
     MEASURE = Measure("map50", "%", "points", higher=True, tolerance=0.5)
+    PLACED = True
     TITLE = "Precision over recall"
     WEIGHT_OF_EMPTY: ClassVar[float] = 0.5  # of cells without an object in the loss (the same paper)
     WEIGHT_OF_PLACE: ClassVar[float] = 5.0  # of centre and size (the same paper)

@@ -21,6 +21,7 @@ class Segmentation(Task):
     """A class for each pixel: cross-entropy, intersection over union averaged over the classes but the first, the background."""
 
     MEASURE = Measure("iou", "%", "points", higher=True, tolerance=0.3)
+    PLACED = True
     TITLE = "Intersection over union of each class"
 
     def checked(self, where: str, targets: np.ndarray, inputs: Shape, training: bool) -> np.ndarray:

@@ -23,6 +23,7 @@ class SequenceLabelling(Task):
     """A class for each place of a sequence: cross-entropy, share of the places with the right class. Label -1 does not count."""
 
     MEASURE = Measure("place_accuracy", "%", "points", higher=True, tolerance=0.3)
+    PLACED = True
     TITLE = "Right places by their number in the sequence"
 
     def checked(self, where: str, targets: np.ndarray, inputs: Shape, training: bool) -> np.ndarray:

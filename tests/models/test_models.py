@@ -10,6 +10,7 @@ from mico_runner.graph import capture, costs
 from mico_runner.models import MODELS, TOKENS, training
 from mico_runner.models.augment import augmented, mixed, shifted
 from mico_runner.models.llama import SIZES
+from mico_runner.models.loop import Training
 from mico_runner.models.vit import VisionTransformer
 from mico_runner.sections import Augment, Train
 from mico_runner.tasks import create
@@ -390,7 +391,8 @@ def test_products_of_16_bits_leave_floats_of_32_in_the_usual_layout(tmp_path):
 def test_balanced_epochs_draw_each_class_equally_often():
     labels = np.repeat([0, 1, 2], [900, 60, 40])
     data = Split(np.zeros((1000, 1), np.float32), labels)
-    recipe = Train(epochs=1, lr=1, batch_size=1, weight_decay=0, balance=True)
-    order = training._order(TASK, data, recipe, torch.Generator().manual_seed(0))
-    counts = np.bincount(labels[order.numpy()])
+    recipe = Train(epochs=1, lr=1, batch_size=100, weight_decay=0, balance=True)
+    batches = Training(nn.Linear(1, 3), TASK, data, data, recipe, 0, course=None).batches()
+    order = torch.cat([batch.targets for batch in batches])
+    counts = np.bincount(order)
     assert len(order) == 1000 and counts.min() > 270

@@ -478,7 +478,7 @@ QUANTISED = NETWORK - {"train"}
         ("models/lenet.py", "channels, 3, padding=1", "channels, 3, stride=2, padding=1", NETWORK),
         ("models/lenet.py", "nn.ReLU()", "nn.Tanh()", set()),  # of the file's other model
         ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", set()),
-        ("models/training.py", "optim.AdamW", "optim.Adam", {"train"}),
+        ("models/loop.py", "optim.AdamW", "optim.Adam", {"train"}),
         ("data/digits.py", "_TRAIN = 1297", "_TRAIN = 1298", NETWORK),
         ("data/idx.py", "_UINT8 = 8", "_UINT8 = 9", set()),
         ("proxy/strategies/single.py", "def fit(", "def fit_(", {"fit", "evaluate", "search", "simulate"}),

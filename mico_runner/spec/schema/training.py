@@ -55,12 +55,7 @@ def datasets() -> dict[str, Rules]:
     }
 
 
-def model() -> dict[str, Rules]:
-    train = recipe(5, 1e-3, "last") | {
-        "freeze_norms": flag("batch norms keep the statistics that they begin with"),
-        "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
-        "precision": choice("of layers' products in training", ["float32", "bfloat16"], default="float32"),
-    }
+def _network() -> dict[str, Rules]:
     path = {"regex": r"[^\\\0]+", "nullable": True, "default": None}
     endings = ", ".join(f".{ending}" for ending in ("py", *READERS.names()))
     return {
@@ -88,6 +83,34 @@ def model() -> dict[str, Rules]:
             nullable=True,
             default=None,
         ),
+    }
+
+
+def _teacher() -> dict[str, Rules]:
+    share = "of the loss that is the distance from its outputs; the rest is the task's"
+    return _network() | {
+        "train": optional("how it is trained before; null takes it as it is", recipe(5, 1e-3, "last")),
+        "distillation": number(share, min=0, max=1, default=0.5),
+    }
+
+
+def _loop() -> dict[str, Rules]:
+    return {
+        "file": text("Python file", minlength=1, required=True),
+        "entry": text("its function, called with the training", regex=r"\w+", required=True),
+        "params": free("what else it is called with"),
+    }
+
+
+def model() -> dict[str, Rules]:
+    train = recipe(5, 1e-3, "last") | {
+        "freeze_norms": flag("batch norms keep the statistics that they begin with"),
+        "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
+        "precision": choice("of layers' products in training", ["float32", "bfloat16"], default="float32"),
+        "teacher": section("a network whose outputs this one learns as well", _teacher()),
+        "loop": section("of your own, instead of the built-in one", _loop()),
+    }
+    return _network() | {
         "train": section("null takes the network as it is", train, nullable=True, default={}),
         "exits": optional("where it may end early, and how that is chosen", exits()),
     }
