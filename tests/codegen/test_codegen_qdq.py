@@ -11,10 +11,12 @@ from onnx import numpy_helper
 from torch import nn
 
 from mico_runner.codegen import qdq
+from mico_runner.codegen.qdq import writer
 from mico_runner.codegen.qdq.check import compare
 from mico_runner.errors import StepError
 from mico_runner.graph import capture, run_float
 from mico_runner.graph.ir import Graph, Node
+from mico_runner.models.llama import Llama, LlamaSizes
 from mico_runner.ops import OPERATORS, operator
 from mico_runner.ops.base import Operator
 from mico_runner.quant import PTQ, Executor, reference
@@ -207,3 +209,23 @@ def test_attention_is_taken_by_onnx_runtime(tmp_path):
     largest = np.abs(reference.run(qgraph, reference.quantize_input(qgraph, x))).max()
     assert difference(qgraph, tmp_path / "net.onnx", x) < 0.05 * largest
     assert onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"]).get_outputs()
+
+
+def test_a_decoder_is_taken_by_onnx_runtime_and_its_optimisers(tmp_path):
+    torch.manual_seed(0)
+    network = capture(Llama(LlamaSizes(16, 12, 1, 4, 2, 30, 8)).eval(), (8,), "decoder", (0,))
+    tokens = np.random.default_rng(0).integers(0, 30, (4, 8))
+    qgraph = PTQ(network, tokens).quantize({node.name: LayerBits(8, 8) for node in network.weighted})
+    qdq.write(qgraph, tmp_path / "net.onnx")
+    largest = np.abs(reference.run(qgraph, reference.quantize_input(qgraph, tokens))).max()
+    assert compare(qgraph, tmp_path / "net.onnx", tokens).steps < 0.05 * largest
+
+
+def test_a_model_that_onnx_runtime_refuses_is_said(tmp_path):
+    network = capture(nn.Linear(3, 2).eval(), (3,), "small")
+    qgraph = PTQ(network, np.ones((2, 3), np.float32)).quantize({"weight": LayerBits(8, 8)})
+    model = onnx.load_from_string(writer.model(qgraph))
+    model.graph.node[0].op_type = "Unknown"
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(StepError, match=r"small: ONNX Runtime \d.*refuses the model: .*Unknown"):
+        compare(qgraph, tmp_path / "net.onnx", np.ones((1, 3), np.float32))

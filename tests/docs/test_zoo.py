@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mico_runner import spec
+from mico_runner.models import MODELS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/results/zoo.md").read_text(encoding="utf-8")
@@ -31,6 +33,7 @@ def test_no_row_has_a_mismatch():
     wide = [row for row in rows if len(row) == 13]
     assert wide and {row[i] for row in wide for i in (3, 6, 8)} <= {"0", "failed"}
     assert {row[5] for row in rows if len(row) == 7} <= {"0", "failed", "not run"}
+    assert {row[0].strip("|` ") for row in rows if len(row) == 7} <= {row[0].strip("|` ") for row in wide}
 
 
 def test_the_page_is_what_its_command_writes_of_results(zoo, tmp_path, monkeypatch):
@@ -51,10 +54,16 @@ def test_the_page_is_what_its_command_writes_of_results(zoo, tmp_path, monkeypat
     (tmp_path / "mico-mlp.json").write_text(json.dumps(forms))
     text = zoo.page()
     assert "| `mico-mlp` | 25.2 k | 25.2 k | 0 | 2.0 | 0.5 | failed | failed | 0 | 0.0 | 0.0 k | 1 of 77 | 14 |" in text
-    assert "- mico-mlp, qemu: no room" in text and "Left out: `mico-cnn`, " in text
+    assert "- mico-mlp, qemu: no room" in text and "Left out: `llama`, `mico-cnn`, " in text
 
 
-def test_the_searches_are_valid_specs(zoo):
-    for name in zoo.NETWORKS:
-        changed = zoo.changes(name)
-        assert spec.load(zoo.SPEC, [f"{key}={json.dumps(value)}" for key, value in changed.items()])
+def test_the_searches_are_the_cells_of_a_valid_sweep(zoo):
+    cells = {cell.data["model"]["name"]: cell for cell in spec.sweep(zoo.SPEC).cells}
+    assert set(cells) == set(zoo.NETWORKS) - set(zoo.DECODERS)
+    for name, cell in cells.items():
+        assert cell.name == f"extends-{name}" and zoo.cell_of(name).is_file()
+        assert cell.data["datasets"]["task"]["params"]["shape"] == MODELS.info(name).meta["size"]["input"]
+        assert (
+            yaml.safe_load(zoo.cell_of(name).read_text())["model"]["params"].items()
+            <= cell.data["model"]["params"].items()
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mico_runner.errors import StepSkipped
+from mico_runner.errors import StepError, StepSkipped
 from mico_runner.quant import Executor, reference
 from mico_runner.quant.qgraph import QGraph
 
@@ -28,14 +28,18 @@ class Agreement:
 
 
 def compare(graph: QGraph, path: Path, images: np.ndarray) -> Agreement:
-    """For real inputs (N, *shape), by ONNX Runtime as it is installed. Raises StepSkipped: it is not."""
+    """For real inputs (N, *shape), by ONNX Runtime as it is installed. Raises StepSkipped: it is not; StepError: it refuses the model."""
     try:
         import onnxruntime
     except ImportError as error:
         raise StepSkipped("needs the package onnxruntime: pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds have no kind in common
+        message = str(error).splitlines()[0]
+        raise StepError(f"{graph.name}: ONNX Runtime {onnxruntime.__version__} refuses the model: {message}") from error
     scale = graph.tensors[graph.output].type.scale
     same, steps, executor = 0, 0.0, Executor(graph)
     for start in range(0, len(images), BATCH_SIZE):
