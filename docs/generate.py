@@ -43,7 +43,9 @@ shapes and what follows from them. An operator that cannot be expressed is named
 - The batch is the first dimension of an input: left free, or 1. A file that was exported for one sample is read for any
   number of them: sizes of one sample in reshapes become those of the batch, and two samples at once must give what the
   file gives for each. All other sizes are fixed.
-- Floats of any width become float32.
+- Floats of any width become float32. An input of whole numbers of 32 or 64 bits is read by `Gather` from a constant
+  matrix, as embeddings are.
+- `LSTM`, `GRU` and `RNN` are written out step by step.
 - An `If` must have a constant condition. Functions are written out.
 - Weights in other files must lie in the folder of the file.
 - Some operators are single again where exporters write them out: GELU, SiLU, hard swish, Mish, layer norm.

@@ -16,10 +16,12 @@ class FileNetwork:
             layout is. Each operator of the file is a submodule that bears the operator's name in the file: `graph.capture` names it
             where it cannot be expressed.
         input_shapes: of each input in the order of the module's arguments, without the batch dimension.
+        whole: which inputs, counted from 0, hold whole numbers (int64), as tokens do: see `graph.capture`.
     """
 
     module: torch.nn.Module
     input_shapes: tuple[tuple[int, ...], ...]
+    whole: tuple[int, ...] = ()
 
 
 class FileOperator(torch.nn.Module):

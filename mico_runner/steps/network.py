@@ -115,7 +115,7 @@ def _own_network(section: Network, samples: DataSet) -> torch.nn.Module:
     if section.entry:
         model, shape = user_file.build(Path(file), section.entry, section.params), section.input
     else:
-        model, shape = _of_format(file, section.input)
+        model, shape = _of_format(file, section.input, samples.tokens)
     wanted = samples.input_shape
     if shape not in (None, wanted):
         shapes = f"{tuple(shape)} is the network's input, {wanted} that of data set {samples.name!r}"
@@ -125,13 +125,16 @@ def _own_network(section: Network, samples: DataSet) -> torch.nn.Module:
     return model
 
 
-def _of_format(file: str, given: tuple[int, ...] | None) -> tuple[torch.nn.Module, tuple[int, ...]]:
+def _of_format(file: str, given: tuple[int, ...] | None, tokens: bool) -> tuple[torch.nn.Module, tuple[int, ...]]:
     """The module of another tool's file, and the shape of its input; `given` are the sizes that the file leaves open."""
     (path,) = data.catalog.fetch(file) if file in data.catalog.names("network") else (Path(file),)
     found = formats.read(path, given)
     if len(found.input_shapes) != 1:
         raise UsageError(f"{path} takes {len(found.input_shapes)} inputs; allowed: 1, as data sets have")
     (shape,) = found.input_shapes
+    if tokens != bool(found.whole):
+        kinds = ("real values", "whole numbers")
+        raise UsageError(f"{path} takes {kinds[bool(found.whole)]}; the data set holds {kinds[tokens]}")
     if given not in (None, shape):
         raise UsageError(
             f"{path}: model.input is {list(given)}, the file's own input {list(shape)}; leave model.input out"

@@ -34,6 +34,8 @@ IMAGES = {
     ),
     *("SpaceToDepth", "Upsample", "Attention", "MeanVarianceNormalization"),
 }
+# Their inputs are (T, N, ...), or (N, T, ...) with `layout` 1.
+SEQUENCES = {"LSTM", "GRU", "RNN"}
 # Their rows are samples.
 ROWS = {"Gemm", "Flatten"}
 # Every float operand can be computed; shapes are aligned at their end.
@@ -106,6 +108,11 @@ def check(case, folder, packed):
             if "does not depend on its input through any operator" not in str(error):
                 raise
             found = _run(_doubled(model), x / 2, folder)  # nothing is left of the node
+        expected = case.outputs[i]
+        if (
+            case.kinds & SEQUENCES and "_batchwise" not in case.name
+        ):  # (T, directions, N, hidden), (directions, N, hidden)
+            found = np.moveaxis(found, 0, expected.ndim - 2)
         _compare(found[0] if lifted else found, case, i)
 
 
@@ -185,7 +192,7 @@ def _network(case, places, output):
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     several = len(model.graph.node) > 1 and case.kinds & MOVES
-    graph, lifted = model.graph, not case.kinds & (IMAGES | ROWS) and not several
+    graph, lifted = model.graph, not case.kinds & (IMAGES | ROWS | SEQUENCES) and not several
     values = {value.name: a for value, a in zip(graph.input, case.inputs, strict=True)}
     names = [value.name for value in graph.input]
     computed = {names[i]: case.inputs[i] for i in places}
@@ -212,6 +219,9 @@ def _network(case, places, output):
         kind = x.dtype
     else:
         name, x, kind = _pack(graph, computed)
+    if case.kinds & SEQUENCES:
+        x = _by_sample(graph, name, x, case.outputs[output].ndim)
+        name = "by_sample"
     value = onnx.helper.make_tensor_value_info(
         name, onnx.helper.np_dtype_to_tensor_dtype(kind), [1 if lifted else "n", *x.shape[1:]]
     )
@@ -221,6 +231,24 @@ def _network(case, places, output):
     ):  # else the random input of a capture has no logarithm
         _with_front(model, onnx.helper.make_node("Abs", ["in_front"], [name]))
     return model, x.astype(np.float32), lifted
+
+
+def _by_sample(graph, name, x, rank):
+    """The input with the batch in front, and so the output; both are turned inside the network."""
+    (node,), made = graph.node, graph.output[0].name
+    layout = attribute(node, "layout")
+    first = layout is not None and layout.i
+    place = 0 if first else 2 if rank == 4 else 1
+    graph.output[0].name = "made"
+    turned = onnx.helper.make_node("Transpose", ["by_sample"], [name], perm=[0, 1, 2] if first else [1, 0, 2])
+    back = onnx.helper.make_node("Transpose", [made], ["made"], perm=[place, *(i for i in range(rank) if i != place)])
+    nodes = [turned, node, back]
+    copies = [onnx.NodeProto() for _ in nodes]
+    for copy, original in zip(copies, nodes, strict=True):
+        copy.CopyFrom(original)
+    del graph.node[:]
+    graph.node.extend(copies)
+    return x if first else x.swapaxes(0, 1)
 
 
 def _pack(graph, computed):

@@ -94,7 +94,7 @@ CASES = {
         ),
         "node 'c' (Conv): ",
     ),
-    "type": (lambda: model_of([node("Relu", ["x"], ["y"])], kind=TensorProto.INT64), "input 'x' is of type int64"),
+    "type": (lambda: model_of([node("Relu", ["x"], ["y"])], kind=TensorProto.BOOL), "input 'x' is of type bool"),
     "batch": (lambda: model_of([node("Relu", ["x"], ["y"])], (3, 8, 8)), "the first dimension must be the batch"),
     "open size": (
         lambda: model_of([node("Relu", ["x"], ["y"])], ("n", 3, "h", "w")),

@@ -1,5 +1,6 @@
 """Networks that torch exports to ONNX compute what they compute when they are captured directly, and what onnxruntime computes."""
 
+import contextlib
 import logging
 import warnings
 
@@ -82,6 +83,31 @@ class Tokens(nn.Module):
         return y.transpose(0, 1).mean(1)
 
 
+class Steps(nn.Module):
+    """Recurrent layers in both directions, one of them over the outputs of the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.long = nn.LSTM(4, 3, batch_first=True, bidirectional=True)
+        self.gated = nn.GRU(6, 5, batch_first=True)
+        self.plain = nn.RNN(5, 2, batch_first=True, nonlinearity="relu")
+
+    def forward(self, x):
+        y, state = self.gated(self.long(x)[0])
+        return torch.cat([self.plain(y)[0].flatten(1), state[0]], 1)
+
+
+class Words(nn.Module):
+    """Rows of a table by whole numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(300, 6), nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.head(self.table(x).mean(1))
+
+
 def zoo(name, shape):
     network = MODELS.get(name)(shape, 10)
     for part in network.modules():
@@ -98,27 +124,34 @@ NETWORKS = {
     "encoder": (Encoder, (3, 32, 32)),
     "unet": (UNet, (3, 16, 16)),
     "tokens": (Tokens, (5, 16)),
+    "steps": (Steps, (3, 4)),
 }
+
+
+@contextlib.contextmanager
+def _quiet():
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def exported(network, shape, path, free=False, opset=17):
     """A file for one sample, or for any number of them."""
     sample = torch.randn(2 if free else 1, *shape)
     names = {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {0: "n"}} if free else None}
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(network, (sample,), path, dynamo=False, opset_version=opset, **names)
-    finally:
-        logging.disable(before)
+    with _quiet():
+        torch.onnx.export(network, (sample,), path, dynamo=False, opset_version=opset, **names)
     return path
 
 
 def graph_of(path):
     network = read(path)
-    return capture(network.module, network.input_shapes[0], path.stem)
+    return capture(network.module, network.input_shapes[0], path.stem, network.whole)
 
 
 @pytest.mark.parametrize("free", [False, True], ids=["one", "free"])
@@ -136,6 +169,18 @@ def test_a_network_from_a_file_is_the_network(name, free, tmp_path):
     each = [x] if free else x.split(1)
     theirs = np.concatenate([session.run(None, {"x": part.numpy()})[0] for part in each])
     np.testing.assert_allclose(found.numpy(), theirs, rtol=0, atol=close)
+
+
+def test_whole_numbers_are_read_by_an_embedding(tmp_path):
+    torch.manual_seed(0)
+    network, x = Words().eval(), torch.randint(300, (3, 5))
+    with _quiet():
+        torch.onnx.export(
+            network, (x,), tmp_path / "words.onnx", dynamo=False, dynamic_axes={"x": {0: "n"}}, input_names=["x"]
+        )
+    graph = graph_of(tmp_path / "words.onnx")
+    assert graph.vocabularies == {"input": 300}
+    torch.testing.assert_close(run_float(graph, x), network(x).detach(), rtol=0, atol=CLOSE)
 
 
 @pytest.mark.parametrize("opset", [9, 11, 13, 20])

@@ -45,6 +45,13 @@ CALLS = {
     "numbers side by side": lambda x: torch.stack([x[:, 0, 0], x[:, 1, 2] / x.exp().sum((1, 2))], 1),
     "constants that make it larger": lambda x: x[..., None] * torch.arange(3.0) - torch.ones(2, 4, 1, 3)[0],
     "several indices": lambda x: x[:, torch.tensor([0, 2]), torch.tensor([1, 3])],
+    "compared": lambda x: (
+        torch.where((x > 0.1) & ~(x >= x.flip(-1)), x, x * 2) + torch.where(x.mean(1, True) < ROW[:4], 3.0, x)
+    ),
+    "chosen among numbers": lambda x: (
+        torch.where((x.flip(1) <= 0) | (ROW[0] < x), 2.0, -1.0) * torch.where(x > 0, x, 0.5)
+    ),
+    "kept where nothing is larger": lambda x: (F.max_pool1d(x, 3, 1, 1) == x).float() * x + (x != x.roll(1, -1)),
     "sum with a factor": lambda x: torch.sub(x, x.flip(-1), alpha=2),
 }
 
@@ -69,6 +76,11 @@ def test_a_mask_is_part_of_the_softmax_and_no_term_is_left():
     (softmax,) = [n for n in graph.nodes if n.op == "softmax"]
     assert (softmax.attrs["kept"] == TRIANGLE.numpy()).all()
     assert all(abs(n.attrs["term"]).max() == 0 for n in graph.nodes if n.op == "affine")
+
+
+def test_a_computed_condition_cannot_choose_infinity():
+    with pytest.raises(UsageError, match="cannot choose infinity; choose a finite number"):
+        capture(Called(lambda x: x.masked_fill(x > 0, -torch.inf).softmax(-1)), (4, 4), "filled")
 
 
 def test_a_row_of_which_nothing_is_left_stays_a_row_of_terms():

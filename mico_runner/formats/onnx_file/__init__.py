@@ -1,7 +1,7 @@
 """ONNX files: a file becomes a torch module whose submodules are the file's nodes.
 
     network = read(Path("net.onnx"))
-    graph = capture(network.module, network.input_shapes[0], "net")
+    graph = capture(network.module, network.input_shapes[0], "net", network.whole)
 
 What depends on no input of the network is computed here, once (`constants`); int8 files are read by dequantising (`dequantise`); what
 is left are calls of torch, one function for each operator of ONNX (`operators/`). The batch is a dimension that the file leaves free,
@@ -28,10 +28,11 @@ def read(path: Path, input_shape: tuple[int, ...] | None = None) -> FileNetwork:
 
     Raises:
         UsageError: the file is damaged or no ONNX; the package `onnx` is missing; operators that cannot be expressed, all of them at
-            once; an input that is no float tensor of fixed shape with the batch in front.
+            once; an input that is no tensor of fixed shape with the batch in front.
     """
     model = load(path)
     shapes = input_shapes(model, path.name, input_shape)
     network = build(model, path.name)
     settle_batch(network, shapes)
-    return FileNetwork(network, tuple(shape.sizes for shape in shapes))
+    whole = tuple(i for i, shape in enumerate(shapes) if shape.whole)
+    return FileNetwork(network, tuple(shape.sizes for shape in shapes), whole)

@@ -45,7 +45,7 @@ def settle_batch(network: OnnxNetwork, shapes: Sequence[InputShape]) -> None:
             node.attributes["axes"] = [i for i, n in enumerate(x.shape) if n == 1]
 
     with _quiet(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        network.run([torch.empty(MANY, *shape.sizes) for shape in shapes], before)
+        network.run([torch.empty(MANY, *s.sizes, dtype=torch.int64 if s.whole else None) for s in shapes], before)
     if changed:
         _compare(network, shapes, changed)
 
@@ -105,7 +105,12 @@ def _boundary_at(start: int, wanted: list[int], behind: list[int]) -> int | None
 def _compare(network: OnnxNetwork, shapes: Sequence[InputShape], changed: list[OnnxNode]) -> None:
     """Raises UsageError: two samples at once are not what the file computes of each."""
     generator = torch.Generator().manual_seed(SEED)
-    inputs = [torch.randn(2, *shape.sizes, generator=generator) for shape in shapes]
+    inputs = [
+        torch.randint(2, (2, *shape.sizes), generator=generator)
+        if shape.whole
+        else torch.randn(2, *shape.sizes, generator=generator)
+        for shape in shapes
+    ]
     with torch.no_grad():
         both = torch.utils._pytree.tree_leaves(network(*inputs))
         each = [torch.utils._pytree.tree_leaves(network(*(x[i : i + 1] for x in inputs))) for i in range(2)]

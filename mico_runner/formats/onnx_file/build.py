@@ -22,9 +22,6 @@ SHOWN = 3  # names of nodes in a message
 
 # What to do instead, by operator.
 _ADVICE = {
-    **dict.fromkeys(
-        ("LSTM", "GRU", "RNN"), "recurrent cells are not supported yet; write the steps out before exporting"
-    ),
     **dict.fromkeys(("Loop", "Scan"), "write the steps out before exporting: the number of steps must be fixed"),
     **dict.fromkeys(("If",), "its condition depends on the input; export the branch that is taken"),
     **dict.fromkeys(

@@ -16,11 +16,13 @@ class InputShape:
     Attributes:
         sizes: without the batch.
         free: the file leaves the batch open; else it has fixed it at 1.
+        whole: it holds whole numbers of 32 or 64 bits, as tokens.
     """
 
     name: str
     sizes: tuple[int, ...]
     free: bool
+    whole: bool = False
 
 
 def input_names(graph: Any) -> list[str]:
@@ -56,17 +58,19 @@ def _shape(value: Any, file: str, given: tuple[int, ...] | None) -> InputShape:
         types.UINT16,
         types.INT16,
     )
-    if tensor.elem_type not in allowed:
+    whole = tensor.elem_type in (types.INT32, types.INT64)
+    if tensor.elem_type not in allowed and not whole:
         known = {number: name.lower() for name, number in types.DataType.items()}
         kind = known.get(tensor.elem_type, str(tensor.elem_type))
         raise UsageError(
-            f"{where} is of type {kind}; networks take floats (or integers of 8 or 16 bits, which become floats)"
+            f"{where} is of type {kind}; networks take floats, integers of 8 or 16 bits, which become floats, and whole numbers of 32"
+            " or 64 bits for embeddings"
         )
     sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
     if not tensor.HasField("shape"):
         if given is None:
             raise UsageError(f"{where} has no shape in the file; name one: `input: [channels, height, width]`")
-        return InputShape(value.name, tuple(given), free=True)
+        return InputShape(value.name, tuple(given), True, whole)
     if sizes and sizes[0] > 1:
         raise UsageError(
             f"{where} has the shape {sizes}: the first dimension must be the batch, free or 1; export it so"
@@ -86,7 +90,7 @@ def _shape(value: Any, file: str, given: tuple[int, ...] | None) -> InputShape:
             f"{where} has the shape {_shown(tensor.shape)}: sizes behind the batch must be fixed; name them:"
             " `input: [channels, height, width]`"
         )
-    return InputShape(value.name, found, free=sizes[0] < 1)
+    return InputShape(value.name, found, sizes[0] < 1, whole)
 
 
 def _shown(shape: Any) -> str:

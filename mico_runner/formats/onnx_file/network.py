@@ -89,7 +89,7 @@ class OnnxNode(FileOperator):
         found: list[Value | None] = []
         for i, value in enumerate(values):
             if i in self._translation.arguments:
-                if isinstance(value, torch.Tensor):
+                if isinstance(value, torch.Tensor) and i not in self._translation.computed:
                     raise ValueError(f"its input {self.inputs[i]!r} must not depend on the input of the network")
                 found.append(value)
             elif isinstance(value, np.ndarray):

@@ -25,11 +25,13 @@ _MODULES = (
     "activations",
     "arithmetic",
     "attention",
+    "comparisons",
     "convolutions",
     "matrices",
     "moves",
     "norms",
     "pools",
+    "recurrent",
     "reductions",
     "resizing",
 )
@@ -43,6 +45,7 @@ class Translation:
     Attributes:
         function: makes calls of torch.
         arguments: places of inputs that must be known while the network is read, as axes and shapes.
+        computed: those of them that may be computed from the network's input all the same.
         names: of its inputs where they are constant tensors, as parameters are named.
         statistics: places of inputs that are no weights: they become buffers.
         ignored: attributes that change nothing here, or that are read in some cases only; any other that is not read is refused.
@@ -50,6 +53,7 @@ class Translation:
 
     function: Function
     arguments: frozenset[int]
+    computed: frozenset[int]
     names: tuple[str, ...]
     statistics: frozenset[int]
     ignored: frozenset[str]
@@ -58,6 +62,7 @@ class Translation:
 def translates(
     *operators: str,
     arguments: tuple[int, ...] = (),
+    computed: tuple[int, ...] = (),
     names: tuple[str, ...] = ("", "weight", "bias"),
     statistics: tuple[int, ...] = (),
     ignored: tuple[str, ...] = (),
@@ -67,7 +72,7 @@ def translates(
     def add(function: Function) -> Function:
         for operator in operators:
             _found[operator] = Translation(
-                function, frozenset(arguments), names, frozenset(statistics), frozenset(ignored)
+                function, frozenset(arguments), frozenset(computed), names, frozenset(statistics), frozenset(ignored)
             )
         return function
 

@@ -68,9 +68,11 @@ def power(node: OnnxNode, x: torch.Tensor, exponent: np.ndarray) -> torch.Tensor
     return x if value == 1 else torch.pow(x, int(value) if value.is_integer() else value)
 
 
-@translates("Where", arguments=(0,))
-def where(node: OnnxNode, condition: np.ndarray, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+@translates("Where", arguments=(0,), computed=(0,))
+def where(node: OnnxNode, condition: np.ndarray | torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """A choice that is constant is a product with zeros and ones."""
+    if isinstance(condition, torch.Tensor):
+        return torch.where(condition, a, b)
     chosen = condition.astype(np.float32)
     return a * tensor_like(chosen, a) + b * tensor_like(1 - chosen, b)
 
@@ -90,10 +92,14 @@ def identity(
 def cast(node: OnnxNode, x: torch.Tensor) -> torch.Tensor:
     """All floats are float32 here."""
     types = package().TensorProto
+    if node.get("to") in (types.INT32, types.INT64) and not x.is_floating_point() and x.dtype != torch.bool:
+        return x
+    if x.dtype not in (torch.float32, torch.float64, torch.bool):
+        raise ValueError("whole numbers stay whole: nothing but embeddings reads them")
     if node.get("to") not in (types.FLOAT, types.FLOAT16, types.BFLOAT16, types.DOUBLE):
         kind = types.DataType.Name(node.get("to")).lower()
         raise ValueError(f"a conversion of a computed tensor to {kind} is not supported; tensors are floats")
-    return x
+    return x.float() if x.dtype == torch.bool else x
 
 
 @translates("CastLike", arguments=(1,), ignored=("saturate", "round_mode"))

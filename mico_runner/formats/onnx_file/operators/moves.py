@@ -102,9 +102,14 @@ def _range(start: int, end: int, step: int, length: int) -> slice:
     return slice(start, None if before else end, step)
 
 
-@translates("Gather", arguments=(1,))
-def gather(node: OnnxNode, x: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
+@translates("Gather", arguments=(1,), computed=(1,), names=("table",))
+def gather(node: OnnxNode, x: torch.Tensor, indices: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """An embedding where the indices are computed."""
     axis = within(node.get("axis", 0), x.ndim)
+    if isinstance(indices, torch.Tensor):
+        if not isinstance(x, torch.nn.Parameter) or x.ndim != 2 or axis != 0:
+            raise ValueError("computed indices choose rows of a constant matrix alone")
+        return F.embedding(indices, x)
     if indices.ndim == 0:
         return x.select(axis, int(indices))
     found = pick(x, axis, indices.ravel() % x.shape[axis])
