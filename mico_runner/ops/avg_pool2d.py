@@ -21,6 +21,7 @@ from mico_runner.ops.pool import (
     as_image,
     average_windows,
     averaged,
+    beyond,
     output_size,
     reduced,
     window_of,
@@ -50,18 +51,20 @@ class AvgPool2d(Pool, Rescaled):
         kernel = _values(call["kernel_size"])
         if call.args.get("divisor_override") not in (None, kernel[0] * kernel[-1]):
             raise Refused("divisor_override is not supported")
-        found = self.emit_windows(call)
-        if any(_values(call["padding"])) and not call["count_include_pad"]:
-            return self._without_padding(call, found)
-        return found
+        return self._counted(call, self.emit_windows(call))
 
-    def _without_padding(self, call: Call, tensor: str) -> str:
-        """The averages times taps of a window / those of them that lie inside the input."""
-        counted = getattr(F, call.target)(
-            torch.ones(1, 1, *call.sizes_read[2:], dtype=torch.float64),
-            *(call[key] for key in ("kernel_size", "stride", "padding", "ceil_mode")),
-        )
-        return emit_affine(call, tensor, factor=1 / counted[0].numpy())
+    def _counted(self, call: Call, tensor: str) -> str:
+        """The averages times taps of a window / those of them that torch counts."""
+        pooled, size = getattr(F, call.target), list(call.sizes_read[2:])
+        ones = torch.ones(1, 1, *size, dtype=torch.float64)
+        arguments = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+        right = pooled(ones, *(call[key] for key in arguments))
+        given = (call["kernel_size"], call["stride"] or call["kernel_size"], call["padding"])
+        kernel, stride, padding = ((_values(value) * len(size))[: len(size)] for value in given)
+        more = beyond(size, right.shape[2:], kernel, stride, padding)
+        around = [n for p, m in list(zip(padding, more, strict=True))[::-1] for n in (p, p + m)]
+        factor = (right / pooled(F.pad(ones, around), kernel, stride))[0].numpy()
+        return emit_affine(call, tensor, factor=factor) if (factor != 1).any() else tensor
 
     def _adaptive(self, call: Call) -> str:
         tensor = as_image(call, call.input())

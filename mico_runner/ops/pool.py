@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -12,6 +12,7 @@ from mico_runner.errors import UsageError
 from mico_runner.ops.base import Operator, Row, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, pair
 from mico_runner.ops.node import Node, QNode
+from mico_runner.ops.pad import padded
 from mico_runner.ops.reach import Reach
 
 
@@ -21,7 +22,7 @@ class Pool(Operator):
     ATTRS: tuple[str, ...] = ("kernel", "stride", "padding")  # pairs (height, width); padding counts as zeros
 
     def emit_windows(self, call: Call) -> str:
-        """A pooling call as a node; raises Refused where windows overhang the input."""
+        """A pooling call as a node; zeros lie where windows overhang the input, but for an operator that knows `ceil`."""
         kernel = pair(call["kernel_size"])
         stride = pair(call["stride"]) if call["stride"] else kernel
         padding = pair(call["padding"])
@@ -33,11 +34,11 @@ class Pool(Operator):
         whole = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
         attrs: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding}
         if whole != shape[1:]:
-            if "ceil" not in self.ATTRS:
-                raise Refused(
-                    f"ceil_mode makes windows that overhang an input of {tuple(size)}: only whole ones are supported"
-                )
-            attrs["ceil"] = True
+            if "ceil" in self.ATTRS:
+                attrs["ceil"] = True
+            else:
+                low, right = beyond(size, shape[1:], kernel, stride, padding)
+                tensor = padded(call, tensor, (0, right, 0, low))
         elif "ceil" in self.ATTRS:
             attrs["ceil"] = False
         return call.reshape(call.emit(self.name, [tensor], shape, attrs=attrs), call.shape)
@@ -68,6 +69,12 @@ class Pool(Operator):
 
 
 Pair = tuple[int, int]
+
+
+def beyond(size: Sequence[int], made: Sequence[int], *window: Sequence[int]) -> list[int]:
+    """By how much the last windows (kernel, stride, padding) overhang an input with its padding, by dimension."""
+    wanted = ((m - 1) * s + k - n - 2 * p for n, m, k, s, p in zip(size, made, *window, strict=True))
+    return [max(0, n) for n in wanted]
 
 
 def as_image(call: Call, tensor: str) -> str:

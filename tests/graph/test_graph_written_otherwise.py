@@ -52,6 +52,14 @@ CALLS = {
         torch.where((x.flip(1) <= 0) | (ROW[0] < x), 2.0, -1.0) * torch.where(x > 0, x, 0.5)
     ),
     "kept where nothing is larger": lambda x: (F.max_pool1d(x, 3, 1, 1) == x).float() * x + (x != x.roll(1, -1)),
+    "averages that overhang": lambda x: torch.cat(
+        [
+            F.avg_pool2d(x[:, None], 3, 2, 1, ceil_mode=True, count_include_pad=False).flatten(1),
+            F.avg_pool2d(x[:, None], (3, 2), (2, 3), (1, 0), ceil_mode=True).flatten(1),
+            F.avg_pool1d(x, 3, 2, ceil_mode=True).flatten(1),
+        ],
+        1,
+    ),
     "sum with a factor": lambda x: torch.sub(x, x.flip(-1), alpha=2),
 }
 
