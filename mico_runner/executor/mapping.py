@@ -31,11 +31,12 @@ class Mapper:
         self._held: list[FileLock] = []
         self._workers: Workers | None = None
 
-    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        """function(item) of each item, in order. Raises what the first item raises that fails."""
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], here: bool = False) -> Iterator[Any]:
+        """function(item) of each item, in order, on this machine alone if `here`. Raises what the first item raises that fails."""
         todo = list(items)
+        alone = here and isinstance(self._slots, Workers)  # which may be anywhere
         for i, item in enumerate(todo):
-            if len(todo) - i > 1 and self._spent >= WORTH_S and self._enough():
+            if len(todo) - i > 1 and self._spent >= WORTH_S and not alone and self._enough():
                 yield from self._spread(function, todo[i:])
                 return
             started = time.perf_counter()

@@ -105,10 +105,10 @@ class Map(Protocol):
 
     Other processes help when the run has some to spare and the work takes longer than starting them. So the function is one that can be
     imported by its name, or an object of a class that can; it and the items are copied; it must depend on nothing else, write only what
-    belongs to its item, and neither log nor record metrics.
+    belongs to its item, and neither log nor record metrics. `here`: it reads files of this machine, so that no other machine helps.
     """
 
-    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]: ...
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], here: bool = False) -> Iterator[Any]: ...
 
 
 class StepContext(Protocol):

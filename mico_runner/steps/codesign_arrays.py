@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
         raise StepError(f"codesign.limits: none of {len(every)} designs keeps them; allowed: larger shares")
     ctx.log(f"{len(kept)} of {len(every)} designs within the limits")
     tables = _Tables(ctx, section, kept, hardware.read(base))
+    asked = []
     for name, about in section.networks.items():
         network = captured(name, about)
         rows = kernels(network, uniform(network, *section.bits.noise_of), device.batch)
@@ -44,14 +46,81 @@ def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
         noise = np.array([sum(map(allocation.noise, pair)) for pair in pairs])
         limit = sum(map(allocation.noise, section.bits.noise_of)) * len(rows)
         task = joint.Task(rows, pairs, noise, limit)
-        for objective in section.objectives:
-            tables.add(name, task, objective)
+        asked += [_Asked(name, task, objective) for objective in section.objectives]
+    for each, case in zip(asked, ctx.map(_Solve(section, kept, ctx.seed), asked), strict=True):
+        tables.add(each, case)
     tables.write()
 
 
 def device_file(network: str, objective: str) -> str:
     """The best design as a device file, a value of `hardware`."""
     return f"{network}-{objective}.yaml"
+
+
+class _Asked(NamedTuple):
+    """A network and an objective."""
+
+    name: str
+    task: joint.Task
+    objective: str
+
+
+class _Case(NamedTuple):
+    """What is known of one.
+
+    Attributes:
+        found: the best design.
+        others: what is reached otherwise, by its name.
+        layers: bits, shape and trace of each layer on the best design.
+        rank: place of the best design among the bounds of all.
+        screening, seconds: of CPU: of the bounds, in all.
+        said: lines for the log.
+    """
+
+    found: joint.Result
+    others: dict[str, float]
+    layers: pd.DataFrame
+    rank: int
+    screening: float
+    seconds: float
+    said: list[str]
+
+
+@dataclass(frozen=True)
+class _Solve:
+    section: Codesign
+    designs: space.Designs
+    seed: int
+
+    def __call__(self, asked: _Asked) -> _Case:
+        options, said = self.section.certificate, list[str]()
+        start = process_time()
+        costs = joint.Costs(asked.task, self.designs, asked.objective)
+        coarse = joint.screened(costs)
+        screening = process_time() - start
+        found = joint.search(costs, options.gap, options.designs, said.append)
+        seconds = process_time() - start
+        rank = 1 + int((coarse < coarse[found.design] * (1 - knapsack.EXACT)).sum())
+        return _Case(found, self._others(costs, found), self._layers(costs, found), rank, screening, seconds, said)
+
+    def _others(self, costs: joint.Costs, found: joint.Result) -> dict[str, float]:
+        """The device as it is with bits alone; the array chosen at the widest bits and then bits; heuristics where values are at hand."""
+        task, options = costs.task, self.section.certificate
+        widest = max(range(len(task.bits)), key=lambda pair: task.bits[pair])
+        wide = joint.search(joint.Costs(task.only(widest), self.designs, costs.objective), options.gap, options.designs)
+        after = joint.best_pairs(costs, wide.design)
+        others = {"separate": np.inf if after is None else after[1]}
+        if costs.exact:
+            for name in self.section.compare:
+                genes = joint.genes(costs)
+                others[name] = HEURISTICS[name](genes, self.section.evaluations, self.seed)
+        return others
+
+    def _layers(self, costs: joint.Costs, found: joint.Result) -> pd.DataFrame:
+        task = costs.task
+        rows = task.rows(range(len(task.table)), found.pairs)
+        device = joint.aimed(self.designs.device(found.design), costs.objective)
+        return explained(device, rows)
 
 
 class _Tables:
@@ -67,24 +136,20 @@ class _Tables:
         self.layers: list[pd.DataFrame] = []
         self.screening = 0.0
 
-    def add(self, name: str, task: joint.Task, objective: str) -> None:
+    def add(self, asked: _Asked, solved: _Case) -> None:
         """One network and objective."""
-        ctx, options = self.ctx, self.section.certificate
-        start = process_time()
-        costs = joint.Costs(task, self.designs, objective)
-        coarse = joint.screened(costs)
-        self.screening = max(self.screening, (process_time() - start) / len(self.designs))
-        found = joint.search(costs, options.gap, options.designs, ctx.log)
-        seconds = process_time() - start
+        ctx, found, (name, _, objective) = self.ctx, solved.found, asked
+        for line in solved.said:
+            ctx.log(line)
+        self.screening = max(self.screening, solved.screening / len(self.designs))
         case = {"network": name, "objective": objective}
-        others = self._others(costs, found)
-        ratios = {f"{other}_ratio": value / found.value for other, value in others.items()}
+        ratios = {f"{other}_ratio": value / found.value for other, value in solved.others.items()}
         self.cases.append(
             {**case, "value": found.value, "bound": found.bound, "gap": found.gap, "open_designs": found.open, **ratios}
             | self.designs.described(found.design)
         )
         self.by_design.append(self.about.assign(**case, bound=found.bounds, value=found.values, status=found.status))
-        self.layers.append(self._layers(costs, found).assign(**case))
+        self.layers.append(solved.layers.assign(**case))
         described = self.designs.described(found.design)
         best = space.profile(self.base, described, self.section.energy_by_size)
         text = yaml.safe_dump(best | {"name": f"{best['name']}-{name}-{objective}"}, sort_keys=False)
@@ -95,33 +160,12 @@ class _Tables:
         ctx.metric(f"{prefix}.gap", 100 * found.gap, "%", "lower", tolerance=0.01)
         ctx.metric(f"{prefix}.open_designs", found.open, "count", "lower")
         ctx.metric(f"{prefix}.mapped_designs", int((found.status == joint.EVALUATED).sum()), "count")
-        rank = 1 + int((coarse < coarse[found.design] * (1 - knapsack.EXACT)).sum())
-        ctx.metric(f"{prefix}.coarse_rank", rank, "place", "lower")
-        ctx.metric(f"{prefix}.seconds", seconds, "s", "lower", volatile=True)
-        for other, value in others.items():
+        ctx.metric(f"{prefix}.coarse_rank", solved.rank, "place", "lower")
+        ctx.metric(f"{prefix}.seconds", solved.seconds, "s", "lower", volatile=True)
+        for other, value in solved.others.items():
             if np.isfinite(value):
                 ctx.metric(f"{prefix}.{other}_regret", 100 * (value / found.value - 1), "%")
         ctx.log(f"{name}, {objective}: {found.value:.6g}, gap {100 * found.gap:.2f} %, {found.open} designs open")
-
-    def _others(self, costs: joint.Costs, found: joint.Result) -> dict[str, float]:
-        """The device as it is with bits alone; the array chosen at the widest bits and then bits; heuristics where values are at hand."""
-        task, options = costs.task, self.section.certificate
-        widest = max(range(len(task.bits)), key=lambda pair: task.bits[pair])
-        wide = joint.search(joint.Costs(task.only(widest), self.designs, costs.objective), options.gap, options.designs)
-        after = joint.best_pairs(costs, wide.design)
-        others = {"separate": np.inf if after is None else after[1]}
-        if costs.exact:
-            for name in self.section.compare:
-                genes = joint.genes(costs)
-                others[name] = HEURISTICS[name](genes, self.section.evaluations, self.ctx.seed)
-        return others
-
-    def _layers(self, costs: joint.Costs, found: joint.Result) -> pd.DataFrame:
-        """Bits, shape and trace of each layer on the best design."""
-        task = costs.task
-        rows = task.rows(range(len(task.table)), found.pairs)
-        device = joint.aimed(self.designs.device(found.design), costs.objective)
-        return explained(device, rows)
 
     def write(self) -> None:
         ctx = self.ctx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from time import process_time
 
 import pandas as pd
@@ -9,12 +10,27 @@ import pandas as pd
 from mico_runner.accelerators import spatial
 from mico_runner.codesign import proofs
 from mico_runner.codesign.joint import unique_layers
+from mico_runner.hardware import Architecture
 from mico_runner.sections import Codesign, Mappings
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.codesign_certificate import write_certificate
 from mico_runner.steps.codesign_engines import captured
 from mico_runner.steps.inputs import device_of, present
 from mico_runner.steps.network import kernels, uniform
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """A layer's proof, and its seconds of CPU."""
+
+    array: Architecture
+    objective: str
+    options: Mappings
+
+    def __call__(self, layer: spatial.Layer) -> tuple[proofs.Proof, float]:
+        start = process_time()
+        found = proofs.prove(layer, self.array, self.objective, self.options.budgets, self.options.gap)
+        return found, process_time() - start
 
 
 def run(ctx: StepContext, section: Codesign, options: Mappings) -> None:
@@ -28,15 +44,15 @@ def run(ctx: StepContext, section: Codesign, options: Mappings) -> None:
         first, which = unique_layers(table)
         for objective in section.objectives:
             gaps = []
-            for number, row in ctx.progress(list(enumerate(table.iloc[first].itertuples())), desc=objective):
-                start = process_time()
-                found = proofs.prove(spatial.layer_of(row), array, objective, options.budgets, options.gap)
-                slowest = max(slowest, process_time() - start)
+            layers = [spatial.layer_of(row) for row in table.iloc[first].itertuples()]
+            proven = ctx.map(_Proof(array, objective, options), layers)
+            for number, (found, seconds) in enumerate(ctx.progress(proven, total=len(layers), desc=objective)):
+                slowest = max(slowest, seconds)
                 gaps.append(found.gap)
                 about_row = {
                     "network": name,
                     "objective": objective,
-                    "layer": row.layer,
+                    "layer": table.iloc[first[number]]["layer"],
                     "times": int((which == number).sum()),
                 }
                 cost = {"value": found.value, "bound": found.bound, "gap": found.gap}

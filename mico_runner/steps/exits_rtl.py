@@ -12,7 +12,7 @@ from mico_runner import quant
 from mico_runner.quant import reference
 from mico_runner.quant.exits import taken
 from mico_runner.steps.inputs import device_of, present
-from mico_runner.steps.rtl import TOLERANCE, program_for, report_memory
+from mico_runner.steps.rtl import BUILDS, TOLERANCE, program_for, report_memory
 from mico_runner.targets import program, rtl
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ LOOKED_AT = 500  # images among which those are that run: some of each exit
 
 def check(ctx: StepContext, deployed: QGraph, samples: Split, count: int) -> None:
     """Run the program on about `count` images, as many of each exit, and compare its cycles with the prediction."""
-    image = rtl.build(program_for(ctx, deployed, "baremetal"), ctx.work / "rtl-builds")
+    image = rtl.build(program_for(ctx, deployed, "baremetal"), ctx.work / BUILDS)
     report_memory(ctx, image.stat().st_size, rtl.stack_bound(image).bytes)
     integers = quant.quantize_input(deployed, samples.first(LOOKED_AT).floats())
     left = _exits(deployed, integers)

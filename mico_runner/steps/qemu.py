@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,29 @@ if TYPE_CHECKING:
     from mico_runner.data.dataset import Split
 
 TOLERANCE = "1%"  # counts repeat exactly; the compiler's version may differ
+_AT_ONCE = 50  # images of one run of the program: parts for several processes
 _SHOWN = 10  # outputs of an image in a message
+
+
+class _Part(NamedTuple):
+    outputs: np.ndarray
+    expected: np.ndarray
+    instructions: np.ndarray
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
+class _OnQemu:
+    """What the program and the integer reference make of some images."""
+
+    elf: Path
+    machine: str
+    deployed: QGraph
+
+    def __call__(self, integers: np.ndarray) -> _Part:
+        result = qemu.run(self.elf, [integers], self.machine)
+        (run,) = result.networks
+        return _Part(run.outputs, reference.run(self.deployed, integers), run.instructions, result.stack_bytes)
 
 
 def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
@@ -34,33 +58,34 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
     machine = qemu.machine_of(present(device_of(ctx.spec).core))
     elf = qemu.build(program_for(ctx, deployed, "baremetal"), machine, ctx.work / "qemu-builds")
     integers = quant.quantize_input(deployed, images.floats())
-    result = qemu.run(elf, [integers], machine)
-    (run,) = result.networks
-    expected = reference.run(deployed, integers)
-    wrong = np.flatnonzero((run.outputs != expected).reshape(len(expected), -1).any(axis=1))
+    parts = [integers[at : at + _AT_ONCE] for at in range(0, len(integers), _AT_ONCE)]
+    ran = list(ctx.map(_OnQemu(elf, machine, deployed), parts, here=True))
+    outputs, expected, instructions = (np.concatenate([part[of] for part in ran]) for of in range(3))
+    used = max(part.stack_bytes for part in ran)
+    wrong = np.flatnonzero((outputs != expected).reshape(len(expected), -1).any(axis=1))
     if len(wrong):
         first = int(wrong[0])
-        found, right = (np.array2string(x[first].ravel()[:_SHOWN]) for x in (run.outputs, expected))
+        found, right = (np.array2string(x[first].ravel()[:_SHOWN]) for x in (outputs, expected))
         raise StepError(
             f"on QEMU ({machine}) {len(wrong)} of {len(expected)} images have other outputs than the integer reference; "
             f"image {first}: {found} instead of {right}"
         )
     nodes = [layer["node"] for layer in program.describe(elf.parent.parent)["networks"][0]["layers"]]
-    table = pd.DataFrame({"layer": nodes, "measured": np.median(run.instructions, axis=0)})
+    table = pd.DataFrame({"layer": nodes, "measured": np.median(instructions, axis=0)})
     table = table.groupby("layer", sort=False, as_index=False).sum()
     table.to_csv(ctx.dir / "qemu.csv", index=False)
     total = float(table["measured"].sum())
     ctx.metric("simulate.qemu_mismatches", 0, "images", "lower")
     ctx.metric("simulate.qemu_instructions", total, "instructions", "lower", tolerance=TOLERANCE)
-    ctx.metric("simulate.stack_bytes", result.stack_bytes, "bytes", "lower", tolerance=TOLERANCE)
+    ctx.metric("simulate.stack_bytes", used, "bytes", "lower", tolerance=TOLERANCE)
     worst = qemu.stack_bound(elf, machine)
-    if result.stack_bytes > worst.bytes:
-        raise StepError(f"{result.stack_bytes} bytes of stack were used, more than the call graph's {worst.bytes}")
+    if used > worst.bytes:
+        raise StepError(f"{used} bytes of stack were used, more than the call graph's {worst.bytes}")
     ctx.metric("simulate.stack_bound_bytes", worst.bytes, "bytes", "lower", tolerance=TOLERANCE)
     if device_targets(ctx.spec)[0] == "qemu":  # else RTL's program is the one that the device gets
         report_memory(ctx, code_size.flash_bytes(elf, qemu.MACHINES[machine].folder), worst.bytes)
     ctx.log(
         f"QEMU {machine}: {len(expected)} images, all outputs equal to the integer reference; {total:.0f} instructions an image "
-        f"(no cycles), {result.stack_bytes} bytes of stack, at most {worst.bytes} on any path ({' > '.join(worst.path)})"
+        f"(no cycles), {used} bytes of stack, at most {worst.bytes} on any path ({' > '.join(worst.path)})"
     )
     return table

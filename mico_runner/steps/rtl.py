@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mico_runner.data.dataset import DataSet, Split
 
 TIMED_IMAGES = 4  # where only cycles matter: they hardly depend on the image
+BUILDS = "rtl-builds"
 TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may differ
 
 
@@ -73,8 +76,9 @@ class RtlBench:
     def network(self, deployed: QGraph, assignment: Assignment) -> pd.DataFrame:
         """Run the deployed network, and the same at 8 bits. Returns columns layer, measured (cycles of each node)."""
         sources = program_for(self._ctx, deployed, "baremetal")
-        table, outputs, wrong = self._run(deployed, sources)
-        image = self._build(sources)
+        eight = _Asked("rtl-int8", self._ptq.quantize(uniform(self._graph, 8, 8)), images=TIMED_IMAGES)
+        (table, outputs, wrong), (int8, _, _) = self._run([_Asked("rtl", deployed, sources), eight])
+        image = rtl.build(sources, self._ctx.work / BUILDS)
         bound = rtl.stack_bound(image).bytes
         self._ctx.metric("simulate.stack_bound_bytes", bound, "bytes", "lower", tolerance=TOLERANCE)
         report_memory(self._ctx, image.stat().st_size, bound)
@@ -86,7 +90,6 @@ class RtlBench:
         self._ctx.metric(f"simulate.rtl_{measure.name}", quality, measure.unit, measure.direction, tolerance)
         total = float(table["measured"].sum())
         self._ctx.metric("simulate.network_cycles", total, "cycles", "lower", tolerance=TOLERANCE)
-        int8, _, _ = self._run(self._ptq.quantize(uniform(self._graph, 8, 8)), images=TIMED_IMAGES)
         ratio = total / float(int8["measured"].sum())
         self._ctx.metric("simulate.rtl_ratio", ratio, "ratio", "lower", tolerance=0.02)
         counted = self._counted(table, assignment)
@@ -113,14 +116,17 @@ class RtlBench:
         latency = present(self._latency)
         space = present(self._ctx.spec.search).space
         rng = np.random.default_rng(self._ctx.seed)
-        rows, layers = [], []
-        for number in range(count):
+        assignments = []
+        for _ in range(count):
             bits = (
                 rng.choice(space.weight_bits, len(latency.layers)),
                 rng.choice(space.activation_bits, len(latency.layers)),
             )
-            assignment = {n: LayerBits(float(w), int(a)) for n, w, a in zip(latency.layers, *bits, strict=True)}
-            table, _, wrong = self._run(self._ptq.quantize(assignment), images=1)
+            assignments.append({n: LayerBits(float(w), int(a)) for n, w, a in zip(latency.layers, *bits, strict=True)})
+        every = enumerate(map(self._ptq.quantize, assignments))
+        found = self._run([_Asked(f"rtl-{number}", graph, images=1) for number, graph in every])
+        rows, layers = [], []
+        for number, (assignment, (table, _, wrong)) in enumerate(zip(assignments, found, strict=True)):
             parts = latency.by_layer(assignment).rename(columns={"latency": "predicted"}).merge(table, on="layer")
             layers.append(parts.assign(assignment=number))
             text = " ".join(f"{b.weight:g}x{b.activation}" for b in assignment.values())
@@ -146,25 +152,56 @@ class RtlBench:
         known = table["layer"] if self._latency is None else self._latency.by_layer(assignment)["layer"]
         return float(table["measured"][table["layer"].isin(known)].sum())
 
-    def _build(self, sources: Path) -> Path:
-        """The raw image: code, constants and what lies between; compiled once."""
-        return rtl.build(sources, self._ctx.work / "rtl-builds")
+    def _run(self, asked: Sequence[_Asked]) -> Iterator[_Answer]:
+        """What each network gives, in order."""
+        core, waits = present(self._device.core), int(self._device.value("wait_states"))
+        spec = self._ctx.spec
+        run = _OnCore(self._ctx.work, core, waits, scratch_of(spec), schedule_of(spec), self._images)
+        return self._ctx.map(run, asked, here=True)
 
-    def _run(
-        self, deployed: QGraph, sources: Path | None = None, images: int | None = None
-    ) -> tuple[pd.DataFrame, np.ndarray, int]:
-        """Cycles of each node (columns layer, measured), the outputs, and how many images' differ from the reference's."""
+
+class _Asked(NamedTuple):
+    """A network to run.
+
+    Attributes:
+        name: of the folder where its program is made.
+        sources: its program, where that is there already.
+        images: that it runs on, the first ones; None: all.
+    """
+
+    name: str
+    graph: QGraph
+    sources: Path | None = None
+    images: int | None = None
+
+
+_Answer = tuple[pd.DataFrame, np.ndarray, int]
+
+
+@dataclass(frozen=True)
+class _OnCore:
+    """Cycles of each node (columns layer, measured), the outputs, and how many images' differ from the reference's."""
+
+    work: Path
+    core: str
+    wait_states: int
+    scratch: str
+    schedule: tuple[str, float]
+    images: np.ndarray
+
+    def __call__(self, asked: _Asked) -> _Answer:
+        sources = asked.sources
         if sources is None:
-            sources = self._ctx.work / "rtl"
-            scratch = scratch_of(self._ctx.spec)
+            sources = self.work / asked.name
             durable.remove(sources)
-            core, (schedule, macs) = self._device.core, schedule_of(self._ctx.spec)
-            codegen.generate(deployed, sources, "baremetal", core, scratch, schedule=schedule, max_macs=macs)
-        image = self._build(sources)
-        integers = quant.quantize_input(deployed, self._images[:images])
-        wait_states = int(self._device.value("wait_states"))
-        run = rtl.run(image, [integers], on=present(self._device.core), wait_states=wait_states)[0]
-        expected = reference.run(deployed, integers)
+            schedule, macs = self.schedule
+            codegen.generate(
+                asked.graph, sources, "baremetal", self.core, self.scratch, schedule=schedule, max_macs=macs
+            )
+        image = rtl.build(sources, self.work / BUILDS)
+        integers = quant.quantize_input(asked.graph, self.images[: asked.images])
+        run = rtl.run(image, [integers], on=self.core, wait_states=self.wait_states)[0]
+        expected = reference.run(asked.graph, integers)
         wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
         nodes = [layer["node"] for layer in program.describe(image.parent.parent)["networks"][0]["layers"]]
         table = pd.DataFrame({"layer": nodes, "measured": np.median(run.cycles, axis=0)})

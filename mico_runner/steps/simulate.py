@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mico_runner import accelerators
@@ -128,6 +130,7 @@ def _report_quality(ctx: StepContext, task: Task, outputs: np.ndarray, samples: 
 
 
 _TIMED_IMAGES = 200  # their median is the time of a layer
+_AT_ONCE = 250  # images of one call of the program: parts for several processes
 
 
 def _first(split: Split, images: int | str) -> Split:
@@ -138,21 +141,40 @@ def _run_c(
     ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Logits of the C program, those of the reference, and per-layer times (columns layer, measured)."""
+    import numpy as np
     import pandas as pd
 
     from mico_runner import quant
-    from mico_runner.quant import reference
     from mico_runner.steps.rtl import program_for
     from mico_runner.targets import host
 
     sources = program_for(ctx, deployed, "host")
     integers = quant.quantize_input(deployed, images.floats())
-    logits = host.run(host.build(sources, ctx.work), integers)
+    binaries = [host.build(sources, ctx.work)]
     if sanitize:
-        host.run(host.build(sources, ctx.work, sanitize=True), integers)
+        binaries.append(host.build(sources, ctx.work, sanitize=True))
+    parts = [integers[at : at + _AT_ONCE] for at in range(0, len(integers), _AT_ONCE)]
+    found = ctx.map(_CAndReference(tuple(binaries), deployed), parts, here=True)
+    logits, expected = (np.concatenate(of) for of in zip(*found, strict=True))
+    if sanitize:
         ctx.metric("simulate.sanitizer_errors", 0, "count", "lower")  # host.run raises StepError at the first finding
     times = host.time_layers(host.build(sources, ctx.work, timing=True), integers[:_TIMED_IMAGES])
-    return logits, reference.run(deployed, integers), pd.DataFrame(times, columns=["layer", "measured"])
+    return logits, expected, pd.DataFrame(times, columns=["layer", "measured"])
+
+
+@dataclass(frozen=True)
+class _CAndReference:
+    """Outputs of the C program and of the integer reference for some images; further binaries only have to end well."""
+
+    binaries: tuple[Path, ...]
+    deployed: QGraph
+
+    def __call__(self, integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        from mico_runner.quant import reference
+        from mico_runner.targets import host
+
+        outputs = [host.run(binary, integers) for binary in self.binaries]
+        return outputs[0], reference.run(self.deployed, integers)
 
 
 def _accelerator(ctx: StepContext, network: Graph, assignment: Assignment, target: str) -> pd.DataFrame:
