@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
+from mico_runner.outputs.report.asked import bounds_text
 from mico_runner.outputs.report.tables import bytes_text, number
 from mico_runner.outputs.report.version import Version
 
+MOST = 6  # figures of a spec without a network
+
 
 def tiles(version: Version) -> list[dict[str, str]]:
-    """The headline figures: title, value, note."""
+    """The headline figures: title, value, note.
+
+    Of a spec without a network those that its gates are on; without gates the first that can be better.
+    """
+    return _of_network(version) or _of_gates(version) or _first(version)
+
+
+def _of_gates(version: Version) -> list[dict[str, str]]:
+    found = {}
+    for gate, bounds in (version.spec.get("gates") or {}).items():
+        for name, metric in version.metrics.items():
+            if bounds and fnmatchcase(name, gate):
+                found[name] = _tile(name, metric.value, metric.unit, f"asked: {bounds_text(bounds)}")
+    return list(found.values())[:MOST]
+
+
+def _first(version: Version) -> list[dict[str, str]]:
+    metrics = version.metrics.items()
+    known = [(name, m) for name, m in metrics if m.direction != "info" and not m.volatile] or list(metrics)
+    return [_tile(name, m.value, m.unit, _WHICH[m.direction]) for name, m in known[:MOST]]
+
+
+_WHICH = {"lower": "lower is better", "higher": "higher is better", "info": ""}
+
+
+def _tile(name: str, value: float, unit: str, note: str) -> dict[str, str]:
+    step, _, rest = name.partition(".")
+    shown = number(value) if unit in ("count", "ratio") else f"{number(value)} {unit}"
+    return {"title": f"{step}: {rest.replace('_', ' ')}", "value": shown, "note": note}
+
+
+def _of_network(version: Version) -> list[dict[str, str]]:
     found = []
     measure = version.task.MEASURE
     title = measure.name.replace("_", " ").capitalize() if measure.name.islower() else measure.name
