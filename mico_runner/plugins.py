@@ -20,12 +20,20 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from mico_runner import durable
 from mico_runner.errors import UsageError
+from mico_runner.remembered import Remembered
 
 GROUP = "mico_runner.plugins"  # of entry points
+Head = tuple[str, str, dict[str, Any]]  # name, first line of the docstring, keywords of the decorator
+# The package to whose registry a file adds, its heads, their keywords as Python's text, and what keeps these from being read.
+_About = tuple[str | None, list[tuple[str, str, str]], str]
 _PREFIX = "mico_plugins_"
 _used: tuple[Path, ...] | None = None  # those of the spec that was loaded last, and the installed ones
+_known: dict[Path, _About | UsageError] = {}  # of these, and of what `files` found since
+_digests: dict[Path, str] = {}  # of the folders of these
 
 
 def use(files: Iterable[Path]) -> None:
@@ -34,6 +42,8 @@ def use(files: Iterable[Path]) -> None:
     Raises UsageError: see `installed`.
     """
     global _used
+    _known.clear()
+    _digests.clear()
     _used = (
         *dict.fromkeys([*(path.resolve() for path in files), *installed()]),
     )  # another tuple each time, for the files may have changed
@@ -85,10 +95,13 @@ def folders() -> list[Path]:
 def files(place: Path) -> list[Path]:
     """A file itself; of a folder its Python files that register something. Raises UsageError: there is no such file, or none of them."""
     if place.is_file():
+        _learn([place])
         return [place]
     if not place.is_dir():
         raise UsageError(f"no such file or folder: {place}")
-    found = [path for path in _python_files(place) if package(path) is not None]
+    inside = _python_files(place)
+    _learn(inside)
+    found = [path for path in inside if package(path) is not None]
     if not found:
         raise UsageError(
             f"no file in {place} registers anything: each needs `from mico_runner.models import register`, or another's"
@@ -103,12 +116,69 @@ def _python_files(folder: Path) -> list[Path]:
 
 def package(path: Path) -> str | None:
     """The package to whose registry a file adds: that of the `register` it imports. Raises UsageError: it is no Python."""
-    for statement in parse(path).body:
-        if not isinstance(statement, ast.ImportFrom) or statement.level:
+    return _about(path)[0]
+
+
+def heads(path: Path) -> list[Head]:
+    """What a file registers, in order. Raises UsageError: its decorators cannot be read, or it is no Python."""
+    found, problem = _about(path)[1:]
+    if problem:
+        text = "the name and the keywords of @register must be literals, for they are read without running the file"
+        raise UsageError(f"{path}: {text}: {problem}")
+    return [(name, summary, ast.literal_eval(keywords)) for name, summary, keywords in found]
+
+
+def heads_of(tree: ast.Module) -> list[Head]:
+    """The `@register(...)`-decorated top-level definitions of a module. Raises ValueError, IndexError, TypeError: they are no literals."""
+    found = []
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
-        if any(alias.name == "register" and alias.asname is None for alias in statement.names):
-            return statement.module
-    return None
+        for call in node.decorator_list:
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "register":
+                keywords = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+                summary = (ast.get_docstring(node) or "").split("\n")[0]
+                found.append((ast.literal_eval(call.args[0]), summary, keywords))
+    return found
+
+
+def _about(path: Path) -> _About:
+    """What a file says. Raises UsageError: it is no Python, or cannot be read."""
+    if path not in _known:
+        _learn([*(_used or ()), path])
+    known = _known[path]
+    if isinstance(known, UsageError):
+        raise known
+    return known
+
+
+def _learn(files: Iterable[Path]) -> None:
+    """Read files; what they say is remembered in the user's cache, or hundreds of them would be parsed at each start."""
+    with Remembered("plugins.json", _how()) as memory:
+        for path in files:
+            try:
+                _known[path] = memory(path, _read)
+            except OSError as error:
+                _known[path] = UsageError(f"{path}: cannot be read: {error}")
+            except UsageError as error:
+                _known[path] = error
+
+
+def _read(path: Path) -> _About:
+    tree = parse(path)
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and not node.level]
+    names = ((node.module, alias) for node in imports for alias in node.names)
+    package = next((module for module, alias in names if alias.name == "register" and alias.asname is None), None)
+    try:
+        return package, [(name, summary, repr(keywords)) for name, summary, keywords in heads_of(tree)], ""
+    except (ValueError, IndexError, TypeError) as error:
+        return package, [], str(error) or type(error).__name__
+
+
+@cache
+def _how() -> str:
+    """What reads the files: when it changes, what was remembered of them is void."""
+    return durable.sha256(Path(__file__))
 
 
 def parse(path: Path) -> ast.Module:
@@ -123,9 +193,11 @@ def parse(path: Path) -> ast.Module:
 
 def module_name(path: Path) -> str:
     """Under which a file is imported: another one when a file of its folder has changed."""
-    stamps = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in _python_files(path.parent)]
-    digest = hashlib.sha256(repr((str(path.parent), stamps)).encode()).hexdigest()[:12]
-    return f"{_PREFIX}{digest}.{path.stem}"
+    if path.parent not in _digests:
+        stats = [(file.name, file.stat()) for file in _python_files(path.parent)]
+        stamps = [(name, stat.st_mtime_ns, stat.st_size) for name, stat in stats]
+        _digests[path.parent] = hashlib.sha256(repr((str(path.parent), stamps)).encode()).hexdigest()[:12]
+    return f"{_PREFIX}{_digests[path.parent]}.{path.stem}"
 
 
 def load(name: str, path: Path) -> None:

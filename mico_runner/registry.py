@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -124,28 +124,11 @@ def a(kind: str) -> str:
 def _scan(path: Path, module: str) -> list[Entry]:
     """The `@register(...)`-decorated top-level definitions of one file."""
     heads = [f"{head[0]}\n    pass\n" for head in _HEAD.finditer(path.read_text(encoding="utf-8"))]
-    return _registered(ast.parse("".join(heads), str(path)), module) if heads else []
+    found = plugins.heads_of(ast.parse("".join(heads), str(path))) if heads else []
+    return [Entry(name, module, summary, keywords) for name, summary, keywords in found]
 
 
 def _scan_plugin(path: Path) -> list[Entry]:
     """The same of a file that somebody else wrote. Raises UsageError: its decorators cannot be read."""
-    try:
-        entries = _registered(plugins.parse(path), plugins.module_name(path))
-    except (ValueError, IndexError, TypeError) as error:
-        text = "the name and the keywords of @register must be literals, for they are read without running the file"
-        raise UsageError(f"{path}: {text}: {error}") from None
-    return [replace(entry, path=path) for entry in entries]
-
-
-def _registered(tree: ast.Module, module: str) -> list[Entry]:
-    """The `@register(...)`-decorated top-level definitions of a module."""
-    entries = []
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            continue
-        for call in node.decorator_list:
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "register":
-                meta = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
-                summary = (ast.get_docstring(node) or "").split("\n")[0]
-                entries.append(Entry(ast.literal_eval(call.args[0]), module, summary, meta))
-    return entries
+    module = plugins.module_name(path)
+    return [Entry(name, module, summary, keywords, path) for name, summary, keywords in plugins.heads(path)]

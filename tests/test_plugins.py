@@ -191,3 +191,35 @@ def test_a_mistake_of_an_installed_package_names_it(content, words, package, tmp
     package.joinpath("wide.py").unlink() if content is None else package.joinpath("wide.py").write_text(content)
     (tmp_path / "spec.yaml").write_text((SPEC % "").replace("name: wide, params: {depth: 2}", "name: lenet"))
     assert cli.main(["validate", str(tmp_path / "spec.yaml")]) == 2 and words in capsys.readouterr().err
+
+
+def test_a_file_that_has_not_changed_is_not_parsed_again(tmp_path, monkeypatch):
+    """Hundreds of plug-ins must not slow down every start."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    parsed = []
+    parse = plugins.parse
+    monkeypatch.setattr(plugins, "parse", lambda path: parsed.append(path.name) or parse(path))
+    for number in range(12):
+        write(tmp_path, GOOD.replace('"wide"', f'"wide{number}"'), f"wide{number}.py")
+    path = write(tmp_path)
+    spec.load(path)
+    assert sorted(parsed) == sorted(file.name for file in (tmp_path / "own").iterdir())
+    parsed.clear()
+    spec.load(path)
+    assert {"wide", "wide3", "wide11"} <= set(MODELS.names()) and parsed == []
+    write(tmp_path, GOOD.replace('"wide"', '"wider"'), "wide3.py")
+    spec.load(path)
+    assert "wider" in MODELS.names() and "wide3" not in MODELS.names() and "wide4.py" not in parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "keywords"),
+    [("params={1: ('a', {2.5}), 'b': None}", {"params": {1: ("a", {2.5}), "b": None}}), ("needs=[]", {"needs": []})],
+)
+def test_keywords_are_remembered_as_they_are(text, keywords, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "any.py"
+    path.write_text(f"from mico_runner.models import register\n@register('x', {text})\ndef x():\n    'An x.'\n")
+    for _ in range(2):
+        plugins.use([path])
+        assert plugins.heads(path) == [("x", "An x.", keywords)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from mico_runner import hardware, paths, yaml_source
+from mico_runner import durable, hardware, paths, yaml_source
 from mico_runner.accelerators import ACCELERATORS
 from mico_runner.data import LOADERS, catalog
 from mico_runner.errors import UnknownName
@@ -13,6 +16,7 @@ from mico_runner.ops import OPERATORS
 from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
 from mico_runner.registry import Registry
+from mico_runner.remembered import Remembered
 from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.search import ALGORITHMS
 from mico_runner.steps import STEPS
@@ -62,10 +66,23 @@ def known(kind: str) -> Rows:
     if kind in REGISTRIES:
         return _entries(REGISTRIES[kind])
     if kind == "hardware":
-        return [_device(name) for name in hardware.names()]
+        return _of_files(paths.shipped("hardware"), hardware.names(), _device)
     if kind in ("tasks", "profiles"):
         return _datasets({"tasks": "task", "profiles": "kernel_profile"}[kind])
-    return [_template(name) for name in templates()]
+    return _of_files(paths.shipped("specs") / "templates", templates(), _template)
+
+
+def _of_files(folder: Path, names: list[str], row: Callable[[Path], dict[str, str]]) -> Rows:
+    """A row of each YAML file, remembered in the user's cache: to parse them all takes most of the time of `mico-run list`."""
+    with Remembered(f"rows-{folder.name}.json", _how()) as memory:
+        return [memory(folder / f"{name}.yaml", row) for name in names]
+
+
+@cache
+def _how() -> str:
+    """What makes the rows: when it changes, what was remembered of them is void."""
+    files = [Path(__file__), *sorted(Path(hardware.__file__).parent.glob("*.py"))]
+    return "".join(durable.sha256(file)[:8] for file in files)
 
 
 def templates() -> list[str]:
@@ -95,11 +112,11 @@ def _parameter(name: str, rules: dict[str, Any]) -> str:
     return f"{name}: {describe(rules)}{default}"
 
 
-def _device(name: str) -> dict[str, str]:
-    device = hardware.load(name)
+def _device(file: Path) -> dict[str, str]:
+    device = hardware.load(file)
     bits = {"weight bits": device.weight_bits, "activation bits": device.activation_bits}
     shown = {what: " ".join(f"{b:g}" for b in values) for what, values in bits.items()}
-    return {"name": name, "description": device.description, **shown, "latency": device.latency_unit}
+    return {"name": file.stem, "description": device.description, **shown, "latency": device.latency_unit}
 
 
 def _datasets(kind: str) -> Rows:
@@ -113,7 +130,7 @@ def _datasets(kind: str) -> Rows:
     return rows
 
 
-def _template(name: str) -> dict[str, str]:
-    data = yaml_source.read(paths.shipped("specs") / "templates" / f"{name}.yaml").data
+def _template(file: Path) -> dict[str, str]:
+    data = yaml_source.read(file).data
     sections = ", ".join(key for key in data if key != "spec_version")
-    return {"name": f"templates/{name}.yaml", "description": f"for {data.get('hardware', 'any device')}: {sections}"}
+    return {"name": f"templates/{file.name}", "description": f"for {data.get('hardware', 'any device')}: {sections}"}

@@ -70,8 +70,8 @@ def use_plugins(source: Source, folder: Path) -> None:
             _check_package(file)
         for registry in EXTENDED.values():
             for entry in registry.entries.values():
-                if entry.path is not None:
-                    _check(entry.path, entry.name, entry.meta.get("params", {}))
+                if entry.path is not None and "params" in entry.meta:
+                    _check(entry.path, entry.name, entry.meta["params"])
     except UsageError as error:
         plugins.use(())
         raise SpecErrors([Problem(source.place(("plugins",)), ("plugins",), str(error))]) from None

@@ -6,13 +6,14 @@ import sys
 
 from tabulate import tabulate
 
-from tests.bench import cortex, kernels, network, onnx_int8, quickstart, simulators, size, tiles
+from tests.bench import cortex, kernels, network, onnx_int8, quickstart, simulators, size, startup, tiles
 
 BENCHES = {
     "int8": onnx_int8.bench,
     "quickstart": quickstart.bench,
     "network": network.bench,
     "size": size.bench,
+    "startup": startup.bench,
     "simulators": simulators.bench,
     "kernels": kernels.bench,
     "pairs": kernels.pairs,
