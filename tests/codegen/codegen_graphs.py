@@ -62,6 +62,12 @@ class Network:
         constants = {"multiplier": multiplier, "shift": shift}
         return self.node("add", [a, b], self.tensors[a].shape, to, {}, constants, relu_max=relu_max)
 
+    def sub(self, a, b, to):
+        """Of numbers without a sign: what is below zero as often as above."""
+        return self.node(
+            "sub", [a, b], self.tensors[a].shape, to, {}, {"multiplier": np.full(2, 1 << 20), "shift": np.array([21])}
+        )
+
     def concat(self, tensors, axis, to=None):
         to = to or self.some_type()
         shape = list(self.tensors[tensors[0]].shape)

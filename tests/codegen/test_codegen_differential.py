@@ -100,6 +100,8 @@ def special_networks(rng: np.random.Generator) -> list[QGraph]:
         outputs.append(n.pool("avg_pool2d", y, (3, 2), (2, 1), (1, 1), to=to))
     n = network((3, 4, 4))
     outputs.append(n.add(n.conv("x", 3, (1, 1), 4, to=U4, relu_max=9), "x", to=U4, relu_max=6))
+    n = network((3, 4, 4))  # of two inputs without a sign, into one that has it
+    outputs.append(n.requant(n.sub("x", n.requant("x", QType(8, False, 0.9)), QType(8, True, 0.5)), OUTPUT))
     for extreme in ("low", "high"):  # the largest accumulators that fit, and the largest biases
         for signed in (False, True):
             n = network((4099,), 8, signed)

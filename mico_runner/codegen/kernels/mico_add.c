@@ -50,7 +50,7 @@ MICO_INLINE void bytes(const mico_add_t *p, const uint8_t *a, const uint8_t *b, 
 void mico_add(const mico_add_t *p, const void *a, const void *b, void *y)
 {
 #ifdef MICO_IN_32_BITS
-    const int is_signed = p->input_a == MICO_S8 || p->input_b == MICO_S8;
+    const int is_signed = p->input_a == MICO_S8 || p->input_b == MICO_S8 || p->multiplier_a < 0 || p->multiplier_b < 0;
     const int small = p->input_a != MICO_S32 && p->input_b != MICO_S32 && p->output.type != MICO_S32;
     if (small && !p->output.sign && p->shift <= 30) {
         if (is_signed)
