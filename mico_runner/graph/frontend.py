@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mico_runner.errors import UsageError
-from mico_runner.graph.ir import Graph
+from mico_runner.graph.ir import Graph, Node
 from mico_runner.graph.refusals import Refusals, located, path_of, source_of
 from mico_runner.graph.trace import Trace, trace
 from mico_runner.graph.verify import drawn_statistics, verify
@@ -113,7 +113,7 @@ def _vocabularies(graph: Graph, sample: Mapping[str, torch.Tensor]) -> dict[str,
     """How many different numbers the readers of each input of whole numbers know; raises UsageError for readers that know none."""
     found = {}
     for tensor in (name for name, x in sample.items() if not x.is_floating_point()):
-        readers = graph.consumers(tensor)
+        readers = _reading(graph, tensor)
         counts = [operator_of(node.op).vocabulary(node) for node in readers]
         if not counts or not all(counts):
             wrong = next((node for node, count in zip(readers, counts, strict=True) if not count), None)
@@ -122,6 +122,14 @@ def _vocabularies(graph: Graph, sample: Mapping[str, torch.Tensor]) -> dict[str,
                 f"network {graph.name!r}: input {tensor!r} of whole numbers: {what} reads it; allowed: embeddings"
             )
         found[tensor] = min(counts)
+    return found
+
+
+def _reading(graph: Graph, tensor: str) -> list[Node]:
+    """The nodes that compute with an input, or with elements of it that others move."""
+    found: list[Node] = []
+    for node in graph.consumers(tensor):
+        found += _reading(graph, node.output) if operator_of(node.op).KEEPS_TYPE else [node]
     return found
 
 

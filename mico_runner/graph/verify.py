@@ -108,7 +108,7 @@ def _check(
             while origin[node.output] not in known:
                 call, value = next(called)
                 if call in wanted:
-                    known[call] = value.to(kind) if value.dtype == torch.bool else value
+                    known[call] = value if value.is_floating_point() else value.to(kind)
                 if isinstance(value, torch.Tensor) and value.is_floating_point() and _largest(value) < MASKS:
                     peak = max(peak, _largest(value))
             right = known.pop(origin[node.output]).reshape(found.shape)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mico_runner.ops import c, register
+from mico_runner.ops import c, operator, register
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused, as_doubles
@@ -33,8 +33,10 @@ class Embedding(Operator):
     def capture(self, call: Call) -> str:
         if not isinstance(call["weight"], torch.Tensor):
             raise Refused("the rows of an embedding must be parameters, not computed from the input")
-        tensor = call.input("indices")
-        if tensor in call.builder.producer:
+        tensor = root = call.input("indices")
+        while (node := call.builder.producer.get(root)) is not None and operator(node.op).KEEPS_TYPE:
+            root = node.inputs[0]
+        if root in call.builder.producer:
             raise Refused("the numbers that an embedding reads must be an input of the network, not computed from it")
         table = as_doubles(call["weight"])
         made = (*call.builder.shapes[tensor], table.shape[1])
