@@ -52,7 +52,7 @@ def form(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffer) ->
     aligned = source.place != "input" or planes == 1  # as the caller's buffer need not be
     written = output_range(node, output)
     fields = {
-        **{name: size for name, size in geometry.members().items() if name not in ("in_c", "out_c")},
+        **{name: n for name, n in geometry.sizes().items() if name not in ("in_c", "out_c")},
         **{"output": written, "channels": channels, "middle": middle_of(written)},
         **members,
     }

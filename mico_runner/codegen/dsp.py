@@ -96,7 +96,7 @@ def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffe
     )
     written = output_range(node, output)
     fields = {
-        **{name: size for name, size in geometry.members().items() if name not in ("in_c", "out_c")},
-        **{"channels": channels, "is_signed": int(activation.signed), "output": written, "middle": middle_of(written)},
+        **geometry.members(),
+        **{"is_signed": int(activation.signed), "output": written, "middle": middle_of(written)},
     }
     return Form(kernel, fields, weights, (2 if kernel == "depthwise_dsp" else 1) * rows.shape[1])

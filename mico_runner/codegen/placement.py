@@ -9,8 +9,8 @@ works with any others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def struct_bytes(call: Call) -> int:
 
 def _words(fields: Fields) -> int:
     """Members of a call's struct, those of arrays and of nested structs each for itself."""
-    return sum(_words(v) if isinstance(v, dict) else len(v) if isinstance(v, tuple) else 1 for v in fields.values())
+    return sum(_words(v) if isinstance(v, Mapping) else len(v) if isinstance(v, tuple) else 1 for v in fields.values())
 
 
 def _place(program: Program, constants: dict[str, list[tuple[int, int]]]) -> Place:
@@ -136,11 +136,11 @@ def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> 
     as_bytes = isinstance(micro.of_unit(call.unit), ByteLanes)
     if as_bytes and call.variant.endswith("_narrow") and own_weights and own_weights.bits == 8:
         (buffer,) = call.inputs
-        in_place = call.fields["in_place"] and not int(call.fields["flip"].rstrip("u"), 16)
+        in_place = call.fields["in_place"] and not int(str(call.fields["flip"]).rstrip("u"), 16)
         there = in_place and buffer.place == "input"
         offset = 0 if there else offsets[buffer.name if in_place else f"{call.name}.scratch"]
         rows = last + _WORD * own_weights.words.shape[1] * np.arange(len(own_weights.words))
-        positions = call.fields["out_h"] * call.fields["out_w"]
+        positions = _size(call)["out_h"] * _size(call)["out_w"]
         patch["input_patch" if there else "arena_patch"] = _Patch(offset, rows, own_weights.taps, positions)
     # a frame's values are read and written again in each pass
     return _Regions(
@@ -160,9 +160,15 @@ def _side_by_side(patch: _Patch | None) -> np.ndarray:
     return share * (2 * patch.length * patch.positions)
 
 
+def _size(call: Call) -> dict[str, int]:
+    """Sizes of a layer: `mico_geometry`, or the members of a struct without one."""
+    found: dict[str, int] = cast(Any, call.fields.get("size", call.fields))
+    return found
+
+
 def _touches(call: Call) -> tuple[float, float, float]:
     """How often a layer comes back to each line of its weights, of its scratch and of its input."""
-    shape = call.fields
+    shape = _size(call)
     positions = shape["out_h"] * shape["out_w"] if "out_h" in shape else 1
     part = min(1.0, shape["kernel_h"] / shape["in_h"]) if "kernel_h" in shape else 1.0
     if call.kernel == "depthwise":

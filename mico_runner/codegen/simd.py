@@ -115,8 +115,7 @@ def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffe
     offsets_at = -(-frame // FOUR)
     weights_at = offsets_at + -(-weights.taps // FOUR) * FOUR
     fields = {
-        **{name: size for name, size in geometry.members().items() if name not in ("in_c", "out_c")},
-        "channels": geometry.out_c,
+        **geometry.members(),
         "flip": _OFFSET if source.type.signed else 0,
         "together": together,
         "offsets_at": offsets_at,

@@ -125,4 +125,6 @@ def middle(high: int, is_sign: bool) -> int:
 
 def middle_of(written: Fields) -> int:
     """The same, of a struct's range of outputs."""
-    return middle(written["max"], bool(written["sign"]))
+    high, is_sign = written["max"], written["sign"]
+    assert isinstance(high, int)
+    return middle(high, bool(is_sign))

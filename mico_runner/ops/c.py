@@ -17,7 +17,7 @@ TAGS = {
     np.dtype(kind): tag
     for kind, tag in ((np.uint8, "MICO_U8"), (np.int8, "MICO_S8"), (np.int16, "MICO_S16"), (np.int32, "MICO_S32"))
 }
-Fields = dict[str, Any]  # of a call's struct: numbers, C text, tuples for arrays, or nested structs
+Fields = Mapping[str, object]  # of a call's struct: numbers, C text, tuples for arrays, or nested structs
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,11 @@ class ConvGeometry:
         return self.padding != (0, 0)
 
     def members(self) -> Fields:
-        """Of the structs of all kernels for convolutions; that of the plain one has the groups besides."""
+        """Of the structs of kernels for convolutions: their `mico_geometry`. That of the plain one has the groups besides."""
+        return {"size": self.sizes()}
+
+    def sizes(self) -> dict[str, int]:
+        """`mico_geometry`."""
         pairs = {"kernel": self.kernel, "stride": self.stride, "pad": self.padding, "dilation": self.dilation}
         return {
             **{"in_h": self.in_h, "in_w": self.in_w, "in_c": self.in_c},

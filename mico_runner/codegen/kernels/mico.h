@@ -49,6 +49,16 @@ typedef struct {
     int32_t shift;      /* 1 .. 52 */
 } mico_scale;
 
+/* Sizes of a convolution, first in the struct of its kernels (mico_depthwise_t alone has its own). Of a linear layer the window is one pixel. */
+typedef struct {
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t pad_h, pad_w;
+    int32_t dilation_h, dilation_w;
+} mico_geometry;
+
 /* The constants of a layer with weights. */
 typedef struct {
     const uint32_t *words;     /* (rows, row_words): packed, little-endian, one row per output channel */

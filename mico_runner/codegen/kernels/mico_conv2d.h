@@ -5,12 +5,7 @@
 #include "mico.h"
 
 typedef struct {
-    int32_t in_h, in_w, in_c;
-    int32_t out_h, out_w, out_c;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t pad_h, pad_w;
-    int32_t dilation_h, dilation_w;
+    mico_geometry size;
     int32_t groups;
     mico_type input; /* MICO_U8 or MICO_S8 */
     mico_range output;

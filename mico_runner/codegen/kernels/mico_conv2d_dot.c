@@ -88,11 +88,11 @@ MICO_INLINE uint32_t clip(int32_t left, int32_t span, int32_t width, int32_t *re
 static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                    int32_t first, int32_t last)
 {
-    const int32_t depth = p->in_c, width = p->in_w * depth, height = p->in_h, dilation = p->dilation_h;
-    const int32_t run = p->kernel_w * depth, step = p->stride_w * depth, span = run + (last - first) * step;
-    const int32_t left = (ox * p->stride_w - p->pad_w) * depth, rows = dilation * width;
+    const int32_t depth = p->size.in_c, width = p->size.in_w * depth, height = p->size.in_h, dilation = p->size.dilation_h;
+    const int32_t run = p->size.kernel_w * depth, step = p->size.stride_w * depth, span = run + (last - first) * step;
+    const int32_t left = (ox * p->size.stride_w - p->size.pad_w) * depth, rows = dilation * width;
     const uint32_t zeros = (uint32_t)first << 2 | (uint32_t)last << 6, what = (uint32_t)run | (uint32_t)step << 16;
-    int32_t iy = oy * p->stride_h - p->pad_h, ky = p->kernel_h, real;
+    int32_t iy = oy * p->size.stride_h - p->size.pad_h, ky = p->size.kernel_h, real;
     const uint32_t where = clip(left, span, width, &real) | zeros;
     uintptr_t from = (uintptr_t)x->x + (uintptr_t)(iy * width + (left < 0 ? 0 : left));
 
@@ -111,21 +111,21 @@ static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, c
 static __attribute__((noinline, cold)) void push_pieces(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                   int32_t position)
 {
-    const int32_t depth = p->in_c, width = p->in_w * depth, gap = p->dilation_w != 1;
-    const int32_t runs = gap ? p->kernel_w : 1, run = gap ? depth : p->kernel_w * depth;
+    const int32_t depth = p->size.in_c, width = p->size.in_w * depth, gap = p->size.dilation_w != 1;
+    const int32_t runs = gap ? p->size.kernel_w : 1, run = gap ? depth : p->size.kernel_w * depth;
     const uint32_t which = (uint32_t)position << 2 | (uint32_t)position << 6;
-    int32_t iy = oy * p->stride_h - p->pad_h;
+    int32_t iy = oy * p->size.stride_h - p->size.pad_h;
 
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {
+    for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy += p->size.dilation_h) {
         const uintptr_t row = (uintptr_t)x->x + (uintptr_t)(iy * width);
         for (int32_t kx = 0; kx < runs; kx++) {
-            int32_t left = (ox * p->stride_w - p->pad_w + kx * p->dilation_w) * depth;
+            int32_t left = (ox * p->size.stride_w - p->size.pad_w + kx * p->size.dilation_w) * depth;
             for (int32_t rest = run; rest > 0; rest -= MICO_DOT_RUN, left += MICO_DOT_RUN) {
                 const int32_t piece = rest < MICO_DOT_RUN ? rest : MICO_DOT_RUN;
                 const uintptr_t from = row + (uintptr_t)(left < 0 ? 0 : left);
                 int32_t real;
                 uint32_t where = clip(left, piece, width, &real) | ((uint32_t)from & 3u);
-                if (iy < 0 || iy >= p->in_h || real == 0)
+                if (iy < 0 || iy >= p->size.in_h || real == 0)
                     where = 0;
                 else
                     push_words(x, from, real);
@@ -141,7 +141,7 @@ static __attribute__((noinline)) void push_tile(const mico_conv2d_dot_t *p, cons
 {
     MICO_DOT_DO(MICO_DOT_TILE, positions, 0);
     for (int32_t first = 0; first < positions;) {
-        const int32_t in_row = p->out_w - ox, left = positions - first;
+        const int32_t in_row = p->size.out_w - ox, left = positions - first;
         int32_t count = left < in_row ? left : in_row;
         if (p->together == 0) {
             push_pieces(p, x, oy, ox, first);
@@ -152,7 +152,7 @@ static __attribute__((noinline)) void push_tile(const mico_conv2d_dot_t *p, cons
         }
         first += count;
         ox += count;
-        if (ox == p->out_w) {
+        if (ox == p->size.out_w) {
             ox = 0;
             oy++;
         }
@@ -327,7 +327,7 @@ static __attribute__((noinline)) void store_bytes(void *to, int32_t positions, i
 static __attribute__((noinline)) void multiply_tile(const mico_conv2d_dot_t *p, const uint32_t *w, int32_t channels,
                                                     int32_t positions, uint8_t *y)
 {
-    const int32_t words = p->weights.row_words, step = p->out_c;
+    const int32_t words = p->weights.row_words, step = p->size.out_c;
     const int32_t bytes = p->output.type == MICO_S32 ? 16 : 4; /* of a group */
     void (*const store)(void *, int32_t, int32_t, int32_t) = bytes == 16 ? store_words : store_bytes;
     int32_t count = channels < 4 ? channels : 4;
@@ -343,30 +343,30 @@ static __attribute__((noinline)) void multiply_tile(const mico_conv2d_dot_t *p, 
 
 void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
 {
-    const uint8_t *const end = (const uint8_t *)x + p->in_h * p->in_w * p->in_c;
+    const uint8_t *const end = (const uint8_t *)x + p->size.in_h * p->size.in_w * p->size.in_c;
     const image source = {x, end};
-    const int32_t size = p->out_h * p->out_w, element = p->output.type == MICO_S32 ? 4 : 1;
-    const int32_t one_block = p->out_c <= MICO_DOT_CHANNELS;
+    const int32_t size = p->size.out_h * p->size.out_w, element = p->output.type == MICO_S32 ? 4 : 1;
+    const int32_t one_block = p->size.out_c <= MICO_DOT_CHANNELS;
     uint8_t *to = y;
     int32_t oy = 0, ox = 0;
 
     MICO_DOT_DO(MICO_DOT_CONFIG, p->modes, (uint32_t)p->weights.taps | (uint32_t)p->patch_words << 16);
     MICO_DOT_DO(MICO_DOT_RANGE, p->output.min, p->output.max);
     if (one_block)
-        send_channels(&p->weights, 0, p->out_c);
+        send_channels(&p->weights, 0, p->size.out_c);
     for (int32_t left = size; left > 0; left -= p->positions) {
         const int32_t positions = left < p->positions ? left : p->positions;
 
         push_tile(p, &source, oy, ox, positions);
-        for (int32_t c = 0; c < p->out_c; c += MICO_DOT_CHANNELS) {
-            const int32_t count = p->out_c - c < MICO_DOT_CHANNELS ? p->out_c - c : MICO_DOT_CHANNELS;
+        for (int32_t c = 0; c < p->size.out_c; c += MICO_DOT_CHANNELS) {
+            const int32_t count = p->size.out_c - c < MICO_DOT_CHANNELS ? p->size.out_c - c : MICO_DOT_CHANNELS;
             if (!one_block)
                 send_channels(&p->weights, c, count);
             const uint32_t *const weights = p->weights.words + c * p->weights.row_words;
             multiply_tile(p, weights, count, positions, to + c * element);
         }
-        to += positions * p->out_c * element;
-        for (ox += positions; ox >= p->out_w; ox -= p->out_w)
+        to += positions * p->size.out_c * element;
+        for (ox += positions; ox >= p->size.out_w; ox -= p->size.out_w)
             oy++;
     }
 }

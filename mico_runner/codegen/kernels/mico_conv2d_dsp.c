@@ -30,21 +30,21 @@ MICO_INLINE uint32_t *zeros(uint32_t *to, int32_t n, int32_t positions)
 MICO_INLINE uint32_t *gather_words(const mico_conv2d_dsp_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *to,
                                    int32_t positions, const int is_signed)
 {
-    const int32_t depth = p->in_c, run = p->kernel_w * depth, width = p->in_w * depth;
+    const int32_t depth = p->size.in_c, run = p->size.kernel_w * depth, width = p->size.in_w * depth;
     const int32_t left = ix * depth, right = left + run;
     const int32_t before = left < 0 ? -left : 0, after = right > width ? right - width : 0;
 
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {
-        if (iy < 0 || iy >= p->in_h) {
+    for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy += p->size.dilation_h) {
+        if (iy < 0 || iy >= p->size.in_h) {
             to = zeros(to, run, positions);
-        } else if (p->dilation_w == 1 && before + after < run) {
+        } else if (p->size.dilation_w == 1 && before + after < run) {
             const uint8_t *const row = x + iy * width + left;
             to = zeros(to, before, positions);
             to = spread(to, row + before, run - before - after, positions, is_signed);
             to = zeros(to, after, positions);
         } else {
-            for (int32_t kx = 0, at = ix; kx < p->kernel_w; kx++, at += p->dilation_w) {
-                if (at < 0 || at >= p->in_w)
+            for (int32_t kx = 0, at = ix; kx < p->size.kernel_w; kx++, at += p->size.dilation_w) {
+                if (at < 0 || at >= p->size.in_w)
                     to = zeros(to, depth, positions);
                 else
                     to = spread(to, x + iy * width + at * depth, depth, positions, is_signed);
@@ -93,16 +93,16 @@ MICO_INLINE halves append(halves at, const uint8_t *from, int32_t n, int32_t pos
 MICO_INLINE uint32_t *gather_halves(const mico_conv2d_dsp_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *to,
                                     int32_t positions)
 {
-    const int32_t depth = p->in_c, width = p->in_w * depth, near = p->dilation_w == 1;
-    const int32_t whole = near && ix >= 0 && ix + p->kernel_w <= p->in_w;
-    const int32_t pieces = whole ? 1 : p->kernel_w, run = whole ? p->kernel_w * depth : depth;
+    const int32_t depth = p->size.in_c, width = p->size.in_w * depth, near = p->size.dilation_w == 1;
+    const int32_t whole = near && ix >= 0 && ix + p->size.kernel_w <= p->size.in_w;
+    const int32_t pieces = whole ? 1 : p->size.kernel_w, run = whole ? p->size.kernel_w * depth : depth;
     const uint32_t flip = p->flip & 0x80u;
     halves at = {to, 0, 0};
 
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {
-        const int inside = iy >= 0 && iy < p->in_h;
-        for (int32_t kx = 0, column = ix; kx < pieces; kx++, column += p->dilation_w) {
-            const int there = inside && column >= 0 && column < p->in_w;
+    for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy += p->size.dilation_h) {
+        const int inside = iy >= 0 && iy < p->size.in_h;
+        for (int32_t kx = 0, column = ix; kx < pieces; kx++, column += p->size.dilation_w) {
+            const int there = inside && column >= 0 && column < p->size.in_w;
             at = append(at, there ? x + iy * width + column * depth : 0, run, positions, flip);
         }
     }
@@ -117,7 +117,7 @@ MICO_INLINE uint32_t *gather_halves(const mico_conv2d_dsp_t *p, const uint8_t *x
 static __attribute__((noinline)) void gather(const mico_conv2d_dsp_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *to,
                                              int32_t positions, const uint32_t *end)
 {
-    if (p->in_c % 4 != 0)
+    if (p->size.in_c % 4 != 0)
         to = gather_halves(p, x, iy, ix, to, positions);
     else if (p->flip != 0u)
         to = gather_words(p, x, iy, ix, to, positions, 1);
@@ -335,9 +335,9 @@ MICO_INLINE void channels(const mico_conv2d_dsp_t *p, const uint32_t *patch, con
     const uint32_t *w = p->weights.words;
     int32_t c = 0;
 
-    for (; c + 2 <= p->out_c; c += 2, w += 2 * until.words)
+    for (; c + 2 <= p->size.out_c; c += 2, w += 2 * until.words)
         block(p, c, w, patch, &until, terms, 2, positions, y, bits);
-    if (c < p->out_c)
+    if (c < p->size.out_c)
         block(p, c, w, patch, &until, terms, 1, positions, y, bits);
 }
 
@@ -359,13 +359,13 @@ MICO_INLINE uint32_t term(const mico_conv2d_dsp_t *p, const uint32_t *patch, con
 
 MICO_INLINE void convolve(const mico_conv2d_dsp_t *p, const void *x, void *y, uint32_t *patch, const int bits)
 {
-    const int32_t size = p->out_h * p->out_w, step = p->out_c * (p->output.type == MICO_S32 ? 4 : 1);
+    const int32_t size = p->size.out_h * p->size.out_w, step = p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1);
     const int32_t taps = p->weights.row_words * (32 / bits); /* of whole words */
     int32_t oy = 0, ox = 0;
     uint32_t terms[2];
 
     if (size == 1) {
-        gather(p, x, -p->pad_h, -p->pad_w, patch, 1, patch + taps / 2);
+        gather(p, x, -p->size.pad_h, -p->size.pad_w, patch, 1, patch + taps / 2);
         terms[0] = term(p, patch, 1, bits);
         channels(p, patch, terms, 1, y, bits);
         return;
@@ -374,13 +374,13 @@ MICO_INLINE void convolve(const mico_conv2d_dsp_t *p, const void *x, void *y, ui
         int32_t first = begin;
         if (first + 2 > size) { /* the last tile overlaps the one before */
             first = size - 2;
-            oy = first / p->out_w;
-            ox = first % p->out_w;
+            oy = first / p->size.out_w;
+            ox = first % p->size.out_w;
         }
         for (int t = 0; t < 2; t++) {
-            gather(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, patch + t, 2, patch + taps);
+            gather(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, patch + t, 2, patch + taps);
             terms[t] = term(p, patch + t, 2, bits);
-            if (++ox == p->out_w) {
+            if (++ox == p->size.out_w) {
                 ox = 0;
                 oy++;
             }

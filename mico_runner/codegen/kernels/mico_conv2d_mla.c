@@ -37,18 +37,18 @@ MICO_INLINE uint8_t *append(uint8_t *to, const uint8_t *from, int32_t n, uint32_
 MICO_INLINE void gather(const mico_conv2d_mla_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint8_t *to, int32_t taps, const int bits,
                         const int upper)
 {
-    const int32_t depth = p->in_c, whole = p->dilation_w == 1 && ix >= 0 && ix + p->kernel_w <= p->in_w;
-    const int32_t pieces = whole ? 1 : p->kernel_w, run = whole ? p->kernel_w * depth : depth;
+    const int32_t depth = p->size.in_c, whole = p->size.dilation_w == 1 && ix >= 0 && ix + p->size.kernel_w <= p->size.in_w;
+    const int32_t pieces = whole ? 1 : p->size.kernel_w, run = whole ? p->size.kernel_w * depth : depth;
     const uint32_t flip = p->flip & 0x80u;
 
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {
-        const int inside = iy >= 0 && iy < p->in_h;
-        for (int32_t kx = 0, column = ix; kx < pieces; kx++, column += p->dilation_w) {
-            const int there = inside && column >= 0 && column < p->in_w;
-            to = append(to, there ? x + (iy * p->in_w + column) * depth : 0, run, flip, bits, upper);
+    for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy += p->size.dilation_h) {
+        const int inside = iy >= 0 && iy < p->size.in_h;
+        for (int32_t kx = 0, column = ix; kx < pieces; kx++, column += p->size.dilation_w) {
+            const int there = inside && column >= 0 && column < p->size.in_w;
+            to = append(to, there ? x + (iy * p->size.in_w + column) * depth : 0, run, flip, bits, upper);
         }
     }
-    append(to, 0, taps - p->kernel_h * p->kernel_w * depth, 0, bits, upper);
+    append(to, 0, taps - p->size.kernel_h * p->size.kernel_w * depth, 0, bits, upper);
 }
 
 #ifdef MLA
@@ -161,7 +161,8 @@ MICO_INLINE void sums(const mico_conv2d_mla_t *p, const uint32_t *w, int32_t apa
 
 MICO_INLINE void convolve(const mico_conv2d_mla_t *p, const uint8_t *x, uint8_t *y, uint32_t *patch, const int bits)
 {
-    const int32_t size = p->out_h * p->out_w, step = p->out_c * (p->output.type == MICO_S32 ? 4 : 1), words = p->weights.row_words;
+    const int32_t size = p->size.out_h * p->size.out_w, step = p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1);
+    const int32_t words = p->weights.row_words;
     const int32_t taps = words * (32 / bits);
     int32_t oy = 0, ox = 0;
 
@@ -169,21 +170,21 @@ MICO_INLINE void convolve(const mico_conv2d_mla_t *p, const uint8_t *x, uint8_t 
         int32_t first = begin;
         if (first + POSITIONS > size) { /* the last tile overlaps the one before */
             first = size - POSITIONS;
-            oy = first / p->out_w;
-            ox = first % p->out_w;
+            oy = first / p->size.out_w;
+            ox = first % p->size.out_w;
         }
         for (int t = 0; t < POSITIONS; t++) {
             uint8_t *const to = (uint8_t *)patch + t * (bits == 8 ? taps : 2);
-            gather(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, to, taps, bits, t);
-            if (++ox == p->out_w) {
+            gather(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, to, taps, bits, t);
+            if (++ox == p->size.out_w) {
                 ox = 0;
                 oy++;
             }
         }
         const uint32_t *w = p->weights.words;
-        for (int32_t c = 0; c < p->out_c; c += ROWS, w += ROWS * words) {
+        for (int32_t c = 0; c < p->size.out_c; c += ROWS, w += ROWS * words) {
             const int32_t *const bias = p->weights.bias + c;
-            const int alone = c + 1 == p->out_c;
+            const int alone = c + 1 == p->size.out_c;
             uint32_t d[ROWS * POSITIONS] = {(uint32_t)bias[0], (uint32_t)bias[0], (uint32_t)bias[!alone], (uint32_t)bias[!alone]};
             sums(p, w, alone ? 0 : words, patch, d, bits);
             if (alone)

@@ -13,21 +13,21 @@ MICO_INLINE int steps_of(const int bytes, const int bits)
 /* The patch whose first tap is at (iy, ix), as signed bytes, and zeros behind it. Padding is what a zero is stored as. */
 static __attribute__((noinline)) void gather(const mico_conv2d_mve_t *p, const uint8_t *x, int32_t iy, int32_t ix, int8_t *to)
 {
-    const int32_t depth = p->in_c, run = p->kernel_w * depth, row = p->in_w * depth, flip = p->flip, left = ix * depth;
-    const int32_t near = p->dilation_w == 1, inside_w = near && left >= 0 && left + run <= row;
+    const int32_t depth = p->size.in_c, run = p->size.kernel_w * depth, row = p->size.in_w * depth, flip = p->flip, left = ix * depth;
+    const int32_t near = p->size.dilation_w == 1, inside_w = near && left >= 0 && left + run <= row;
     int8_t *const end = to + p->patch_bytes;
 
-    if (inside_w && iy >= 0 && iy + (p->kernel_h - 1) * p->dilation_h < p->in_h) {
-        mico_copy_flipped(to, x + iy * row + left, run, p->kernel_h, p->dilation_h * row, flip);
-        to += p->kernel_h * run;
+    if (inside_w && iy >= 0 && iy + (p->size.kernel_h - 1) * p->size.dilation_h < p->size.in_h) {
+        mico_copy_flipped(to, x + iy * row + left, run, p->size.kernel_h, p->size.dilation_h * row, flip);
+        to += p->size.kernel_h * run;
     } else {
-        const int32_t pieces = near ? 1 : p->kernel_w, piece = near ? run : depth;
-        for (int32_t ky = 0; ky < p->kernel_h; ky++, iy += p->dilation_h) {
+        const int32_t pieces = near ? 1 : p->size.kernel_w, piece = near ? run : depth;
+        for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy += p->size.dilation_h) {
             int32_t from = left;
-            for (int32_t kx = 0; kx < pieces; kx++, to += piece, from += p->dilation_w * depth) {
+            for (int32_t kx = 0; kx < pieces; kx++, to += piece, from += p->size.dilation_w * depth) {
                 const int32_t most = from < 0 ? -from : 0, before = most < piece ? most : piece;
                 const int32_t until = row - from < piece ? row - from : piece, after = until > before ? until : before;
-                if (iy < 0 || iy >= p->in_h) {
+                if (iy < 0 || iy >= p->size.in_h) {
                     mico_fill(to, piece, flip);
                 } else {
                     mico_fill(to, before, flip);
@@ -293,7 +293,7 @@ MICO_INLINE void finish(const mico_conv2d_mve_t *p, int32_t c, const int32_t *d,
 {
     const mico_words bias = mico_load_words(p->weights.bias + c, count);
     const mico_scales scales = mico_load_scales(p->weights.multiplier + c, p->weights.shift + c, count);
-    const int32_t element = p->output.type == MICO_S32 ? 4 : 1, step = p->out_c * element;
+    const int32_t element = p->output.type == MICO_S32 ? 4 : 1, step = p->size.out_c * element;
     const int plain = element == 1 && p->output.sign == 0;
     const mico_range bytes = {MICO_S8, p->output.min, p->output.max, 0};
 
@@ -316,13 +316,13 @@ static __attribute__((noinline)) void tile(const mico_conv2d_mve_t *p, const int
     const uint32_t *w = p->weights.words;
     int32_t c = 0, d[POSITIONS * CHANNELS];
 
-    for (; c + CHANNELS <= p->out_c; c += CHANNELS, w += CHANNELS * words) {
+    for (; c + CHANNELS <= p->size.out_c; c += CHANNELS, w += CHANNELS * words) {
         sums_of_two(p, w, words, patch, d);
         sums_of_two(p, w + 2 * words, words, patch, d + 2);
         finish(p, c, d, terms, positions, y, CHANNELS, up);
     }
-    if (c < p->out_c) { /* a row without another is multiplied twice */
-        const int32_t count = p->out_c - c;
+    if (c < p->size.out_c) { /* a row without another is multiplied twice */
+        const int32_t count = p->size.out_c - c;
         sums_of_two(p, w, count == 1 ? 0 : words, patch, d);
         sums_of_two(p, w + (count == 3 ? 2 : 0) * words, 0, patch, d + 2);
         finish(p, c, d, terms, positions, y, count, up);
@@ -332,7 +332,7 @@ static __attribute__((noinline)) void tile(const mico_conv2d_mve_t *p, const int
 MICO_INLINE void convolve(const mico_conv2d_mve_t *p, const void *x, void *y, uint32_t *scratch, const int bits, const int narrow,
                           sums_of *const of_three, sums_of *const of_one)
 {
-    const int32_t size = p->out_h * p->out_w, step = p->out_c * (p->output.type == MICO_S32 ? 4 : 1);
+    const int32_t size = p->size.out_h * p->size.out_w, step = p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1);
     const int together = size < POSITIONS ? 1 : POSITIONS;
     const int32_t up = bits == 8 || (bits == 2 && narrow) ? 0 : bits == 4 ? -4 : narrow ? 1 : -6;
     int8_t *const patch = (int8_t *)scratch;
@@ -342,14 +342,14 @@ MICO_INLINE void convolve(const mico_conv2d_mve_t *p, const void *x, void *y, ui
         int32_t first = begin;
         if (first + together > size) { /* the last tile overlaps the one before */
             first = size - together;
-            oy = first / p->out_w;
-            ox = first % p->out_w;
+            oy = first / p->size.out_w;
+            ox = first % p->size.out_w;
         }
         for (int t = 0; t < together; t++) {
             int8_t *const to = patch + t * p->patch_bytes;
-            gather(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, to);
+            gather(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, to);
             terms[t] = term_of(p, to, bits, narrow);
-            if (++ox == p->out_w) {
+            if (++ox == p->size.out_w) {
                 ox = 0;
                 oy++;
             }

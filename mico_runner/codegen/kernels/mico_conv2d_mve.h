@@ -6,12 +6,7 @@
 #include "mico.h"
 
 typedef struct {
-    int32_t in_h, in_w, in_c;
-    int32_t out_h, out_w, out_c;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t pad_h, pad_w;
-    int32_t dilation_h, dilation_w;
+    mico_geometry size;
     int32_t flip;        /* 128: activations are unsigned and of 8 bits, and 128 is taken off them; else 0 */
     int32_t patch_bytes; /* of a position, a multiple of 16 */
     mico_range output;

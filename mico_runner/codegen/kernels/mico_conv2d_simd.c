@@ -94,14 +94,14 @@ MICO_INLINE void tile_at(const mico_conv2d_simd_t *p, const channels *of, const 
                          int32_t at, const int positions, const int blocks)
 {
     const mico_range out = p->output; /* y may be anywhere: nothing is read again behind a store */
-    const int32_t step = p->out_c * (out.type == MICO_S32 ? 4 : 1);
+    const int32_t step = p->size.out_c * (out.type == MICO_S32 ? 4 : 1);
     const uint8_t *first[MOST];
-    int32_t oy = at / p->out_w, ox = at % p->out_w;
+    int32_t oy = at / p->size.out_w, ox = at % p->size.out_w;
 
 #pragma GCC unroll 8
     for (int t = 0; t < positions; t++) {
-        first[t] = x + oy * p->stride_h * pitch + ox * p->stride_w * p->in_c;
-        if (++ox == p->out_w) {
+        first[t] = x + oy * p->size.stride_h * pitch + ox * p->size.stride_w * p->size.in_c;
+        if (++ox == p->size.out_w) {
             ox = 0;
             oy++;
         }
@@ -119,7 +119,7 @@ MICO_INLINE void tile_at(const mico_conv2d_simd_t *p, const channels *of, const 
 MICO_INLINE void positions_of(const mico_conv2d_simd_t *p, const channels *of, const window *taps, const uint8_t *x, int32_t pitch,
                               uint8_t *y, const int blocks)
 {
-    const int32_t size = p->out_h * p->out_w;
+    const int32_t size = p->size.out_h * p->size.out_w;
     int32_t at = 0;
 
     for (; MOST > FEWER && at + MOST <= size; at += MOST)
@@ -135,22 +135,23 @@ MICO_INLINE void positions_of(const mico_conv2d_simd_t *p, const channels *of, c
 void mico_conv2d_simd(const mico_conv2d_simd_t *p, const void *x, void *y, uint32_t *scratch)
 {
     const mico_weights *w = &p->weights;
-    const int32_t width = p->in_w * p->in_c, side = p->pad_w * p->in_c, pitch = width + 2 * side;
-    const int near = p->dilation_w == 1;
-    const int32_t run = near ? p->kernel_w * p->in_c : p->in_c; /* taps side by side */
-    const window taps = {p->kernel_h, near ? 1 : p->kernel_w, (run + 3) & ~3, p->dilation_h * pitch, p->dilation_w * p->in_c};
+    const int32_t width = p->size.in_w * p->size.in_c, side = p->size.pad_w * p->size.in_c, pitch = width + 2 * side;
+    const int near = p->size.dilation_w == 1;
+    const int32_t run = near ? p->size.kernel_w * p->size.in_c : p->size.in_c; /* taps side by side */
+    const window taps = {p->size.kernel_h, near ? 1 : p->size.kernel_w, (run + 3) & ~3, p->size.dilation_h * pitch,
+                         p->size.dilation_w * p->size.in_c};
     const int32_t words = taps.rows * taps.columns * taps.bytes / 4;
     const uint8_t *input = x;
 
     if (p->framed) {
-        mico_frame(x, p->in_h, width, -p->pad_h, p->in_h + 2 * p->pad_h, side, (uint8_t)p->flip, (uint8_t *)scratch);
+        mico_frame(x, p->size.in_h, width, -p->size.pad_h, p->size.in_h + 2 * p->size.pad_h, side, (uint8_t)p->flip, (uint8_t *)scratch);
         input = (const uint8_t *)scratch;
     }
-    for (int32_t c = 0; c < p->out_c; c += PAIR * MICO_LANES) {
+    for (int32_t c = 0; c < p->size.out_c; c += PAIR * MICO_LANES) {
         channels of = {.words = {0, 0}};
         int blocks = 0;
-        for (int32_t d = c; blocks < PAIR && d < p->out_c; d += MICO_LANES, blocks++) {
-            const int32_t count = p->out_c - d < MICO_LANES ? p->out_c - d : MICO_LANES;
+        for (int32_t d = c; blocks < PAIR && d < p->size.out_c; d += MICO_LANES, blocks++) {
+            const int32_t count = p->size.out_c - d < MICO_LANES ? p->size.out_c - d : MICO_LANES;
             of.scaling[blocks] = mico_scaling_of(w, d, count, p->high_word);
             of.words[blocks] = w->words + d * w->row_words;
             if (p->widened_at >= 0) {

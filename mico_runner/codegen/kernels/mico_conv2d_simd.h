@@ -6,12 +6,7 @@
 #include "mico.h"
 
 typedef struct {
-    int32_t in_h, in_w, in_c;
-    int32_t out_h, out_w, out_c;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t pad_h, pad_w;
-    int32_t dilation_h, dilation_w;
+    mico_geometry size;
     int32_t flip;       /* 0x80: signed activations, read as x + 128; the bias makes up for it; else 0 */
     int32_t framed;     /* 1: the input is copied, padding and all; 0: it is read where it lies */
     int32_t piece;      /* taps that lie side by side under an output; all, if that makes no difference */

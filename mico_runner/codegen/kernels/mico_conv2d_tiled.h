@@ -6,12 +6,7 @@
 #include "mico.h"
 
 typedef struct {
-    int32_t in_h, in_w, in_c;
-    int32_t out_h, out_w, out_c; /* out_c >= 4 */
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t pad_h, pad_w;
-    int32_t dilation_h, dilation_w;
+    mico_geometry size;  /* out_c >= 4 */
     uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less */
     int32_t code_words;  /* words of four codes that a patch takes as bytes */
     int32_t in_place;    /* 1: every patch lies in x in one piece, in whole words, and is not copied */

@@ -109,29 +109,29 @@ MICO_INLINE void store(const scale *scales, const uint32_t *d, uint8_t *y, int32
 /* Four channels from c on. */
 MICO_INLINE void channels(const mico_depthwise_dsp_t *p, const uint8_t *x, uint8_t *y, const uint32_t *w, const scale *scales, const int is_signed)
 {
-    const int32_t pixel = p->channels, row = p->in_w * pixel, kernel_h = p->kernel_h, kernel_w = p->kernel_w;
+    const int32_t pixel = p->size.in_c, row = p->size.in_w * pixel, kernel_h = p->size.kernel_h, kernel_w = p->size.kernel_w;
     const int32_t low = p->output.min, span = p->output.max - low, wide = p->output.type == MICO_S32;
-    const int32_t step = pixel * (wide ? 4 : 1), next = p->dilation_w * pixel, below = p->dilation_h * row;
+    const int32_t step = pixel * (wide ? 4 : 1), next = p->size.dilation_w * pixel, below = p->size.dilation_h * row;
     const int nine = kernel_h == 3 && kernel_w == 3;
 
-    for (int32_t oy = 0; oy < p->out_h; oy++) {
-        const int32_t iy = oy * p->stride_h - p->pad_h;
-        const int inside_h = iy >= 0 && iy + (kernel_h - 1) * p->dilation_h < p->in_h;
-        for (int32_t ox = 0; ox < p->out_w; ox++, y += step) {
-            const int32_t ix = ox * p->stride_w - p->pad_w;
+    for (int32_t oy = 0; oy < p->size.out_h; oy++) {
+        const int32_t iy = oy * p->size.stride_h - p->size.pad_h;
+        const int inside_h = iy >= 0 && iy + (kernel_h - 1) * p->size.dilation_h < p->size.in_h;
+        for (int32_t ox = 0; ox < p->size.out_w; ox++, y += step) {
+            const int32_t ix = ox * p->size.stride_w - p->size.pad_w;
             uint32_t d[GROUP] = {scales[0].bias, scales[1].bias, scales[2].bias, scales[3].bias};
-            if (nine && inside_h && ix >= 0 && ix + 2 * p->dilation_w < p->in_w) {
+            if (nine && inside_h && ix >= 0 && ix + 2 * p->size.dilation_w < p->size.in_w) {
                 add_nine(d, x + iy * row + ix * pixel, w, next, below, is_signed);
             } else {
                 const uint32_t *tap = w;
-                for (int32_t ky = 0, r = iy; ky < kernel_h; ky++, r += p->dilation_h) {
-                    if (r < 0 || r >= p->in_h) {
+                for (int32_t ky = 0, r = iy; ky < kernel_h; ky++, r += p->size.dilation_h) {
+                    if (r < 0 || r >= p->size.in_h) {
                         tap += 2 * kernel_w;
                         continue;
                     }
                     const uint8_t *from = x + r * row + ix * pixel;
-                    for (int32_t kx = 0, column = ix; kx < kernel_w; kx++, column += p->dilation_w, from += next, tap += 2) {
-                        if (column >= 0 && column < p->in_w)
+                    for (int32_t kx = 0, column = ix; kx < kernel_w; kx++, column += p->size.dilation_w, from += next, tap += 2) {
+                        if (column >= 0 && column < p->size.in_w)
                             add_tap(d, from, tap, is_signed);
                     }
                 }
@@ -145,7 +145,7 @@ void mico_depthwise_dsp(const mico_depthwise_dsp_t *p, const void *x, void *y, u
 {
     const int32_t element = p->output.type == MICO_S32 ? 4 : 1;
 
-    for (int32_t c = 0; c < p->channels; c += GROUP) {
+    for (int32_t c = 0; c < p->size.in_c; c += GROUP) {
         scale scales[GROUP];
         for (int32_t i = 0; i < GROUP; i++) {
             const int32_t multiplier = p->weights.multiplier[c + i], shift = p->weights.shift[c + i];

@@ -5,12 +5,7 @@
 #include "mico.h"
 
 typedef struct {
-    int32_t in_h, in_w, channels; /* a multiple of four */
-    int32_t out_h, out_w;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t pad_h, pad_w;
-    int32_t dilation_h, dilation_w;
+    mico_geometry size; /* in_c: a multiple of four */
     int32_t is_signed; /* 1: activations are int8_t */
     int32_t middle;    /* 2 * output.max + 1; of signed bits 1 */
     mico_range output;

@@ -35,7 +35,7 @@ MICO_INLINE void outputs(const mico_scaling *s, const mico_range *out, const uin
 MICO_INLINE void row(const mico_depthwise_simd_t *p, const mico_scaling *s, const uint8_t *x, const int32_t *offsets, const int32_t groups,
                      const uint32_t *words, uint8_t *y)
 {
-    const int32_t next = p->stride_w * p->channels, step = p->channels * (p->output.type == MICO_S32 ? 4 : 1), size = p->out_w;
+    const int32_t next = p->size.stride_w * p->size.in_c, step = p->size.in_c * (p->output.type == MICO_S32 ? 4 : 1), size = p->size.out_w;
     const mico_range out = p->output; /* y may be anywhere: nothing is read again behind a store */
     int32_t at = 0;
 
@@ -53,29 +53,30 @@ MICO_INLINE void row(const mico_depthwise_simd_t *p, const mico_scaling *s, cons
 void mico_depthwise_simd(const mico_depthwise_simd_t *p, const void *x, void *y, uint32_t *scratch)
 {
     const mico_weights *w = &p->weights;
-    const int32_t channels = p->channels, taps = w->taps, groups = (taps + 3) / 4, unpacked = w->bits < 8;
-    const int32_t side = p->together ? p->pad_w * channels : 0, pitch = p->in_w * channels + 2 * side;
-    const int32_t y_row = p->out_w * channels * (p->output.type == MICO_S32 ? 4 : 1);
-    const int32_t under = (p->kernel_h - 1) * p->dilation_h + 1; /* input rows under a row of outputs */
+    const int32_t channels = p->size.in_c, taps = w->taps, groups = (taps + 3) / 4, unpacked = w->bits < 8;
+    const int32_t side = p->together ? p->size.pad_w * channels : 0, pitch = p->size.in_w * channels + 2 * side;
+    const int32_t y_row = p->size.out_w * channels * (p->output.type == MICO_S32 ? 4 : 1);
+    const int32_t under = (p->size.kernel_h - 1) * p->size.dilation_h + 1; /* input rows under a row of outputs */
     uint8_t *const frame = (uint8_t *)scratch;
     int32_t *const offsets = (int32_t *)(scratch + p->offsets_at);
     uint32_t *const widened = scratch + p->weights_at;
 
     for (int32_t t = 0; t < 4 * groups; t++) { /* those without a weight lie anywhere */
         const int32_t tap = t < taps ? t : 0;
-        offsets[t] = tap / p->kernel_w * p->dilation_h * pitch + tap % p->kernel_w * p->dilation_w * channels;
+        offsets[t] = tap / p->size.kernel_w * p->size.dilation_h * pitch + tap % p->size.kernel_w * p->size.dilation_w * channels;
     }
     for (int32_t c = 0; unpacked && c < channels; c += MICO_LANES)
         mico_widen(w, c, channels - c < MICO_LANES ? channels - c : MICO_LANES, taps, (int8_t *)(widened + c * groups));
 
-    for (int32_t oy = 0; oy < p->out_h; oy++) {
-        const int32_t iy = oy * p->stride_h - p->pad_h;
+    for (int32_t oy = 0; oy < p->size.out_h; oy++) {
+        const int32_t iy = oy * p->size.stride_h - p->size.pad_h;
         const uint8_t *from = (const uint8_t *)x + iy * pitch;
         if (p->together) {
-            const int32_t within = oy % p->together, rest = p->out_h - oy, rows = rest < p->together ? rest : p->together;
+            const int32_t within = oy % p->together, rest = p->size.out_h - oy, rows = rest < p->together ? rest : p->together;
             if (within == 0)
-                mico_frame(x, p->in_h, p->in_w * channels, iy, (rows - 1) * p->stride_h + under, side, (uint8_t)p->flip, frame);
-            from = frame + within * p->stride_h * pitch;
+                mico_frame(x, p->size.in_h, p->size.in_w * channels, iy, (rows - 1) * p->size.stride_h + under, side,
+                           (uint8_t)p->flip, frame);
+            from = frame + within * p->size.stride_h * pitch;
         }
         for (int32_t c = 0; c < channels; c += MICO_LANES) {
             const int32_t count = channels - c < MICO_LANES ? channels - c : MICO_LANES;

@@ -5,12 +5,7 @@
 #include "mico.h"
 
 typedef struct {
-    int32_t in_h, in_w, channels;
-    int32_t out_h, out_w;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t pad_h, pad_w;
-    int32_t dilation_h, dilation_w;
+    mico_geometry size;
     int32_t flip;       /* 0x80: signed activations, read as x + 128; the bias makes up for it; else 0 */
     int32_t together;   /* output rows whose inputs are copied together; 0: inputs are read where they lie */
     int32_t offsets_at; /* words of scratch in front of the offsets of taps, and of the weights */

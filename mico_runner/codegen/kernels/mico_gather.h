@@ -123,24 +123,24 @@ void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t
 MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint8_t *to,
                              const int layout)
 {
-    const int32_t depth = p->in_c, width = p->in_w * depth, run = p->kernel_w * depth;
+    const int32_t depth = p->size.in_c, width = p->size.in_w * depth, run = p->size.kernel_w * depth;
     const int32_t begin = ix * depth;
-    int32_t ky = 0, k = 0, rows = p->kernel_h, inside = run;
+    int32_t ky = 0, k = 0, rows = p->size.kernel_h, inside = run;
     const uint8_t *from = x + iy * width + begin;
 
-    if (p->dilation_h * p->dilation_w != 1) {
+    if (p->size.dilation_h * p->size.dilation_w != 1) {
         mico_gather_dilated(p, x, iy, ix, to, layout);
         return;
     }
-    if (((iy | ix) < 0) | (iy + rows > p->in_h) | (begin + run > width)) { /* some taps are outside: they stay zero */
+    if (((iy | ix) < 0) | (iy + rows > p->size.in_h) | (begin + run > width)) { /* some taps are outside: they stay zero */
         for (int32_t i = 0; i < p->weights.taps; i += 4) {
             *(mico_word *)(void *)(to + (layout == MICO_ROW ? i : 4 * i)) = 0;
             MICO_ORDER(i);
         }
         if (iy < 0)
             ky = -iy;
-        if (iy + rows > p->in_h)
-            rows = p->in_h - iy;
+        if (iy + rows > p->size.in_h)
+            rows = p->size.in_h - iy;
         if (begin + run > width)
             inside = width - begin;
         from += ky * width;
@@ -169,10 +169,10 @@ MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int
 /* The taps under four outputs side by side, from the one whose first tap is at (iy, ix) on, as codes in MICO_TAPS. What neighbours share
  * is loaded once. The bytes under the outputs in one row of the image are first collected, where some are outside, at the end of the
  * words that they become; where MICO_NEAR they are read before they are overwritten. */
-#define MICO_NEAR(p) ((p)->kernel_w >= 2 * (p)->stride_w)
+#define MICO_NEAR(p) ((p)->size.kernel_w >= 2 * (p)->size.stride_w)
 MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *taps, const int half)
 {
-    const int32_t depth = p->in_c, width = p->in_w * depth, run = p->kernel_w * depth, step = p->stride_w * depth;
+    const int32_t depth = p->size.in_c, width = p->size.in_w * depth, run = p->size.kernel_w * depth, step = p->size.stride_w * depth;
     const int32_t reach = 3 * step + run, begin = ix * depth, alone = step < run ? step : run;
     const int32_t left = begin < 0 ? -begin : 0, right = begin + reach > width ? width - begin : reach;
     const uint8_t *row = x + iy * width + begin;
@@ -180,10 +180,10 @@ MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x
 
     const int whole = right - left == reach;
 
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, iy++, row += width) {
+    for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy++, row += width) {
         const uint8_t *a = row;
         uint32_t *const end = to + run, *const shared = to + alone;
-        if (iy < 0 || iy >= p->in_h) {
+        if (iy < 0 || iy >= p->size.in_h) {
             for (; to != end; to++) {
                 *to = 0;
                 MICO_ORDER(to);

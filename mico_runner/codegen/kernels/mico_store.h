@@ -16,7 +16,7 @@ MICO_INLINE void mico_store_pair(const mico_conv2d_tiled_t *p, int32_t c, const 
 {
     const int32_t *biases = p->weights.bias, *multipliers = p->weights.multiplier;
     const uint8_t *shifts = p->weights.shift;
-    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle, step = p->out_c;
+    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle, step = p->size.out_c;
     const int32_t wide = p->output.type == MICO_S32;
     uint8_t *to = y + (wide ? 4 * c : c);
 

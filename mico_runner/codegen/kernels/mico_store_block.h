@@ -9,7 +9,7 @@
  * cleared by one instruction. */
 MICO_INLINE void mico_store_block(const mico_conv2d_tiled_t *p, int32_t c, const uint32_t *d, const int rows, const int positions, uint8_t *y)
 {
-    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle, step = p->out_c;
+    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle, step = p->size.out_c;
     const int32_t *const multipliers = p->weights.multiplier + c;
     const uint8_t *const shifts = p->weights.shift + c;
     int32_t r[4];

@@ -43,7 +43,7 @@ typedef struct {
 MICO_INLINE const uint32_t *mico_taps_in_place(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix)
 {
     if (p->in_place && ((uintptr_t)x & 3u) == 0u) /* the caller's buffer need not be aligned */
-        return (const uint32_t *)(const void *)(x + (iy * p->in_w + ix) * p->in_c);
+        return (const uint32_t *)(const void *)(x + (iy * p->size.in_w + ix) * p->size.in_c);
     return 0;
 }
 
@@ -75,10 +75,10 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
     uint32_t *const packed = scratch + code_words;
     uint8_t *to = y;
 
-    for (int32_t oy = 0; oy < p->out_h; oy++) {
-        for (int32_t ox = 0; ox < p->out_w; ox++, to += p->out_c * (p->output.type == MICO_S32 ? 4 : 1)) {
+    for (int32_t oy = 0; oy < p->size.out_h; oy++) {
+        for (int32_t ox = 0; ox < p->size.out_w; ox++, to += p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1)) {
             const uint32_t *patch =
-                mico_codes(p, x, oy * p->stride_h - p->pad_h, ox * p->stride_w - p->pad_w, scratch, k.half);
+                mico_codes(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, scratch, k.half);
             uint32_t sum;
             if (k.pack && !k.narrow_channels) {
                 sum = k.pack(patch, code_words, 1, packed);
@@ -91,9 +91,9 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
                 k.narrow_channels(p, patch, terms, to, packed);
                 continue;
             }
-            for (int32_t o = 0; o < p->out_c; o += MICO_NARROW) {
+            for (int32_t o = 0; o < p->size.out_c; o += MICO_NARROW) {
                 /* The last tile may overlap the one before: it writes the same values once more. */
-                const int32_t c = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;
+                const int32_t c = o + MICO_NARROW > p->size.out_c ? p->size.out_c - MICO_NARROW : o;
                 uint32_t d[MICO_NARROW];
                 k.narrow(patch, p->weights.words + c * row_words, row_words, code_words, terms, d, packed);
                 mico_store_row(p, c, d, to);
@@ -106,7 +106,7 @@ MICO_INLINE void mico_conv2d_narrow(const mico_conv2d_tiled_t *p, const void *x,
 MICO_INLINE void mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *scratch,
                               uint32_t *terms, const mico_micro_kernel k)
 {
-    const int32_t last = (p->out_w - 1) * p->stride_w - p->pad_w; /* column of the last output's first tap */
+    const int32_t last = (p->size.out_w - 1) * p->size.stride_w - p->size.pad_w; /* column of the last output's first tap */
     uint32_t sums[MICO_WIDE];
 
     if (k.layout != MICO_ROW)
@@ -124,10 +124,10 @@ MICO_INLINE void mico_prepare(const mico_conv2d_tiled_t *p, const uint8_t *x, in
                 mico_gather(p, x, iy, ix, (uint8_t *)(scratch + t), MICO_WORDS);
         }
         if (ix == last) {
-            ix = -p->pad_w;
-            iy += p->stride_h;
+            ix = -p->size.pad_w;
+            iy += p->size.stride_h;
         } else {
-            ix += p->stride_w;
+            ix += p->size.stride_w;
         }
     }
     if (k.layout == MICO_ROW)
@@ -167,34 +167,34 @@ MICO_INLINE void mico_conv2d_wide(const mico_conv2d_tiled_t *p, const void *x, v
                                   const mico_micro_kernel k, mico_prepare_one_by_one *const others)
 {
     const int32_t row_words = p->weights.row_words, code_words = p->code_words;
-    const int32_t size = p->out_h * p->out_w, width = p->out_w * p->stride_w;
+    const int32_t size = p->size.out_h * p->size.out_w, width = p->size.out_w * p->size.stride_w;
     const int32_t element = p->output.type == MICO_S32 ? 4 : 1;
-    int32_t iy = -p->pad_h, ix = -p->pad_w;
+    int32_t iy = -p->size.pad_h, ix = -p->size.pad_w;
 
     for (int32_t begin = 0; begin < size; begin += k.positions) {
         uint32_t terms[MICO_MOST];
         const int32_t first = begin + k.positions > size ? size - k.positions : begin;
-        uint8_t *const to = (uint8_t *)y + first * p->out_c * element;
+        uint8_t *const to = (uint8_t *)y + first * p->size.out_c * element;
 
         if (first != begin) { /* the last tile overlaps the one before */
-            iy = first / p->out_w * p->stride_h - p->pad_h;
-            ix = first % p->out_w * p->stride_w - p->pad_w;
+            iy = first / p->size.out_w * p->size.stride_h - p->size.pad_h;
+            ix = first % p->size.out_w * p->size.stride_w - p->size.pad_w;
         }
-        const int32_t end = ix + 3 * p->stride_w;
+        const int32_t end = ix + 3 * p->size.stride_w;
         if (others == 0)
             mico_prepare(p, x, iy, ix, scratch, terms, k);
-        else if (end < width - p->pad_w && (MICO_NEAR(p) || (ix >= 0 && end + p->kernel_w <= p->in_w)))
+        else if (end < width - p->size.pad_w && (MICO_NEAR(p) || (ix >= 0 && end + p->size.kernel_w <= p->size.in_w)))
             mico_prepare_four(p, x, iy, ix, scratch, terms, k);
         else
             others(p, x, iy, ix, scratch, terms);
-        for (ix += k.positions * p->stride_w; ix >= width - p->pad_w; iy += p->stride_h)
+        for (ix += k.positions * p->size.stride_w; ix >= width - p->size.pad_w; iy += p->size.stride_h)
             ix -= width;
         if (k.wide_channels) {
             k.wide_channels(p, scratch, terms, to, scratch + 4 * code_words);
             continue;
         }
-        for (int32_t o = 0; o < p->out_c; o += 2) {
-            const int32_t c = o + 2 > p->out_c ? p->out_c - 2 : o;
+        for (int32_t o = 0; o < p->size.out_c; o += 2) {
+            const int32_t c = o + 2 > p->size.out_c ? p->size.out_c - 2 : o;
             uint32_t d[2 * MICO_WIDE];
             k.wide(scratch, p->weights.words + c * row_words, row_words, code_words, terms, d, scratch + 4 * code_words);
             mico_store_pair(p, c, d, MICO_WIDE, to);

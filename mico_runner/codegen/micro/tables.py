@@ -147,9 +147,9 @@ class Tables(MicroKernel):
         c(f"const int32_t row_words = p->weights.row_words, groups = p->code_words * {self.bits};")
         c(f"uint32_t *sums = tables + {words * SIDES * TABLES};")
         c("int32_t built = -1;", why="the first group of the tables")
-        with c.block(f"for (int32_t o = 0; o < p->out_c; o += {CHANNELS})"):
-            c("const int32_t first = o + MICO_NARROW > p->out_c ? p->out_c - MICO_NARROW : o;")
-            c(f"const int32_t channels = first + {CHANNELS} > p->out_c ? p->out_c - first : {CHANNELS};")
+        with c.block(f"for (int32_t o = 0; o < p->size.out_c; o += {CHANNELS})"):
+            c("const int32_t first = o + MICO_NARROW > p->size.out_c ? p->size.out_c - MICO_NARROW : o;")
+            c(f"const int32_t channels = first + {CHANNELS} > p->size.out_c ? p->size.out_c - first : {CHANNELS};")
             with c.block(f"for (int32_t g = 0; g < groups; g += {TABLES})"):
                 c(f"const int32_t count = groups - g < {TABLES} ? groups - g : {TABLES};")
                 with c.block("if (built != g)"):
@@ -164,7 +164,7 @@ class Tables(MicroKernel):
                 c(f"const uint32_t *d = sums + {positions} * at;", "uint8_t *y = to;")
                 for i in range(0, positions, POSITIONS):
                     c(f"mico_store_pair(p, first + at, d + {i}, {positions}, y);")
-                    c("y += MICO_WIDE * p->out_c * (p->output.type == MICO_S32 ? 4 : 1);", "MICO_ORDER(y);")
+                    c("y += MICO_WIDE * p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1);", "MICO_ORDER(y);")
 
 
 def _tap(i: int, word: int, positions: int) -> str:
