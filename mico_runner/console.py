@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 # Of what our own texts hold beyond ASCII; the rest becomes an escape such as \u00e9.
@@ -73,7 +73,7 @@ def json_alone() -> Iterator[None]:
         os.close(stdout)
 
 
-def print_table(rows: list[dict[str, Any]], stream: TextIO | None = None) -> None:
+def print_table(rows: Sequence[Mapping[str, object]], stream: TextIO | None = None) -> None:
     from tabulate import tabulate
 
     out(tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True), stream)

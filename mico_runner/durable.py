@@ -74,7 +74,7 @@ def read_checked(path: Path) -> bytes | None:
     return content
 
 
-def append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def append_lines(path: Path, records: Iterable[dict[str, object]]) -> None:
     """Append JSON-able records to a journal, a line each, on disk when this returns."""
     with path.open("a", encoding="utf-8") as file:
         file.writelines(_line(path, record) for record in records)
@@ -82,7 +82,7 @@ def append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
         os.fsync(file.fileno())
 
 
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], str]:
+def read_lines(path: Path) -> tuple[list[dict[str, object]], str]:
     """The records of a journal, and in words what was dropped, "" for nothing.
 
     What is not whole is dropped from the file, too, so that one may append to it; what cannot be read at all is deleted. A last line that

@@ -16,7 +16,7 @@ from mico_runner.errors import UsageError
 Form = TypeVar("Form")
 
 
-def build(form: type[Form], data: Mapping[str, Any], at: str = "") -> Form:
+def build(form: type[Form], data: Mapping[str, object], at: str = "") -> Form:
     """An instance of a dataclass, with all that it contains, from data of its form.
 
     Args:

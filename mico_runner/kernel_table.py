@@ -18,11 +18,13 @@ data, which `validate` reads without pandas.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mico_runner.ops.families import CONVOLUTIONS, FAMILIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
 SHAPE = ["batch", "in_channels", "out_channels", "in_h", "in_w", "kernel_h", "kernel_w", "stride", "groups"]
@@ -52,7 +54,7 @@ def is_depthwise(table: pd.DataFrame) -> pd.Series:
     return alone & table["kind"].isin(CONVOLUTIONS)
 
 
-def kernel_table(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:
+def kernel_table(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Fill defaults (1 for absent shape columns), derive out_h, out_w and macs, and check the types.
 
     Extra columns (layer, dataset, latency) pass through. Raises ValueError naming the first bad row and column.
@@ -60,8 +62,8 @@ def kernel_table(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     defaults = dict.fromkeys(SHAPE, 1) | dict.fromkeys(BITS, 0)
-    if isinstance(rows, list):  # row by row: kinds with different columns may stand in one list
-        rows = [defaults | row for row in rows]
+    if not isinstance(rows, pd.DataFrame):  # row by row: kinds with different columns may stand in one list
+        rows = [{**defaults, **row} for row in rows]
     table = pd.DataFrame(rows).copy()
     for column, value in defaults.items():
         table[column] = table.get(column, value)

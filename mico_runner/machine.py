@@ -9,7 +9,6 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
 
 from mico_runner import processes
 
@@ -29,7 +28,7 @@ CHOOSES_KERNELS = (
 SIMD = ("amx", "asimd", "avx", "fma", "neon", "sse", "ssse", "sve", "vsx")  # beginnings of names of instruction sets
 
 
-def describe() -> dict[str, Any]:
+def describe() -> dict[str, object]:
     """Processor, its vector instructions (a virtual machine may hide some), cores, governor, C compiler, chosen kernels."""
     return {
         "cpu": cpu(),

@@ -10,7 +10,7 @@ import ast
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ class Entry:
     name: str
     module: str
     summary: str  # first line of the docstring
-    meta: dict[str, Any] = field(default_factory=dict)  # the decorator's keywords, literals only
+    meta: Mapping[str, Any] = field(default_factory=dict)  # the decorator's keywords, literals only
     path: Path | None = None  # of a file outside the package
 
     @property

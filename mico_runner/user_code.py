@@ -61,7 +61,7 @@ def running(file: Path, entry: str) -> Iterator[Any]:
         yield found
 
 
-def called(file: Path, entry: str, found: Any, params: Mapping[str, Any]) -> Any:
+def called(file: Path, entry: str, found: Any, params: Mapping[str, object]) -> Any:
     """What the entry of a running file returns. Raises UsageError with the line of the user's own code at which it fails."""
     with failing(file, shown(entry, params)):
         return found(**params)
@@ -76,7 +76,7 @@ def failing(file: Path, what: str) -> Iterator[None]:
         raise UsageError(f"{_line(error, file)}: {what} failed: {_text(error)}") from error
 
 
-def shown(entry: str, params: Mapping[str, Any]) -> str:
+def shown(entry: str, params: Mapping[str, object]) -> str:
     """The call in words."""
     return f"{entry}({', '.join(f'{name}={value!r}' for name, value in params.items())})"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +17,8 @@ from mico_runner.yaml_source import Keys, Place, Source
 
 SHOWN = 60  # characters of a found value in a message
 LARGEST = 2**63 - 1  # whole numbers beyond do not fit what reads them
+
+Rules = Mapping[str, object]  # of Cerberus: "type", "schema", "min" .., which have no types of their own
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Problem:
     path: Keys
     text: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """{"file", "line", "column", "path", "text"}; line and column are null for a command-line override."""
         return {
             "file": self.place.label,
@@ -124,7 +126,7 @@ class _Trusting(Validator):
         self._schema = schema if trusted else UnvalidatedSchema(schema)
 
 
-def check(source: Source, schema: dict[str, Any]) -> dict[str, Any]:
+def check(source: Source, schema: Rules) -> dict[str, object]:
     """The document with the schema's defaults filled in.
 
     Args:
@@ -145,8 +147,8 @@ def check(source: Source, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_part(
-    source: Source, path: Keys, part: dict[str, Any], schema: dict[str, Any]
-) -> tuple[dict[str, Any], list[Problem]]:
+    source: Source, path: Keys, part: dict[str, object], schema: Rules
+) -> tuple[dict[str, object], list[Problem]]:
     """A mapping somewhere in the document: with defaults filled in, and its problems."""
     validator = _Trusting(schema, allow_unknown=False)
     validator.validate(part, normalize=False)  # Cerberus fills in defaults only where the form is right already
@@ -180,7 +182,7 @@ def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
             yield error
 
 
-def _problem(source: Source, path: Keys, error: Any, schema: dict[str, Any]) -> Problem:
+def _problem(source: Source, path: Keys, error: Any, schema: Rules) -> Problem:
     if error.code == codes.UNKNOWN_FIELD.code:
         known = list(_parent_rules(schema, error.document_path[:-1]))
         text = f"unknown key; allowed: {', '.join(known) or 'none'}{_near(path[-1], known)}"
@@ -199,7 +201,7 @@ def _near(value: Any, known: Iterable[Any]) -> str:
     return did_you_mean(value, [str(k) for k in known]).rstrip(";") if isinstance(value, str) else ""
 
 
-def _rules_at(schema: dict[str, Any], path: Keys) -> dict[str, Any]:
+def _rules_at(schema: Rules, path: Keys) -> dict[str, Any]:
     """The rules of the value at a path of the document."""
     rules: dict[str, Any] = {"type": "dict", "schema": schema}
     for key in path:
@@ -212,7 +214,7 @@ def _rules_at(schema: dict[str, Any], path: Keys) -> dict[str, Any]:
     return rules
 
 
-def _parent_rules(schema: dict[str, Any], path: Keys) -> dict[str, Any]:
+def _parent_rules(schema: Rules, path: Keys) -> dict[str, Any]:
     below: dict[str, Any] = _rules_at(schema, path)["schema"]
     return below
 
@@ -228,15 +230,19 @@ _TYPES = {
 }
 
 
-def describe(rules: dict[str, Any]) -> str:
+def describe(rules: Rules) -> str:
     """What rules allow, in words."""
+    return _described(dict(rules))
+
+
+def _described(rules: dict[str, Any]) -> str:
     if "text" in rules.get("meta", {}):
         text = rules["meta"]["text"]
     elif "allowed" in rules:
         text = ", ".join(map(str, rules["allowed"]))
         text = text if len(rules["allowed"]) == 1 else f"one of {text}"
     elif "anyof" in rules:
-        text = " or ".join(describe(option) for option in rules["anyof"])
+        text = " or ".join(_described(option) for option in rules["anyof"])
     else:
         text = _describe_type(rules)
     return f"{text} or null" if rules.get("nullable") else text
@@ -266,7 +272,7 @@ def _describe_type(rules: dict[str, Any]) -> str:
         shortest, longest = rules.get("minlength", 0), rules.get("maxlength")
         text += _length(shortest, longest)
         text += ", without repetition" if rules.get("distinct") else ""
-        text += f", each {describe(rules['schema'])}" if "schema" in rules else ""
+        text += f", each {_described(rules['schema'])}" if "schema" in rules else ""
     if "min" in rules and "max" in rules:
         text += f" from {rules['min']} to {rules['max']}"
     elif "min" in rules:

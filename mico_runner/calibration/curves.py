@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -81,7 +80,7 @@ class Curve:
     """
 
     shape: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     errors: Mapping[str, float]
     lowest: float
     highest: float
@@ -112,12 +111,12 @@ class Curve:
         y, spread = self.predict(x), np.exp(BAND * self.cv_error)
         return y / spread, y * spread
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON-able data that `from_json` reads back."""
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in vars(self).items()}
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Curve:
+    def from_json(data: Mapping[str, object]) -> Curve:
         """Raises UsageError for an unknown shape or key, and for values that make no curve."""
         figures.mapping("curve", data)
         if data.get("shape") not in NAMES:

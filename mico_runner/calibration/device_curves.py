@@ -230,7 +230,7 @@ def _model(source: Source, precision: str, of: Mapping[str, Any]) -> Estimator |
     return Roofline(precision, of["efficiency"]["ops_per_s"], of["efficiency"]["bytes_per_s"], curves, {}, {})
 
 
-def document(name: str, description: str, precisions: Mapping[str, Mapping[str, Any]]) -> str:
+def document(name: str, description: str, precisions: Mapping[str, Mapping[str, object]]) -> str:
     """The text of a file of curves: provenance, source, validation and terms by precision. Figures have five digits."""
     data = {
         "name": name,
@@ -248,7 +248,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float | np.floating) else value
 
 
-def validation(protocol: str, log_errors: np.ndarray) -> dict[str, Any]:
+def validation(protocol: str, log_errors: np.ndarray) -> dict[str, object]:
     """The `validation` of a file, of log(predicted / measured) of each network, float64 (networks,)."""
     ape = np.abs(np.expm1(log_errors))
     figures = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mico_runner.calibration import terms
 from mico_runner.calibration.latency import CANDIDATES, Curve, Settings, SubgraphLatency, Table
+from mico_runner.calibration.machine import Point
 from mico_runner.calibration.roofline import in_seconds, in_words
 from mico_runner.errors import UsageError
 
@@ -92,7 +92,7 @@ class Estimator:
                 found[rows] = self.model.curves[op][chosen.ridge].predict(table.size[rows])
         return found
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON-able data that `from_json` reads back."""
         model, curves = self.model, {}
         for op, chosen in self.settings.items():
@@ -112,7 +112,7 @@ class Estimator:
         }
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Estimator:
+    def from_json(data: Mapping[str, object]) -> Estimator:
         """Of data that `device_curves.TERMS` describes. Raises UsageError for a term that does not exist."""
         names = terms.work_names()
         if unknown := [name for name in data["work_s"] if name not in names]:
@@ -164,7 +164,7 @@ def beyond(operators: pd.DataFrame, seconds: np.ndarray, reach: Mapping[str, tup
     return float(seconds @ farthest / seconds.sum())
 
 
-def estimator(points: list[dict[str, Any]], precision: str = "fp32", seed: int = 0) -> Estimator:
+def estimator(points: list[Point], precision: str = "fp32", seed: int = 0) -> Estimator:
     """Fit to the points of one precision; per operator class the candidate with the least cross-validated error in log latency.
 
     Raises UsageError for fewer points than folds.

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mico_runner.calibration import assumed, cases, figures, profile
+from mico_runner.calibration.curves import Curve
+from mico_runner.calibration.profile import Profile
 from mico_runner.calibration.roofline import curve_name
 from mico_runner.errors import UsageError
 
 
-def read(path: Path, with_networks: bool) -> dict[str, Any]:
-    """{"profile": ...} or {"curves": curves by operation}.
+@dataclass(frozen=True)
+class Given:
+    """Attributes:
+    profile: that the curves are from; None: they are another tool's.
+    curves: by operation, at fp32.
+    """
+
+    profile: Profile | None
+    curves: Mapping[str, Curve]
+
+
+def read(path: Path, with_networks: bool) -> Given:
+    """What is in the file.
 
     Args:
         with_networks: whether whole networks are estimated: every operation with FLOPs then needs a curve.
@@ -20,14 +34,13 @@ def read(path: Path, with_networks: bool) -> dict[str, Any]:
         UsageError: naming the file and the key; UnknownName for an operation without a curve.
     """
     if path.suffix != ".json" or profile.is_profile(figures.load(path)):
-        found: dict[str, Any] = {"profile": profile.read(path)}
+        measured = profile.read(path)
         try:
-            names = set(profile.roofline(found["profile"], "fp32").compute)
+            found = Given(measured, profile.roofline(measured, "fp32").compute or {})
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
     else:
-        found = {"curves": assumed.read(path)}
-        names = set(found["curves"])
+        found = Given(None, assumed.read(path))
     for op in cases.COMPUTING if with_networks else ():
-        curve_name(op, names)
+        curve_name(op, set(found.curves))
     return found

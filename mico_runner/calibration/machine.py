@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -23,6 +23,22 @@ SECONDS = {
 TOLERANCE = {"quick": 0.03, "full": 0.01}
 
 
+class Point(TypedDict):
+    """A case's fields, what it counts (`Case.counts`, besides), and its times in seconds."""
+
+    key: str
+    op: str
+    precision: str
+    batch: int
+    shape: dict[str, int]
+    flops: float
+    bytes: float
+    seconds: float
+    spread: float
+    half_width: float
+    samples: list[float]
+
+
 def planned(section: Calibrate) -> list[Case]:
     """The cases that a spec's `calibrate` section asks for."""
     return Plan(section.operations, section.precisions, section.batches, section.budget == "quick").cases()
@@ -33,7 +49,7 @@ def measure(
     journal: Path,
     progress: Any = None,
     log: Callable[[str], None] = lambda line: None,
-) -> list[dict[str, Any]]:
+) -> list[Point]:
     """Time the cases of the plan until the budget's time is up; in an order that is fair whenever that happens (`_fair`).
 
     Args:
@@ -82,8 +98,8 @@ def _fair(cases: list[Case], rng: np.random.Generator) -> list[Case]:
     return [cases[number] for number in np.argsort(place)]
 
 
-def _point(case: Case, timed: timing.Timing) -> dict[str, Any]:
-    counts = {k: v for k, v in case.counts().items() if k != "op"}
+def _point(case: Case, timed: timing.Timing) -> Point:
+    counts: Any = {k: v for k, v in case.counts().items() if k != "op"}
     about = {"key": case.key, "op": case.op, "precision": case.precision, "batch": case.batch, "shape": case.shape}
     measured = {
         "seconds": timed.median,

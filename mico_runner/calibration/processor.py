@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import Any
+from typing import TypedDict
 
 from mico_runner import machine
 from mico_runner.version import VERSION
@@ -22,7 +22,21 @@ def has(precision: str) -> bool:
     return precision not in FLAGS or not set(FLAGS[precision]).isdisjoint(_flags())
 
 
-def environment(threads: int) -> dict[str, Any]:
+class Environment(TypedDict):
+    """What a profile belongs to; `capability`: the instructions that torch's kernels use."""
+
+    mico_runner: str
+    torch: str
+    python: str
+    platform: str
+    processor: str
+    cores: int | None
+    threads: int
+    gpu: str | None
+    capability: str
+
+
+def environment(threads: int) -> Environment:
     """Processor, cores, threads used, versions: what a profile belongs to."""
     import torch
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from mico_runner.calibration import curves, figures, timing
 from mico_runner.calibration.curves import Curve
+from mico_runner.calibration.machine import Point
+from mico_runner.calibration.processor import Environment
 from mico_runner.calibration.roofline import COPY, Roofline
 from mico_runner.errors import UsageError
 from mico_runner.yaml_schema import show
@@ -32,12 +34,80 @@ MOST_SECONDS = 1e6  # of one call
 CHANGED = 0.1  # relative; an operation that became slower by more is named
 
 
+class Rates(TypedDict):
+    """Bytes per second: the highest measured, and that of copies by the bytes that they go over."""
+
+    highest: float
+    by_working_set_bytes: dict[str, float]
+
+
+class Peak(TypedDict):
+    """What the machine does at most at one precision; `cv_error`: by operator class, of log latency."""
+
+    flops_per_s: float | None
+    bytes_per_s: Rates
+    cv_error: NotRequired[Mapping[str, float]]
+
+
+class Operation(TypedDict):
+    """An operator at one precision; `of`: what its efficiency counts, flops or bytes."""
+
+    of: str
+    overhead_s: float
+    points: list[dict[str, Any]]
+    curve: NotRequired[Mapping[str, object]]
+    given_name: NotRequired[str]
+
+
+class Judgement(TypedDict):
+    """Errors of whole networks, signed as log(predicted / measured) where they are `log_errors`."""
+
+    networks: list[str]
+    mape: float
+    max_ape: float
+    log_errors: list[float]
+    grades: dict[str, int]
+    best_operation: NotRequired[dict[str, object]]
+    worst_operation: NotRequired[dict[str, object]]
+    datasheet_mape: NotRequired[float]
+    roofline_mape: NotRequired[float]
+    given_mape: NotRequired[float]
+
+
+class Changes(TypedDict):
+    """What became of a previous profile's operations."""
+
+    measured: str | None
+    median_ratio: float
+    slower: dict[str, float]
+    validation: Judgement | None
+
+
+class Measured(TypedDict):
+    """What the measurements alone say; times in seconds."""
+
+    measured: str
+    restlessness: float
+    quiet: bool
+    peaks: dict[str, Peak]
+    operations: dict[str, Operation]
+
+
+class Profile(Measured):
+    """profile.json."""
+
+    environment: Environment
+    given: NotRequired[dict[str, object]]
+    validation: NotRequired[Judgement]
+    previous: NotRequired[Changes]
+
+
 def of_points(
-    points: list[dict[str, Any]],
+    points: list[Point],
     restlessness: float,
     shapes: tuple[str, ...] = curves.NAMES,
     folds: int = 5,
-) -> dict[str, Any]:
+) -> Measured:
     """Peaks, bandwidths, per-operation points and curves of the measurements; JSON-able.
 
     Efficiency is FLOP/s over the highest measured FLOP/s of that precision; of operators without FLOPs, bytes/s over the highest. Both
@@ -46,7 +116,7 @@ def of_points(
     Args:
         shapes, folds: of the curves that are tried, and of the cross-validation that chooses.
     """
-    result: dict[str, Any] = {
+    result: Measured = {
         "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "restlessness": restlessness,
         "quiet": restlessness <= timing.QUIET_SPREAD,
@@ -69,12 +139,12 @@ def of_points(
     return result
 
 
-def _operation(rows: pd.DataFrame, peaks: dict[str, Any], shapes: tuple[str, ...], folds: int) -> dict[str, Any]:
+def _operation(rows: pd.DataFrame, peaks: Peak, shapes: tuple[str, ...], folds: int) -> Operation:
     computes = rows["flops"].max() > 0
     size = rows["flops" if computes else "bytes"].to_numpy(float)
-    entry: dict[str, Any] = {"of": "flops" if computes else "bytes", "overhead_s": 0.0, "points": []}
+    entry: Operation = {"of": "flops" if computes else "bytes", "overhead_s": 0.0, "points": []}
     if (size <= 0).any():  # an operator that only looks at its input: a launch, no curve
-        return entry | {"overhead_s": float(rows["seconds"].median())}
+        return {**entry, "overhead_s": float(rows["seconds"].median())}
     highest = peaks["flops_per_s"] if computes else peaks["bytes_per_s"]["highest"]
     seconds = rows["seconds"].to_numpy(float)
     best = None
@@ -95,10 +165,10 @@ def _operation(rows: pd.DataFrame, peaks: dict[str, Any], shapes: tuple[str, ...
     about = rows.assign(efficiency=efficiency, std=rows["spread"] / net * efficiency, n=rows["samples"].map(len))
     keep = ["flops", "bytes", "shape", "batch", "seconds", "efficiency", "std", "n"]
     entry["points"] = about[keep].to_dict("records")
-    return entry if best is None else entry | {"curve": best.to_json()}
+    return entry if best is None else {**entry, "curve": best.to_json()}
 
 
-def roofline(profile: dict[str, Any], precision: str, smooth: float | None = None) -> Roofline:
+def roofline(profile: Measured, precision: str, smooth: float | None = None) -> Roofline:
     """The roofline estimator of a profile. Raises UsageError for a precision that it lacks."""
     if precision not in profile["peaks"]:
         raise UsageError(f"profile: no precision {precision}; measured: {', '.join(profile['peaks'])}")
@@ -114,13 +184,14 @@ def roofline(profile: dict[str, Any], precision: str, smooth: float | None = Non
     return Roofline(precision, *rates, compute, memory, overhead, smooth)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Profile:
     """A profile that a calibration wrote (profile.json or profile.yaml). Raises UsageError naming the file and the key that is wrong."""
     data = figures.load(path)
     if not is_profile(data):
         raise UsageError(f"{path}: not a profile of mico-run calibrate: environment, peaks and operations are needed")
     _check(str(path), data)
-    return data
+    found: Profile = data
+    return found
 
 
 def _check(where: str, data: dict[str, Any]) -> None:
@@ -168,7 +239,7 @@ def is_profile(data: Any) -> bool:
     return isinstance(data, dict) and {"environment", "peaks", "operations"} <= set(data)
 
 
-def write(profile: dict[str, Any], folder: Path, samples: Mapping[str, list[float]]) -> None:
+def write(profile: Profile, folder: Path, samples: Mapping[str, list[float]]) -> None:
     """profile.yaml, and profile.json with the raw samples, too."""
     import yaml
 
@@ -178,7 +249,7 @@ def write(profile: dict[str, Any], folder: Path, samples: Mapping[str, list[floa
     (folder / "profile.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
-def grades(networks: pd.DataFrame, operations: Mapping[str, float]) -> dict[str, Any]:
+def grades(networks: pd.DataFrame, operations: Mapping[str, float]) -> Judgement:
     """Errors of whole networks in a few numbers, to be kept with a profile.
 
     Args:
@@ -187,7 +258,7 @@ def grades(networks: pd.DataFrame, operations: Mapping[str, float]) -> dict[str,
     """
     ape = networks["error"].abs()
     grade = pd.cut(ape, [-1, *GRADES.values()], labels=list(GRADES))
-    result = {
+    result: Judgement = {
         "networks": networks["network"].tolist(),
         "mape": float(ape.mean()),
         "max_ape": float(ape.max()),
@@ -195,16 +266,16 @@ def grades(networks: pd.DataFrame, operations: Mapping[str, float]) -> dict[str,
         "grades": {str(k): int(v) for k, v in grade.value_counts(sort=False).items()},
     }
     if operations:
-        for which, choose in (("best", min), ("worst", max)):
-            name = choose(operations, key=operations.get)
-            result[f"{which}_operation"] = {"name": name, "error": float(operations[name])}
+        best, worst = (choose(operations, key=operations.__getitem__) for choose in (min, max))
+        result["best_operation"] = {"name": best, "error": float(operations[best])}
+        result["worst_operation"] = {"name": worst, "error": float(operations[worst])}
     if "datasheet_s" in networks:
         rough = (networks["datasheet_s"] / networks["measured_s"] - 1).abs()
         result["datasheet_mape"] = float(rough.mean())
     return result
 
 
-def compare(before: dict[str, Any], after: dict[str, Any]) -> pd.DataFrame:
+def compare(before: Measured, after: Measured) -> pd.DataFrame:
     """Operations that both profiles measured at the same sizes: operation, points, ratio (median of seconds after / before), cv errors."""
     rows = []
     for name in before["operations"].keys() & after["operations"].keys():

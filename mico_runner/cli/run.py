@@ -55,7 +55,7 @@ def _run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         for line in outputs.summary(result.metrics, result.statuses, result.skipped):
             console.out(line)
-        gates = sum(bounds is not None for bounds in loaded.data["gates"].values())
+        gates = sum(gate is not None for gate in loaded.sections.gates.values())
         if gates and not args.only and not result.broken_gates:
             console.out(f"{'gates':<14}all {gates} kept" if gates > 1 else f"{'gate':<14}kept")
         console.out(f"{result.version}: report.html, metrics.json, steps/")
@@ -91,5 +91,5 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _options(args: argparse.Namespace, spec: Spec) -> Options:
-    jobs = args.jobs or spec.data["executor"]["jobs"]
+    jobs = args.jobs or spec.sections.executor.jobs
     return Options(args.outputs, args.only, args.from_, args.force, jobs, quiet=args.quiet)

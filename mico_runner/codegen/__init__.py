@@ -69,7 +69,7 @@ def generate(
         UnknownName: for a runtime, scratch or schedule that does not exist.
         StepError: when a node has no kernel or breaks a bound of `quant.qgraph`.
     """
-    from mico_runner.codegen import emit
+    from mico_runner.codegen import description, emit
     from mico_runner.codegen.example import example_files
     from mico_runner.codegen.layout import Layout
     from mico_runner.codegen.lowering import lower
@@ -89,7 +89,7 @@ def generate(
     test_vector = example[f"example/{program.name}_test_vector.h"]
     _write(package_files(program, graph.name, units, layout, test_vector), folder)
     emit.copy_boards(folder)
-    tables = emit.sections(program)
+    tables = description.sections(program)
     return CodegenResult(
         name=program.name,
         folder=folder,

@@ -73,10 +73,10 @@ class Deployment:
 
     def needs(self, graph: QGraph) -> Needs:
         """Flash and RAM of a network's program."""
-        from mico_runner.codegen import emit
+        from mico_runner.codegen import description
 
         program = self.lower(graph)
-        tables = sum(emit.sections(program).values())
+        tables = sum(description.sections(program).values())
         found = self.footprint(program)
         output_bytes = sum(buffer.bytes for buffer in program.outputs)
         flash, stack = (found.flash, found.stack) if found else (tables, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 
 from mico_runner import plugins
 from mico_runner.codegen import bundle, micro
+from mico_runner.codegen.description import description, sections
 from mico_runner.codegen.layout import Layout
 from mico_runner.codegen.placement import places
 from mico_runner.codegen.planner import ALIGNMENT, Placement
 from mico_runner.codegen.program import Call, Program
 from mico_runner.errors import StepError
-from mico_runner.ops.c import Buffer, shape_text
+from mico_runner.ops.c import shape_text
 
 KERNELS = Path(__file__).parent / "kernels"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -140,32 +141,6 @@ def copy_boards(folder: Path) -> None:
     shutil.copytree(BOARDS, folder / "boards", dirs_exist_ok=True)
 
 
-def sections(program: Program) -> dict[str, int]:
-    """Bytes of each constant table: "<layer>.weight", ".bias", ".multiplier", ".shift"."""
-    return {f"{c.node}.{name}": table.nbytes for c in program.calls for name, table in c.constants.items()}
-
-
-def description(program: Program) -> dict[str, Any]:
-    """`network.json`: what another program must know to run the C program."""
-
-    def tensor(buffer: Buffer) -> dict[str, Any]:
-        t = buffer.type
-        return {"name": buffer.name, "shape": list(buffer.shape), "bits": t.bits, "signed": t.signed, "scale": t.scale}
-
-    return {
-        "name": program.name,
-        "inputs": [tensor(buffer) for buffer in program.inputs],
-        "outputs": [tensor(buffer) for buffer in program.outputs],
-        "layers": [{"node": c.node, "call": c.name, "kernel": c.kernel} for c in program.calls],
-        "exits": [{"after": exit.call, "margin": exit.margin} for exit in program.exits],
-        "arena_bytes": program.arena_bytes,
-        "arena_lower_bound": program.lower_bound,
-        "flash_bytes": sum(sections(program).values()),
-        "sections": sections(program),
-        "memory": [p._asdict() for p in program.memory],
-    }
-
-
 def kernel_files(units: Iterable[str]) -> list[Path]:
     """Headers and sources of these names, and of all that they include; micro-kernels have no file but what they include.
 
@@ -252,10 +227,10 @@ def members(call: Call, prefix: str) -> Iterator[str]:
 
     What is absent is 0 in C; members that are 0 are left out.
     """
-    plain = {k: _initialiser(v) for k, v in call.fields.items() if not isinstance(v, dict)}
+    plain = {k: _initialiser(v) for k, v in call.fields.items() if not isinstance(v, Mapping)}
     yield from _wrapped([f".{k} = {v}" for k, v in plain.items() if not _is_zero(v)])
     for key, value in call.fields.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             yield from _wrapped([f".{key}.{k} = {v}" for k, v in value.items() if not _is_zero(v)])
     for key in call.tables:
         yield f".{key} = {prefix}_{call.name}_{key}"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import yaml
 
 from mico_runner import paths
-from mico_runner.codegen import emit
+from mico_runner.codegen import description, emit
 from mico_runner.codegen.placement import LINE, places, struct_bytes
 from mico_runner.codegen.program import Program
 from mico_runner.errors import UnknownName
@@ -83,7 +83,7 @@ def estimate(program: Program, board: str) -> Footprint:
     functions = _known_functions(program, board)
     needed = set().union(*(known.functions[name].sections for name in functions))
     code = sum(known.sections[name] for name in needed)
-    tables = table_bytes(emit.sections(program).values())
+    tables = table_bytes(description.sections(program).values())
     structs = struct_bytes_of(program)
     rest = known.rest + known.rest_per_call * len(program.calls) + known.rest_per_stage * len(program.stages)
     rest += -(code + rest) % BOARDS[board].page + BOARDS[board].ends

@@ -43,7 +43,7 @@ class Designs:
     def __len__(self) -> int:
         return len(self.points)
 
-    def described(self, number: int) -> dict[str, Any]:
+    def described(self, number: int) -> dict[str, object]:
         """A design's values by key."""
         return {key: of[i] for key, of, i in zip(self.keys, self.values, self.points[number], strict=True)}
 
@@ -74,7 +74,7 @@ def scaled(array: Architecture, values: Mapping[str, Any], energy_by_size: bool 
     return replace(array, rows=rows, columns=columns, stores=tuple(stores))
 
 
-def enumerate_designs(base: Mapping[str, Any], vary: Mapping[str, Any], energy_by_size: bool = False) -> Designs:
+def enumerate_designs(base: Mapping[str, object], vary: Mapping[str, object], energy_by_size: bool = False) -> Designs:
     """All combinations.
 
     Args:
@@ -86,7 +86,8 @@ def enumerate_designs(base: Mapping[str, Any], vary: Mapping[str, Any], energy_b
         UsageError: a key leads nowhere, or a value makes no device.
     """
     keys, values = tuple(vary), []
-    for key, wanted in vary.items():
+    named: Mapping[str, Any] = vary
+    for key, wanted in named.items():
         own = _get(base, key)
         if isinstance(wanted, Mapping):
             figure = own["value"] if isinstance(own, Mapping) else own
@@ -114,14 +115,17 @@ def enumerate_designs(base: Mapping[str, Any], vary: Mapping[str, Any], energy_b
     return Designs(keys, tuple(values), points, tuple(devices), np.asarray(shared).reshape(-1), energy_by_size)
 
 
-def profile(base: Mapping[str, Any], values: Mapping[str, Any], energy_by_size: bool = False) -> dict[str, Any]:
+def profile(
+    base: Mapping[str, object], values: Mapping[str, object], energy_by_size: bool = False
+) -> dict[str, object]:
     """The content of a design's device file.
 
     Args:
         base: the device as its profile says it.
         values: as `Designs.described` gives them.
     """
-    changed = copy.deepcopy(dict(base))
+    changed: dict[str, Any] = copy.deepcopy(dict(base))
+    value: Any
     for key, value in values.items():
         if not (_is_quick(key) and key.endswith(".size")):
             _set(changed, key, value)

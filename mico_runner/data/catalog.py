@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -76,7 +75,7 @@ class Entry:
     fill: dict[str, int | str] = field(default_factory=dict)
     loader: str | None = None
     task_kind: str | None = None
-    loader_params: dict[str, Any] = field(default_factory=dict)
+    loader_params: dict[str, object] = field(default_factory=dict)
 
 
 @cache

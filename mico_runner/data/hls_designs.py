@@ -48,7 +48,7 @@ class Designs:
     """All designs of one kernel: `points` by pragma name, `cycles` and `valid` (designs,), its C source and its graph."""
 
     kernel: str
-    points: tuple[Mapping[str, Any], ...]
+    points: tuple[Mapping[str, object], ...]
     cycles: np.ndarray
     valid: np.ndarray
     source: str

@@ -44,9 +44,9 @@ class Source:
     catalog_name: str | None
     path: Path | None
     loader: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     kind: str = DEFAULT
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     parting: Parting = Parting()
 
     @property
@@ -64,7 +64,7 @@ def own_loaders() -> dict[str, str]:
     return {name: entry.meta["own"] for name, entry in LOADERS.entries.items() if "own" in entry.meta}
 
 
-def source_of(task: str | Mapping[str, Any]) -> Source:
+def source_of(task: str | Mapping[str, object]) -> Source:
     """The source that `datasets.task` of a checked spec means. Raises UnknownName."""
     if isinstance(task, str):
         return _of_catalog(task, {})

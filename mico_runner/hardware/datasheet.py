@@ -85,7 +85,7 @@ def load(device: str | Path) -> Datasheet:
         if device not in names():
             raise UnknownName("data sheet", device, names())
         path = paths.shipped("hardware") / "datasheets" / f"{device}.yaml"
-    data = yaml_schema.check(yaml_source.read(Path(path)), SCHEMA)
+    data: dict[str, Any] = yaml_schema.check(yaml_source.read(Path(path)), SCHEMA)
     peaks: dict[str, dict[str, float]] = {}
     sources = {("memory", ""): data["memory"]["source"]}
     for mode, rates in data["modes"].items():

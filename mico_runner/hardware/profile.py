@@ -104,7 +104,7 @@ class Hardware:
         return self.parameters[parameter].value
 
 
-def load(device: str | Path | Mapping[str, Any]) -> Hardware:
+def load(device: str | Path | Mapping[str, object]) -> Hardware:
     """A device profile by name, from a YAML file, or from a mapping of the same form.
 
     Text that ends in .yaml or .yml is a path, other text a name.
@@ -149,27 +149,28 @@ def _operating_points(said: dict[str, Any]) -> OperatingPoints:
     return OperatingPoints(points, said["source"], said["assumed"])
 
 
-def read(device: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+def read(device: str | Path | Mapping[str, object]) -> dict[str, object]:
     """What a device's profile says, checked, defaults filled in. Takes and raises what `load` does."""
     return _checked(_source(device))
 
 
-def problems(source: Source, data: Mapping[str, Any], path: Keys = ()) -> list[Problem]:
+def problems(source: Source, data: Mapping[str, object], path: Keys = ()) -> list[Problem]:
     """What is wrong with a profile whose form is right; `path` leads to it in its document."""
-    if not kinds.has_architecture(data["kind"]):
-        found = list(parameters.problems(source, data["kind"], data["parameters"], (*path, "parameters")))
-        if data["architecture"] is None:
+    said: Mapping[str, Any] = data
+    if not kinds.has_architecture(said["kind"]):
+        found = list(parameters.problems(source, said["kind"], said["parameters"], (*path, "parameters")))
+        if said["architecture"] is None:
             return found
-        text = f"found one; allowed: null, as {data['name']} is of kind {data['kind']}"
+        text = f"found one; allowed: null, as {said['name']} is of kind {said['kind']}"
         return [*found, Problem(source.place((*path, "architecture"), of_key=True), (*path, "architecture"), text)]
-    if data["architecture"] is None:
+    if said["architecture"] is None:
         where = (*path, "architecture")
-        text = f"missing, needed by kind {data['kind']}; allowed: a mapping of {', '.join(ARCHITECTURE)}"
+        text = f"missing, needed by kind {said['kind']}; allowed: a mapping of {', '.join(ARCHITECTURE)}"
         return [Problem(source.place(where), where, text)]
-    found = list(architecture.problems(source, data["architecture"], (*path, "architecture")))
-    widest = data["architecture"]["mac"]["bits"]["value"]
+    found = list(architecture.problems(source, said["architecture"], (*path, "architecture")))
+    widest = said["architecture"]["mac"]["bits"]["value"]
     for key in ("weight_bits", "activation_bits"):
-        for i, bits in enumerate(data[key]):
+        for i, bits in enumerate(said[key]):
             if bits > widest or bits % 1:
                 text = f"found {bits:g}; allowed: whole numbers up to architecture.mac.bits, which is {widest}"
                 found.append(Problem(source.place((*path, key, i)), (*path, key, i), text))

@@ -5,6 +5,7 @@ from typing import Any
 from mico_runner.amounts import SIZE, SIZE_TEXT, in_bytes
 from mico_runner.hardware import fpga, kinds
 from mico_runner.hardware.architecture_schema import SCHEMA as ARCHITECTURE
+from mico_runner.yaml_schema import Rules
 
 _TEXT = {"type": "string", "minlength": 1, "meta": {"text": "text, not empty"}}
 
@@ -93,7 +94,7 @@ _RULES: dict[str, dict[str, Any]] = {
 }
 
 
-def rules() -> dict[str, dict[str, Any]]:
+def rules() -> Rules:
     """The rules, with the kinds and the cores that there are now: files of a user's own may add to them."""
     allowed = {"kind": sorted(["cpu", fpga.KIND, *kinds.accelerators()]), "core": kinds.cores()}
     return {key: {**rule, "allowed": allowed[key]} if key in allowed else rule for key, rule in _RULES.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mico_runner import user_code
 from mico_runner.errors import UsageError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def build(file: Path, entry: str, params: Mapping[str, Any]) -> torch.nn.Module:
+def build(file: Path, entry: str, params: Mapping[str, object]) -> torch.nn.Module:
     """Run the file and call its entry, a class or a function, with the parameters.
 
     Returns the module, float32, inside what torch.compile or DataParallel wraps around one.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -25,7 +25,27 @@ from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.reach import Reach
 
 Shapes = Mapping[str, tuple[int, ...]]
-Row = dict[str, Any]  # columns of the kernel table
+
+
+class Row(TypedDict, total=False):
+    """Columns of the kernel table, and the layer that the kernel is of."""
+
+    kind: str
+    layer: str
+    batch: int
+    in_channels: int
+    out_channels: int
+    in_h: int
+    in_w: int
+    kernel_h: int
+    kernel_w: int
+    stride: int
+    groups: int
+    out_h: int
+    out_w: int
+    act_bits: float
+    weight_bits: float
+
 
 SCALE = {"multiplier": 1 << 20, "shift": 30}  # of examples: the arithmetic takes the same time whatever they are
 
@@ -45,7 +65,7 @@ class Example:
     reads: int = 1
 
 
-ONE = dict.fromkeys(("in_h", "in_w", "kernel_h", "kernel_w", "stride", "groups"), 1)
+ONE: Row = {"in_h": 1, "in_w": 1, "kernel_h": 1, "kernel_w": 1, "stride": 1, "groups": 1}
 
 
 @dataclass(frozen=True)
@@ -339,7 +359,7 @@ class Product(Operator):
 def elements_row(shape: tuple[int, ...]) -> Row:
     """Shape columns of a kernel that goes over a tensor once."""
     channels, height, width = (*shape, 1, 1)[:3]
-    return ONE | {"in_channels": channels, "out_channels": channels, "in_h": height, "in_w": width}
+    return {**ONE, "in_channels": channels, "out_channels": channels, "in_h": height, "in_w": width}
 
 
 def random_weights(shape: tuple[int, ...], weight_bits: float, rng: np.random.Generator) -> np.ndarray:

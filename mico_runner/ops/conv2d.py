@@ -79,7 +79,7 @@ class Conv2d(Weighted):
         out_channels, _, kh, kw = weight_of(node).shape
         extent = tuple(d * (k - 1) + 1 for k, d in zip((kh, kw), node.attrs["dilation"], strict=True))
         row = window_row(node, shapes, (extent[0], extent[1]))
-        return row | {"kind": self.name, "out_channels": out_channels, "groups": node.attrs["groups"]}
+        return {**row, "kind": self.name, "out_channels": out_channels, "groups": node.attrs["groups"]}
 
     def channels_read(self, node: Node) -> np.ndarray | None:
         groups, rows = node.attrs["groups"], weight_of(node)

@@ -102,7 +102,7 @@ class Linear(Weighted):
         """A layer over tokens has batch * tokens samples."""
         weight = weight_of(node)
         count = batch * prod(shapes[node.output][:-1])
-        return ONE | {"kind": self.name, "batch": count, "in_channels": weight.shape[1], "out_channels": len(weight)}
+        return {**ONE, "kind": self.name, "batch": count, "in_channels": weight.shape[1], "out_channels": len(weight)}
 
     def patches(self, node: Node, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return x.reshape(-1, 1, x.shape[-1])[rows]

@@ -93,10 +93,10 @@ class MaxPool2d(Pool):
 
     def lower(self, to: c.Lowerer, node: QNode) -> None:
         source, output = to.buffer_of(node.inputs[0]), to.target(node)
-        fields: c.Fields = {"window": c.window(node, source, output)}
+        fields = {"window": c.window(node, source, output)}
         if to.dot_unit and source.tag == output.tag != "MICO_S32":
-            fields["is_signed"] = int(source.tag == "MICO_S8")
-            to.emit(node, "max_pool2d_dot", [source], output, fields)
+            signed = int(source.tag == "MICO_S8")
+            to.emit(node, "max_pool2d_dot", [source], output, {**fields, "is_signed": signed})
         else:
             to.emit(node, "max_pool2d", [source], output, {**fields, "input": source.tag, "output": output.tag})
 

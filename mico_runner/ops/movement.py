@@ -63,7 +63,7 @@ class Movement(Operator):
         first = {"zeros": int(len(written) < output.size), "to": int(written[0]), "from": int(index[written[0]])}
         loops += [(1, 0, 0)] * (LOOPS - len(loops))
         lists = dict(zip(("counts", "to_steps", "from_steps"), zip(*loops, strict=True), strict=True))
-        to.emit(node, "move", [source], output, fields | first | lists)
+        to.emit(node, "move", [source], output, {**fields, **first, **lists})
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         """Picked from the flattened input by the index, to which a zero is added where there are any."""

@@ -172,8 +172,8 @@ def window_row(node: Node, shapes: Shapes, extent: tuple[int, int]) -> Row:
         raise UsageError(
             f"{where}node {node.name!r}: stride {node.attrs['stride']}: latency profiles know one stride for both axes"
         )
-    row = {"in_channels": channels, "in_h": height, "in_w": width, "kernel_h": extent[0], "kernel_w": extent[1]}
-    return row | {"stride": stride, "groups": 1}
+    row: Row = {"in_channels": channels, "in_h": height, "in_w": width, "kernel_h": extent[0], "kernel_w": extent[1]}
+    return {**row, "stride": stride, "groups": 1}
 
 
 def window_shapes(row: Row) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]:

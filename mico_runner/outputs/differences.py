@@ -87,7 +87,7 @@ def _changed(of: str, before: dict[str, Any], after: dict[str, Any]) -> list[Dif
     return [Difference(of, key, a, b) for key, a, b in sides if a != b]
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(value: Any, prefix: str = "") -> dict[str, object]:
     """{"a": {"b": 1}} -> {"a.b": 1}; lists stay whole."""
     if not isinstance(value, dict) or (not value and prefix):
         return {prefix: value}

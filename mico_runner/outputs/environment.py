@@ -28,7 +28,7 @@ PACKAGES = (
 )
 
 
-def describe() -> dict[str, Any]:
+def describe() -> dict[str, object]:
     """Versions, platform, processor and, in a checkout, the git revision ("-dirty" with uncommitted changes)."""
     return {
         "mico_runner": VERSION,
@@ -42,7 +42,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def numerics() -> dict[str, Any]:
+def numerics() -> dict[str, object]:
     """What the last digits of a result depend on, of the libraries that this process has loaded: BLAS kernels and threads.
 
     Keys: "pools", for each library of threads its name, the kernel it has chosen for this processor, its threads; "torch", its

@@ -69,7 +69,7 @@ def ro_crate(version: Path) -> dict[str, Any]:
     return {"@context": CONTEXT, "@graph": [descriptor, root, *files, run, software, *values]}
 
 
-def _whole(version: Path) -> dict[str, Any]:
+def _whole(version: Path) -> store.Manifest:
     """The manifest of a version that is what was written."""
     if problems := store.verify(version):
         raise UsageError(f"{version}: damaged: {'; '.join(problems[:3])}; run the spec again")
@@ -124,7 +124,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return found
 
 
-def cyclone_dx(version: Path) -> dict[str, Any]:
+def cyclone_dx(version: Path) -> dict[str, object]:
     """The packages that the version was made with. Raises UsageError: the version is damaged."""
     manifest = _whole(version)
     about = manifest["environment"]

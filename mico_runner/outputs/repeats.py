@@ -60,7 +60,7 @@ def half_width(a: Sequence[float], b: Sequence[float], confidence: float) -> flo
     return float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(sum(parts))
 
 
-def _fingerprints(manifest: dict[str, Any]) -> dict[str, Any]:
+def _fingerprints(manifest: store.Manifest) -> dict[str, Any]:
     return {step: about.get("fingerprint") for step, about in manifest["steps"].items()}
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from mico_runner.errors import UsageError, did_you_mean
 from mico_runner.outputs import latest_link
@@ -192,7 +192,27 @@ def write_metrics(folder: Path, values: dict[str, Metric]) -> None:
     write_text(folder / "metrics.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def manifest(version: Path) -> dict[str, Any]:
+class Manifest(TypedDict, total=False):
+    """manifest.json, the record of a version. What is read again may lack keys: it may be of another release.
+
+    Attributes:
+        steps: what ran, by step: its fingerprint, times, metrics and versions of libraries.
+        cells: of a sweep, how each ended.
+        artifacts: sha256 of every file but this one.
+    """
+
+    name: str
+    seed: int
+    created: str
+    environment: dict[str, Any]
+    report_template: str
+    steps: dict[str, dict[str, Any]]
+    broken_gates: list[dict[str, Any]]
+    cells: dict[str, dict[str, Any]]
+    artifacts: dict[str, str]
+
+
+def manifest(version: Path) -> Manifest:
     """manifest.json of a version. Raises UsageError when it is missing or damaged."""
     found = read_object(version / "manifest.json", "manifest")
     steps, artifacts = found.get("steps"), found.get("artifacts", {})
@@ -200,7 +220,7 @@ def manifest(version: Path) -> dict[str, Any]:
         raise UsageError(f"{version / 'manifest.json'}: not a manifest file (steps: allowed: an object of objects)")
     if not isinstance(artifacts, dict):
         raise UsageError(f"{version / 'manifest.json'}: not a manifest file (artifacts: allowed: an object)")
-    return found
+    return cast(Manifest, found)
 
 
 def record(version: Path, step: str) -> dict[str, Any] | None:

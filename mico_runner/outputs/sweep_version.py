@@ -50,7 +50,7 @@ class CellResult:
     """
 
     name: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     version: Path | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     error: str = ""
@@ -77,7 +77,7 @@ class Mean:
 
 
 def write_sweep(
-    folder: Path, base: dict[str, Any], axes: Sequence[str], cells: Sequence[CellResult], root: Path
+    folder: Path, base: Mapping[str, object], axes: Sequence[str], cells: Sequence[CellResult], root: Path
 ) -> None:
     """Fill the folder of a new version.
 
@@ -91,10 +91,10 @@ def write_sweep(
     write_text(folder / "table.md", markdown(groups, cells))
     if found := front(axes, cells):
         write_text(folder / "front.csv", _csv(found))
-    write_text(folder / "spec.resolved.yaml", yaml.safe_dump(base, sort_keys=False, allow_unicode=True))
+    write_text(folder / "spec.resolved.yaml", yaml.safe_dump(dict(base), sort_keys=False, allow_unicode=True))
     store.write_metrics(folder, metrics_of(groups, cells))
     about = {cell.name: _about(cell, root) for cell in cells}
-    manifest = {
+    manifest: dict[str, object] = {
         "name": base["name"],
         "seed": base["seed"],
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -6,9 +6,10 @@ run(spec_data, Options()) -> RunResult      does it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mico_runner.pipeline.planning import PlanRow
@@ -38,14 +39,14 @@ class Options:
     quiet: bool = False
 
 
-def plan(data: dict[str, Any], options: Options | None = None) -> list[PlanRow]:
+def plan(data: Mapping[str, object], options: Options | None = None) -> list[PlanRow]:
     """See `mico_runner.pipeline.planning.plan`."""
     from mico_runner.pipeline import planning
 
     return planning.plan(data, options or Options())
 
 
-def run(data: dict[str, Any], options: Options | None = None) -> RunResult:
+def run(data: Mapping[str, object], options: Options | None = None) -> RunResult:
     """See `mico_runner.pipeline.running.run`."""
     from mico_runner.pipeline import running
 

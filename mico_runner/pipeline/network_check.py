@@ -31,7 +31,11 @@ def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
     if not (of_plugin or section.file or section.weights or own_data or own_training):
         return
     reached = sources.reach([(_STEPS / "network.py", "check_network")], chosen(spec))
-    about = {"model": model_inputs(spec), "data": data_inputs(spec), "validation": spec.datasets.validation}
+    about: dict[str, object] = {
+        "model": model_inputs(spec),
+        "data": data_inputs(spec),
+        "validation": spec.datasets.validation,
+    }
     about |= {"sources": reached.sources, "libraries": reached.libraries, "seed": spec.seed}
     passed = paths.cache_folder() / "networks" / fingerprint("network", 1, plain(about), {})
     if passed.is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,19 +64,20 @@ class Plan:
 
     def __init__(
         self,
-        data: dict[str, Any],
+        data: Mapping[str, object],
         options: Options,
         registry: Registry = STEPS,
         form: type[Sections] = Sections,
         sources: Sources | None = None,
     ) -> None:
-        if data["matrix"] is not None:
+        said: dict[str, Any] = dict(data)
+        if said["matrix"] is not None:
             raise UsageError(
                 "matrix: this spec is a sweep: mico-run sweep SPEC; --set matrix=null for it as it is alone"
             )
-        self.data, self.options = data, options
-        self.spec = build(form, data)
-        self.listed = sorted(data["steps"], key=lambda name: registry.info(name).meta["order"])
+        self.data, self.options = said, options
+        self.spec = build(form, said)
+        self.listed = sorted(said["steps"], key=lambda name: registry.info(name).meta["order"])
         for named in filter(None, (options.only, options.from_)):
             if named not in self.listed:
                 raise UnknownName("step of this spec", named, self.listed)
@@ -89,7 +90,7 @@ class Plan:
                     raise UsageError(f"steps: {step!r} needs {need!r}, which is not among {', '.join(self.listed)}")
         self.steps = self.listed if options.only is None else self.closure(options.only)
         self.objects = {name: registry.get(name)() for name in self.steps}
-        self.executor = Executor(**data["executor"] | ({"jobs": options.jobs} if options.jobs else {}))
+        self.executor = Executor(**said["executor"] | ({"jobs": options.jobs} if options.jobs else {}))
         with nullcontext(sources) if sources else Sources() as sources:
             check_own_network(self.spec, sources, options.quiet)
             found = {name: self._surroundings(step, sources) for name, step in self.objects.items()}
@@ -227,7 +228,7 @@ class Plan:
 
 
 def plan(
-    data: dict[str, Any], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
+    data: Mapping[str, object], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
 ) -> list[PlanRow]:
     """What `run` would do with each step of the spec, and why. Raises as `Plan` does."""
     return Plan(data, options, registry, form).rows()

@@ -57,7 +57,7 @@ class RunResult:
 
 
 def run(
-    data: dict[str, Any], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
+    data: Mapping[str, object], options: Options, registry: Registry = STEPS, form: type[Sections] = Sections
 ) -> RunResult:
     """Run the spec's steps, those in the cache excepted, and write a version.
 

@@ -11,7 +11,7 @@ reads from are there, whichever cell they were computed for; a cell is written w
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +41,7 @@ class Cell(Protocol):
     @property
     def values(self) -> Any: ...
     @property
-    def data(self) -> dict[str, Any]: ...
+    def data(self) -> Mapping[str, object]: ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class SweepPlan:
 
     def __init__(
         self,
-        base: dict[str, Any],
+        base: Mapping[str, object],
         axes: Sequence[str],
         cells: Sequence[Cell],
         options: Options,
@@ -113,9 +113,10 @@ class SweepPlan:
     ) -> None:
         if options.only:
             raise UsageError("--only: a sweep runs whole specs; --set steps=[...] names the steps of every cell")
-        self.base, self.axes, self.options = base, tuple(axes), options
+        self.base: dict[str, Any] = dict(base)
+        self.axes, self.options = tuple(axes), options
         self.cells = {cell.name: cell for cell in cells}
-        self.executor = Executor(**base["executor"] | ({"jobs": options.jobs} if options.jobs else {}))
+        self.executor = Executor(**self.base["executor"] | ({"jobs": options.jobs} if options.jobs else {}))
         self.plans: dict[str, Plan] = {}
         self._cells_of: dict[Hashable, list[str]] = {}
         self._left = 0

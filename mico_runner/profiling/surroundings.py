@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mico_runner.accelerators import ACCELERATORS
 from mico_runner.errors import UsageError
 from mico_runner.frozen_data import plain
@@ -14,7 +12,7 @@ from mico_runner.profiling.sources import simulator_conditions
 from mico_runner.sections import Profile
 
 
-def conditions(section: Profile, hardware: Hardware, scratch: str = "two_rows") -> dict[str, Any]:
+def conditions(section: Profile, hardware: Hardware, scratch: str = "two_rows") -> dict[str, object]:
     """What the latencies of `profile.make` with the same arguments depend on besides these (`Target.conditions`). Raises as `make`."""
     if section.target in simulated_kinds():  # of a cost model: its source alone, whatever the kernels
         for kind in section.kernels:

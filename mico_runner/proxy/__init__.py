@@ -35,7 +35,7 @@ def fit(
     strategy: str = AUTO,
     features: str = AUTO,
     regressor: str = AUTO,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     seed: int = 0,
     calibration: pd.DataFrame | None = None,
 ) -> LatencyModel:

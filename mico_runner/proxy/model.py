@@ -152,7 +152,7 @@ def make(
     strategy: str,
     features: str = AUTO,
     regressor: str = AUTO,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     seed: int = 0,
 ) -> Strategy:
     """An unfitted strategy. Raises as `fit` does."""

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,4 +116,5 @@ def _read(problem: Problem) -> dict[tuple[int, ...], Record]:
         problem.log(f"{path.name}, of an interrupted search: {dropped}; {max(len(lines) - 1, 0)} evaluations are kept")
     if not lines:
         durable.remove(path)
-    return {tuple(row["config"]): (row["metrics"], row["seconds"]) for row in lines[1:]}
+    rows: list[Any] = lines[1:]
+    return {tuple(row["config"]): (row["metrics"], row["seconds"]) for row in rows}

@@ -9,7 +9,7 @@ import numpy as np
 from mico_runner.search.space import Space
 
 
-def report_non_monotone(space: Space, table: np.ndarray) -> list[dict[str, Any]]:
+def report_non_monotone(space: Space, table: np.ndarray) -> list[dict[str, object]]:
     """The pairs of choices where no bit-width is narrower, one is wider, and the cost is lower all the same.
 
     Args:

@@ -39,7 +39,7 @@ class SearchResult:
     chosen: int
     seconds: float
 
-    def rows(self, problem: Problem) -> list[dict[str, Any]]:
+    def rows(self, problem: Problem) -> list[dict[str, object]]:
         """A flat dict per evaluated configuration: order, "<layer>.weight_bits", "<layer>.activation_bits", metrics, flags."""
         on_front = set(self.front.tolist())
         rows = []
@@ -55,7 +55,7 @@ class SearchResult:
 def run(
     problem: Problem,
     algorithm: str,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SearchResult:

@@ -6,9 +6,8 @@ what a step makes of a section is the step's source, and so an input of its resu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mico_runner.sections.bits import Bits
 from mico_runner.sections.codesign import (
@@ -157,7 +156,7 @@ class Sections:
     extends: str | None
     plugins: tuple[str, ...]
     seed: int
-    hardware: str | Mapping[str, Any] | None
+    hardware: str | Mapping[str, object] | None
     efficiency_curves: str | EfficiencyCurves | None
     datasets: Datasets
     model: Model | None
@@ -183,5 +182,5 @@ class Sections:
     gates: Mapping[str, Gate]
     diff: Diff
     steps: tuple[str, ...] | None
-    matrix: Mapping[str, Any] | None
+    matrix: Mapping[str, str | Sequence[object]] | None
     executor: Executor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class ShapedNetwork:
 
     input: tuple[int, int, int]
     classes: int
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class Codesign:
     tables: TabledCosts | None
     engines: Engines | None
     mappings: Mappings | None
-    vary: Mapping[str, Any] | None
+    vary: Mapping[str, object] | None
     energy_by_size: bool
     networks: Mapping[str, ShapedNetwork]
     bits: TriedBits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mico_runner.sections.bits import Bits
 
@@ -34,7 +33,7 @@ class Predictor:
     strategy: str
     features: str
     regressor: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mico_runner.sections.bits import Bits
 from mico_runner.sections.exits import Exits
@@ -24,7 +23,7 @@ class Datasets:
         test: samples of the test part that are used, the first ones; None: all.
     """
 
-    task: str | Mapping[str, Any] | None
+    task: str | Mapping[str, object] | None
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -49,7 +48,7 @@ class Network:
     name: str | None
     file: str | None
     entry: str | None
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     weights: str | None
     input: tuple[int, ...] | None
 
@@ -73,7 +72,7 @@ class Loop:
 
     file: str
     entry: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
 
 
 @dataclass(frozen=True)

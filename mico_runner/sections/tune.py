@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class OwnTraining:
     name: str
     file: str
     entry: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     batches: tuple[int, ...]
     batch: int
     target: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Verilog:
     """
 
     network: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     input: tuple[int, int, int]
     classes: int
     layers: tuple[str, ...]

@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mico_runner import paths, yaml_schema, yaml_source
 from mico_runner.errors import did_you_mean
+from mico_runner.frozen_data import build
+from mico_runner.sections import Sections
 from mico_runner.spec.complete import complete
 from mico_runner.spec.errors import SpecErrors
 from mico_runner.spec.files import escapes, is_file
@@ -36,10 +38,15 @@ class Spec:
         warnings: what looks wrong in the files that the spec names, and may be right.
     """
 
-    data: dict[str, Any]
+    data: dict[str, object]
     path: Path
     source: Source
     warnings: tuple[Problem, ...] = ()
+
+    @cached_property
+    def sections(self) -> Sections:
+        """The data as types."""
+        return build(Sections, self.data)
 
     def locate(self, key_path: str) -> str:
         """`file:line:column` of a value, or of the nearest thing around it that was written: `locate("search.budget")`."""

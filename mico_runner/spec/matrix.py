@@ -42,7 +42,7 @@ class Cell:
     spec: Spec
 
     @property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> dict[str, object]:
         return self.spec.data
 
 
@@ -74,7 +74,7 @@ def sweep(path: str | Path, overrides: Iterable[str] = (), over: Iterable[str] =
     """
     overrides = list(overrides)
     base = load(path, overrides)
-    matrix = base.data["matrix"] or {}
+    matrix = base.sections.matrix or {}
     axes = {key: _of_spec(base, key) for key in matrix} | dict(_of_text(text) for text in over)
     if not axes:
         place = base.source.place(())
@@ -107,7 +107,7 @@ def _each(axis: _Axis) -> list[tuple[Source, str | int | float]]:
 def _of_spec(base: Spec, key: str) -> _Axis:
     """An axis of the spec's `matrix`."""
     source, path = base.source, ("matrix", key)
-    given = base.data["matrix"][key]
+    given = (base.sections.matrix or {})[key]
     if isinstance(given, str):
         return _axis(key, [Source(value, {(): source.place(path)}) for value in _range(given)], source.place(path))
     values = [Source(value, _below(source.values, (*path, i))) for i, value in enumerate(given)]

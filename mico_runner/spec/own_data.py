@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mico_runner.data import LOADERS, catalog
 from mico_runner.data.source import NAME, own_loaders
@@ -44,7 +44,8 @@ def check_task(draft: Draft) -> str | None:
         draft.data["datasets"]["task"] = None
         return None
     (way,) = leading
-    completed, problems = check_part(draft.source, PATH, task, _rules(way, task.get(NAME)))
+    checked, problems = check_part(draft.source, PATH, task, _rules(way, task.get(NAME)))
+    completed: dict[str, Any] = checked
     draft.problems += problems
     if problems:
         draft.data["datasets"]["task"] = None  # nothing further is said of it

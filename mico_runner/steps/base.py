@@ -44,7 +44,7 @@ from typing import Any, Protocol, TypeGuard
 
 from mico_runner.sections import Sections
 
-Inputs = dict[str, Any]  # by name: sections of the spec, and JSON-able data
+Inputs = dict[str, object]  # by name: sections of the spec, and JSON-able data
 DIRECTIONS = ("lower", "higher", "info")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*%")
 
@@ -83,7 +83,7 @@ class Metric:
         if not isinstance(self.volatile, bool):
             raise ValueError(f"volatile {short(self.volatile)}; allowed: true, false")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return asdict(self)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mico_runner.sections import Calibrate as Section
 from mico_runner.sections import Sections
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mico_runner.calibration.estimator import Estimator
+    from mico_runner.calibration.given import Given
+    from mico_runner.calibration.profile import Judgement, Profile
     from mico_runner.calibration.roofline import Roofline
 
 
@@ -92,7 +94,7 @@ class Calibrate(Step):
         fit = None if wanted is None or isinstance(wanted, str) else wanted.fit
         smooth = fit.smooth if fit else None
         made = profile.of_points(points, restlessness, *((fit.shapes, fit.folds) if fit else ()))
-        result = {"environment": processor.environment(section.threads), **made}
+        result = cast("Profile", {"environment": processor.environment(section.threads), **made})
         for precision, model in models.items():
             result["peaks"][precision]["cv_error"] = model.errors
             worst = max(model.errors.values())
@@ -128,13 +130,12 @@ def _supported(ctx: StepContext, precisions: tuple[str, ...]) -> tuple[str, ...]
     return kept
 
 
-def _described(given: dict[str, Any], file: str, result: dict[str, Any]) -> dict[str, Any]:
+def _described(given: Given, file: str, result: Profile) -> dict[str, object]:
     """The file's curves as the profile keeps them; the operations that they are compared with get their names."""
-    from mico_runner.calibration import profile
     from mico_runner.calibration.roofline import curve_name
     from mico_runner.errors import UnknownName
 
-    found = given["curves"] if "curves" in given else profile.roofline(given["profile"], "fp32").compute or {}
+    found = given.curves
     for name, entry in result["operations"].items():
         op, _, precision = name.partition("/")
         with suppress(UnknownName):
@@ -143,7 +144,7 @@ def _described(given: dict[str, Any], file: str, result: dict[str, Any]) -> dict
     return {"file": Path(file).name, "curves": {name: curve.to_json() for name, curve in found.items()}}
 
 
-def _rooflines(given: dict[str, Any] | None, result: dict[str, Any], smooth: float | None) -> dict[str, Roofline]:
+def _rooflines(given: Given | None, result: Profile, smooth: float | None) -> dict[str, Roofline]:
     """Estimators that stand beside the calibrated one: through this calibration's curves, without curves, through a file's."""
     from mico_runner.calibration import cases, profile
     from mico_runner.calibration.roofline import Roofline
@@ -152,15 +153,15 @@ def _rooflines(given: dict[str, Any] | None, result: dict[str, Any], smooth: flo
     rates = own.precision, own.flops_per_s, own.bytes_per_s
     found = {"roofline": own} if set(cases.COMPUTING) <= set(own.compute or {}) else {}  # else too little was measured
     found["datasheet"] = Roofline(*rates, None, {}, {})
-    if given and "profile" in given:
-        found["given"] = profile.roofline(given["profile"], "fp32", smooth)
+    if given and given.profile:
+        found["given"] = profile.roofline(given.profile, "fp32", smooth)
     elif given:
-        found["given"] = Roofline(*rates, given["curves"], {}, {}, smooth)
+        found["given"] = Roofline(*rates, given.curves, {}, {}, smooth)
     return found
 
 
 def _networks(
-    ctx: StepContext, section: Section, model: Estimator, result: dict[str, Any], rooflines: dict[str, Roofline]
+    ctx: StepContext, section: Section, model: Estimator, result: Profile, rooflines: dict[str, Roofline]
 ) -> None:
     """Whole networks predicted, measured and judged; the judgement becomes part of the profile."""
     from mico_runner.calibration import profile, whole_networks
@@ -176,8 +177,9 @@ def _networks(
     (ctx.dir / "trace.txt").write_text(text, encoding="utf-8")
     result["validation"] = judged = profile.grades(outcome, model.errors)
     for which in rooflines:
-        judged[f"{which}_mape"] = float((outcome[f"{which}_s"] / outcome["measured_s"] - 1).abs().mean())
-        ctx.metric(f"calibrate.networks.{which}_mape", judged[f"{which}_mape"], "ratio", "lower", volatile=True)
+        error = float((outcome[f"{which}_s"] / outcome["measured_s"] - 1).abs().mean())
+        judged |= {f"{which}_mape": error}  # type: ignore[misc]  # the names of `_rooflines`
+        ctx.metric(f"calibrate.networks.{which}_mape", error, "ratio", "lower", volatile=True)
     # Measured, but these two are what a calibration is for: one that is worse by more than its repeats differ is a regression.
     ctx.metric("calibrate.networks.mape", judged["mape"], "ratio", "lower", REPEATS_MAPE)
     ctx.metric("calibrate.networks.max_ape", judged["max_ape"], "ratio", "lower", REPEATS_MAX)
@@ -189,7 +191,7 @@ def _networks(
         _warn_of_roofline(ctx, judged, classes)
 
 
-def _warn_of_roofline(ctx: StepContext, judged: dict[str, Any], classes: pd.DataFrame) -> None:
+def _warn_of_roofline(ctx: StepContext, judged: Judgement, classes: pd.DataFrame) -> None:
     """Where the simpler estimator, through the same measurements, is the better one."""
     if judged["roofline_mape"] < judged["mape"]:
         better = f"{100 * judged['roofline_mape']:.1f} % off on average, the estimate {100 * judged['mape']:.1f} %"
@@ -204,7 +206,7 @@ def _warn_of_roofline(ctx: StepContext, judged: dict[str, Any], classes: pd.Data
         )
 
 
-def _write_curves(folder: Path, models: dict[str, Estimator], result: dict[str, Any]) -> None:
+def _write_curves(folder: Path, models: dict[str, Estimator], result: Profile) -> None:
     """curves.yaml: what `estimate` takes for a device."""
     import re
 
@@ -215,7 +217,7 @@ def _write_curves(folder: Path, models: dict[str, Estimator], result: dict[str, 
     about = result["environment"]
     name = re.sub(r"[^a-z0-9]+", "-", about["processor"].lower()).strip("-") or "this-machine"
     source = f"mico-run calibrate on {result['measured']}, torch {about['torch']}, threads: {about['threads']}"
-    precisions: dict[str, dict[str, Any]] = {}
+    precisions: dict[str, dict[str, object]] = {}
     for precision, model in models.items():
         judged = result.get("validation") if precision == "fp32" else None
         said = None
@@ -231,7 +233,7 @@ def _write_curves(folder: Path, models: dict[str, Estimator], result: dict[str, 
     (folder / "curves.yaml").write_text(text, encoding="utf-8")
 
 
-def _compare(ctx: StepContext, before: dict[str, Any], result: dict[str, Any]) -> None:
+def _compare(ctx: StepContext, before: Profile, result: Profile) -> None:
     """What changed since a previous profile, in a table, in metrics and in the profile itself."""
     from mico_runner.calibration import profile
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mico_runner.sections import AllocateConstraints, Limit, Network, SearchConstraints, Sections
 
@@ -87,10 +87,11 @@ def _content(source: Source) -> Inputs:
 
     if source.catalog_name:
         return dict(catalog.fingerprint(source.catalog_name))
-    path, entry = present(source.path), source.params.get("entry")
+    params: Any = source.params  # the loader's own
+    path, entry = present(source.path), params.get("entry")
     if entry is None:
         return own_files(path)
-    return {**called(path, entry), READS: [own_files(Path(each)) for each in source.params[READS]]}
+    return {**called(path, entry), READS: [own_files(Path(each)) for each in params[READS]]}
 
 
 def source_of_data(spec: Sections) -> Source:
@@ -110,7 +111,7 @@ def own_files(path: Path) -> Inputs:
     if path.is_file():
         return {path.name: catalog.sha256(path)}
     names = _files_below(path)
-    sums = dict(zip(names, catalog.sha256_of(path / name for name in names), strict=True))
+    sums: Inputs = dict(zip(names, catalog.sha256_of(path / name for name in names), strict=True))
     if len(sums) <= LISTED:
         return sums
     return {"count": len(sums), "all": hashlib.sha256(json.dumps(sums).encode()).hexdigest()}

@@ -50,7 +50,7 @@ class Target(ABC):
         self.scratch, self.each = scratch, each
 
     @abstractmethod
-    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
+    def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, object]:
         """What the latencies depend on besides the rows and the device profile: the simulator, or machine, compiler and kernels.
 
         Args:
@@ -61,7 +61,7 @@ class Target(ABC):
         """
 
     def kernels(
-        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, Any]
+        self, tables: dict[str, pd.DataFrame], hardware: Hardware, conditions: dict[str, object]
     ) -> dict[str, dict[str, str]] | None:
         """The kernels of each kind's rows as this project's code makes them today, as `kernel_code.describe`.
 

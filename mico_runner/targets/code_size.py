@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from mico_runner import codegen, paths
-from mico_runner.codegen import dsp, emit, footprint, micro, mla, mve
+from mico_runner.codegen import description, dsp, emit, footprint, micro, mla, mve
 from mico_runner.codegen.footprint import BOARDS
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
@@ -158,7 +158,9 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
             needed = set().union(*(found["functions"][c.function]["sections"] for c in lowered.calls))
             kernels = sum(found["sections"][name] for name in needed)
             known = (
-                footprint.table_bytes(emit.sections(lowered).values()) + footprint.struct_bytes_of(lowered) + kernels
+                footprint.table_bytes(description.sections(lowered).values())
+                + footprint.struct_bytes_of(lowered)
+                + kernels
             )
             elf = _built(board, sources)
             sizes.append(flash_bytes(elf, board) - known)
@@ -189,7 +191,7 @@ def _stage_code(board: str, found: dict[str, Any], work: Path, rest: int, slope:
     codegen.generate(graph, sources, runtime="baremetal", core=_core(board), schedule="rows")
     lowered = lower(graph, KernelPolicy.of("baremetal", _core(board)), "rows")
     needed = set().union(*(found["functions"][name]["sections"] for name in footprint.called(lowered)))
-    known = footprint.table_bytes(emit.sections(lowered).values()) + footprint.struct_bytes_of(lowered)
+    known = footprint.table_bytes(description.sections(lowered).values()) + footprint.struct_bytes_of(lowered)
     known += sum(found["sections"][name] for name in needed) + rest + slope * len(lowered.calls)
     code: int = flash_bytes(_built(board, sources), board) - known
     return -(-code // len(lowered.stages))

@@ -7,11 +7,12 @@ import platform
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mico_runner import processes
+from mico_runner.codegen.description import CallAbout, TensorAbout
 from mico_runner.errors import StepError, StepSkipped
 from mico_runner.ops.c import input_dtype
 from mico_runner.quant.qgraph import QType
@@ -124,7 +125,7 @@ def _run(binary: Path, images: np.ndarray, repeats: int | None, timeout_s: float
     return from_memory(values, shape), times
 
 
-def to_memory(images: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+def to_memory(images: np.ndarray, tensor: TensorAbout) -> np.ndarray:
     """Bytes of images (N, *shape) as the C program reads them; `tensor` is an entry of network.json."""
     shape = tuple(tensor["shape"])
     if images.shape[1:] != shape:
@@ -160,7 +161,7 @@ def run_program(command: list[str], timeout_s: float = RUN_TIMEOUT_S) -> None:
     program.checked(command, Path(command[0]).name, timeout_s)
 
 
-def _layer_times(path: Path, calls: list[dict[str, str]], passes: int) -> list[LayerTime]:
+def _layer_times(path: Path, calls: list[CallAbout], passes: int) -> list[LayerTime]:
     times = read_exactly(path, np.uint64, passes * (len(calls) + 1), path.name).reshape(passes, len(calls) + 1)
     *medians, clock = np.median(times, axis=0)
     total: dict[str, float] = {}

@@ -17,7 +17,7 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import BITS, SHAPE
-from mico_runner.ops import maker
+from mico_runner.ops import base, maker
 from mico_runner.ops.families import FAMILIES
 from mico_runner.quant.qgraph import QGraph, QNode, QTensor, QType
 from mico_runner.targets import host, program, protocol, register
@@ -71,7 +71,7 @@ def single_layer(
     if batch != 1 and not FAMILIES[kind].tokens:
         raise ValueError(f"{kind} kernels take one image at a time, not a batch of {batch}")
     outs = in_channels if out_channels is None else out_channels
-    row = {"batch": batch, "in_channels": in_channels, "out_channels": outs, "in_h": in_h, "in_w": in_w}
+    row: base.Row = {"batch": batch, "in_channels": in_channels, "out_channels": outs, "in_h": in_h, "in_w": in_w}
     row |= {"kernel_h": kernel_h, "kernel_w": kernel_w, "stride": stride, "groups": groups}
     of = maker(kind)
     found = of.example(kind, row, weight_bits, rng)

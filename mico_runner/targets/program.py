@@ -11,9 +11,9 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mico_runner import durable, processes
+from mico_runner.codegen.description import ProgramAbout
 from mico_runner.errors import StepError
 
 BUILD_TIMEOUT_S = 1800.0
@@ -81,12 +81,12 @@ def _whole(home: Path) -> bool:
         return False
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """The network.json that `codegen` wrote, {name, networks}; raises StepError when there is none."""
+def describe(folder: Path) -> ProgramAbout:
+    """The network.json that `codegen` wrote; raises StepError when there is none."""
     path = folder / "network.json"
     if not path.is_file():
         raise StepError(f"{folder} holds no generated network (no network.json); run codegen first")
-    about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    about: ProgramAbout = json.loads(path.read_text(encoding="utf-8"))
     return about
 
 

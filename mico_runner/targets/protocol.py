@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mico_runner.codegen.description import NetworkAbout
 from mico_runner.errors import StepError
 from mico_runner.targets import host
 
@@ -27,7 +28,7 @@ class NetworkRun(NamedTuple):
     cycles: np.ndarray
 
 
-def encode(networks: Sequence[dict[str, Any]], inputs: Sequence[Sequence[np.ndarray]]) -> bytes:
+def encode(networks: Sequence[NetworkAbout], inputs: Sequence[Sequence[np.ndarray]]) -> bytes:
     """The input: per network (an entry of network.json) a uint32 count, then its samples, each input (N, *shape) of a sample in turn.
 
     Raises:
@@ -47,12 +48,12 @@ def _by_sample(stored: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(raw, axis=1)
 
 
-def output_count(network: dict[str, Any]) -> int:
+def output_count(network: NetworkAbout) -> int:
     """Numbers that a sample gives."""
     return sum(int(np.prod(tensor["shape"])) for tensor in network["outputs"])
 
 
-def split(values: np.ndarray, network: dict[str, Any]) -> list[np.ndarray]:
+def split(values: np.ndarray, network: NetworkAbout) -> list[np.ndarray]:
     """The outputs (N, *shape) of a network, in the IR's order, for what its program has written of all samples."""
     sizes = [int(np.prod(tensor["shape"])) for tensor in network["outputs"]]
     parts = np.split(values.reshape(-1, sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
@@ -62,7 +63,7 @@ def split(values: np.ndarray, network: dict[str, Any]) -> list[np.ndarray]:
 
 
 def parse(
-    words: np.ndarray, networks: Sequence[dict[str, Any]], counts: Sequence[int], name: str, stack: bool = False
+    words: np.ndarray, networks: Sequence[NetworkAbout], counts: Sequence[int], name: str, stack: bool = False
 ) -> tuple[list[NetworkRun], int]:
     """The output's words by network, and the bytes of stack in use (0 when the board does not report them).
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mico_runner.codegen.description import NetworkAbout
 from mico_runner.codegen.emit import ARM_CFLAGS, ARM_TARGETS, RV32_CFLAGS, RV32_TARGET
 from mico_runner.errors import StepError, StepSkipped, UnknownName, UsageError
 from mico_runner.hardware import Hardware
@@ -197,7 +198,7 @@ def compiler_version(on: str) -> str:
     return program.first_line([gcc, "--version"])
 
 
-def _parts(networks: list[dict[str, Any]], images: Sequence[np.ndarray], room: int) -> list[list[slice]]:
+def _parts(networks: list[NetworkAbout], images: Sequence[np.ndarray], room: int) -> list[list[slice]]:
     """Slices of each network's images, in as few parts as fit into `room` bytes."""
     sizes = [sum(int(np.prod(tensor["shape"])) for tensor in network["inputs"]) for network in networks]
     most = max(len(batch) for batch in images)
@@ -210,7 +211,7 @@ def _parts(networks: list[dict[str, Any]], images: Sequence[np.ndarray], room: i
 
 
 def _run_part(
-    board: Machine, elf: Path, networks: list[dict[str, Any]], images: list[np.ndarray], timeout_s: float
+    board: Machine, elf: Path, networks: list[NetworkAbout], images: list[np.ndarray], timeout_s: float
 ) -> Result:
     content = protocol.encode(networks, [[batch] for batch in images])
     words = execute(board, elf, np.uint32(len(content)).tobytes() + content, timeout_s)

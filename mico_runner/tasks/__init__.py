@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mico_runner.registry import Registry
 
@@ -16,7 +16,7 @@ register = TASKS.register
 DEFAULT = "classification"
 
 
-def create(kind: str = DEFAULT, params: Mapping[str, Any] | None = None) -> Task:
+def create(kind: str = DEFAULT, params: Mapping[str, object] | None = None) -> Task:
     """A task of a registered kind. Raises UnknownName."""
     task: Task = TASKS.get(kind)(**(params or {}))
     return task

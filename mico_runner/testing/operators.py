@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mico_runner import codegen
-from mico_runner.codegen import emit
+from mico_runner.codegen import description, emit
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import UsageError
@@ -189,7 +189,7 @@ def _check_c(cases: list[tuple[QGraph, np.ndarray]], folder: Path, boards: tuple
     expected = [reference.run(graph, x) for graph, x in cases]
     for graph in graphs:
         program = lower(graph, KernelPolicy())
-        counted = sum(emit.sections(program).values())
+        counted = sum(description.sections(program).values())
         text = emit.network_files(program, "sample")[f"{program.name}_weights.c"]
         emitted = sum(int(bits) // 8 * int(size) for bits, size in _ARRAY.findall(text))
         assert counted == emitted, f"{graph.name}: flash counted {counted} bytes, emitted {emitted}"

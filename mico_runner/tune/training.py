@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class TrainingJob(Job):
     def __init__(
         self,
         entry: Entry,
-        params: Mapping[str, Any],
+        params: Mapping[str, object],
         choices: Choices,
         target: float,
         higher: bool,

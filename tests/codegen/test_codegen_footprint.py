@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from mico_runner import codegen, graph, paths
-from mico_runner.codegen import emit, footprint
+from mico_runner.codegen import description, emit, footprint
 from mico_runner.codegen.deployment import Deployment
 from mico_runner.codegen.footprint import BOARDS
 from mico_runner.errors import UnknownName
@@ -59,7 +59,7 @@ def test_flash_that_is_counted_is_emitted(runtime, core, scratch):
     for _ in range(6):
         bits = mixed(network, rng)
         program = Deployment(runtime, core, scratch, None).lower(ptq.quantize(bits))
-        assert sum(emit.sections(program).values()) == costs.model_bytes(network, bits)
+        assert sum(description.sections(program).values()) == costs.model_bytes(network, bits)
         for call in program.calls:
             if call.weights:  # each layer's, too
                 node = next(n for n in network.weighted if n.name == call.node)

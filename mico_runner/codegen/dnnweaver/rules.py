@@ -6,7 +6,7 @@ shapes. Several demands are assertions there, others it does not check and compu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Entry = dict[str, Any]
@@ -16,9 +16,9 @@ DATA_BITS, SUM_BITS, BIAS_BITS = 16, 64, 32
 TOP, LEFT = 1, 2  # dimensions of NHWC
 
 
-def broken_rules(content: Entry) -> list[str]:
+def broken_rules(content: Mapping[str, object]) -> list[str]:
     """What keeps the compiler from a description as `fixed.conv_groups` makes it; an empty list where nothing does."""
-    operators = content["operators"]
+    operators: Any = content["operators"]
     found: list[str] = []
     if not operators or operators[0]["type"] != LEADS:
         found.append(f"the first operator is no {LEADS}")

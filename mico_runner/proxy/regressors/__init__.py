@@ -10,7 +10,7 @@ from mico_runner.proxy import REGRESSORS
 register = REGRESSORS.register
 
 
-def make(name: str, params: dict[str, Any] | None, seed: int) -> Any:
+def make(name: str, params: dict[str, object] | None, seed: int) -> Any:
     """An unfitted regressor. Raises UnknownName, or UsageError when a parameter is not among its own."""
     regressor = REGRESSORS.get(name)(seed=seed)
     known = set(regressor.get_params()) - {"seed"}
