@@ -17,7 +17,7 @@ def conditions(section: Profile, hardware: Hardware, scratch: str = "two_rows") 
     if section.target in simulated_kinds():  # of a cost model: its source alone, whatever the kernels
         for kind in section.kernels:
             check(kind, plain(section.kernels[kind]))
-        return simulator_conditions(ACCELERATORS.info(section.target).file)
+        return {**simulator_conditions(ACCELERATORS.info(section.target).file)}
     from mico_runner.profiling.places import target_of
     from mico_runner.profiling.profile import sample
 

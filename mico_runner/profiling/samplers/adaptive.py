@@ -17,9 +17,9 @@ def adaptive(kind: str, ranges: dict[str, list[int]], count: int, rng: np.random
     from mico_runner.kernel_table import STORED_BITS, WEIGHTED, kernel_table
     from mico_runner.proxy.adaptive import next_shapes
 
-    candidates = lhs(kind, ranges, max(count, min(CANDIDATES * count, MOST_CANDIDATES)), rng)
+    candidates: list[dict[str, int]] = lhs(kind, ranges, max(count, min(CANDIDATES * count, MOST_CANDIDATES)), rng)
     if len(candidates) <= count:
         return candidates
     bits = {"act_bits": STORED_BITS, "weight_bits": STORED_BITS if kind in WEIGHTED else 0}
-    chosen = next_shapes(kernel_table([{"kind": kind} | each | bits for each in candidates]), count)
+    chosen = next_shapes(kernel_table([{"kind": kind, **each, **bits} for each in candidates]), count)
     return [candidates[position] for position in chosen]

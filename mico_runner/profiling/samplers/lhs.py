@@ -29,4 +29,5 @@ def _column(name: str, limits: list[int], count: int, rng: np.random.Generator) 
         return rng.permutation(np.asarray(limits)[slices])
     slices = rng.permutation((np.arange(count) + rng.random(count)) / count)
     low, high = np.log(limits[0]), np.log(limits[1] + 1)  # each whole number owns the interval up to the next one
-    return np.minimum(np.exp(low + slices * (high - low)).astype(int), limits[1])
+    found: np.ndarray = np.minimum(np.exp(low + slices * (high - low)).astype(int), limits[1])
+    return found
