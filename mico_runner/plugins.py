@@ -20,14 +20,13 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from mico_runner import durable
 from mico_runner.errors import UsageError
 from mico_runner.remembered import Remembered
 
 GROUP = "mico_runner.plugins"  # of entry points
-Head = tuple[str, str, dict[str, Any]]  # name, first line of the docstring, keywords of the decorator
+Head = tuple[str, str, dict[str, object]]  # name, first line of the docstring, keywords of the decorator
 # The package to whose registry a file adds, its heads, their keywords as Python's text, and what keeps these from being read.
 _About = tuple[str | None, list[tuple[str, str, str]], str]
 _PREFIX = "mico_plugins_"

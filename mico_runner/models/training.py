@@ -73,7 +73,7 @@ def train(
     log: Callable[[str], None] = lambda line: None,
     loss: Loss | None = None,
     section: str = "model.train",
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Train `model` in place; returns a row {epoch, train_loss, validation_<the task's measure>} per epoch.
 
     Args:
