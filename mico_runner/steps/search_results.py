@@ -54,10 +54,13 @@ def evaluated(result: SearchResult, measure: Measure, space: Space, reference: d
     table["feasible"] = result.feasible.astype(int)
     table["chosen"] = 0
     table.loc[result.chosen, "chosen"] = 1
+    bits = {}
     for layer, column in zip(space.layers, result.configs.T, strict=True):
-        table[f"{layer}.w"] = [space.choices[i].weight for i in column]
-        table[f"{layer}.a"] = [space.choices[i].activation for i in column]
-    return table
+        bits[f"{layer}.w"] = [space.choices[i].weight for i in column]
+        bits[f"{layer}.a"] = [space.choices[i].activation for i in column]
+    return pd.concat(
+        [table, pd.DataFrame(bits)], axis=1
+    )  # at once: pandas warns of a hundred columns one after another
 
 
 def compare(ctx: StepContext, problem: Problem, result: SearchResult) -> None:
