@@ -83,7 +83,7 @@ bench: $(INSTALLED)       ## speed, each figure beside a peer or a bound
 search-bench: $(INSTALLED)  ## every search algorithm on networks of which every answer is known (an hour); docs/results/search.md
 	$(ONE_THREAD) $(BIN)/python tests/bench/searchers.py
 
-executor-bench: $(INSTALLED)  ## one process against two: a search, a profile on RTL (needs MICO_DATA_MIRROR and setup-rtl)
+executor-bench: $(INSTALLED)  ## one process against two: a search, a profile on RTL, predictors (needs MICO_DATA_MIRROR and setup-rtl)
 	$(BIN)/python tests/bench/executor.py
 
 fuzz: $(INSTALLED)        ## random kernel calls against the reference: on the host under sanitizers, on QEMU, on RTL (half an hour)
