@@ -138,7 +138,7 @@ def _compare_with_module(
                 f"network {traced.name!r}: its forward fails for {len(inputs[0])} samples of random input: {reason}"
             ) from error
         for one, right in zip(found, expected, strict=True):
-            _compare_output(traced, one, right, len(inputs[0]))
+            _compare_output(traced, one.to(right.dtype), right, len(inputs[0]))
 
 
 def _compare_output(traced: Trace, found: torch.Tensor, expected: torch.Tensor, count: int) -> None:

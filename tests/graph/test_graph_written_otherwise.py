@@ -7,7 +7,7 @@ from graph_networks import same_numbers
 from torch import nn
 
 from mico_runner.errors import UsageError
-from mico_runner.graph import capture
+from mico_runner.graph import capture, run_float
 
 torch.manual_seed(0)
 TRIANGLE = torch.tril(torch.ones(4, 4)).bool()
@@ -84,6 +84,12 @@ def test_a_mask_is_part_of_the_softmax_and_no_term_is_left():
     (softmax,) = [n for n in graph.nodes if n.op == "softmax"]
     assert (softmax.attrs["kept"] == TRIANGLE.numpy()).all()
     assert all(abs(n.attrs["term"]).max() == 0 for n in graph.nodes if n.op == "affine")
+
+
+def test_truth_values_may_be_what_a_network_returns():
+    graph = capture(Called(lambda x: x[:, 0] > x[:, 1]), (4, 4), "larger")
+    x = torch.randn(3, 4, 4)
+    assert (run_float(graph, x) == (x[:, 0] > x[:, 1])).all()
 
 
 def test_a_computed_condition_cannot_choose_infinity():
