@@ -18,8 +18,9 @@ from typing import Any
 
 from mico_runner import durable, paths
 
-# Memories as they were on disk, by what `_stamp` said of them then.
+# Memories as they were on disk, by what `stamp` said of them then; and what this process computed, whichever memory it went to.
 _read: dict[Path, tuple[list[int], dict[str, Any]]] = {}
+_computed: dict[tuple[str, str, str], list[Any]] = {}
 
 
 class Remembered:
@@ -31,20 +32,13 @@ class Remembered:
         self._changed = False
 
     def __enter__(self) -> Remembered:
-        with suppress(durable.DamagedError, ValueError, OSError, KeyError, TypeError, RecursionError):
-            stamp = _stamp(self._file)
-            if _read.get(self._file, (None,))[0] != stamp:
-                _read[self._file] = stamp, json.loads(durable.read_checked(self._file) or b"{}")
-            held = _read[self._file][1]
-            if held["version"] == self._version:
-                self._known = dict(held["known"])
+        self._known = self._on_disk()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._changed:
-            known = {
-                key: value for key, value in self._known.items() if os.path.exists(key)
-            }  # it shall not grow for ever
+            both = {**self._on_disk(), **self._known}  # another process may have written since
+            known = {key: value for key, value in both.items() if os.path.exists(key)}  # it shall not grow for ever
             content = json.dumps({"version": self._version, "known": known}).encode()
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -52,14 +46,27 @@ class Remembered:
 
     def __call__(self, path: Path, compute: Callable[[Path], Any]) -> Any:
         """What `compute(path)` gives, JSON-able. Raises OSError where there is no such file."""
-        key, stamp = os.path.abspath(path), _stamp(path)
-        if key in self._known and self._known[key][0] == stamp:
+        key, now = os.path.abspath(path), stamp(path)
+        if key in self._known and self._known[key][0] == now:
             return self._known[key][1]
-        value = compute(path)
-        self._known[key], self._changed = [stamp, value], True
-        return value
+        here = (self._file.name, self._version, key)
+        if _computed.get(here, (None,))[0] != now:
+            _computed[here] = [now, compute(path)]
+        self._known[key], self._changed = _computed[here], True
+        return self._known[key][1]
+
+    def _on_disk(self) -> dict[str, list[Any]]:
+        with suppress(durable.DamagedError, ValueError, OSError, KeyError, TypeError, RecursionError):
+            now = stamp(self._file)
+            if _read.get(self._file, (None,))[0] != now:
+                _read[self._file] = now, json.loads(durable.read_checked(self._file) or b"{}")
+            held = _read[self._file][1]
+            if held["version"] == self._version:
+                return dict(held["known"])
+        return {}
 
 
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
+def stamp(path: Path | str) -> list[int]:
+    """What changes with a file, a part of which nobody can set. Raises OSError where there is none."""
+    status = os.stat(path)
     return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]

@@ -1,4 +1,7 @@
-"""What is compiled twice is compiled once per session, whoever asks for it: tests, `make`, CMake. No example has a time limit."""
+"""What is compiled twice is compiled once per session, whoever asks for it: tests, `make`, CMake. No example has a time limit.
+
+Reports are made in every run; their figures are drawn where tests look at them, for drawing takes half of a small run's time.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 COMPILERS = ("gcc", "g++", "clang", "riscv64-unknown-elf-gcc", "arm-none-eabi-gcc")
+DRAWN = ("cli", "docs", "outputs")  # folders of the tests that look at figures, or run as a user does
 ONCE = Path(__file__).with_name("compile_once.sh")
 
 
@@ -36,3 +40,19 @@ def objects_compiled_once(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk():
+    """No test cuts the power; that files are written before they are renamed holds without it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def figures_are_drawn_where_they_are_looked_at(request, monkeypatch):
+    if request.path.parent.name not in DRAWN:
+        from matplotlib.figure import Figure
+
+        monkeypatch.setattr(Figure, "savefig", lambda figure, into, **_: into.write("<svg></svg>"))

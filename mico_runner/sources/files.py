@@ -48,6 +48,16 @@ class Files:
         self._modules: dict[tuple[str, str], str | None] = {}
         self._followed: set[Name] = set()  # imported names on the way to what is looked up
 
+    def of_project(self, memory: Remembered) -> Files:
+        """A copy that knows what this one knows of files of this project."""
+        copy = Files(memory)
+        for name in ("_summaries", "_imports"):
+            vars(copy)[name] = {path: known for path, known in vars(self)[name].items() if is_ours(path)}
+        for name in ("_links", "_modules"):
+            vars(copy)[name] = {(path, of): known for (path, of), known in vars(self)[name].items() if is_ours(path)}
+        copy._located = {(of, folder): known for (of, folder), known in self._located.items() if is_ours(folder)}
+        return copy
+
     def summary(self, path: str) -> Summary:
         """See `summary.summarise`. Raises UsageError: it is no Python; OSError."""
         if path not in self._summaries:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mico_runner import durable, plugins
-from mico_runner.remembered import Remembered
+from mico_runner.remembered import Remembered, stamp
 from mico_runner.sources.files import PACKAGE, Files, Name, is_ours
 from mico_runner.sources.summary import IMPORT
 
@@ -52,6 +52,18 @@ class Reached:
     torch_threads: bool = False
 
 
+@dataclass
+class _Project:
+    """What this process found in the files of this project, while they have these stamps."""
+
+    stamps: dict[str, list[int]]
+    files: Files
+    reached: dict[object, Reached]
+
+
+_project: _Project | None = None
+
+
 class Sources:
     """Reads files and remembers what they hold; a context, because it remembers on disk, too."""
 
@@ -59,9 +71,18 @@ class Sources:
         self._memory = Remembered("sources.json", _how()).__enter__()
         self._files = Files(self._memory)
         self._reached: dict[object, Reached] = {}  # the cells of a sweep ask alike
+        self._lasting: set[object] = set()  # keys of those that are of this project alone
+        self._stamps = {} if plugins.used() else _stamps_below(PACKAGE)  # plug-ins join registries
+        if _project is not None and _project.stamps == self._stamps:
+            self._files = _project.files.of_project(self._memory)
+            self._reached, self._lasting = dict(_project.reached), set(_project.reached)
         return self
 
     def __exit__(self, *_: object) -> None:
+        global _project
+        if self._stamps and not plugins.used():
+            reached = {asked: self._reached[asked] for asked in self._lasting}
+            _project = _Project(self._stamps, self._files.of_project(self._memory), reached)
         self._memory.__exit__()
 
     def reach(self, roots: Iterable[tuple[Path, str]], chosen: Mapping[str, Iterable[str]] | None = None) -> Reached:
@@ -78,10 +99,12 @@ class Sources:
         entries = {package: frozenset(names) for package, names in (chosen or {}).items()}
         asked = tuple(starts), frozenset(entries.items())
         if asked not in self._reached:
-            self._reached[asked] = self._follow(starts, entries)
+            self._reached[asked], ours = self._follow(starts, entries)
+            self._lasting |= {asked} if ours else set()
         return self._reached[asked]
 
-    def _follow(self, starts: list[Name], chosen: Mapping[str, frozenset[str]]) -> Reached:
+    def _follow(self, starts: list[Name], chosen: Mapping[str, frozenset[str]]) -> tuple[Reached, bool]:
+        """And whether all of it is of this project."""
         names, libraries, data, threads = self._walk(starts, chosen)
         home = next((os.path.dirname(path) for path, _ in starts if not is_ours(path)), PACKAGE)
         sources: dict[str, str] = {}
@@ -91,7 +114,7 @@ class Sources:
             sources[label] = sources[label] + meaning if label in sources else meaning  # two folders of a user's own
         kept = {label: digest for label, digest in sorted(sources.items()) if not _is_infrastructure(label)}
         versions = dict(_version(library) for library in sorted(libraries & LIBRARIES.keys()))
-        return Reached(kept, names, versions, threads)
+        return Reached(kept, names, versions, threads), all(map(is_ours, [*names, *data]))
 
     def _walk(
         self, roots: list[Name], chosen: Mapping[str, frozenset[str]]
@@ -173,6 +196,16 @@ def _meaning_of_data(path: Path) -> str:
     text = _C_TOKEN.sub(lambda m: " " if m[0].startswith("/") else m[0], path.read_text(encoding="utf-8"))
     lines = (re.sub(r"[ \t]+", " ", line).strip() for line in text.splitlines())
     return hashlib.sha256("\n".join(filter(None, lines)).encode()).hexdigest()[:16]
+
+
+def _stamps_below(folder: str) -> dict[str, list[int]]:
+    """Of all files that can be read, and of the folders, which change with what is in them."""
+    found = {}
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for path in (here, *(os.path.join(here, name) for name in files)):
+            found[path] = stamp(path)
+    return found
 
 
 @cache

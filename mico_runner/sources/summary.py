@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 IMPORT = ""  # name of the statements that run at every import, whatever is used of the file
@@ -23,7 +23,10 @@ _SAFE = {
 _REGISTER = "register"
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_SCOPES = (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SCOPES = (*_DEFINITIONS, ast.Lambda, *_COMPREHENSIONS)
+_NAMED = (*_DEFINITIONS, ast.ExceptHandler)
+_OWN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, *_COMPREHENSIONS)  # have variables of their own
 
 Summary = dict[str, Any]
 
@@ -117,31 +120,34 @@ class _Reader:
         return None
 
     def _describe(self, nodes: list[ast.stmt]) -> dict[str, Any]:
-        uses, imports, listed = set(), set(), set()
-        local: dict[str, str] = {}
         kept = [_meaningful(node) for node in nodes]
+        local: dict[str, str] = {}
+        calls, threads = [], False
+        for inner in _below(kept):
+            kind = type(inner)
+            if kind is ast.Import or kind is ast.ImportFrom:
+                local |= dict(_bindings(inner))
+            elif kind is ast.Call:
+                calls.append(inner)
+            elif kind is ast.Attribute and inner.attr == "torch_threads":
+                threads = True
+        chains: set[str] = set()
         for node in kept:
-            for inner in ast.walk(node):
-                if isinstance(inner, ast.Import | ast.ImportFrom):
-                    local |= dict(_bindings(inner))
-        imports |= set(local.values())
-        threads = any(
-            isinstance(inner, ast.Attribute) and inner.attr == "torch_threads" for n in kept for inner in ast.walk(n)
-        )
-        for chain in (chain for node in kept for chain in _chains(node)):
+            _chains(node, frozenset(), chains)
+        uses = set()
+        for chain in chains:
             head, _, rest = chain.partition(".")
             target = local.get(head) or self.aliases.get(head) or (f":{head}" if head in self.defined else None)
             if target:
                 uses.add(f"{target}.{rest}" if rest else target)
-        for node in kept:
-            listed |= {package for inner in ast.walk(node) if (package := self._listed(inner))}
+        listed = {package for call in calls if (package := self._listed(call))}
         meaning = hashlib.sha256("\n".join(map(_dump, kept)).encode()).hexdigest()[:16]
-        about = {"uses": sorted(uses), "imports": sorted(imports), "listed": sorted(listed)}
+        about = {"uses": sorted(uses), "imports": sorted(set(local.values())), "listed": sorted(listed)}
         return {"meaning": meaning, "torch_threads": threads, **about}
 
-    def _listed(self, node: ast.AST) -> str | None:
+    def _listed(self, node: ast.Call) -> str | None:
         """The package of `import_module(f"package.{name}")`."""
-        if not (isinstance(node, ast.Call) and _last_name(node.func) == "import_module" and node.args):
+        if not (_last_name(node.func) == "import_module" and node.args):
             return None
         text = node.args[0]
         if isinstance(text, ast.JoinedStr) and len(text.values) > 1 and isinstance(text.values[0], ast.Constant):
@@ -211,8 +217,8 @@ def _meaningful(node: ast.stmt) -> ast.stmt:
     return type(node)(**{**dict(ast.iter_fields(node)), **changed})
 
 
-def _chains(node: ast.AST, bound: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Dotted names that are read below a node: "np.linalg.norm" once, not its beginnings.
+def _chains(node: ast.AST, bound: frozenset[str], found: set[str]) -> None:
+    """Add the dotted names that are read below a node: "np.linalg.norm" once, not its beginnings.
 
     Those in annotations are left out, and those of a function's or comprehension's own variables, `bound`.
     """
@@ -222,24 +228,26 @@ def _chains(node: ast.AST, bound: frozenset[str] = frozenset()) -> Iterator[str]
         node = node.value
     if isinstance(node, ast.Name):
         if node.id not in bound and not isinstance(node.ctx, ast.Store):
-            yield ".".join([node.id, *reversed(parts)])
+            found.add(".".join([node.id, *reversed(parts)]))
         return
-    inside = bound | _own_variables(node)
-    for name, value in ast.iter_fields(node):
+    inside = bound | _own_variables(node) if isinstance(node, _OWN) else bound
+    for name in node._fields:
         if name in ("annotation", "returns"):
             continue
-        outside = name in ("decorator_list", "args")  # of a function: its defaults
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield from _chains(child, bound if outside else inside)
+        value = getattr(node, name, None)
+        within = bound if name in ("decorator_list", "args") else inside  # of a function: its defaults
+        if isinstance(value, list):
+            for child in value:
+                if isinstance(child, ast.AST):
+                    _chains(child, within, found)
+        elif isinstance(value, ast.AST):
+            _chains(value, within, found)
 
 
 def _own_variables(node: ast.AST) -> frozenset[str]:
     """The variables of a function, lambda or comprehension; what it imports is not among them."""
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+    if isinstance(node, _COMPREHENSIONS):
         return _stored(node.generators)
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        return frozenset()
     of = node.args
     given = [*of.posonlyargs, *of.args, *of.kwonlyargs, *filter(None, (of.vararg, of.kwarg))]
     return frozenset(arg.arg for arg in given) | _stored(node.body if isinstance(node.body, list) else [node.body])
@@ -254,11 +262,28 @@ def _stored(nodes: list[ast.AST]) -> frozenset[str]:
             names.add(node.id)
         elif isinstance(node, ast.Global):
             outer |= set(node.names)
-        elif isinstance(node, (*_DEFINITIONS, ast.ExceptHandler)):
+        elif isinstance(node, _NAMED):
             names.add(node.name)
         if not isinstance(node, _SCOPES):
-            todo += ast.iter_child_nodes(node)
+            _children(node, todo)
     return frozenset(names - outer)
+
+
+def _below(nodes: Sequence[ast.AST]) -> list[ast.AST]:
+    """The nodes and all below them (`ast.walk` takes twice as long, and every file of the package is read before its first run)."""
+    found = list(nodes)
+    for node in found:  # grows as it goes
+        _children(node, found)
+    return found
+
+
+def _children(node: ast.AST, into: list[ast.AST]) -> None:
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            into.append(value)
+        elif isinstance(value, list):
+            into += [item for item in value if isinstance(item, ast.AST)]
 
 
 def _last_name(node: ast.AST) -> str:
@@ -270,14 +295,14 @@ def _last_name(node: ast.AST) -> str:
 def _dump(node: Any) -> str:
     """The tree as text, the same for every Python: without positions, docstrings and what is empty."""
     if isinstance(node, list):
-        return f"[{','.join(_dump(item) for item in node if not (isinstance(item, ast.stmt) and _is_text(item)))}]"
+        return f"[{','.join([_dump(item) for item in node if not (isinstance(item, ast.stmt) and _is_text(item))])}]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = (
-        f"{name}={_dump(value)}"
-        for name, value in ast.iter_fields(node)
-        if value is not None and value != [] and name not in ("ctx", "kind", "type_comment")
-    )
+    fields = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is not None and value != [] and name not in ("ctx", "kind", "type_comment"):
+            fields.append(f"{name}={_dump(value)}")
     return f"{type(node).__name__}({','.join(fields)})"
 
 

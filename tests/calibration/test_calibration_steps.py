@@ -135,7 +135,7 @@ def test_too_little_to_estimate_from_is_said(tmp_path, capsys):
 @pytest.mark.slow
 @needs_mirror
 def test_verify_meets_the_bars_that_it_met(tmp_path):
-    devices = [{"device": "jetson_orin_agx_maxn", "precision": "fp16"}, {"device": "i7_12700K"}]
+    devices = [{"device": "jetson_orin_agx_maxn", "precision": "fp16"}]
     code, version = run(tmp_path, verify={"devices": devices, "runs": [["i7_12700K", "intel_core_i7_12700k"]]})
     metrics = json.loads((version / "metrics.json").read_text())
     found = (
@@ -147,7 +147,7 @@ def test_verify_meets_the_bars_that_it_met(tmp_path):
     assert found["verify.noise_i7_12700K_fp32.mape"] == pytest.approx(0.064, abs=0.001)  # as published with the data
     assert found["verify.noise_i7_12700K_fp32.max_ape"] == pytest.approx(0.395, abs=0.001)
     folder = version / "steps" / "verify"
-    assert len(pd.read_csv(folder / "networks.csv")) == 30
+    assert len(pd.read_csv(folder / "networks.csv")) == 15
     judged = json.loads((folder / "validation.json").read_text())["jetson_orin_agx_maxn_fp16"]
     assert sum(judged["grades"].values()) == 15 and judged["mape"] == found["verify.jetson_orin_agx_maxn_fp16.mape"]
     assert judged["best_operation"]["error"] < judged["worst_operation"]["error"]

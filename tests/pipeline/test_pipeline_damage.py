@@ -1,7 +1,6 @@
 """What is damaged in the cache, in work folders and in versions is noticed, said and computed again; it never blocks a run."""
 
 import json
-import os
 import random
 import shutil
 
@@ -19,9 +18,8 @@ FEW, CASES = 60, 300
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """No figures, no waiting for the disk, no git, no reading of sources: nothing here loses power or changes its code."""
+    """No report, no git, no reading of sources: nothing here changes its code."""
     monkeypatch.setattr(outputs, "write_report", lambda version: (version / "report.html").write_text("report"))
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(environment, "describe", dict)
     monkeypatch.setattr(Plan, "_surroundings", lambda *_: {})
 

@@ -61,12 +61,14 @@ def test_every_strategy_learns_what_there_is_without_a_word(strategy, regressor,
     for latency in LATENCIES:
         for pairs in ([(8, 8)], [(8, 8), (8, 4)]) if kind == "linear" else [[(8, 0)]]:
             for shapes in (1, 2, 3):
+                if len(pairs) > 1 and latency not in ("alike", "random"):
+                    continue
                 table = tiny(kind, shapes, pairs, latency)
                 with warnings.catch_warnings():
                     warnings.simplefilter("error")
                     predicted = fit(table, **chosen).predict(table)
                     assert np.isfinite(predicted).all() and (predicted > 0).all()
-                    if shapes > 1 and len(pairs) == 1:
+                    if shapes == 2 + (latency == "random") and len(pairs) == 1:
                         found = validate(table, **chosen, protocols=["kfold", "group_kfold"])
                         sure = found.protocols.drop(columns=["spearman", "kendall"]).select_dtypes("number")
                         assert np.isfinite(sure.to_numpy()).all()
