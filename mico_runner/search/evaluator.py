@@ -61,7 +61,7 @@ class Evaluator:
         names = list(measured[0]) if measured else [QUALITY]
         return told, {n: np.array([m[n] for m in measured]) for n in names} | self._problem.free(told)
 
-    def peek(self, config: np.ndarray) -> dict[str, float]:
+    def evaluate(self, config: np.ndarray) -> dict[str, float]:
         """The measured metrics of one configuration, outside the budget: for messages."""
         key = tuple(config.tolist())
         self._ensure([key])

@@ -13,7 +13,7 @@ from mico_runner.search.problem import QUALITY, Constraint, Metrics, Problem
 from mico_runner.search.sampling import repair
 from mico_runner.search.space import describe
 
-Peek = Callable[[np.ndarray], dict[str, float]]  # measured metrics of one configuration
+Evaluate = Callable[[np.ndarray], dict[str, float]]  # measured metrics of one configuration
 
 _TRIES = 1_000  # configurations looked at before constraints on non-additive metrics are given up: each may take milliseconds
 
@@ -51,15 +51,15 @@ def anchor(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
     return None
 
 
-def explain(problem: Problem, peek: Peek) -> InfeasibleError:
+def explain(problem: Problem, evaluate: Evaluate) -> InfeasibleError:
     """The error for a problem without an `anchor`; evaluates the configuration that comes nearest."""
     additive = problem.additive
     for c in additive:
         best = _extreme(problem, c)
         if c.violation(problem.cost(c.metric, best[None]))[0] > 0:
-            return _out_of_reach(problem, c, best, "", peek)
+            return _out_of_reach(problem, c, best, "", evaluate)
     if len(additive) > 1 and _inside(problem) is None:
-        return _jointly(problem, additive, peek)
+        return _jointly(problem, additive, evaluate)
     others = " and ".join(_wanted(problem, c) for c in problem.constraints if c.metric in problem.others)
     how = "of all" if problem.space.size <= _TRIES else f"of {_TRIES:,} tried"
     return InfeasibleError(f"none {how} configurations within the other cost constraints has {others}; relax it")
@@ -108,7 +108,7 @@ def _extreme(problem: Problem, c: Constraint) -> np.ndarray:
     return config
 
 
-def _jointly(problem: Problem, additive: list[Constraint], peek: Peek) -> InfeasibleError:
+def _jointly(problem: Problem, additive: list[Constraint], evaluate: Evaluate) -> InfeasibleError:
     """Each can be met, all together can not: what the first reaches while the others are kept."""
     for c in additive:
         rest = [other for other in additive if other is not c]
@@ -117,30 +117,30 @@ def _jointly(problem: Problem, additive: list[Constraint], peek: Peek) -> Infeas
         best = allocate(problem.space, sign * problem.costs[c.metric].table, limits)
         if best is not None:
             kept = " while " + " and ".join(_wanted(problem, other) for other in rest)
-            return _out_of_reach(problem, c, best, kept, peek)
+            return _out_of_reach(problem, c, best, kept, evaluate)
     wanted = ", ".join(_wanted(problem, c) for c in additive)
     return InfeasibleError(f"no configuration keeps all of: {wanted}; not even without one of them. Relax at least two")
 
 
-def _out_of_reach(problem: Problem, c: Constraint, best: np.ndarray, kept: str, peek: Peek) -> InfeasibleError:
+def _out_of_reach(problem: Problem, c: Constraint, best: np.ndarray, kept: str, evaluate: Evaluate) -> InfeasibleError:
     value = float(problem.cost(c.metric, best[None])[0])
     word = "lowest" if np.isfinite(c.max) else "highest"
     return InfeasibleError(
         f"constraint {_wanted(problem, c, value)} cannot be met{kept}: the {word} reachable {c.metric} is "
-        f"{_amount(problem, c, value, c.limit(value))}, with {describe(problem.space.decode(best))}; {_price(problem, best, peek)}",
+        f"{_amount(problem, c, value, c.limit(value))}, with {describe(problem.space.decode(best))}; {_price(problem, best, evaluate)}",
         best,
     )
 
 
-def _price(problem: Problem, config: np.ndarray, peek: Peek) -> str:
+def _price(problem: Problem, config: np.ndarray, evaluate: Evaluate) -> str:
     """What a configuration costs in quality, against the constraint's reference, else against the most bits."""
-    measure, quality = problem.measure, peek(config)[QUALITY]
+    measure, quality = problem.measure, evaluate(config)[QUALITY]
     limits = [c for c in problem.constraints if c.metric == QUALITY]
     against = [(c.reference, c.relative_to) for c in limits if c.reference is not None]
     if against:
         reference, name = against[0]
     else:
-        reference, name = peek(problem.space.base)[QUALITY], "at the most bits"
+        reference, name = evaluate(problem.space.base)[QUALITY], "at the most bits"
     found, before = (measure.text(measure.goodness(value)) for value in (quality, reference))
     drop = f"{reference - quality:.2f}" if measure.unit == "%" else f"{reference - quality:.4g}"
     side = "below" if measure.higher else "above"

@@ -146,7 +146,7 @@ def _anchor(problem: Problem, evaluator: Evaluator, rng: np.random.Generator) ->
     """A configuration within the cost constraints. Raises InfeasibleError when there is none."""
     config = anchor(problem, rng)
     if config is None:
-        raise explain(problem, evaluator.peek)
+        raise explain(problem, evaluator.evaluate)
     return config
 
 

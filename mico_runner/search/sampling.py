@@ -19,7 +19,7 @@ class Sampler:
     """Draws configurations that nobody has seen and that keep the constraints which need no evaluation.
 
     Uniform where the space can be enumerated or affordable ones are not rare; else random ones are repaired towards `anchor`,
-    then shaken.
+    then perturbed.
 
     Args:
         anchor: (layers,) a configuration that keeps those constraints.
@@ -71,7 +71,7 @@ class Sampler:
             draws = draws[self._problem.within(draws)][: 2 * count]
         else:
             draws = repair(self._problem, space.sample(2 * count, self._rng), self._anchor, self._rng)
-            draws = shake(self._problem, draws, self._rng)
+            draws = perturb(self._problem, draws, self._rng)
         if attempt < 2:
             return draws
         return repair(
@@ -98,7 +98,7 @@ def repair(
     return configs
 
 
-def shake(problem: Problem, configs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def perturb(problem: Problem, configs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A random walk within the additive constraints: as many single-layer moves as four per layer."""
     return _walk(problem, configs, rng, lambda old, new: np.ones(len(old), dtype=bool))
 

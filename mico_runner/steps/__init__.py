@@ -1,4 +1,4 @@
-"""The steps of a run: thin, each calls the rooms that do the work. The contract is in `base.py`."""
+"""The steps of a run: thin, each calls the packages that do the work. The contract is in `base.py`."""
 
 from mico_runner.registry import Registry
 
