@@ -178,4 +178,4 @@ def _line(error: BaseException, file: Path) -> str:
 
 
 def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return " ".join(f"{type(error).__name__}: {error}".split())

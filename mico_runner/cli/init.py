@@ -20,6 +20,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--model", metavar="FILE[:ENTRY]", help="network of your own: .py, .onnx, .tflite")
     help_ = "data of your own: folder of images or sounds, .npz, .csv, .py:ENTRY"
     parser.add_argument("--data", metavar="PATH", help=help_)
+    parser.add_argument("--kind", metavar="TASK", help="what that data is for, by default classification")
     for memory in ("flash", "ram"):
         help_ = f"limit of {memory}, such as 24KiB"
         parser.add_argument(f"--{memory}", type=_size, metavar="SIZE", help=help_)
@@ -37,7 +38,7 @@ def _init(args: argparse.Namespace) -> int:
 
     name = args.name or (Path(args.output).stem if args.output else f"my-{args.hardware}")
     path = Path(args.output or f"{name}.yaml")
-    text = starter(args.hardware, name, path.parent, args.model, args.data, args.flash, args.ram)
+    text = starter(args.hardware, name, path.parent, args.model, args.data, args.kind, args.flash, args.ram)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -144,4 +144,4 @@ class _Form:
 
 def _split(part: folders.Files, form: _Form) -> Split:
     inputs = Decoded(len(part.paths), form.shape, np.dtype(np.float32), partial(form.sample, part.paths))
-    return Split(inputs, part.labels, about=part.about)
+    return Split(inputs, part.labels, about=part.about, named=True)

@@ -18,8 +18,8 @@ def checked(name: str, task: Task, train: Split, test: Split) -> tuple[Split, Sp
         UsageError: naming data set, part and row (counted from 0): inputs that are neither uint8 nor finite floats, of two shapes, or
             targets that are none of the task.
     """
-    train = _part(f"{name}: train", task, train, training=True)
-    test = _part(f"{name}: test", task, test, training=False)
+    train = part_checked(f"{name}: train", task, train, training=True)
+    test = part_checked(f"{name}: test", task, test, training=False)
     shape, other = train.input_shape, test.input_shape
     if shape != other:
         raise UsageError(f"{name}: train images are {size(shape)}, test images {size(other)}; allowed: one shape")
@@ -27,7 +27,8 @@ def checked(name: str, task: Task, train: Split, test: Split) -> tuple[Split, Sp
     return train, test
 
 
-def _part(where: str, task: Task, split: Split, training: bool) -> Split:
+def part_checked(where: str, task: Task, split: Split, training: bool) -> Split:
+    """One part of them, likewise."""
     targets = np.asarray(split.targets)
     if not isinstance(split.inputs, np.ndarray):  # read when asked for, and checked then
         if len(split.inputs) == 0 or len(targets) != len(split.inputs):

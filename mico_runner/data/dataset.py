@@ -68,12 +68,14 @@ class Split:
         targets: (N, ...) what the task wants of each sample; for classification int64 (N,) labels.
         scale: what a pixel of full brightness (255) is to the network. Data that is float32 already is not scaled.
         about: further facts of each sample by name, (N,) each, by which it may be held out: who spoke, which take.
+        named: the targets are numbers of classes that the data gives by name.
     """
 
     inputs: np.ndarray | Stored
     targets: np.ndarray
     scale: float = 1.0
     about: Mapping[str, np.ndarray] = field(default_factory=dict)
+    named: bool = False
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -143,4 +145,5 @@ class DataSet:
     @property
     def outputs(self) -> int:
         """Outputs of a network for it: for classification the number of classes."""
-        return self.task.outputs(self.train.targets, self.input_shape)
+        parts = (self.train, self.validation)
+        return max(self.task.outputs(part.targets, self.input_shape) for part in parts)

@@ -109,7 +109,7 @@ class _Form:
 def _split(part: folders.Files, form: _Form) -> Split:
     sample = (COLOURS[form.color][1], *form.size)
     inputs = Decoded(len(part.paths), sample, np.dtype(np.uint8), partial(form.pixels, part.paths))
-    return Split(inputs, part.labels, about=part.about)
+    return Split(inputs, part.labels, about=part.about, named=True)
 
 
 def _shape(path: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner import tasks
 from mico_runner.data import LOADERS
-from mico_runner.data.checks import checked
+from mico_runner.data.checks import checked, part_checked
 from mico_runner.data.dataset import DataSet, Split
 from mico_runner.data.source import Parting, Source
 from mico_runner.errors import UsageError
@@ -30,13 +30,16 @@ def load(source: Source, validation: int | None = None, seed: int = 0, scale: fl
     name = source.name
     task = tasks.create(source.kind, source.options)
     train, test = LOADERS.get(source.loader)(source.files(), **source.params)
+    if task.AMOUNTS and train.named:
+        raise UsageError(f"{name}: its targets are names of classes; allowed: numbers, for the kind {source.kind}")
     in_order = source.path is not None or test is None  # by class, by folder: catalogued parts come in no order
     train, test = _parted(name, task, train, test, source.parting)
     train, test = checked(name, task, train, test)
     count = min(VALIDATION, len(train) // QUARTER) if validation is None else validation
     if not 0 < count < len(train):
         raise UsageError(f"datasets.validation: {count} images of {name!r} asked for; allowed: 1 to {len(train) - 1}")
-    held = _held_out(name, task, train, count, source.parting.group_by, np.random.default_rng(seed))
+    draw = np.random.default_rng(seed)
+    held = _held_out(name, train, task.strata(train.targets), count, source.parting.group_by, draw)
     if scale != 1 and train.inputs.dtype != np.uint8:
         raise UsageError(f"datasets.scale: found {scale:g}; allowed: 1, because {name!r} holds no pixels")
     validation_part, train = train.take(held), train.take(~held & task.learns_from(train.targets))
@@ -75,7 +78,7 @@ def _parted(name: str, task: Task, train: Split, test: Split | None, parting: Pa
             raise UsageError(
                 f"crossvalidate.folds: {folds} of {len(train)} samples of {name!r}; allowed: at most as many"
             )
-        place = spread(task.strata(np.asarray(train.targets)), np.random.default_rng(TEST_SEED))
+        place = spread(_strata(name, task, train), np.random.default_rng(TEST_SEED))
         held = place % folds == number
         return train.take(~held), train.take(held)
     if test is not None and parting.draw is None:
@@ -83,7 +86,7 @@ def _parted(name: str, task: Task, train: Split, test: Split | None, parting: Pa
     count = max(1, round(parting.test * len(train))) if test is None else len(test)
     train = train if test is None else train.joined(test)
     rng = np.random.default_rng(TEST_SEED if parting.draw is None else (TEST_SEED, parting.draw))
-    held = _held_out(name, task, train, count, parting.group_by, rng)
+    held = _held_out(name, train, _strata(name, task, train), count, parting.group_by, rng)
     return train.take(~held), train.take(held)
 
 
@@ -99,12 +102,17 @@ def _fact(name: str, split: Split, fact: str, key: str) -> np.ndarray:
     return split.about[fact]
 
 
+def _strata(name: str, task: Task, split: Split) -> np.ndarray:
+    """Of samples that are parted before they are checked as parts. Raises UsageError: they are none of the task."""
+    return task.strata(part_checked(name, task, split, training=True).targets)
+
+
 def _held_out(
-    name: str, task: Task, split: Split, count: int, group_by: str | None, rng: np.random.Generator
+    name: str, split: Split, strata: np.ndarray, count: int, group_by: str | None, rng: np.random.Generator
 ) -> np.ndarray:
     """Boolean mask (N,) of `count` samples, or of whole groups that have so many together, or the fewest more."""
     if group_by is None:
-        return stratified(task.strata(np.asarray(split.targets)), count, rng)
+        return stratified(strata, count, rng)
     groups = _fact(name, split, group_by, "datasets.task.split.group_by").astype(str)
     names = np.unique(groups)
     held = np.zeros(len(split), bool)

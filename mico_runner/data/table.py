@@ -73,12 +73,13 @@ def load(
     if not inputs:
         raise UsageError(f"{path}: found no column of numbers beside the target; allowed: one or more")
     values = np.stack([table.numbers(name).astype(np.float32) for name in inputs], axis=1)
+    named = isinstance(target, str) and not table.is_number(target)
     if isinstance(target, str):
-        wanted = _natural(table.numbers(target)) if table.is_number(target) else table.classes(target)
+        wanted = _natural(table.numbers(target)) if not named else table.classes(target)
     else:
         wanted = _natural(np.stack([table.numbers(name) for name in targets], axis=1))
     about = {name: np.array(table.cells[name], object) for name in others if name not in inputs}
-    return Split(values, wanted, about=about), None
+    return Split(values, wanted, about=about, named=named), None
 
 
 def _natural(values: np.ndarray) -> np.ndarray:

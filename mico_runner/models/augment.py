@@ -14,7 +14,7 @@ OF_IMAGES = ("shift", "crop")
 
 
 def check_fits(recipe: Recipe, task: Task, shape: Shape, tokens: bool, section: str) -> None:
-    """Raise UsageError: a change that the samples, of this shape each, cannot have, or that leaves the targets as they were.
+    """Raise UsageError: a change that the samples, of this shape each, cannot have, or that their targets would not follow.
 
     Args:
         tokens: they are whole numbers that stand for something.

@@ -36,7 +36,7 @@ def check_trainable(
         raise UsageError(
             f"the network has no parameter that requires a gradient, so that it cannot be trained; {instead}"
         )
-    _check_augment(recipe, task, data, section)
+    _check_recipe(recipe, task, data, section)
     own = recipe.loop if isinstance(recipe, Train) else None
     tried = replace(recipe, epochs=1, batch_size=2)
     training = Training(model, task, data.first(2), validation.first(2), tried, 0, _Tried())
@@ -87,7 +87,7 @@ def train(
     Raises StepError when the loss, a weight or an output is not finite after an epoch; UsageError: a loop of the user's own fails,
         or the samples cannot be changed as asked.
     """
-    _check_augment(recipe, task, data, section)
+    _check_recipe(recipe, task, data, section)
     anywhere = isinstance(recipe, Train) and recipe.device == "auto"
     device = torch.device("cuda" if anywhere and torch.cuda.is_available() else "cpu")
     model.to(device, memory_format=layout(recipe))  # type: ignore[call-overload]
@@ -99,8 +99,11 @@ def train(
     return course.history
 
 
-def _check_augment(recipe: Recipe, task: Task, data: Split, section: str) -> None:
+def _check_recipe(recipe: Recipe, task: Task, data: Split, section: str) -> None:
+    """Raise UsageError: it asks for what the samples or their targets cannot have."""
     check_fits(recipe, task, data.input_shape, data.inputs.dtype == np.int64, section)
+    if recipe.balance and not task.strata(data.targets).any():
+        raise UsageError(f"{section}.balance: found true; allowed: false, because the targets have no classes")
 
 
 def _run(training: Training) -> None:

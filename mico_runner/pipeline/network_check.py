@@ -16,7 +16,7 @@ from mico_runner.steps.inputs import chosen, data_inputs, model_inputs, source_o
 
 
 def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
-    """Run `steps.network.check_network` on a spec with a network, weights or data of the user's own, unless it passed already.
+    """Run `steps.check.check_network` on a spec with a network, weights or data of the user's own, unless it passed already.
 
     What passed is remembered in the user's cache under the hash of all that the outcome depends on: files, data, this project's source.
 
@@ -30,7 +30,7 @@ def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
     own_training = section.train is not None and (section.train.loop or section.train.teacher)
     if not (of_plugin or section.file or section.weights or own_data or own_training):
         return
-    reached = sources.reach([(_STEPS / "network.py", "check_network")], chosen(spec))
+    reached = sources.reach([(_STEPS / "check.py", "check_network")], chosen(spec))
     about: dict[str, object] = {
         "model": model_inputs(spec),
         "data": data_inputs(spec),
@@ -44,7 +44,7 @@ def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
         what = section.file or section.weights or section.name or ""
         of_data = f" and reading {own_data}" if own_data else ""
         print(f"mico-run: capturing the network of {what}{of_data}, before anything trains", file=sys.stderr)
-    from mico_runner.steps.network import (
+    from mico_runner.steps.check import (
         check_network,
     )  # with torch, which is not needed when the files have not changed
 

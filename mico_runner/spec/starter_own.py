@@ -30,8 +30,10 @@ def own_model_section(wanted: str, folder: Path) -> str:
     return f"\n  file: {shown}\n  entry: {_entry(path, entry, '--model')}\n  train: {RECIPE}"
 
 
-def own_data_section(wanted: str, folder: Path) -> str:
-    """`datasets` for a folder of images or WAV files, "data.npz", "table.csv" (its last column is the target) or "data.py:load".
+def own_data_section(wanted: str, folder: Path, kind: str | None) -> str:
+    """`datasets` of a kind of task for a folder of images or WAV files, "data.npz", "table.csv" or "data.py:load".
+
+    The last column of a table is its target.
 
     Raises UsageError.
     """
@@ -39,17 +41,19 @@ def own_data_section(wanted: str, folder: Path) -> str:
     path = _existing(Path(file), "--data")
     shown = _named(path, folder)
     if path.is_dir():
-        return f"{{task: {{{_kind_of_folder(path)}: {shown}}}}}"
-    if path.suffix == ".npz":
-        return f"{{task: {{npz: {shown}}}}}"
-    if path.suffix == ".csv":
+        task = f"{_kind_of_folder(path)}: {shown}"
+    elif path.suffix == ".npz":
+        task = f"npz: {shown}"
+    elif path.suffix == ".csv":
         head = read_text(path).split("\n", 1)[0].rstrip("\r")
-        return f"{{task: {{csv: {shown}, target: {json.dumps(head.split(',')[-1].strip())}}}}}"
-    if path.suffix == ".py":
-        return f"{{task: {{file: {shown}, entry: {_entry(path, entry, '--data')}}}}}"
-    raise UsageError(
-        f"--data {wanted}: allowed: a folder of images or of WAV files, .npz, .csv, .py with the name of its function"
-    )
+        task = f"csv: {shown}, target: {json.dumps(head.split(',')[-1].strip())}"
+    elif path.suffix == ".py":
+        task = f"file: {shown}, entry: {_entry(path, entry, '--data')}"
+    else:
+        raise UsageError(
+            f"--data {wanted}: allowed: a folder of images or of WAV files, .npz, .csv, .py with the name of its function"
+        )
+    return f"{{task: {{{task}{f', kind: {kind}' if kind else ''}}}}}"
 
 
 def _existing(path: Path, option: str) -> Path:

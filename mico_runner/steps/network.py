@@ -22,7 +22,6 @@ from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import kernel_table
 from mico_runner.models import MODELS, frontends, user_file, weights
 from mico_runner.models.outputs import outputs
-from mico_runner.models.training import check_trainable
 from mico_runner.quant.prefix import Memory, PrefixExecutor
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph, storage_bits
 from mico_runner.sections import Datasets, Network, Sections, Teacher
@@ -30,7 +29,6 @@ from mico_runner.steps.base import StepContext
 from mico_runner.steps.inputs import limits_of, present, source_of_data
 from mico_runner.tasks.base import Task
 
-TEACHER = "model.train.teacher.train"  # what messages call its recipe
 SCORED_AT_ONCE = 512  # images turned into floats at once: all of a data set at 224 x 224 would not fit in memory
 KEPT_BYTES = 2**29  # of tensors that several assignments share
 
@@ -140,27 +138,6 @@ def _of_format(file: str, given: tuple[int, ...] | None, tokens: bool) -> tuple[
             f"{path}: model.input is {list(given)}, the file's own input {list(shape)}; leave model.input out"
         )
     return found.module, shape
-
-
-def check_network(spec: Sections) -> None:
-    """Build and capture the network of a file, before anything trains.
-
-    Raises UsageError: what `build_model`, `graph.capture` and, where it is to be trained, `training.check_trainable` say, or outputs
-        that the task does not take.
-    """
-    samples = load_data(spec)
-    model = build_model(spec, samples)
-    network = captured(model, samples, spec.name)
-    shape, task = network.shapes[network.output], samples.task
-    task.check_output(shape, samples.train.targets, samples.input_shape)
-    recipe = present(spec.model).train
-    if recipe is None:
-        return
-    if recipe.teacher is not None:
-        teacher = build_teacher(spec, recipe.teacher, samples, model)
-        if recipe.teacher.train is not None:
-            check_trainable(teacher, task, samples.train, samples.validation, recipe.teacher.train, TEACHER)
-    check_trainable(model, task, samples.train, samples.validation, recipe)
 
 
 def assignment_of(ctx: StepContext, network: Graph) -> Assignment:

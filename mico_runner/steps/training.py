@@ -12,12 +12,13 @@ import torch
 from mico_runner.models import training
 from mico_runner.sections import Recipe, Sections
 from mico_runner.steps.base import StepContext
-from mico_runner.steps.network import TEACHER, build_teacher
+from mico_runner.steps.network import build_teacher
 
 if TYPE_CHECKING:
     from mico_runner.data.dataset import DataSet
 
 HISTORY = "history.csv"
+TEACHER = "model.train.teacher.train"  # what messages call its recipe
 
 
 def trained(

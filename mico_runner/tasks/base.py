@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Shape = tuple[int, ...]
+LARGEST_WHOLE = 2**31  # of targets: numbers of classes are far below it
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,8 @@ class Task(ABC):
     """What a network is for."""
 
     MEASURE: ClassVar[Measure]
-    PLACED: ClassVar[bool] = (
-        False  # targets belong to places of the input: what moves its contents would have to move them, too
-    )
+    AMOUNTS: ClassVar[bool] = False  # targets are amounts: numbers of classes would be learnt as such
+    PLACED: ClassVar[bool] = False  # targets belong to places of the input: what moves these would have to move them
 
     @abstractmethod
     def checked(self, where: str, targets: np.ndarray, inputs: Shape, training: bool) -> np.ndarray:
@@ -105,6 +105,10 @@ class Task(ABC):
 
     def check_parts(self, name: str, train: np.ndarray, test: np.ndarray) -> None:
         """Raise UsageError where the targets of the test part are none that the training part prepares for."""
+        return
+
+    def check_learnable(self, where: str, targets: np.ndarray) -> None:
+        """Raise UsageError: targets, as `checked` gave them, from which nothing can be learnt, or a class of which there is no sample."""
         return
 
     def learns_from(self, targets: np.ndarray) -> np.ndarray:
@@ -187,6 +191,7 @@ def whole_numbers(where: str, what: str, values: np.ndarray) -> np.ndarray:
         wrong = ~np.isfinite(values) | (values != np.rint(values))
         refuse(where, what, wrong, values, "whole numbers")
     refuse(where, what, values < 0, values, "0 or more")
+    refuse(where, what, values >= LARGEST_WHOLE, values, f"below {LARGEST_WHOLE:,}")
     return values.astype(np.int64)
 
 

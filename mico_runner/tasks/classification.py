@@ -45,6 +45,16 @@ class Classification(Task):
         most = int(train.max())
         refuse(f"{name}: test", "label", test > most, test, f"0 to {most}, the labels of the train part")
 
+    def check_learnable(self, where: str, targets: np.ndarray) -> None:
+        counts = np.bincount(targets)
+        if len(counts) == 1:
+            raise UsageError(f"{where}: all labels are 0; allowed: two classes or more")
+        if not counts.all():
+            empty = int(counts.argmin())
+            raise UsageError(
+                f"{where}: class {empty} has no sample; allowed: one or more of each, 0 to {len(counts) - 1}"
+            )
+
     def outputs(self, targets: np.ndarray, input_shape: Shape) -> int:
         return int(targets.max()) + 1
 

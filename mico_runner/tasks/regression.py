@@ -22,6 +22,7 @@ DRAWN = 2000  # points of the figure
 class Regression(Task):
     """One or several numbers for each input: squared error, its root over all samples (RMSE)."""
 
+    AMOUNTS = True
     MEASURE = Measure("rmse", "", "", higher=False, tolerance=0.0)
     TITLE = "Predictions"
 
@@ -37,6 +38,14 @@ class Regression(Task):
         if train.shape[1] != test.shape[1]:
             raise UsageError(
                 f"{name}: {train.shape[1]} numbers for each train sample, {test.shape[1]} for each of test; allowed: as many"
+            )
+
+    def check_learnable(self, where: str, targets: np.ndarray) -> None:
+        alike = (targets == targets[0]).all(axis=0)
+        if alike.any():
+            number = int(alike.argmax())
+            raise UsageError(
+                f"{where}: target {number} is {targets[0, number]:g} of all samples; allowed: some that differ"
             )
 
     def outputs(self, targets: np.ndarray, input_shape: Shape) -> int:

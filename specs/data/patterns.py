@@ -3,7 +3,9 @@
 import numpy as np
 
 
-def patterns(shape: list[int], classes: int, count: int = 640, tested: int = 64, noise: float = 0.25) -> dict[str, tuple]:
+def patterns(
+    shape: list[int], classes: int, count: int = 640, tested: int = 64, noise: float = 0.25
+) -> dict[str, tuple]:
     """float32 inputs (N, *shape) of about 0 to 1, and their classes; the same for the same arguments."""
     draw = np.random.default_rng(0)
     means = draw.random((classes, *shape), np.float32)

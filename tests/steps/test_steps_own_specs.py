@@ -5,6 +5,16 @@ import pytest
 from mico_runner import cli, paths
 
 SPECS = paths.shipped("specs")
+TASKS = [
+    "anomaly",
+    "unet",
+    "detector",
+    "regression",
+    "spoken-digits",
+    "multi-label",
+    "sequence-labelling",
+    "next-token",
+]
 
 
 @pytest.mark.nightly
@@ -22,7 +32,7 @@ def test_a_network_of_others_keeps_its_gates(name, tmp_path, capsys):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", ["anomaly", "unet", "detector", "regression", "spoken-digits"])
+@pytest.mark.parametrize("name", TASKS)
 def test_every_other_task_keeps_its_gates(name, tmp_path, capsys):
     """Training for real, bits chosen by the task's own measure, C on the whole test part."""
     assert cli.main(["run", str(SPECS / f"{name}.yaml"), "--outputs", str(tmp_path)]) == 0, capsys.readouterr().err

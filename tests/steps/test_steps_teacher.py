@@ -10,8 +10,9 @@ from mico_runner.errors import UsageError
 from mico_runner.frozen_data import build, plain
 from mico_runner.sections import Sections
 from mico_runner.spec import SpecErrors
+from mico_runner.steps.check import check_network
 from mico_runner.steps.inputs import chosen, model_inputs
-from mico_runner.steps.network import build_model, check_network, load_data
+from mico_runner.steps.network import build_model, load_data
 from mico_runner.steps.training import loss_of_teacher
 
 LOOP = """
