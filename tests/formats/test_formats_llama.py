@@ -68,7 +68,7 @@ def ternary_file(sizes=TERNARY, codes=None):
 def test_version_0_is_read_as_it_is_laid_out(tmp_path, shared):
     (tmp_path / "net.bin").write_bytes(version_0(network(shared)))
     found = read_any(tmp_path / "net.bin")
-    assert found.input_shapes == ((9,),) and found.module.shared == shared
+    assert (found.input_shapes, found.whole) == (((9,),), (0,)) and found.module.shared == shared
     np.testing.assert_array_equal(logits(found.module), logits(network(shared)))
 
 

@@ -50,7 +50,7 @@ def read(path: Path, token_bits: int = 0) -> FileNetwork:
         raise UsageError(f"{path}: found {len(raw)} bytes; allowed: a file of llama2.c, whose header has {SIZES.size}")
     has_magic = int.from_bytes(raw[:4], "little") == MAGIC
     module = _with_header(path, raw, token_bits) if has_magic else _version_0(path, raw)
-    return FileNetwork(module, ((module.sizes.length,),))
+    return FileNetwork(module, ((module.sizes.length,),), whole=(0,))
 
 
 def _version_0(path: Path, raw: bytes) -> Llama:

@@ -81,7 +81,7 @@ def read(path: Path) -> FileNetwork:
     model.load_state_dict(state, assign=True)
     if tied:
         model.classifier.weight = model.embedding.weight
-    return FileNetwork(model, ((sizes.length,),))
+    return FileNetwork(model, ((sizes.length,),), whole=(0,))
 
 
 def _config(path: Path) -> tuple[LlamaSizes, float, float, bool]:
