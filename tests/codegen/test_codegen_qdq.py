@@ -64,7 +64,8 @@ SAMPLED = [name for name in MAPPED if not operator(name).BETWEEN]
 def test_every_operator_has_a_form():
     """Those that vanish when a network is captured or quantised need none; a filter compares integers, which no QDQ model has."""
     others = set(OPERATORS.names()) - set(MAPPED)
-    assert others == {"batch_norm", "identity", "maximum", "relu", "scatter", "variance", "where", "filtered_attention"}
+    gone = {"batch_norm", "identity", "logic", "maximum", "relu", "scatter", "variance", "where"}
+    assert others == gone | {"filtered_attention"}
 
 
 @pytest.mark.parametrize("name", SAMPLED)

@@ -98,7 +98,7 @@ def test_scratch_of_two_rows(tmp_path, sanitize):
     for policy in (POLICY, WITH_TABLES):
         calls = [c for graph in graphs for c in lower(graph, policy).calls if c.variant]
         having = [c for c in calls if micro.of_unit(c.unit).TABLES]
-        patches = [c for c in having if c.fields["kernel_h"] * c.fields["kernel_w"] > 1]
+        patches = [c for c in having if c.fields["size"]["kernel_h"] * c.fields["size"]["kernel_w"] > 1]
         assert len(calls) > 400 and len(having) > len(patches) + 10 and (len(patches) > 10) == policy.tables
         for call in calls:
             more = 128 if isinstance(micro.of_unit(call.unit), ByteLanes) and call.weights.bits < 8 else 0

@@ -231,7 +231,7 @@ def read_subgraphs(path):
 
 def read_given(path):
     found = given.read(path, with_networks=False)
-    curves = found["curves"] if "curves" in found else profile.roofline(found["profile"], "fp32").compute
+    curves = found.curves if found.profile is None else profile.roofline(found.profile, "fp32").compute
     for curve in curves.values():
         assert np.isfinite(curve.predict(np.array([1.0, 1e6, 1e12]))).all()
 
