@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import mico_runner
-from mico_runner import hardware, paths, registry, spec
+from mico_runner import hardware, paths, plugins, registry, spec
 from mico_runner.data import catalog
 from mico_runner.errors import UnknownName, UsageError
 from mico_runner.frozen_data import build, plain
@@ -298,7 +298,8 @@ def test_the_static_description_matches_the_objects(package):
 def test_reading_the_heads_of_definitions_finds_what_reading_whole_files_does():
     for path in sorted(paths.PACKAGE.rglob("*.py")):
         if "@register(" in (text := path.read_text(encoding="utf-8")):
-            assert registry._scan(path, "m") == registry._registered(ast.parse(text), "m"), path
+            found = [(entry.name, entry.summary, entry.meta) for entry in registry._scan(path, "m")]
+            assert found == plugins.heads_of(ast.parse(text)), path
 
 
 def test_listing_imports_no_entry():
