@@ -82,7 +82,7 @@ class Sources:
         global _project
         if self._stamps and not plugins.used():
             reached = {asked: self._reached[asked] for asked in self._lasting}
-            _project = _Project(self._stamps, self._files.of_project(self._memory), reached)
+            _project = _Project(self._stamps, self._files, reached)
         self._memory.__exit__()
 
     def reach(self, roots: Iterable[tuple[Path, str]], chosen: Mapping[str, Iterable[str]] | None = None) -> Reached:
