@@ -32,7 +32,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_kind_of_task_is_tried():
-    assert set(DATA) == set(TASKS.names())
+    """Those of the package: another test may have plug-ins in use."""
+    assert set(DATA) == {name for name in TASKS.names() if TASKS.info(name).path is None}
 
 
 @pytest.mark.parametrize("kind", DATA)
