@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -204,7 +205,10 @@ def _stamps_below(folder: str) -> dict[str, list[int]]:
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         for path in (here, *(os.path.join(here, name) for name in files)):
-            found[path] = stamp(path)
+            with suppress(
+                OSError
+            ):  # an editor's lock, which leads nowhere, or a file that is gone again: its folder tells
+                found[path] = stamp(path)
     return found
 
 

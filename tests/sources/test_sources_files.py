@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mico_runner import paths
-from mico_runner.sources import Sources
+from mico_runner.sources import Sources, files, reach
 
 
 def test_a_package_may_import_from_a_module_of_the_same_name(tmp_path):
@@ -31,3 +31,30 @@ def test_what_is_asked_again_is_followed_once_and_other_entries_are_followed_ane
         assert sources.reach([root], {"mico_runner.models": ["lenet"]}) is lenet
         mlp = sources.reach([root], {"mico_runner.models": ["mlp"]})
     assert "models/lenet.py" in lenet.sources and "models/lenet.py" not in mlp.sources
+
+
+def test_what_one_plan_read_is_used_by_the_next_until_a_file_changes_or_is_new(tmp_path, monkeypatch):
+    package = tmp_path / "mico_runner"
+    package.mkdir()
+    for module, name in ((files, str(package)), (reach, str(package))):
+        monkeypatch.setattr(module, "PACKAGE", name)
+    monkeypatch.setattr(paths, "PACKAGE", package)
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / ".#lock").symlink_to("user@nowhere.1")  # as an editor leaves it
+    (package / "use.py").write_text(
+        "from mico_runner.made import width\ndef net():\n    return width()\n", encoding="utf-8"
+    )
+    (package / "made.py").write_text("def width():\n    return 3\n", encoding="utf-8")
+
+    def found():
+        with Sources() as sources:
+            return sources.reach([(package / "use.py", "net")])
+
+    first = found()
+    assert found() is first and first.sources.keys() == {"use.py", "made.py"}
+    (package / "made.py").write_text("def width():\n    return 4\n", encoding="utf-8")
+    edited = found()
+    assert {name for name in first.sources if first.sources[name] != edited.sources[name]} == {"made.py"}
+    (package / "made").mkdir()
+    (package / "made" / "__init__.py").write_text("def width():\n    return 5\n", encoding="utf-8")
+    assert "made/__init__.py" in found().sources, "a package goes before a module of its name"
