@@ -11,7 +11,7 @@ from mico_runner.steps.base import Inputs, Step, StepContext
 class Evaluate(Step):
     """Count the network and quantise it at uniform bit-widths."""
 
-    VERSION = 4
+    VERSION = 5
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner.steps.inputs import deployment_of, network_inputs
@@ -56,8 +56,10 @@ class Evaluate(Step):
         pd.DataFrame(rows).to_csv(ctx.dir / "uniform.csv", index=False)
 
         ctx.metric("evaluate.macs", int(layers["macs"].sum()), "count")
-        name, tolerance = f"evaluate.int8.validation_{measure.name}", measure.allowed(len(samples.validation))
-        ctx.metric(name, scorer(int8)[0], measure.unit, measure.direction, tolerance)
+        name, count, quality = f"evaluate.int8.validation_{measure.name}", len(samples.validation), scorer(int8)[0]
+        ctx.metric(name, quality, measure.unit, measure.direction, measure.allowed(count))
+        drop = measure.drop(ctx.upstream_metric(f"train.validation_{measure.name}"), quality)
+        ctx.metric(f"evaluate.int8.{measure.name}_drop", drop, measure.points, "lower", measure.allowed(count, 2))
         needs = deployment.needs(ptq.quantize(int8))
         ctx.metric("evaluate.int8.flash_bytes", needs.flash, "bytes", "lower")
         ctx.metric("evaluate.int8.ram_bytes", needs.ram, "bytes", "lower")
