@@ -149,11 +149,10 @@ class Training:
 
     def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
         """float32 (n, ...) what the model returns, in the recipe's precision."""
-        form = layout(self.recipe)
-        if form == torch.preserve_format:
-            return scores(self.model, inputs)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            return scores(self.model, inputs.to(memory_format=form) if inputs.ndim == 4 else inputs).float()
+        if inputs.ndim == 4:
+            inputs = inputs.to(memory_format=layout(self.recipe))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_low(self.recipe)):
+            return scores(self.model, inputs).float()
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """The mean loss of a batch: the task's, with the teacher's share and that of what is mixed in."""
@@ -182,9 +181,13 @@ class Training:
 
 
 def layout(recipe: Recipe) -> torch.memory_format:
-    """Channels last in bfloat16: so processors' units for it read images."""
-    low = isinstance(recipe, Train) and recipe.precision == "bfloat16"
-    return torch.channels_last if low else torch.preserve_format
+    """Channels last where the recipe says so and in bfloat16: so processors' units for it read images."""
+    last = _low(recipe) or (isinstance(recipe, Train) and recipe.channels_last)
+    return torch.channels_last if last else torch.preserve_format
+
+
+def _low(recipe: Recipe) -> bool:
+    return isinstance(recipe, Train) and recipe.precision == "bfloat16"
 
 
 def fit(training: Training) -> None:

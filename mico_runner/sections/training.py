@@ -83,6 +83,7 @@ class Train(Recipe):
         freeze_norms: batch norms keep the statistics that they begin with.
         device: "cpu", or "auto": a GPU if there is one.
         precision: "float32", or "bfloat16" of layers' products in training; weights, losses and evaluations are float32 with both.
+        channels_last: images and weights lie with their channels together, which changes the order of sums and the time alone.
         teacher: whose outputs it learns as well.
         loop: instead of the built-in one.
     """
@@ -90,6 +91,7 @@ class Train(Recipe):
     freeze_norms: bool = False
     device: str = "cpu"
     precision: str = "float32"
+    channels_last: bool = False
     teacher: Teacher | None = None
     loop: Loop | None = None
 

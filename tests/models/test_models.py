@@ -328,6 +328,7 @@ RECIPES = {
     "best": {"keep": "best", "patience": 2},
     "frozen": {"freeze_norms": True},
     "low precision": {"precision": "bfloat16"},
+    "channels last": {"channels_last": True},
 }
 
 
