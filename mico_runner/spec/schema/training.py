@@ -107,7 +107,9 @@ def model() -> dict[str, Rules]:
         "freeze_norms": flag("batch norms keep the statistics that they begin with"),
         "device": choice("auto: a GPU if there is one", ["cpu", "auto"], default="cpu"),
         "precision": choice("of layers' products in training", ["float32", "bfloat16"], default="float32"),
-        "channels_last": flag("images lie with their channels together in training, which most convolutions compute faster"),
+        "channels_last": flag(
+            "images lie with their channels together in training, which most convolutions compute faster"
+        ),
         "teacher": section("a network whose outputs this one learns as well", _teacher()),
         "loop": section("of your own, instead of the built-in one", _loop()),
     }
