@@ -80,14 +80,14 @@ class Attention(Operator):
     s_j = sum of q k_j; z_j = ((max s - s_j) * multiplier + 2^(shift-1)) >> shift, at most 31 * 2^15: the exponent to base 2, 15 bits
     behind the point; e_j = 2^-z_j with 16 bits behind the point, from a table of 2^-f of 33 entries with 30 bits, linear between two;
     r = (sum of e_j v_j * p + half) >> (30 + out_shift), p = floor(factor * 2^30 / sum of e_j), clamped. Constant `power` int32 (33,);
-    attributes `multiplier`, `shift`, `factor`, `out_shift`. Keys and values are stored at `kv_bits`, 8 or less, queries at 16, or as many
-    as scores of 31 bits allow.
+    attributes `multiplier`, `shift`, `factor`, `out_shift`. Keys and values are stored at the two `kept_bits`, 8 or less, queries at 16,
+    or as many as scores of 31 bits allow.
     With a fourth input, the place of the one token that it reads, keys and values of those before it lie in a cache of `cache` tokens:
     the samples of a batch are then tokens one after another.
     """
 
     ATEN: tuple[str, ...] = ("mico.causal_attention.default",)
-    ATTRS: tuple[str, ...] = ("heads", "kv_heads", "kv_bits")
+    ATTRS: tuple[str, ...] = ("heads", "kv_heads", "kept_bits")
     NO_KERNEL = "its kernel is not profiled"
     BOUND = 8.0  # half a step, and what the table and 16 bits of 2^-z leave where the output has 16 bits; 0.6 of 8
 
@@ -99,7 +99,7 @@ class Attention(Operator):
             raise Refused(
                 f"attention of queries {sizes[q]}, {heads} heads, keys {sizes[k]} and values {sizes[v]}, {kv_heads} heads, is not supported"
             )
-        attrs = {"heads": heads, "kv_heads": kv_heads, "kv_bits": INPUT_BITS}
+        attrs = {"heads": heads, "kv_heads": kv_heads, "kept_bits": (INPUT_BITS, INPUT_BITS)}
         return call.emit(self.name, [q, k, v], sizes[q], attrs=attrs)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
@@ -119,12 +119,12 @@ class Attention(Operator):
 
     def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """Queries are not kept: they have 16 bits, so that only the keys' rounding is left in a score."""
-        return int(node.attrs["kv_bits"]) if at else OUTPUT_BITS
+        return int(node.attrs["kept_bits"][at - 1]) if at else OUTPUT_BITS
 
     def quantise(self, q: Quantiser, step: Any) -> None:
         a = step.node.attrs
         size = q.shape_of(step.node.inputs[0])[1] // a["heads"]
-        bits = (min(OUTPUT_BITS, SCORE_BITS - INPUT_BITS - (size - 1).bit_length()), a["kv_bits"], a["kv_bits"])
+        bits = (min(OUTPUT_BITS, SCORE_BITS - INPUT_BITS - (size - 1).bit_length()), *a["kept_bits"])
         inputs = tuple(q.read(tensor, most) for tensor, most in zip(step.node.inputs, bits, strict=True))
         read, made = [q.type_of(tensor) for tensor in inputs], q.made(step)
         scores = read[0].scale * read[1].scale * log2(e) / sqrt(size)
@@ -210,7 +210,7 @@ class Attention(Operator):
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for tokens, heads, kv_heads, size in ((1, 1, 1, 2), (7, 4, 2, 3), (40, 2, 1, 8)):
-            attrs = {"heads": heads, "kv_heads": kv_heads, "kv_bits": INPUT_BITS}
+            attrs = {"heads": heads, "kv_heads": kv_heads, "kept_bits": (INPUT_BITS, INPUT_BITS)}
             keys = (tokens, kv_heads * size)
             yield sample(self.name, [(tokens, heads * size), keys, keys], (tokens, heads * size), attrs)
 

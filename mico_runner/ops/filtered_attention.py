@@ -31,7 +31,7 @@ class FilteredAttention(Attention):
     """
 
     ATEN = ()
-    ATTRS = ("heads", "kv_heads", "kv_bits", "rounds")
+    ATTRS = ("heads", "kv_heads", "kept_bits", "rounds")
     onnx = Operator.onnx  # it has no form there
 
     def filters(self, node: Node, read: list[QType]) -> dict[str, np.ndarray]:

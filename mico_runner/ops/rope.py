@@ -11,13 +11,14 @@ import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
-from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, rescaled_constants, sample
+from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, Undone, rescaled_constants, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
 
 TURN_BITS = 20  # behind the point of a cosine
-TERM_BITS = 60  # with what is turned, 58 at most, below 2^62
+READ_BITS = 18  # of what is turned
+TERM_BITS = 60  # with what is turned, 61 at most, below 2^62
 
 
 @torch.library.custom_op("mico::rope", mutates_args=())
@@ -61,18 +62,21 @@ def angles(places: int, head: int, base: float) -> tuple[np.ndarray, np.ndarray]
 
 @register("rope")
 class Rope(Operator):
-    """y = turned(x) * `factor` + `term` over tokens (T, heads * `head`), pairs turned by place * `base`^(-2i / head).
+    """y = turned(x * `read_factor` + `read_term`) * `factor` + `term` over tokens (T, heads * `head`), pairs turned by place * `base`^(-2i / head).
 
-    In integers, with cosines and sines C, S of 20 bits behind the point: of a pair a' = a C - b S, b' = a S + b C, then
-    r = (a' * factor + term + 2^(shift-1)) >> shift, clamped. Constants: `cosine`, `sine` int32 (T, head / 2), `factor` int32 and `term`
-    int64 (heads * head,). With a second input, the place, it turns that one token (1, heads * head) by the angles of that place.
+    In integers, each x is first brought to 18 bits, p = (x * read_factor + read_term + 2^(read_shift-1)) >> read_shift; with cosines and
+    sines C, S of 20 bits behind the point, of a pair a' = a C - b S, b' = a S + b C, then
+    r = (a' * factor + term + 2^(shift-1)) >> shift, clamped. Constants: `cosine`, `sine` int32 (T, head / 2), `read_factor`, `factor`
+    int32 and `read_term`, `term` int64 (heads * head,). With a second input, the place, it turns that one token (1, heads * head) by the
+    angles of that place. It reads at `read_bits`: keys that are kept at few bits are rounded before they are turned, each channel with its
+    own step and mean, which turning would mix (Hooper et al., "KVQuant", NeurIPS 2024, section 3.2).
     """
 
     ATEN = ("mico.rope.default",)
-    ATTRS = ("head", "base", "factor", "term")
+    ATTRS = ("head", "base", "read_factor", "read_term", "factor", "term", "read_bits")
     WIDE = True
     NO_KERNEL = "its kernel is not profiled"
-    BOUND = 0.6  # half a step, and what 20 bits of the angles leave where both sides have 16
+    BOUND = 0.8  # half a step, and what 18 bits of what is turned and 20 of the angles leave where both sides have 16
 
     def capture(self, call: Call) -> str:
         tensor = call.input("x")
@@ -81,39 +85,48 @@ class Rope(Operator):
             raise Refused(
                 f"rope of shape {shape}, heads of {call['head']}; allowed: tokens (T, width), heads of one even width"
             )
-        attrs = {"head": call["head"], "base": call["base"], "factor": np.ones(shape[1]), "term": np.zeros(shape[1])}
+        none = {"factor": np.ones(shape[1]), "term": np.zeros(shape[1])}
+        attrs = {"head": call["head"], "base": call["base"], **none, "read_bits": OUTPUT_BITS}
+        attrs |= {f"read_{key}": value for key, value in none.items()}
         return call.emit(self.name, [tensor], shape, attrs=attrs)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
-        factor, term = (torch.as_tensor(node.attrs[key], dtype=x[0].dtype) for key in ("factor", "term"))
-        return _turned(x[0], node.attrs["head"], node.attrs["base"], 1.0) * factor + term
+        of_read, read_term, factor, term = (
+            torch.as_tensor(node.attrs[key], dtype=x[0].dtype) for key in ("read_factor", "read_term", "factor", "term")
+        )
+        return _turned(x[0] * of_read + read_term, node.attrs["head"], node.attrs["base"], 1.0) * factor + term
 
     def rescaled(self, node: Node, by: Channels) -> Node | None:
         return rescaled_constants(node, by)
 
+    def undoing(self, node: Node, at: int, by: Channels, shapes: Shapes) -> Undone | None:
+        factor = node.attrs["read_factor"] / by.factor
+        read = {"read_factor": factor, "read_term": node.attrs["read_term"] - factor * by.term}
+        return Undone(replace(node, attrs=node.attrs | read))
+
     def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
-        return OUTPUT_BITS
+        return int(node.attrs["read_bits"])
 
     def quantise(self, q: Quantiser, step: Any) -> None:
         a = step.node.attrs
-        tensor = q.read(step.node.inputs[0], OUTPUT_BITS)
+        tensor = q.read(step.node.inputs[0], a["read_bits"])
         read, made = q.type_of(tensor), q.made(step)
-        factor, term = a["factor"] * read.scale * 2.0**-TURN_BITS / made.scale, a["term"] / made.scale
-        shift = shift_that_fits((MULTIPLIER_BITS, np.abs(factor).max()), (TERM_BITS, np.abs(term).max()))
+        most = np.abs(a["read_factor"]) * read.scale * max(read.qmax, -read.qmin) + np.abs(a["read_term"])
+        unit = float(most.max()) * 2.0 ** (1 - READ_BITS)
+        of_read, read_shift = _shifted_up(a["read_factor"] * read.scale / unit, a["read_term"] / unit)
+        of_made, shift = _shifted_up(a["factor"] * unit * 2.0**-TURN_BITS / made.scale, a["term"] / made.scale)
         cos, sin = angles(q.shape_of(tensor)[0], a["head"], a["base"])
-        constants = {
-            "cosine": np.rint(cos * (1 << TURN_BITS)).astype(np.int32),
-            "sine": np.rint(sin * (1 << TURN_BITS)).astype(np.int32),
-            "factor": np.rint(np.ldexp(factor, shift)).astype(np.int32),
-            "term": np.rint(np.ldexp(term, shift)).astype(np.int64),
-        }
-        q.add(step, (tensor,), attrs={"head": a["head"], "shift": shift}, constants=constants)
+        constants = {key: np.rint(of * (1 << TURN_BITS)).astype(np.int32) for key, of in (("cosine", cos), ("sine", sin))}
+        constants |= {f"read_{key}": value for key, value in of_read.items()} | of_made
+        attrs = {"head": a["head"], "read_shift": read_shift, "shift": shift}
+        q.add(step, (tensor,), attrs=attrs, constants=constants)
 
     def integer(self, node: QNode, x: list[np.ndarray], read: list[QType], made: QType) -> np.ndarray:
         cos, sin = (node.constants[key].astype(np.int64)[..., None, :] for key in ("cosine", "sine"))
         if len(x) == 2:
             cos, sin = (each[x[1][:, 0]][:, None] for each in (cos, sin))
-        pairs = x[0].reshape(*x[0].shape[:-1], -1, node.attrs["head"] // 2, 2)
+        read_acc = x[0] * node.constants["read_factor"].astype(np.int64) + node.constants["read_term"]
+        pairs = shifted(read_acc, np.array(node.attrs["read_shift"])).reshape(*x[0].shape[:-1], -1, node.attrs["head"] // 2, 2)
         a, b = pairs[..., 0], pairs[..., 1]
         turned = np.stack([a * cos - b * sin, a * sin + b * cos], -1).reshape(x[0].shape)
         acc = turned * node.constants["factor"] + node.constants["term"]
@@ -128,25 +141,38 @@ class Rope(Operator):
         fields = {
             **{"tokens": tokens, "width": width, "head": node.attrs["head"], "input": inputs[0].tag},
             **{"places": len(node.constants["cosine"]), "place": inputs[1].tag if len(inputs) > 1 else inputs[0].tag},
-            **{"shift": node.attrs["shift"], "output": c.output_range(node, output)},
+            **{key: node.attrs[key] for key in ("read_shift", "shift")},
+            "output": c.output_range(node, output),
         }
         to.emit(node, "rope_step" if len(inputs) > 1 else "rope", inputs, output, fields, tables=node.constants)
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         constants, unit = node.constants, np.ldexp(1.0, -node.attrs["shift"]) * made.scale
+        of_read, read_term = (np.ldexp(constants[f"read_{key}"].astype(float), -node.attrs["read_shift"]) for key in ("factor", "term"))
         heads = len(constants["factor"]) // node.attrs["head"]
         cos, sin = (np.tile(np.repeat(constants[key], 2, 1), heads) for key in ("cosine", "sine"))
-        factor = constants["factor"] * unit / read[0].scale
+        factor = constants["factor"] * unit
+        turning = to.add("Mul", [x[0], to.constant(of_read / read[0].scale)])
+        turning = to.add("Add", [turning, to.constant(read_term)])
         partner = np.arange(len(factor)) ^ 1
         sign = np.where(np.arange(len(factor)) % 2, 1, -1)
         turned = to.add(
-            "Mul", [to.add("Gather", [x[0], to.constant(partner)], axis=-1), to.constant(sin * sign * factor)]
+            "Mul", [to.add("Gather", [turning, to.constant(partner)], axis=-1), to.constant(sin * sign * factor)]
         )
-        kept = to.add("Mul", [x[0], to.constant(cos * factor)])
+        kept = to.add("Mul", [turning, to.constant(cos * factor)])
         return to.add("Add", [to.add("Add", [kept, turned]), to.constant(constants["term"] * unit)])
 
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for tokens, heads, head in ((1, 1, 2), (9, 2, 4), (40, 3, 8)):
-            factor, term = np.exp(rng.normal(size=heads * head) / 4), rng.normal(size=heads * head)
-            attrs = {"head": head, "base": 10_000.0, "factor": factor, "term": term}
+            attrs: dict[str, Any] = {"head": head, "base": 10_000.0, "read_bits": OUTPUT_BITS}
+            for key in ("read_", ""):
+                attrs[f"{key}factor"] = np.exp(rng.normal(size=heads * head) / 4)
+                attrs[f"{key}term"] = rng.normal(size=heads * head)
             yield sample(self.name, [(tokens, heads * head)], (tokens, heads * head), attrs)
+
+
+def _shifted_up(factor: np.ndarray, term: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
+    """Factors as int32 and terms as int64, and the shift that brings both back."""
+    shift = shift_that_fits((MULTIPLIER_BITS, np.abs(factor).max()), (TERM_BITS, np.abs(term).max()))
+    whole = {key: np.rint(np.ldexp(each, shift)) for key, each in (("factor", factor), ("term", term))}
+    return {"factor": whole["factor"].astype(np.int32), "term": whole["term"].astype(np.int64)}, shift

@@ -19,6 +19,7 @@ from mico_runner.quant.balance import balanced
 from mico_runner.quant.calibration import METHODS, Calibration, activation_type
 from mico_runner.quant.compensation import compensated
 from mico_runner.quant.equalisation import equalised
+from mico_runner.quant.keeping import keeping
 from mico_runner.quant.qgraph import (
     ACTIVATION_BITS,
     INPUT_BITS,
@@ -35,7 +36,6 @@ from mico_runner.quant.wide import wide_tensors
 from mico_runner.sections import ActivationOptions, WeightOptions
 
 WEIGHTS, ACTIVATIONS = WeightOptions(), ActivationOptions()  # where a caller says nothing
-KEPT = "kv_bits"  # attribute of operators that keep keys and values
 OUTPUT_HEADROOM = 2.0  # logits may be that much larger than on the calibration images
 
 
@@ -83,7 +83,7 @@ class PTQ:
         _check_finite(graph, inputs)
         if equalise == "auto" and weights.granularity == "channel":  # one weight scale for all would pay for it
             graph = balanced(equalised(graph, inputs), inputs)
-        graph = _keeping(graph, activations.kv_bits)
+        graph = keeping(graph, activations.kv_bits)
         self.graph = graph
         self.inputs: Sequence[np.ndarray] = inputs
         self._calibration = Calibration(graph, inputs)
@@ -164,16 +164,6 @@ def _check_finite(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
         count, first = int((~finite).sum()), int(finite.argmin())
         more = f", nor are {count - 1} others" if count > 1 else ""
         raise UsageError(f"quantisation: calibration image {first} (counted from 0) is not finite{more}")
-
-
-def _keeping(graph: Graph, bits: int) -> Graph:
-    """With keys and values of so many bits."""
-    keep = {node.output: replace(node, attrs=node.attrs | {KEPT: bits}) for node in graph.nodes if KEPT in node.attrs}
-    if bits != INPUT_BITS and not keep:
-        raise UsageError(
-            f"quantisation: activations.kv_bits is {bits}, and network {graph.name!r} keeps no keys and values; allowed here: {INPUT_BITS}"
-        )
-    return replace(graph, nodes=tuple(keep.get(node.output, node) for node in graph.nodes))
 
 
 def _restored(kept: dict[str, Any]) -> PTQ:

@@ -77,3 +77,4 @@ class Simulate:
     rtl_images: int
     rtl_assignments: int
     sanitize: bool
+    executor: bool

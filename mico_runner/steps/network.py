@@ -212,11 +212,16 @@ class Scorer:
 
     def of(self, deployed: QGraph) -> tuple[float, float]:
         """The same of integers that there are."""
-        executor = PrefixExecutor(deployed, self._memory)
-        parts = enumerate(self._split.parts(SCORED_AT_ONCE))
-        found = [executor.run(i, len(part), partial(_integers, deployed, part)) for i, part in parts]
-        outputs = dequantised(deployed, np.concatenate(found))
-        return self._task.quality(outputs, self._split), self._task.measured_loss(outputs, self._split)
+        return scored(deployed, self._task, self._split, self._memory)
+
+
+def scored(deployed: QGraph, task: Task, split: Split, memory: Memory) -> tuple[float, float]:
+    """The task's quality, and its mean loss, of the dequantised outputs of a network's integers."""
+    executor = PrefixExecutor(deployed, memory)
+    parts = enumerate(split.parts(SCORED_AT_ONCE))
+    found = [executor.run(i, len(part), partial(_integers, deployed, part)) for i, part in parts]
+    outputs = dequantised(deployed, np.concatenate(found))
+    return task.quality(outputs, split), task.measured_loss(outputs, split)
 
 
 def _integers(deployed: QGraph, part: Split) -> np.ndarray:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from mico_runner.data.dataset import Split
+    from mico_runner.data.dataset import DataSet, Split
     from mico_runner.graph.ir import Graph
     from mico_runner.quant.qgraph import Assignment, QGraph
     from mico_runner.tasks.base import Task
@@ -69,6 +69,8 @@ class Simulate(Step):
             measured["host"] = layer_ns
             about["compiler"] = host.compiler_version()
             ctx.log(f"C program: {len(images)} images, {wrong} with other logits than the reference, {quality}")
+        if section.executor:
+            _report_executor(ctx, data, deployed)
 
         for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)
@@ -127,6 +129,18 @@ def _report_quality(ctx: StepContext, task: Task, outputs: np.ndarray, samples: 
     if summary is not None:
         summary.to_csv(ctx.dir / "summary.csv", index=False)
     return f"{measure.name} {measure.text(quality)}"
+
+
+def _report_executor(ctx: StepContext, data: DataSet, deployed: QGraph) -> None:
+    """Metrics of the integers on the whole test part, computed by torch: those of C."""
+    from mico_runner.quant.prefix import Memory
+    from mico_runner.steps.network import scored
+
+    measure, count = data.task.MEASURE, len(data.test)
+    quality, loss = scored(deployed, data.task, data.test, Memory(0))
+    ctx.metric(f"simulate.executor_{measure.name}", quality, measure.unit, measure.direction, measure.allowed(count))
+    ctx.metric("simulate.executor_loss", loss, "loss", "lower", tolerance="1%")
+    ctx.log(f"executor: {count} images, {measure.name} {measure.text(quality)}, loss {loss:.4f}")
 
 
 _TIMED_IMAGES = 200  # their median is the time of a layer

@@ -51,7 +51,8 @@ def test_the_same_network_with_channels_of_one_size(kv_heads):
     for tensor in (keys, norm, product):
         spread = sizes(before[tensor]).max() / sizes(before[tensor]).min()
         assert sizes(after[tensor]).max() / sizes(after[tensor]).min() < spread / 3
-    for tensor in (keys, values, norm):  # not of a product
+    unturned = next(n for n in graph.nodes if n.output == keys).inputs[0]
+    for tensor in (unturned, keys, values, norm):  # not of a product
         assert after[tensor].flatten(0, 1).mean(0).abs().max() < 1e-3 * after[tensor].abs().max()
 
 
@@ -92,12 +93,16 @@ def test_less_noise(seed):
 
 
 def test_keys_and_values_have_their_bits():
+    """Keys before they are turned by their places; queries are not kept."""
     graph = decoder()
     ptq = PTQ(graph, TOKENS, activations=ActivationOptions(kv_bits=3))
     q = ptq.quantize({n.name: LayerBits(8, 8) for n in graph.weighted})
+    makers = {node.output: node for node in q.nodes}
     for node in q.nodes:
         if node.op == "attention":
-            assert [q.tensors[tensor].type.bits for tensor in node.inputs] == [16, 3, 3]
+            assert [q.tensors[tensor].type.bits for tensor in node.inputs] == [16, 8, 3]
+            turned = [q.tensors[makers[tensor].inputs[0]].type.bits for tensor in node.inputs[:2]]
+            assert turned == [16, 3]
 
 
 def test_bits_of_what_is_not_kept_are_refused():

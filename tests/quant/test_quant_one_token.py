@@ -15,6 +15,7 @@ from mico_runner.models.vit import Attention
 from mico_runner.quant import PTQ, Executor, reference
 from mico_runner.quant.one_token import one_token
 from mico_runner.quant.qgraph import LayerBits
+from mico_runner.sections import ActivationOptions
 from mico_runner.targets.host_kernels import build_networks, run_many
 
 TOKENS = 7
@@ -29,15 +30,16 @@ def decoder(seed, ternary=False):
     return made
 
 
-CASES = ((0, False, (8, 8)), (1, True, (1.5, 8)), (2, False, (3, 5)))
+CASES = ((0, False, (8, 8), 8), (1, True, (1.5, 8), 8), (2, False, (3, 5), 4))
 
 
 @cache
-def case(seed, ternary, bits):
+def case(seed, ternary, bits, kv_bits):
     """A whole network and the one for one token, four sequences and their rows."""
     graph = capture(decoder(seed, ternary), (TOKENS,), f"decoder{seed}", whole=(0,))
     x = np.random.default_rng(seed).integers(0, 20, (4, TOKENS))
-    whole = PTQ(graph, x).quantize({node.name: LayerBits(*bits) for node in graph.weighted})
+    ptq = PTQ(graph, x, activations=ActivationOptions(kv_bits=kv_bits))
+    whole = ptq.quantize({node.name: LayerBits(*bits) for node in graph.weighted})
     rows = Executor(whole).run(reference.quantize_input(whole, x))
     steps = [x.reshape(-1, 1).astype(np.uint8), np.tile(np.arange(TOKENS, dtype=np.uint8), 4)[:, None]]
     return whole, one_token(whole), x.astype(np.uint8), steps, rows

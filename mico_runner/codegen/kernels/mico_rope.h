@@ -9,9 +9,11 @@ typedef struct {
     mico_type input;
     int32_t places;  /* rows of the tables */
     mico_type place; /* of the step for one token */
-    int32_t shift;
+    int32_t read_shift, shift;
     mico_range output;
     const int32_t *cosine, *sine; /* (places, head / 2), 20 bits behind the point */
+    const int32_t *read_factor;   /* (width,) */
+    const int64_t *read_term;     /* (width,) */
     const int32_t *factor;        /* (width,) */
     const int64_t *term;          /* (width,) */
 } mico_rope_t;

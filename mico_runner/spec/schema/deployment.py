@@ -92,4 +92,5 @@ def simulate() -> dict[str, Rules]:
             "random assignments on RTL, against what was predicted", "integer", min=0, max=10**5, default=0
         ),
         "sanitize": flag("run once more under the address and undefined-behaviour sanitizers"),
+        "executor": flag("quality and loss of the integers on the whole test part, too, by the executor"),
     }
