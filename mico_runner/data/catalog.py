@@ -45,7 +45,7 @@ class Entry:
 
     Attributes:
         kind: "task", "kernel_profile", "subgraph_profile", "network_profile", "training_trace", "design_table",
-            "network", "text", "table" or "reference".
+            "network", "tokenizer", "text", "table" or "reference".
         source: where it comes from: address or publication, with the commit.
         url: prefix of the network address, to which a file's own name is appended; None when it cannot be downloaded.
         schema: the meaning of the files, for data without a loader of its own.

@@ -21,7 +21,7 @@ from mico_runner.sections.codesign import (
     TabledNetwork,
     TriedBits,
 )
-from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, WeightOptions
+from mico_runner.sections.deployment import ActivationOptions, Codegen, Quantization, Simulate, Story, WeightOptions
 from mico_runner.sections.dse import Dse
 from mico_runner.sections.estimate import CurvesOf, Estimate
 from mico_runner.sections.exits import Exits, ExitTraining
@@ -123,6 +123,7 @@ __all__ = [
     "ShapedNetwork",
     "Simulate",
     "Space",
+    "Story",
     "TabledCosts",
     "TabledNetwork",
     "Teacher",

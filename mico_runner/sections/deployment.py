@@ -68,6 +68,20 @@ class Codegen:
 
 
 @dataclass(frozen=True)
+class Story:
+    """A text that a decoder goes on with, each token the first of the most likely.
+
+    Attributes:
+        tokenizer: a name of the catalog, or the path of a file of llama2.c.
+        tokens: with those of the prompt, at most.
+    """
+
+    tokenizer: str
+    prompt: str
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Simulate:
     """Where the network runs; the numbers of images are "all" or how many of the test part."""
 
@@ -78,3 +92,4 @@ class Simulate:
     rtl_assignments: int
     sanitize: bool
     executor: bool
+    story: Story | None

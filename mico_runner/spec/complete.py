@@ -27,6 +27,7 @@ from mico_runner.spec.own_network import TEACHER, check_networks, teacher_of
 from mico_runner.spec.schema import sections
 from mico_runner.spec.schema.latency import CURVES
 from mico_runner.spec.steps import order_steps
+from mico_runner.spec.story import check_story
 from mico_runner.spec.tuning import check_designs, check_tuning
 from mico_runner.yaml_schema import Problem, SchemaErrors, check_part, show
 from mico_runner.yaml_source import Keys, Source
@@ -102,6 +103,7 @@ def complete(source: Source, data: dict[str, Any], folder: Path) -> tuple[dict[s
     _codegen_bits(draft)
     check_exits(draft, device)
     check_filter(draft)
+    check_story(draft)
     check_consistency(draft, device)
     add_default_gates(draft)
     _executor(draft)

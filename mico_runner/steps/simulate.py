@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 class Simulate(Step):
     """Run the generated C on the test images and measure or simulate its latency."""
 
-    VERSION = 15
+    VERSION = 16
 
     def inputs(self, spec: Sections) -> Inputs:
         from mico_runner import machine
         from mico_runner.steps.inputs import data_inputs, network_inputs, targets_of
+        from mico_runner.steps.story import story_inputs
 
-        found = {**network_inputs(spec), "simulate": spec.simulate, "data": data_inputs(spec)}
+        found = {**network_inputs(spec), "simulate": spec.simulate, "data": data_inputs(spec), **story_inputs(spec)}
         if "host" in targets_of(spec):  # whose latencies are measured here
             found["machine"] = machine.describe()
         return found
@@ -49,6 +50,7 @@ class Simulate(Step):
         from mico_runner.steps.inputs import present, targets_of
         from mico_runner.steps.network import assignment_of, dequantised, load_data, trained_graph
         from mico_runner.steps.rtl import RtlBench
+        from mico_runner.steps.story import tell_story
         from mico_runner.targets import host
 
         section, targets = present(ctx.spec.simulate), targets_of(ctx.spec)
@@ -71,6 +73,8 @@ class Simulate(Step):
             ctx.log(f"C program: {len(images)} images, {wrong} with other logits than the reference, {quality}")
         if section.executor:
             _report_executor(ctx, data, deployed)
+        if section.story:
+            tell_story(ctx, deployed, section.story)
 
         for target in [name for name in targets if name in hardware.simulated_kinds()]:
             measured[target] = _accelerator(ctx, network, assignment, target)

@@ -23,6 +23,7 @@ KINDS_OF_DATA = {
     "subgraph_profile",
     "network_profile",
     "network",
+    "tokenizer",
     "text",
     "reference",
     "training_trace",
@@ -80,6 +81,7 @@ USES = {
     "design_table": "load_designs",
     "table": None,
     "network": "read",
+    "tokenizer": "read",
     "text": None,
     "reference": None,
 }

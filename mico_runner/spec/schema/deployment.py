@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mico_runner import hardware
 from mico_runner.quant.rounding import ROUNDINGS
-from mico_runner.spec.rules import Rules, choice, flag, items, number, section, width
+from mico_runner.spec.rules import Rules, choice, flag, items, number, optional, section, text, width
 from mico_runner.spec.schema.values import WEIGHT_BITS
 
 
@@ -68,6 +68,11 @@ def codegen() -> dict[str, Rules]:
 def simulate() -> dict[str, Rules]:
     target = {"type": "string", "allowed": ["host", *hardware.simulated_kinds(), "rtl", "qemu"]}
     images = {"anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}]}
+    story = {
+        "tokenizer": text("a name of the catalog, or a path to a file of llama2.c", required=True, minlength=1),
+        "prompt": text("what it begins with", default=""),
+        "tokens": number("at most, with those of the prompt", "integer", min=2, max=1 << 20, default=200),
+    }
     return {
         "target": {
             "anyof": [target, {"type": "list", "schema": target, "minlength": 1, "distinct": True}],
@@ -93,4 +98,5 @@ def simulate() -> dict[str, Rules]:
         ),
         "sanitize": flag("run once more under the address and undefined-behaviour sanitizers"),
         "executor": flag("quality and loss of the integers on the whole test part, too, by the executor"),
+        "story": optional("a text that the C program of a decoder goes on with", story),
     }
