@@ -62,7 +62,9 @@ def angles(places: int, head: int, base: float) -> tuple[np.ndarray, np.ndarray]
 
 @register("rope")
 class Rope(Operator):
-    """y = turned(x * `read_factor` + `read_term`) * `factor` + `term` over tokens (T, heads * `head`), pairs turned by place * `base`^(-2i / head).
+    """y = turned(x * `read_factor` + `read_term`) * `factor` + `term` over tokens (T, heads * `head`).
+
+    Pairs are turned by place * `base`^(-2i / head).
 
     In integers, each x is first brought to 18 bits, p = (x * read_factor + read_term + 2^(read_shift-1)) >> read_shift; with cosines and
     sines C, S of 20 bits behind the point, of a pair a' = a C - b S, b' = a S + b C, then
@@ -116,7 +118,9 @@ class Rope(Operator):
         of_read, read_shift = _shifted_up(a["read_factor"] * read.scale / unit, a["read_term"] / unit)
         of_made, shift = _shifted_up(a["factor"] * unit * 2.0**-TURN_BITS / made.scale, a["term"] / made.scale)
         cos, sin = angles(q.shape_of(tensor)[0], a["head"], a["base"])
-        constants = {key: np.rint(of * (1 << TURN_BITS)).astype(np.int32) for key, of in (("cosine", cos), ("sine", sin))}
+        constants = {
+            key: np.rint(of * (1 << TURN_BITS)).astype(np.int32) for key, of in (("cosine", cos), ("sine", sin))
+        }
         constants |= {f"read_{key}": value for key, value in of_read.items()} | of_made
         attrs = {"head": a["head"], "read_shift": read_shift, "shift": shift}
         q.add(step, (tensor,), attrs=attrs, constants=constants)
@@ -126,7 +130,9 @@ class Rope(Operator):
         if len(x) == 2:
             cos, sin = (each[x[1][:, 0]][:, None] for each in (cos, sin))
         read_acc = x[0] * node.constants["read_factor"].astype(np.int64) + node.constants["read_term"]
-        pairs = shifted(read_acc, np.array(node.attrs["read_shift"])).reshape(*x[0].shape[:-1], -1, node.attrs["head"] // 2, 2)
+        pairs = shifted(read_acc, np.array(node.attrs["read_shift"])).reshape(
+            *x[0].shape[:-1], -1, node.attrs["head"] // 2, 2
+        )
         a, b = pairs[..., 0], pairs[..., 1]
         turned = np.stack([a * cos - b * sin, a * sin + b * cos], -1).reshape(x[0].shape)
         acc = turned * node.constants["factor"] + node.constants["term"]
@@ -148,7 +154,9 @@ class Rope(Operator):
 
     def onnx(self, to: OnnxGraph, node: QNode, x: list[str], read: list[QType], made: QType) -> str:
         constants, unit = node.constants, np.ldexp(1.0, -node.attrs["shift"]) * made.scale
-        of_read, read_term = (np.ldexp(constants[f"read_{key}"].astype(float), -node.attrs["read_shift"]) for key in ("factor", "term"))
+        of_read, read_term = (
+            np.ldexp(constants[f"read_{key}"].astype(float), -node.attrs["read_shift"]) for key in ("factor", "term")
+        )
         heads = len(constants["factor"]) // node.attrs["head"]
         cos, sin = (np.tile(np.repeat(constants[key], 2, 1), heads) for key in ("cosine", "sine"))
         factor = constants["factor"] * unit
