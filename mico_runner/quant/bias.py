@@ -26,7 +26,7 @@ def settle(
     """Integer weights (int8), scales (Cout,) and biases (int64) that fit the accumulator and each other.
 
     Args:
-        weight, scales: of `compensation.compensated`; scale 0 and any weights for a channel that has none.
+        weight, scales: of `compensation.Layer.compensated`; scale 0 and any weights for a channel that has none.
         bias: real (Cout,).
         read, made: types of the layer's input and output.
     """

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.linalg import blas, lapack
 
 from mico_runner.quant.qgraph import TERNARY
 from mico_runner.quant.rounding.base import Rounding
@@ -31,40 +32,44 @@ WIDE = 4  # inputs per sample from which on `_Wide` is faster, measured with 256
 TINY = 1e-30  # keeps H regular where a layer read only constants; less where the inputs' own squares are less
 
 
-def compensated(
-    weight: np.ndarray,
-    bits: float,
-    granularity: str,
-    method: str,
-    x: np.ndarray,
-    xq: np.ndarray,
-    rounding: Rounding,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Integer weights (int8, of the weight's shape), their scales (Cout,) and what to add to the real bias (Cout,).
-
-    A channel without weights has the scale 0 and zeros for integers, at 1 bit, too, where no weight may be zero: `quant.bias`
-    settles both.
+class Layer:
+    """What rounding a layer's weights needs to know of what it reads: costly to find, and the same for any number of bits.
 
     Args:
         weight: (Cout, ...), K values a row.
-        granularity, method: of the scales to start from, see `weight_scales`.
         x, xq: (samples, groups, K), real inputs of the float and of the quantised layer; outputs are divided evenly over groups.
     """
-    groups, k = x.shape[1:]
-    mean, mean_read = x.mean(0), xq.mean(0)
-    rows = weight.reshape(groups, -1, k).astype(np.float64)
-    kind = _Wide if k >= WIDE * len(x) else _Problem
-    problems = [kind(rows[g], x[:, g] - mean[g], xq[:, g] - mean_read[g]) for g in range(groups)]
-    q, scales = _integers(problems, weight, bits, granularity, method, rounding)
-    if bits == 2:  # greedy rounding finds -1, 0, +1 alone the better ones of -2 .. +1 in some channels
-        others = _integers(problems, weight, TERNARY, granularity, method, rounding)
-        better = _errors(problems, *others) < _errors(problems, q, scales)
-        if granularity == "tensor":
-            better[:] = _errors(problems, *others).sum() < _errors(problems, q, scales).sum()
-        q, scales = np.where(better[..., None], others[0], q), np.where(better, others[1], scales)
-    wanted = np.einsum("gk,gok->go", mean, rows)
-    found = np.einsum("gk,gok->go", mean_read, q * scales[..., None])
-    return q.reshape(weight.shape), scales.reshape(-1), (wanted - found).reshape(-1)
+
+    def __init__(self, weight: np.ndarray, x: np.ndarray, xq: np.ndarray) -> None:
+        groups, k = x.shape[1:]
+        self._weight, self._mean, self._mean_read = weight, x.mean(0), xq.mean(0)
+        self._rows = weight.reshape(groups, -1, k).astype(np.float64)
+        kind = _Wide if k >= WIDE * len(x) else _Problem
+        centred = [(x[:, g] - self._mean[g], xq[:, g] - self._mean_read[g]) for g in range(groups)]
+        self._problems = [kind(rows, *pair) for rows, pair in zip(self._rows, centred, strict=True)]
+
+    def compensated(
+        self, bits: float, granularity: str, method: str, rounding: Rounding
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Integer weights (int8, of the weight's shape), their scales (Cout,) and what to add to the real bias (Cout,).
+
+        A channel without weights has the scale 0 and zeros for integers, at 1 bit, too, where no weight may be zero: `quant.bias`
+        settles both.
+
+        Args:
+            granularity, method: of the scales to start from, see `weight_scales`.
+        """
+        problems, weight = self._problems, self._weight
+        q, scales = _integers(problems, weight, bits, granularity, method, rounding)
+        if bits == 2:  # greedy rounding finds -1, 0, +1 alone the better ones of -2 .. +1 in some channels
+            others = _integers(problems, weight, TERNARY, granularity, method, rounding)
+            better = _errors(problems, *others) < _errors(problems, q, scales)
+            if granularity == "tensor":
+                better[:] = _errors(problems, *others).sum() < _errors(problems, q, scales).sum()
+            q, scales = np.where(better[..., None], others[0], q), np.where(better, others[1], scales)
+        wanted = np.einsum("gk,gok->go", self._mean, self._rows)
+        found = np.einsum("gk,gok->go", self._mean_read, q * scales[..., None])
+        return q.reshape(weight.shape), scales.reshape(-1), (wanted - found).reshape(-1)
 
 
 def _integers(
@@ -103,9 +108,12 @@ class _Problem:
         self.hessian = h
         self.order = np.argsort(-np.diag(h), kind="stable")
         self.upper = _inverse_factor(h[np.ix_(self.order, self.order)])
-        target = rows @ ((x - read).T @ read / len(read))
+        target = (rows @ (x - read).T) @ read / len(read)
+        lower = self.upper.T  # the products with triangles are half those with whole matrices
+        step = blas.dtrmm(1.0, lower, np.asfortranarray(target[:, self.order]), side=1, lower=1)
+        step = blas.dtrmm(1.0, lower, step, side=1, lower=1, trans_a=1)
         self.own, self.rows = rows, rows.copy()
-        self.rows[:, self.order] += target[:, self.order] @ self.upper.T @ self.upper
+        self.rows[:, self.order] += step
 
     def compensating(self, scales: np.ndarray, bits: float) -> np.ndarray:
         columns, upper = self.rows.T[self.order], self.upper
@@ -180,7 +188,11 @@ class _Wide:
 
 def _inverse_factor(h: np.ndarray) -> np.ndarray:
     """Upper triangular U with U'U = H^-1."""
-    return _solve_upper(_backward_factor(h), np.eye(len(h)))
+    inverse, _ = lapack.dtrtri(
+        _backward_factor(h).T, lower=1
+    )  # transposed it is in the order that LAPACK takes without a copy
+    found: np.ndarray = inverse.T
+    return found
 
 
 def _backward_factor(h: np.ndarray) -> np.ndarray:

@@ -51,11 +51,10 @@ def _changes(ptq: PTQ, task: Task, x: torch.Tensor, targets: torch.Tensor, choic
     loss = task.loss(outputs, targets, x) * len(x)  # of independent samples the sum
     gradients = torch.autograd.grad(loss, list(probes.values()))
     columns = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for node, gradient in zip(graph.weighted, gradients, strict=True):
-            weight, activation = _errors(ptq, node, read[node.name], choices)
-            by_weight = {bits: (gradient * error).flatten(1).sum(1) for bits, error in weight.items()}
-            by_activation = {bits: (gradient * error).flatten(1).sum(1) for bits, error in activation.items()}
+            by_weight = _by_weights(ptq, node, read[node.name], gradient, choices)
+            by_activation = _by_activations(ptq, node, read[node.name], gradient, choices)
             columns += [by_weight[bits.weight] + by_activation[bits.activation] for bits in choices]
     return torch.stack(columns, dim=1).double().numpy()
 
@@ -77,23 +76,34 @@ def _forward(
     return values[graph.output]
 
 
-def _errors(
-    ptq: PTQ, node: Node, x: torch.Tensor, choices: Sequence[LayerBits]
-) -> tuple[dict[float, torch.Tensor], dict[int, torch.Tensor]]:
-    """What each number of weight bits and of activation bits adds to a layer's output, by bits."""
-    exact = compute(node, [x])
-    tensor = node.inputs[0]
-    whole = ptq.type_at(tensor, INPUT_BITS)
-    by_weight, by_activation = {}, {}
-    for bits in sorted({choice.weight for choice in choices}):
+def _by_weights(
+    ptq: PTQ, node: Node, x: torch.Tensor, gradient: torch.Tensor, choices: Sequence[LayerBits]
+) -> dict[float, torch.Tensor]:
+    """(N,) what each number of weight bits does to the loss by way of a layer's output."""
+    exact, whole = compute(node, [x]), ptq.type_at(node.inputs[0], INPUT_BITS)
+    levels, found = sorted({choice.weight for choice in choices}), {}
+    ptq.prepare(node.name, levels, whole)
+    for bits in levels:
         integers, scales, bias = ptq.weights_at(node.name, LayerBits(bits, INPUT_BITS), whole)
         real = (integers * np.asarray(scales).reshape(-1, *[1] * (integers.ndim - 1))).astype(np.float32)
-        by_weight[bits] = compute(replace(node, weight=real, bias=np.asarray(bias, np.float32)), [x]) - exact
-    for level in sorted({choice.activation for choice in choices}):
-        if tensor in ptq.graph.vocabularies:  # whole numbers, whatever the bits
-            by_activation[level] = torch.zeros_like(exact)
-            continue
+        error = compute(replace(node, weight=real, bias=np.asarray(bias, np.float32)), [x]) - exact
+        found[bits] = (gradient * error).flatten(1).sum(1)
+    return found
+
+
+def _by_activations(
+    ptq: PTQ, node: Node, x: torch.Tensor, gradient: torch.Tensor, choices: Sequence[LayerBits]
+) -> dict[int, torch.Tensor]:
+    """(N,) likewise for activation bits. A layer is linear in what it reads, so one gradient there serves all of them."""
+    tensor, levels = node.inputs[0], sorted({choice.activation for choice in choices})
+    if tensor in ptq.graph.vocabularies:  # whole numbers, whatever the bits
+        return {level: torch.zeros(len(x)) for level in levels}
+    leaf = x.clone().requires_grad_()
+    with torch.enable_grad():
+        (at_input,) = torch.autograd.grad(compute(node, [leaf]), leaf, gradient)
+    found = {}
+    for level in levels:
         kind = ptq.type_at(tensor, level)
-        rounded = (to_integers(x.numpy(), kind) * kind.scale).astype(np.float32)
-        by_activation[level] = compute(node, [torch.from_numpy(rounded)]) - exact
-    return by_weight, by_activation
+        rounded = torch.from_numpy((to_integers(x.numpy(), kind) * kind.scale).astype(np.float32))
+        found[level] = (at_input * (rounded - x)).flatten(1).sum(1)
+    return found

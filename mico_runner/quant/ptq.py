@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 from mico_runner.errors import UsageError
 from mico_runner.graph.costs import check_assignment
 from mico_runner.graph.fusion import fused
-from mico_runner.graph.ir import Graph, weight_of
+from mico_runner.graph.ir import Graph, Node, weight_of
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.quant.assembly import Assembly, ChooseType, QuantisedWeights, last_of_chain
 from mico_runner.quant.balance import balanced
 from mico_runner.quant.calibration import METHODS, Calibration, activation_type
-from mico_runner.quant.compensation import compensated
+from mico_runner.quant.compensation import Layer
 from mico_runner.quant.equalisation import equalised
 from mico_runner.quant.keeping import keeping
 from mico_runner.quant.qgraph import (
@@ -34,6 +34,7 @@ from mico_runner.quant.rounding.base import Rounding
 from mico_runner.quant.wide import wide_tensors
 from mico_runner.sections import ActivationOptions, WeightOptions
 
+Weights = tuple[np.ndarray, np.ndarray, np.ndarray]  # integers, scales (Cout,), real bias (Cout,)
 WEIGHTS, ACTIVATIONS = WeightOptions(), ActivationOptions()  # where a caller says nothing
 OUTPUT_HEADROOM = 2.0  # logits may be that much larger than on the calibration images
 
@@ -89,7 +90,7 @@ class PTQ:
         self.steps = fused(graph)
         self._like = {t: last_of_chain(graph, t) for t in graph.shapes}
         self._type = cache(self._choose_type)
-        self._weights = cache(self._quantise_weights)
+        self._weights: dict[tuple[str, float, QType], Weights] = {}
         self.wide = wide_tensors(graph, self.steps, self._calibration.rows, self._type)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -128,7 +129,21 @@ class PTQ:
 
     def weights_at(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Integer weights, their scales (Cout,) and the real bias (Cout,) for a layer that reads integers of one type."""
-        return self._weights(name, bits, read)
+        self.prepare(name, [bits.weight], read)
+        return self._weights[name, bits.weight, read]
+
+    def prepare(self, name: str, weight_bits: Iterable[float], read: QType) -> None:
+        """Round a layer's weights to several numbers of bits: most of the work is the same for all of them."""
+        new = [bits for bits in dict.fromkeys(weight_bits) if (name, bits, read) not in self._weights]
+        if not new:
+            return
+        node = next(n for n in self.graph.weighted if n.name == name)
+        layer = self._layer(node, read)
+        for bits in new:
+            options = (self.weights.granularity, self.weights.scale, self._rounding)
+            weight, scales, correction = layer.compensated(bits, *options)
+            bias = correction if node.bias is None else node.bias + correction
+            self._weights[name, bits, read] = weight, scales, bias
 
     def _choose_type(self, tensor: str, bits: int) -> QType:
         stats = self._calibration.tensors[self._like[tensor]]
@@ -139,16 +154,12 @@ class PTQ:
             return QType(bits, found.signed, found.scale * OUTPUT_HEADROOM)
         return activation_type(stats, bits, self.activations.calibration, self.activations.percentile)
 
-    def _quantise_weights(self, name: str, bits: LayerBits, read: QType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        node = next(n for n in self.graph.weighted if n.name == name)
-        x = self._calibration.patches[name].astype(np.float64)
+    def _layer(self, node: Node, read: QType) -> Layer:
+        x = self._calibration.patches[node.name].astype(np.float64)
         xq = to_integers(x, read) * read.scale
         if read.is_sign:
             xq[x == 0] = 0.0  # padding adds nothing, though no value of the tensor itself is ever zero
-        options = (self.weights.granularity, self.weights.scale)
-        weight, scales, correction = compensated(weight_of(node), bits.weight, *options, x, xq, self._rounding)
-        bias = correction if node.bias is None else node.bias + correction
-        return weight, scales, bias
+        return Layer(weight_of(node), x, xq)
 
 
 def _check_finite(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
@@ -167,7 +178,7 @@ def _check_finite(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
 
 def _restored(kept: dict[str, Any]) -> PTQ:
     made = PTQ.__new__(PTQ)
-    vars(made).update(kept, _type=cache(made._choose_type), _weights=cache(made._quantise_weights))
+    vars(made).update(kept, _type=cache(made._choose_type), _weights={})
     return made
 
 

@@ -54,6 +54,7 @@ class Codegen:
         bits: (weight bits, activation bits) of every layer; None where a search chooses them.
         ends: the same of the first and the last layer; None: as the others.
         max_macs: products that schedule "rows" may compute, relative to the network's.
+        points: of the search's front, the choice included, of which programs are written.
     """
 
     target: str
@@ -65,6 +66,7 @@ class Codegen:
     package: str
     schedule: str
     max_macs: float
+    points: int
 
 
 @dataclass(frozen=True)

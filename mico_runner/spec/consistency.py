@@ -233,6 +233,7 @@ def _check_generated(draft: Draft) -> None:
     target = data["codegen"]["target"]
     if target == "c":
         schedule, macs = data["codegen"]["schedule"], data["codegen"]["max_macs"]
+        _check_points(draft)
         if schedule != "rows" and macs != 1:
             draft.fail(("codegen", "max_macs"), f"found {macs}; allowed: 1, because codegen.schedule is {schedule}")
         return
@@ -242,6 +243,7 @@ def _check_generated(draft: Draft) -> None:
         ("package", "cmake"),
         ("schedule", "layers"),
         ("max_macs", 1.0),
+        ("points", 1),
     ):
         if (found := data["codegen"][key]) != only:
             draft.fail(("codegen", key), f"found {found!r}; allowed: {only}, because codegen.target is {target}")
@@ -250,6 +252,15 @@ def _check_generated(draft: Draft) -> None:
     if running:
         why = f"because simulate.target {', '.join(running)} runs the program"
         draft.fail(("codegen", "target"), f"found {target!r}; allowed: c, {why}")
+
+
+def _check_points(draft: Draft) -> None:
+    """Those of a front, with the integers that the search evaluated."""
+    steps, points = draft.data["steps"], draft.data["codegen"]["points"]
+    if points > 1 and "search" not in steps:
+        draft.fail(("codegen", "points"), f"found {points}; allowed: 1, because no search makes a front")
+    elif points > 1 and "finetune" in steps:
+        draft.fail(("codegen", "points"), f"found {points}; allowed: 1, because finetune trains the choice alone")
 
 
 def _check_scratch(draft: Draft) -> None:

@@ -38,6 +38,7 @@ class Codegen(Step):
         from mico_runner.codegen.layout import Layout
         from mico_runner.codegen.program import KernelRow
         from mico_runner.quant import storage
+        from mico_runner.steps import points
         from mico_runner.steps.dnnweaver_files import write_files
         from mico_runner.steps.inputs import deployment_of, device_targets, present
         from mico_runner.steps.llama_bin import write_llama
@@ -103,6 +104,10 @@ class Codegen(Step):
             if name != "stack" or deployment.board:  # without a board it is not known
                 memory = "flash_bytes" if name in ("flash", "tables") else "ram_bytes"
                 ctx.metric(f"codegen.{name}_bytes", size, "bytes", memory_direction(ctx.spec, memory))
+        if section.points > 1:
+            searched = present(ctx.spec.search).rounding
+            ptq = quantiser(ctx.spec, network, samples, searched)
+            points.write(ctx, ptq, samples.task.MEASURE, deployment, lambda q, to: codegen.generate(q, to, *how))
         if not device_targets(ctx.spec):
             what = (
                 "flash and stack are estimates"

@@ -47,16 +47,29 @@ class _OnQemu:
         return _Part(run.outputs, reference.run(self.deployed, integers), run.instructions, result.stack_bytes)
 
 
-def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
-    """Run the images on the device's machine. Returns columns layer, measured (instructions of each node, medians over the images).
+class Ran(NamedTuple):
+    """What a program did on QEMU.
+
+    Attributes:
+        by_layer: columns layer, measured (instructions of each node, medians over the images).
+        stack_bytes: used at most.
+    """
+
+    elf: Path
+    machine: str
+    by_layer: pd.DataFrame
+    stack_bytes: int
+
+
+def compared(ctx: StepContext, deployed: QGraph, images: Split, folder: str = "") -> Ran:
+    """Run the images on the device's machine; `folder`: of the codegen step, of another point than the choice.
 
     Raises:
-        StepError: other outputs than the integer reference's; a program that traps, hangs, breaks its protocol, or whose stack has no
-            bound.
+        StepError: other outputs than the integer reference's; a program that traps, hangs or breaks its protocol.
         StepSkipped: QEMU or the compiler is missing.
     """
     machine = qemu.machine_of(present(device_of(ctx.spec).core))
-    elf = qemu.build(program_for(ctx, deployed, "baremetal"), machine, ctx.work / "qemu-builds")
+    elf = qemu.build(program_for(ctx, deployed, "baremetal", folder), machine, ctx.work / folder / "qemu-builds")
     integers = quant.quantize_input(deployed, images.floats())
     parts = [integers[at : at + _AT_ONCE] for at in range(0, len(integers), _AT_ONCE)]
     ran = list(ctx.map(_OnQemu(elf, machine, deployed), parts, here=True))
@@ -72,7 +85,17 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
         )
     nodes = [layer["node"] for layer in program.describe(elf.parent.parent)["networks"][0]["layers"]]
     table = pd.DataFrame({"layer": nodes, "measured": np.median(instructions, axis=0)})
-    table = table.groupby("layer", sort=False, as_index=False).sum()
+    return Ran(elf, machine, table.groupby("layer", sort=False, as_index=False).sum(), used)
+
+
+def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
+    """Run the images on the device's machine, and report. Returns `Ran.by_layer`.
+
+    Raises:
+        StepError: as `compared`; or the stack has no bound.
+        StepSkipped: as `compared`.
+    """
+    elf, machine, table, used = compared(ctx, deployed, images)
     table.to_csv(ctx.dir / "qemu.csv", index=False)
     total = float(table["measured"].sum())
     ctx.metric("simulate.qemu_mismatches", 0, "images", "lower")
@@ -85,7 +108,7 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
     if device_targets(ctx.spec)[0] == "qemu":  # else RTL's program is the one that the device gets
         report_memory(ctx, code_size.flash_bytes(elf, qemu.MACHINES[machine].folder), worst.bytes)
     ctx.log(
-        f"QEMU {machine}: {len(expected)} images, all outputs equal to the integer reference; {total:.0f} instructions an image "
+        f"QEMU {machine}: {len(images)} images, all outputs equal to the integer reference; {total:.0f} instructions an image "
         f"(no cycles), {used} bytes of stack, at most {worst.bytes} on any path ({' > '.join(worst.path)})"
     )
     return table

@@ -36,15 +36,20 @@ BUILDS = "rtl-builds"
 TOLERANCE = "1%"  # simulated cycles repeat exactly; the compiler's version may differ
 
 
-def program_for(ctx: StepContext, deployed: QGraph, runtime: str) -> Path:
-    """The C program for a runtime: that of the codegen step, or one made here when that is for another."""
+def program_for(ctx: StepContext, deployed: QGraph, runtime: str, folder: str = "") -> Path:
+    """The C program for a runtime: that of the codegen step, or one made here when that is for another.
+
+    Args:
+        folder: of the codegen step, where the program of another point than the choice lies.
+    """
     if present(ctx.spec.codegen).runtime == runtime:
-        return ctx.upstream("codegen") / "c"
+        return ctx.upstream("codegen") / folder / "c"
     core, scratch = target_core(ctx.spec, runtime), scratch_of(ctx.spec)
-    durable.remove(ctx.work / runtime)  # of an interrupted run: it may be damaged
+    made = ctx.work / folder / runtime
+    durable.remove(made)  # of an interrupted run: it may be damaged
     schedule, macs = schedule_of(ctx.spec)
-    codegen.generate(deployed, ctx.work / runtime, runtime, core, scratch, schedule=schedule, max_macs=macs)
-    return ctx.work / runtime
+    codegen.generate(deployed, made, runtime, core, scratch, schedule=schedule, max_macs=macs)
+    return made
 
 
 def report_memory(ctx: StepContext, flash: int, stack: int) -> None:

@@ -87,9 +87,44 @@ class Simulate(Step):
                 bench.predictions(section.rtl_assignments)
         if "qemu" in targets:
             measured["qemu"] = qemu.check(ctx, deployed, _first(images, section.qemu_images))
+        self._further(ctx, data.task, images)
         if ctx.has("fit") and not deployed.exits:
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    def _further(self, ctx: StepContext, task: Task, images: Split) -> None:
+        """The programs of further points of the front, as the choice's: the same images, the same check."""
+        import numpy as np
+
+        from mico_runner import quant
+        from mico_runner.steps import points, qemu
+        from mico_runner.steps.inputs import present, targets_of
+        from mico_runner.steps.network import dequantised
+        from mico_runner.steps.rtl import program_for
+
+        section, targets, measure = present(ctx.spec.simulate), targets_of(ctx.spec), task.MEASURE
+        for number, deployed, folder in points.further(ctx):
+            name = f"simulate.point{number}"
+            if "host" in targets:
+                sources = program_for(ctx, deployed, "host", folder)
+                integers = quant.quantize_input(deployed, images.floats())
+                logits, expected = _in_c(ctx, deployed, sources, ctx.work / folder, integers, section.sanitize)
+                wrong = int(np.any(logits != expected, axis=1).sum())
+                ctx.metric(f"{name}.logits_mismatches", wrong, "images", "lower")
+                quality = task.quality(dequantised(deployed, logits), images)
+                ctx.metric(
+                    f"{name}.{measure.name}", quality, measure.unit, measure.direction, measure.allowed(len(images))
+                )
+                ctx.log(f"point {number}: {len(images)} images, {wrong} with other logits, {measure.text(quality)}")
+            if "qemu" in targets:
+                ran = qemu.compared(ctx, deployed, _first(images, section.qemu_images), folder)
+                ctx.metric(
+                    f"{name}.qemu_instructions",
+                    float(ran.by_layer["measured"].sum()),
+                    "instructions",
+                    "lower",
+                    tolerance=qemu.TOLERANCE,
+                )
 
     def _compare(
         self, ctx: StepContext, network: Graph, assignment: Assignment, measured: dict[str, pd.DataFrame]
@@ -159,7 +194,6 @@ def _run_c(
     ctx: StepContext, deployed: QGraph, images: Split, sanitize: bool
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Logits of the C program, those of the reference, and per-layer times (columns layer, measured)."""
-    import numpy as np
     import pandas as pd
 
     from mico_runner import quant
@@ -168,16 +202,26 @@ def _run_c(
 
     sources = program_for(ctx, deployed, "host")
     integers = quant.quantize_input(deployed, images.floats())
-    binaries = [host.build(sources, ctx.work)]
-    if sanitize:
-        binaries.append(host.build(sources, ctx.work, sanitize=True))
-    parts = [integers[at : at + _AT_ONCE] for at in range(0, len(integers), _AT_ONCE)]
-    found = ctx.map(_CAndReference(tuple(binaries), deployed), parts, here=True)
-    logits, expected = (np.concatenate(of) for of in zip(*found, strict=True))
+    logits, expected = _in_c(ctx, deployed, sources, ctx.work, integers, sanitize)
     if sanitize:
         ctx.metric("simulate.sanitizer_errors", 0, "count", "lower")  # host.run raises StepError at the first finding
     times = host.time_layers(host.build(sources, ctx.work, timing=True), integers[:_TIMED_IMAGES])
     return logits, expected, pd.DataFrame(times, columns=["layer", "measured"])
+
+
+def _in_c(
+    ctx: StepContext, deployed: QGraph, sources: Path, builds: Path, integers: np.ndarray, sanitize: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs of a C program on the host and those of the reference; with `sanitize` it also has to end well under sanitizers."""
+    import numpy as np
+
+    from mico_runner.targets import host
+
+    binaries = [host.build(sources, builds, sanitize=each) for each in (False, True)[: 1 + sanitize]]
+    parts = [integers[at : at + _AT_ONCE] for at in range(0, len(integers), _AT_ONCE)]
+    found = ctx.map(_CAndReference(tuple(binaries), deployed), parts, here=True)
+    logits, expected = (np.concatenate(of) for of in zip(*found, strict=True))
+    return logits, expected
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mico_runner.quant import compensation
-from mico_runner.quant.compensation import BLOCK, WIDE, _Problem, _Wide, compensated
+from mico_runner.quant.compensation import BLOCK, WIDE, Layer, _Problem, _Wide
 from mico_runner.quant.qgraph import TERNARY
 from mico_runner.quant.rounding.gptq import Gptq
 from mico_runner.quant.weights import round_weights, weight_scales
@@ -49,12 +49,12 @@ def test_blocks_give_the_integers_of_the_recursion(samples, k, bits):
 def test_wide_layers_are_solved_without_the_hessian_and_alike(monkeypatch, granularity):
     rows, x, read = drawn(50, 50 * WIDE, 9)
     rows[4] = 0  # a channel without weights
-    arguments = (rows, 3, granularity, "mse", x[:, None], read[:, None])
+    given, arguments = (rows, x[:, None], read[:, None]), (3, granularity, "mse", Gptq())
     monkeypatch.setattr(compensation, "_Problem", None)
-    found = compensated(*arguments, Gptq())
+    found = Layer(*given).compensated(*arguments)
     monkeypatch.undo()
     monkeypatch.setattr(compensation, "WIDE", np.inf)
-    for ours, wanted in zip(found, compensated(*arguments, Gptq()), strict=True):
+    for ours, wanted in zip(found, Layer(*given).compensated(*arguments), strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-9, atol=1e-9)
 
 
@@ -66,7 +66,7 @@ def test_two_bits_are_never_worse_than_three_values(granularity):
         rows, x, read = drawn(200, 30, 20, seed)
         errors = []
         for bits in (2, TERNARY):
-            q, scales, _ = compensated(rows, bits, granularity, "mse", x[:, None], read[:, None], Gptq())
+            q, scales, _ = Layer(rows, x[:, None], read[:, None]).compensated(bits, granularity, "mse", Gptq())
             rest = _Problem(rows, x, read).rows - q * scales[:, None]
             errors.append((_Problem(rows, x, read).times(rest) * rest).sum(1))
         if granularity == "tensor":
@@ -81,6 +81,6 @@ def test_constant_inputs_and_inputs_that_are_zero_can_be_solved():
     rows = np.random.default_rng(0).normal(size=(3, 64))
     for value in (0.0, 1.0, 1e-25):
         x = np.full((8, 1, 64), value)
-        q, scales, correction = compensated(rows, 8, "channel", "mse", x, x, Gptq())
+        q, scales, correction = Layer(rows, x, x).compensated(8, "channel", "mse", Gptq())
         np.testing.assert_allclose(q * scales[:, None], rows, atol=0.6 * scales.max())
         assert np.isfinite(correction).all()

@@ -62,6 +62,7 @@ def codegen() -> dict[str, Rules]:
             default="layers",
         ),
         "max_macs": number("products that rows may compute, relative to the network's", min=1, max=4, default=1.0),
+        "points": number("of the search's front, each a program of its own", "integer", min=1, max=16, default=1),
     }
 
 
