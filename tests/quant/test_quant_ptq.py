@@ -182,7 +182,7 @@ def test_accumulator_overflow_names_the_layer():
     graph = drawn.graph(drawn.linear("input", 2))
     ptq = PTQ(graph, random_images(rng_of(), (70000,), 2))
     flat = np.full((2, 70000), 127, np.int8)
-    ptq._weights = lambda name, bits, read: (
+    ptq.weights_at = lambda name, bits, read: (
         flat,
         np.ones(2),
         np.zeros(2),
