@@ -15,6 +15,7 @@ from mico_runner.registry import Registry
 
 if TYPE_CHECKING:
     from mico_runner.search.base import Searcher as Searcher
+    from mico_runner.search.binding import bindings as bindings
     from mico_runner.search.certificate import certify as certify
     from mico_runner.search.dominated import hypervolume as hypervolume
     from mico_runner.search.feasibility import InfeasibleError as InfeasibleError
@@ -44,6 +45,7 @@ _HOME = {
     "SearchResult": "running",
     "Searcher": "base",
     "Space": "space",
+    "bindings": "binding",
     "certify": "certificate",
     "enumerate_all": "running",
     "hypervolume": "dominated",

@@ -24,7 +24,8 @@ class Certificate:
         value: of the chosen configuration, under the model.
         bound: no configuration within the limits is better under the model, as the solver proves.
         error: root mean square error of the model's loss, each evaluation predicted without a fifth of them that holds it.
-        points: what that is in quality, by the slope of quality over loss.
+        points: what that is in quality.
+        slope: of quality over loss among what was evaluated.
         effects, std: (layers, choices) what each layer adds to the loss under the model.
     """
 
@@ -33,6 +34,7 @@ class Certificate:
     bound: float
     error: float
     points: float
+    slope: float
     effects: np.ndarray
     std: np.ndarray
 
@@ -63,11 +65,10 @@ def certify(problem: Problem, result: SearchResult) -> Certificate | None:
         return None
     value = float(table[np.arange(len(chosen)), chosen].sum())
     error = _error(problem, result.configs, loss)
-    slope = np.polyfit(loss, result.metrics[QUALITY], 1)[0] if np.ptp(loss) > 0 else 0.0
+    slope = float(np.polyfit(loss, result.metrics[QUALITY], 1)[0]) if np.ptp(loss) > 0 else 0.0
     metric = first.metric if first.metric in problem.costs else LOSS
-    return Certificate(
-        metric, offset + value, offset + min(best.bound, value), error, abs(float(slope)) * error, model.mean, model.std
-    )
+    proven = offset + value, offset + min(best.bound, value)
+    return Certificate(metric, *proven, error, abs(slope) * error, slope, model.mean, model.std)
 
 
 def _error(problem: Problem, configs: np.ndarray, loss: np.ndarray) -> float:

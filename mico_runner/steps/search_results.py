@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from mico_runner.search import Problem, SearchResult, Space
@@ -35,6 +36,26 @@ def certify(ctx: StepContext, problem: Problem, result: SearchResult) -> None:
         if space.mask[i, j]
     ]
     pd.DataFrame(rows).to_csv(ctx.dir / "sensitivity.csv", index=False, float_format="%.6g")
+    _say_what_bound(ctx, problem, result, proof.slope * proof.effects)
+
+
+def _say_what_bound(ctx: StepContext, problem: Problem, result: SearchResult, points: np.ndarray) -> None:
+    """binding.csv, a line for each change, and a line of the log for each limit."""
+    import pandas as pd
+
+    from mico_runner import search
+
+    rows = []
+    for bound in search.bindings(problem, result.configs[result.chosen], points):
+        ctx.log(bound.text(problem.measure.points))
+        for what, change in bound.changes:
+            bits = {"weight_bits": change.bits.weight, "act_bits": change.bits.activation}
+            percent = {"change_percent": 100 * change.share, "quality_points": change.points}
+            rows.append(
+                {"layer": change.layer, **bits, "limit": bound.metric, "used": bound.used, "what": what, **percent}
+            )
+    columns = ["layer", "weight_bits", "act_bits", "limit", "used", "what", "change_percent", "quality_points"]
+    pd.DataFrame(rows, columns=columns).to_csv(ctx.dir / "binding.csv", index=False, float_format="%.6g")
 
 
 def evaluated(result: SearchResult, measure: Measure, space: Space, reference: dict[str, float]) -> pd.DataFrame:

@@ -158,6 +158,12 @@ def _search(folder):
     learnt = [(layer, w, 8, 0.4 / w - 0.05) for layer in LAYERS for w in (2, 4, 8)]
     columns = ["layer", "weight_bits", "act_bits", "loss"]
     pd.DataFrame(learnt, columns=columns).to_csv(folder / "sensitivity.csv", index=False)
+    columns = ["layer", "weight_bits", "act_bits", "limit", "used", "what", "change_percent", "quality_points"]
+    bound = [
+        (next(iter(LAYERS)), 2, 8, "latency", 0.99, "saves", -3.0, -0.4),
+        (list(LAYERS)[-1], 8, 8, "latency", 0.99, "kept out", 6.0, 0.2),
+    ]
+    pd.DataFrame(bound, columns=columns).to_csv(folder / "binding.csv", index=False)
     regret = [("exact", 40, 99.02, 0.0), ("nsga2", 40, 98.94, 0.08), ("random", 40, 98.7, 0.32)]
     columns = ["algorithm", "evaluations", "best_validation_accuracy", "regret_points"]
     pd.DataFrame(regret, columns=columns).to_csv(folder / "regret.csv", index=False)

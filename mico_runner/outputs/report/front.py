@@ -34,6 +34,7 @@ def part(version: Version) -> dict[str, Any] | None:
         "table": _points(front),
         "regret": table(version.csv("search", "regret.csv")),
         "sensitivity": None if learnt is None else sensitivity(learnt),
+        "binding": table(version.csv("search", "binding.csv")),
     }
 
 

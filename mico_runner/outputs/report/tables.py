@@ -23,6 +23,8 @@ _HEADS = {
     "best_validation_accuracy": "best validation accuracy, %",
     "regret_points": "regret, points",
     "error_percent": "error, %",
+    "change_percent": "change, %",
+    "quality_points": "quality, points",
 }
 
 
