@@ -103,11 +103,7 @@ class PrefixExecutor:
         read = {t for call in program for t in call.inputs}
         if self.qgraph.input in read:
             given[self.qgraph.input] = inputs()
-        made = {
-            call.output: np.empty((count, *tensors[call.output].shape), _narrowest(tensors[call.output].type))
-            for call in program
-            if call.output in self._worth_keeping
-        }
+        made = self._room(program, count)
         output = np.empty((count, *tensors[result].shape), dtype=np.int32)
         at_once = images_at_once((tensor.shape for tensor in tensors.values()), BATCH_SIZE)
         last = {t: call.output for call in program for t in call.inputs}
@@ -125,6 +121,18 @@ class PrefixExecutor:
         for t, found in made.items():
             self._memory.put((self._keys[t], part), found)
         return output
+
+    def _room(self, program: list[Call], count: int) -> dict[str, np.ndarray]:
+        """For the tensors to keep of so many samples, in order: of more than the memory holds the last ones, which save most."""
+        found, left = list[tuple[str, np.ndarray]](), self._memory.limit
+        for name in [call.output for call in reversed(program) if call.output in self._worth_keeping]:
+            tensor = self.qgraph.tensors[name]
+            kind = _narrowest(tensor.type)
+            left -= count * prod(tensor.shape) * kind.itemsize
+            if left < 0:
+                break
+            found.append((name, np.empty((count, *tensor.shape), kind)))
+        return dict(reversed(found))
 
     def _left(self, given: Mapping[str, np.ndarray]) -> list[Call]:
         """The calls that are still to be computed, in order, where these tensors are known."""
