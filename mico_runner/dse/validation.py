@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mico_runner.data.hls_designs import Designs
-from mico_runner.dse import features, predictor
+from mico_runner.dse import choosing, features, predictor
 from mico_runner.dse.predictor import Kernel, Pooled
 
 TRIED = 10  # designs that are synthesised after the labels, those that are predicted best
@@ -54,9 +54,11 @@ class LeaveOut:
         rows: list[dict[str, float | str]] = []
         for which in self.predictors:
             for budget in self.budgets:
-                if budget == 0 and which == "own":
+                if budget == 0 and which != "pooled":
                     continue
                 labelled = order[:budget]
+                if which == "chosen":
+                    labelled = choosing.choose(kernel.own, budget, kernel.cycles.__getitem__, seed)
                 known = kernel.cycles[labelled]
                 found = predictor.few(kernel.own, prior if which == "pooled" else None, labelled, known, seed)
                 rows.append(

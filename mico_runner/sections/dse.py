@@ -14,7 +14,8 @@ class Dse:
         file: path of an archive of one's own instead, see `data.hls_designs`; None: the table.
         least: valid designs that a kernel must have to take part.
         labels: of the kernel left out, each number by itself.
-        predictors: "own" learns from these labels alone, "pooled" from the other kernels, too.
+        predictors: "own" learns from these labels alone, "pooled" from the other kernels, too; "chosen" as own, but it says which
+            designs are labelled.
         seeds: which labels, and the predictors' own draws.
     """
 

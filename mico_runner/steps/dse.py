@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Dse(Step):
     """Leave-one-kernel-out error of predicted cycles, and the best design that is found with few labels."""
 
-    VERSION = 1
+    VERSION = 2
 
     def inputs(self, spec: Sections) -> Inputs:
         from pathlib import Path

@@ -9,7 +9,7 @@ from made_up_designs import SOURCE, write
 
 from mico_runner import cli
 from mico_runner.data.hls_designs import read_designs
-from mico_runner.dse import messages, predictor, validation
+from mico_runner.dse import choosing, messages, predictor, validation
 from mico_runner.dse.features import of_designs
 from mico_runner.dse.loops import COARSE, FLATTEN, OFF, UNROLLED, loops, made
 from mico_runner.errors import UsageError
@@ -102,13 +102,37 @@ def test_all_kernels_share_features(kernels):
 
 
 def test_labels_help(prepared):
-    leave_out = validation.LeaveOut(prepared, (0, BUDGET), ("own", "pooled"))
+    leave_out = validation.LeaveOut(prepared, (0, BUDGET), ("own", "pooled", "chosen"))
     rows = leave_out(("small", 0))
     found = {(row["predictor"], row["labels"]): row for row in rows}
-    assert set(found) == {("own", BUDGET), ("pooled", 0), ("pooled", BUDGET)}
+    assert set(found) == {("own", BUDGET), ("pooled", 0), ("pooled", BUDGET), ("chosen", BUDGET)}
     assert found["own", BUDGET]["rmse"] < 0.8 * np.std(prepared["small"].cycles)
     assert found["pooled", BUDGET]["rmse"] < found["pooled", 0]["rmse"]
     assert rows == leave_out(("small", 0)), "the same seed gives other figures"
+
+
+def test_each_label_takes_most_of_what_is_uncertain():
+    """Three groups of designs that are alike: the largest is asked about first, and none twice before all are known."""
+    group = np.repeat([0, 1, 2], [3, 5, 2])
+    alike = np.equal.outer(group, group).astype(float)
+    assert list(group[choosing.informative(alike, np.array([], dtype=int), 3, 0.01)]) == [1, 0, 2]
+    assert list(group[choosing.informative(alike, np.array([3]), 3, 0.01)]) == [1, 0, 2]
+
+
+@pytest.mark.parametrize("budget", [2, choosing.DRAWN + 2, choosing.DRAWN + 2 * choosing.BATCH, 1000])
+def test_each_design_is_asked_for_once_and_the_best_is_found(prepared, monkeypatch, budget):
+    monkeypatch.setattr(choosing, "TREES", 10)
+    kernel, asked = prepared["large"], []
+
+    def ask(which):
+        asked.extend(which)
+        return kernel.cycles[which]
+
+    labelled = choosing.choose(kernel.own, budget, ask, seed=0)
+    assert list(labelled) == asked and len(set(asked)) == len(asked) == min(budget, len(kernel.cycles))
+    if budget >= choosing.DRAWN + 2 * choosing.BATCH:
+        assert kernel.cycles[labelled].min() == kernel.cycles.min()
+    assert list(labelled) == list(choosing.choose(kernel.own, budget, kernel.cycles.__getitem__, seed=0))
 
 
 def test_judging_looks_at_what_was_not_labelled_and_tries_ten():

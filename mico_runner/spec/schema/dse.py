@@ -5,7 +5,7 @@ from __future__ import annotations
 from mico_runner.data import catalog
 from mico_runner.spec.rules import Rules, choice, items, number
 
-PREDICTORS = ["own", "pooled"]
+PREDICTORS = ["own", "pooled", "chosen"]
 
 
 def dse() -> dict[str, Rules]:
@@ -23,11 +23,11 @@ def dse() -> dict[str, Rules]:
             "of the kernel left out", {"type": "integer", "min": 0}, minlength=1, distinct=True, default=[0, 10, 50]
         ),
         "predictors": items(
-            "own: from these labels alone; pooled: from other kernels, too",
+            "own: from these labels alone; pooled: from other kernels, too; chosen: as own, of designs it asks for",
             {"type": "string", "allowed": PREDICTORS},
             minlength=1,
             distinct=True,
-            default=PREDICTORS,
+            default=["own", "pooled"],
         ),
         "seeds": number("draws of the labels", "integer", min=1, max=1000, default=10),
     }
