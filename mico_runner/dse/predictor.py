@@ -69,13 +69,13 @@ def few(own: np.ndarray, prior: np.ndarray | None, labelled: np.ndarray, cycles:
         own = np.column_stack([own, prior])
         if len(labelled) < ENOUGH:
             offset = prior + np.mean(cycles - prior[labelled])
-    found = _trees(own, labelled, cycles - offset[labelled], seed) + offset
+    found: np.ndarray = _trees(own, labelled, cycles - offset[labelled], seed) + offset
     if len(labelled) < ENOUGH:
         return found
     rank = np.searchsorted(np.sort(cycles), cycles, "right") / len(cycles)
     order = np.argsort(rank, kind="stable")
-    by_rank: np.ndarray = np.interp(_trees(own, labelled, rank, seed), rank[order], cycles[order])
-    return (found + by_rank) / 2
+    found += np.interp(_trees(own, labelled, rank, seed), rank[order], cycles[order])
+    return found / 2
 
 
 def _trees(own: np.ndarray, labelled: np.ndarray, target: np.ndarray, seed: int) -> np.ndarray:
