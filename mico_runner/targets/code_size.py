@@ -30,7 +30,7 @@ from mico_runner.quant.qgraph import QGraph, QTensor
 from mico_runner.targets import program, qemu, rtl, stack
 from mico_runner.targets.host_kernels import single_layer
 
-HOST_ONLY = ("mico_conv2d_simd", "mico_depthwise_simd", "mico_frame", "mico_widen")
+HOST_ONLY = ("mico_conv2d_simd", "mico_depthwise_simd", "mico_frame", "mico_simd", "mico_widen")  # sources and headers
 KINDS, CHAINS = DENSE, (2, 24)  # of the layers of whole programs, and how many
 REGISTERS = 16  # bytes: four more registers that the function of a network of many tensors has to keep
 _SECTION = re.compile(r"^ (\.(?:text|s?rodata|s?data)\S*)\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+(\S+)$", re.MULTILINE)
@@ -82,7 +82,8 @@ def version(board: str) -> str:
 def kernels(board: str, work: Path) -> str:
     """Hash of what is measured: the kernels' text, written or emitted into `work`, and the board's flags."""
     digest = hashlib.sha256(" ".join(BOARDS[board].flags).encode())
-    for path in sorted([*_sources(work), *emit.KERNELS.glob("*.h")], key=lambda path: path.name):
+    headers = (path for path in emit.KERNELS.glob("*.h") if path.stem not in HOST_ONLY)
+    for path in sorted([*_sources(work), *headers], key=lambda path: path.name):
         digest.update(f"{path.name}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

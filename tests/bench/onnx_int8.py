@@ -1,11 +1,13 @@
 """Our C against other int8 runtimes on this machine, and fewer bits against 8 x 8: batch 1, one thread, the same integer networks.
 
-Peers read the network as `codegen.qdq` writes it. Contenders take turns; of each ratio there is an upper bound of 90 % (bootstrap).
+Peers read the network as `codegen.qdq` writes it, LiteRT as `tflite_int8` does. Contenders take turns; of each ratio there is an upper
+bound of 90 % (bootstrap). Each network's rows are told as soon as they are there.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 import tempfile
 import time
 from collections import OrderedDict
@@ -21,6 +23,7 @@ from mico_runner.models import MODELS
 from mico_runner.quant.qgraph import LayerBits, QGraph
 from mico_runner.targets import host
 from mico_runner.targets.host_kernels import SAMPLE_NS, build_networks
+from tests.bench import tflite_int8
 
 CALIBRATION = 8  # images
 REPEATS = 31  # rounds, of which each contender gives the median of CALLS
@@ -51,21 +54,30 @@ def twelve_layers() -> torch.nn.Module:
 
 
 def bench() -> list[list[object]]:
+    rows: list[list[object]] = []
+    for name in NETWORKS:
+        found = of(name)
+        for label, ours, _, other, theirs, ratio in found:
+            print(f"{label}: {ours:.1f} us, {other} {theirs:.1f} us, {ratio:.3f}", file=sys.stderr, flush=True)
+        rows += found
+    return rows
+
+
+def of(name: str) -> list[list[object]]:
+    """The rows of one network."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows: list[list[object]] = []
-    for name, (model, shape, classes) in NETWORKS.items():
-        module = MODELS.get(model)(shape, classes) if model else twelve_layers()
-        network = graph.capture(module.eval(), shape, "network")
-        images = np.random.default_rng(0).random((CALIBRATION, *shape), dtype=np.float32)
-        ptq, rng = quant.PTQ(network, images), np.random.default_rng(1)
-        layers = [node.name for node in network.weighted]
-        bits = {
-            **{f"{b} x {b}": {layer: LayerBits(b, b) for layer in layers} for b in (8, 4, 2)},
-            "mixed": {x: LayerBits(int(rng.choice([2, 3, 4, 5, 6, 8])), int(rng.choice([4, 6, 8]))) for x in layers},
-        }
-        rows += _rows(name, {label: ptq.quantize(choice) for label, choice in bits.items()}, images[:1])
-    return rows
+    model, shape, classes = NETWORKS[name]
+    module = MODELS.get(model)(shape, classes) if model else twelve_layers()
+    network = graph.capture(module.eval(), shape, "network")
+    images = np.random.default_rng(0).random((CALIBRATION, *shape), dtype=np.float32)
+    ptq, rng = quant.PTQ(network, images), np.random.default_rng(1)
+    layers = [node.name for node in network.weighted]
+    bits = {
+        **{f"{b} x {b}": {layer: LayerBits(b, b) for layer in layers} for b in (8, 4, 2)},
+        "mixed": {x: LayerBits(int(rng.choice([2, 3, 4, 5, 6, 8])), int(rng.choice([4, 6, 8]))) for x in layers},
+    }
+    return _rows(name, {label: ptq.quantize(choice) for label, choice in bits.items()}, images[:1])
 
 
 def _rows(name: str, graphs: dict[str, QGraph], image: np.ndarray) -> list[list[object]]:
@@ -74,8 +86,11 @@ def _rows(name: str, graphs: dict[str, QGraph], image: np.ndarray) -> list[list[
         folder = Path(scratch)
         binary = build_networks(list(graphs.values()), folder / "c")
         qdq.write(graphs["8 x 8"], folder / "model.onnx")
+        (folder / "model.tflite").write_bytes(tflite_int8.model(graphs["8 x 8"]))
         peers = {
-            peer: of(str(folder / "model.onnx"), image) for peer, of in PEERS.items() if importlib.util.find_spec(peer)
+            peer: start(str(folder / f"model.{suffix}"), image)
+            for peer, (suffix, start) in PEERS.items()
+            if importlib.util.find_spec(peer)
         }
         taken: dict[str, list[float]] = {label: [] for label in (*graphs, *peers)}
         for _ in range(REPEATS):
@@ -124,9 +139,24 @@ def _openvino(model: str, image: np.ndarray) -> Callable[[], object]:
     core = openvino.Core()
     network = core.read_model(model)
     network.reshape(list(image.shape))
-    request = core.compile_model(network, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}).create_infer_request()
+    here = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 0}  # in the caller's thread, for which no other need be woken
+    request = core.compile_model(network, "CPU", here).create_infer_request()
     request.infer([image])
     return lambda: request.infer([image], share_inputs=True)
 
 
-PEERS = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+def _litert(model: str, image: np.ndarray) -> Callable[[], object]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model, num_threads=1)
+    interpreter.allocate_tensors()
+    (about,) = interpreter.get_input_details()
+    scale, zero = about["quantization"]
+    stored = np.clip(np.round(image.transpose(0, 2, 3, 1) / scale) + zero, -128, 127).astype(np.int8)
+    interpreter.set_tensor(about["index"], stored)
+    interpreter.invoke()
+    return interpreter.invoke
+
+
+# Package: the file that it reads, and what starts it.
+PEERS = {"onnxruntime": ("onnx", _onnxruntime), "openvino": ("onnx", _openvino), "ai_edge_litert": ("tflite", _litert)}

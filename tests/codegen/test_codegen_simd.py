@@ -41,6 +41,13 @@ def layer(pair: tuple[float, int, bool], rng: np.random.Generator, depthwise: bo
     return net.done(y if rng.integers(2) else net.requant(y, OUTPUT))
 
 
+def linear(bits: float, rng: np.random.Generator) -> QGraph:
+    """Of at least one whole block of outputs, for less than four positions: codes become bytes on the way to the product."""
+    inputs, outputs = 4 * int(rng.integers(1, 20)), int(rng.integers(16, 40))
+    net = Network(rng, (inputs,), 8, bool(rng.integers(2)))
+    return net.done(net.linear("x", outputs, bits, rng.choice([None, "low", "high"])))
+
+
 @pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 @pytest.mark.parametrize(
     ("flags", "pairs"),
@@ -54,6 +61,7 @@ def layer(pair: tuple[float, int, bool], rng: np.random.Generator, depthwise: bo
 def test_every_width_of_weights_and_any_shape(tmp_path, flags, pairs):
     rng = np.random.default_rng(len(flags))
     graphs = [layer(pair, rng, depthwise) for pair in pairs for depthwise in (False, True)]
+    graphs += [linear(bits, rng) for bits in (1, 1.5, 2, 3, 4, 5, 6, 7, 8)]
     calls = [call.kernel for graph in graphs for call in lower(graph, POLICY).calls]
     assert calls.count("conv2d_simd") > 0.8 * len(pairs) and calls.count("depthwise_simd") > 0.7 * len(pairs)
     with patch.object(host, "SANITIZE", flags):

@@ -26,25 +26,27 @@ KERNELS = {
 
 
 @cache
-def survey() -> tuple[list[Function], dict[str, list[Setting]]]:
-    """All functions, in a fixed order, and settings that lead to each: two cases of every setting are lowered, of other shapes."""
+def survey() -> tuple[dict[str, set[Function]], dict[str, list[Setting]]]:
+    """For each function all that its cases call, and settings that lead to it: two cases of every setting are lowered, of other shapes."""
     rng = np.random.default_rng(0)
-    functions: set[Function] = set()
+    functions: dict[str, set[Function]] = {}
     found: dict[str, list[Setting]] = {}
     for setting in [*settings(), *settings()]:
         case = random_case(setting, rng)
-        functions |= {Function.of(call) for call in case.calls}
-        found.setdefault(case.calls[-1].function, []).append(setting)
-    return sorted(functions), found
+        name = case.calls[-1].function
+        functions.setdefault(name, set()).update(Function.of(call) for call in case.calls)
+        found.setdefault(name, []).append(setting)
+    return functions, found
 
 
 def fuzz(target: str, per_kernel: int, seed: int, folder: Path, only: str = "") -> tuple[Counter, list[str]]:
     """Cases run by kernel (that of a case's last call), and a line for each case that differs."""
     rng = np.random.default_rng([seed, sum(target.encode())])
-    functions, leading = survey()
+    called, leading = survey()
     done: Counter = Counter()
     failures: list[str] = []
     names = [name for name in sorted(leading) if only in name and KERNELS.get(target, "") in name]
+    functions = sorted(set().union(*(called[name] for name in names)))
     due = dict.fromkeys(names, per_kernel)
     cases: list[Case] = []
     while due:
