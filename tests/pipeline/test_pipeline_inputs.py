@@ -153,6 +153,7 @@ OTHERS = {
     "profile.target": "systolic",
     "search.constraints.accuracy": {"relative_to": "float", "min": 1},
     "profile.sampler": "lhs",
+    "simulate.story": {"tokenizer": "tinystories/tok512", "prompt": "", "tokens": 9},
     "simulate.target": ["host", "qemu"],  # a program for a board: another deployment
     "proxy.strategy": "structural",
     "proxy.compare": [{"strategy": "lut", "features": "auto", "regressor": "auto", "params": {}}],

@@ -1,11 +1,14 @@
 """Decoders for one token at a time: step t is row t of the whole sequence, in the reference and in C."""
 
+import shutil
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
+from mico_runner.codegen import generate_networks
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import UsageError
@@ -16,6 +19,7 @@ from mico_runner.quant import PTQ, Executor, reference
 from mico_runner.quant.one_token import one_token
 from mico_runner.quant.qgraph import LayerBits
 from mico_runner.sections import ActivationOptions
+from mico_runner.targets import program, protocol, qemu
 from mico_runner.targets.host_kernels import build_networks, run_many
 
 TOKENS = 7
@@ -67,6 +71,28 @@ def test_c_keeps_keys_and_values_from_token_to_token(tmp_path):
     for i, (*_, rows) in enumerate(cases):
         np.testing.assert_array_equal(found[2 * i][0], rows)
         np.testing.assert_array_equal(found[2 * i + 1][0].reshape(rows.shape), rows)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("on", ["rv32", "cortex-m55"])
+def test_boards_give_the_integers_of_the_whole(tmp_path, on):
+    """A sequence at once, and token by token."""
+    machine = qemu.machine(on)
+    if not all(map(shutil.which, (machine.gcc, machine.qemu, "make"))):
+        pytest.skip(f"needs {machine.gcc} and {machine.qemu} (make setup-qemu)")
+    cases = [case(*each) for each in CASES]
+    graphs = [graph for whole, single, *_ in cases for graph in (whole, single)]
+    names = [replace(graph, name=f"network{i}") for i, graph in enumerate(graphs)]
+    generate_networks(names, tmp_path, KernelPolicy.of("baremetal", on if on == "cortex-m55" else None))
+    elf = qemu.build(tmp_path, on)
+    networks = program.describe(elf.parent.parent)["networks"]
+    given = [inputs for _, _, x, steps, _ in cases for inputs in ([x], steps)]
+    content = protocol.encode(networks, given)
+    words = qemu.execute(machine, elf, np.uint32(len(content)).tobytes() + content)
+    runs, _ = protocol.parse(words, networks, [len(inputs[0]) for inputs in given], elf.name, stack=True)
+    for i, (*_, rows) in enumerate(cases):
+        for found in runs[2 * i : 2 * i + 2]:
+            np.testing.assert_array_equal(found.outputs.reshape(rows.shape), rows)
 
 
 def test_what_is_kept_lies_behind_the_plan(networks):
