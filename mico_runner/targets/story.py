@@ -14,6 +14,7 @@ from mico_runner.codegen import emit
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.data.tokenizer import BOS
 from mico_runner.errors import StepError
+from mico_runner.ops.c import input_dtype
 from mico_runner.quant.one_token import one_token
 from mico_runner.quant.qgraph import QGraph
 from mico_runner.targets import host, program
@@ -34,7 +35,8 @@ def build(graph: QGraph, folder: Path) -> Path:
     single = one_token(graph)
     (places,) = graph.tensors[graph.input].shape
     (made,) = codegen.generate_networks([single], folder, KernelPolicy.of("host"))
-    main = emit.render("story.c", made, graph.name, places=places, first=BOS)
+    types = [f"{np.dtype(input_dtype(single.tensors[tensor].type))}_t" for tensor in single.inputs]
+    main = emit.render("story.c", made, graph.name, places=places, first=BOS, types=types)
     (folder / "boards" / "host.c").write_text(main, encoding="utf-8")
     return host.build(folder)
 
