@@ -15,7 +15,7 @@ import yaml
 
 from mico_runner import hardware
 from mico_runner.codesign import designs as space
-from mico_runner.codesign import joint, knapsack
+from mico_runner.codesign import joint, knapsack, layer_costs
 from mico_runner.codesign.heuristics import HEURISTICS
 from mico_runner.errors import StepError
 from mico_runner.search import allocation
@@ -45,7 +45,7 @@ def run(ctx: StepContext, section: Codesign, vary: Mapping[str, Any]) -> None:
         pairs = tuple(product(section.bits.weight_bits, section.bits.activation_bits))
         noise = np.array([sum(map(allocation.noise, pair)) for pair in pairs])
         limit = sum(map(allocation.noise, section.bits.noise_of)) * len(rows)
-        task = joint.Task(rows, pairs, noise, limit)
+        task = layer_costs.Task(rows, pairs, noise, limit)
         asked += [_Asked(name, task, objective) for objective in section.objectives]
     for each, case in zip(asked, ctx.map(_Solve(section, kept, ctx.seed), asked), strict=True):
         tables.add(each, case)
@@ -61,7 +61,7 @@ class _Asked(NamedTuple):
     """A network and an objective."""
 
     name: str
-    task: joint.Task
+    task: layer_costs.Task
     objective: str
 
 
@@ -95,7 +95,7 @@ class _Solve:
     def __call__(self, asked: _Asked) -> _Case:
         options, said = self.section.certificate, list[str]()
         start = process_time()
-        costs = joint.Costs(asked.task, self.designs, asked.objective)
+        costs = layer_costs.Costs(asked.task, self.designs, asked.objective)
         coarse = joint.screened(costs)
         screening = process_time() - start
         found = joint.search(costs, options.gap, options.designs, said.append)
@@ -103,11 +103,13 @@ class _Solve:
         rank = 1 + int((coarse < coarse[found.design] * (1 - knapsack.EXACT)).sum())
         return _Case(found, self._others(costs, found), self._layers(costs, found), rank, screening, seconds, said)
 
-    def _others(self, costs: joint.Costs, found: joint.Result) -> dict[str, float]:
+    def _others(self, costs: layer_costs.Costs, found: joint.Result) -> dict[str, float]:
         """The device as it is with bits alone; the array chosen at the widest bits and then bits; heuristics where values are at hand."""
         task, options = costs.task, self.section.certificate
         widest = max(range(len(task.bits)), key=lambda pair: task.bits[pair])
-        wide = joint.search(joint.Costs(task.only(widest), self.designs, costs.objective), options.gap, options.designs)
+        wide = joint.search(
+            layer_costs.Costs(task.only(widest), self.designs, costs.objective), options.gap, options.designs
+        )
         after = joint.best_pairs(costs, wide.design)
         others = {"separate": np.inf if after is None else after[1]}
         if costs.exact:
@@ -116,10 +118,10 @@ class _Solve:
                 others[name] = HEURISTICS[name](genes, self.section.evaluations, self.seed)
         return others
 
-    def _layers(self, costs: joint.Costs, found: joint.Result) -> pd.DataFrame:
+    def _layers(self, costs: layer_costs.Costs, found: joint.Result) -> pd.DataFrame:
         task = costs.task
         rows = task.rows(range(len(task.table)), found.pairs)
-        device = joint.aimed(self.designs.device(found.design), costs.objective)
+        device = layer_costs.aimed(self.designs.device(found.design), costs.objective)
         return explained(device, rows)
 
 

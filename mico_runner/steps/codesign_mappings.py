@@ -9,7 +9,7 @@ import pandas as pd
 
 from mico_runner.accelerators import spatial
 from mico_runner.codesign import proofs
-from mico_runner.codesign.joint import unique_layers
+from mico_runner.codesign.layer_costs import unique_layers
 from mico_runner.hardware import Architecture
 from mico_runner.sections import Codesign, Mappings
 from mico_runner.steps.base import StepContext

@@ -11,7 +11,7 @@ import yaml
 
 from mico_runner import accelerators, cli, hardware
 from mico_runner.accelerators import spatial
-from mico_runner.codesign import bounds, joint, proofs
+from mico_runner.codesign import bounds, joint, layer_costs, proofs
 from mico_runner.codesign import designs as space
 from mico_runner.codesign import product as products
 from mico_runner.errors import UsageError
@@ -36,7 +36,9 @@ ARRAY = {
 
 
 def task(limit=20.0):
-    return joint.Task(kernel_table([row | {"act_bits": 8, "weight_bits": 8} for row in LAYERS]), BITS, NOISE, limit)
+    return layer_costs.Task(
+        kernel_table([row | {"act_bits": 8, "weight_bits": 8} for row in LAYERS]), BITS, NOISE, limit
+    )
 
 
 def designs(name, vary):
@@ -48,10 +50,10 @@ def brute(work, of, objective):
     best = np.inf
     layers = len(work.table)
     for number in range(len(of)):
-        device = joint.aimed(of.device(number), objective)
+        device = layer_costs.aimed(of.device(number), objective)
         rows = work.rows(np.repeat(np.arange(layers), len(BITS)), np.tile(np.arange(len(BITS)), layers))
         trace = accelerators.of(device).simulate(rows)
-        cycles, energy = (trace[name].to_numpy(float).reshape(layers, -1) for name in joint.COLUMNS)
+        cycles, energy = (trace[name].to_numpy(float).reshape(layers, -1) for name in layer_costs.COLUMNS)
         for pairs in product(range(len(BITS)), repeat=layers):
             if NOISE[list(pairs)].sum() <= work.limit:
                 sums = [table[range(layers), pairs].sum() for table in (cycles, energy)]
@@ -70,7 +72,7 @@ def brute(work, of, objective):
 )
 def test_the_optimum_is_that_of_brute_force(name, vary, objective):
     of, work = designs(name, vary), task()
-    costs = joint.Costs(work, of, objective)
+    costs = layer_costs.Costs(work, of, objective)
     found = joint.search(costs)
     assert found.value == pytest.approx(brute(work, of, objective)) and found.open == 0
     assert found.bound <= found.value and (found.gap == 0 or not costs.exact)
@@ -79,10 +81,10 @@ def test_the_optimum_is_that_of_brute_force(name, vary, objective):
 
 
 def test_a_search_that_ends_early_says_which_designs_are_open():
-    costs = joint.Costs(task(), designs("nvdla-like", ARRAY), "energy")
+    costs = layer_costs.Costs(task(), designs("nvdla-like", ARRAY), "energy")
     found = joint.search(costs, most=1)
     assert found.open > 0 and found.gap > 0 and (found.status == joint.EVALUATED).sum() == 1
-    assert found.bound <= joint.search(joint.Costs(task(), costs.designs, "energy")).value
+    assert found.bound <= joint.search(layer_costs.Costs(task(), costs.designs, "energy")).value
 
 
 @pytest.mark.parametrize("name", ["nvdla-like", "tpu-like", "eyeriss"])
@@ -185,7 +187,7 @@ def test_energy_follows_the_size_through_the_published_points():
 
 def test_bounds_hold_where_energies_follow_sizes():
     work, of = task(), space.enumerate_designs(hardware.read("nvdla-like"), ARRAY, True)
-    costs = joint.Costs(work, of, "energy")
+    costs = layer_costs.Costs(work, of, "energy")
     found = joint.search(costs)
     assert found.value == pytest.approx(brute(work, of, "energy")) and found.bound <= found.value
 
