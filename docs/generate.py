@@ -16,7 +16,7 @@ from mico_runner.errors import UsageError
 from mico_runner.formats.onnx_file.dequantise import TRANSLATED_INT8
 from mico_runner.formats.onnx_file.translation import translated
 from mico_runner.ops.base import Operator
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 REFERENCE = Path(__file__).parent / "reference"
 PACKAGES = ("quant", "graph", "ops", "codegen", "proxy", "search")

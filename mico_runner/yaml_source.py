@@ -24,7 +24,7 @@ MAX_BYTES = 512 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 50_000  # aliases counted as often as they are used: a "billion laughs" ends here
 
-_TAG = "tag:yaml.org,2002:"
+TAG = "tag:yaml.org,2002:"
 # https://yaml.org/spec/1.2.2/#1032-tag-resolution
 _CORE = [
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -177,24 +177,19 @@ def _parse(text: str, label: str) -> Source:
     return builder.source
 
 
-def dump(data: Any) -> str:
-    """Data as YAML that `parse` reads back unchanged: keys in their order, short lists on one line."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
-
-
 def _place(mark: yaml.Mark | None, label: str) -> Place:
     return Place(label) if mark is None else Place(label, mark.line + 1, mark.column + 1)
 
 
-class _Resolver(yaml.resolver.BaseResolver):
+class Resolver(yaml.resolver.BaseResolver):
     """Which plain scalars are numbers, booleans or null."""
 
 
 for _name, _regex, _first in _CORE:
-    _Resolver.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_regex})$"), _first)
+    Resolver.add_implicit_resolver(TAG + _name, re.compile(f"^(?:{_regex})$"), _first)
 
 
-class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer, _Resolver):
+class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer, Resolver):
     """PyYAML's safe parts up to the node graph, with a bound on nesting."""
 
     def __init__(self, text: str) -> None:
@@ -202,7 +197,7 @@ class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml
         yaml.scanner.Scanner.__init__(self)
         yaml.parser.Parser.__init__(self)
         yaml.composer.Composer.__init__(self)
-        _Resolver.__init__(self)
+        Resolver.__init__(self)
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -231,7 +226,7 @@ class _Builder:
             raise YamlError(place, f"more than {MAX_NODES} values, aliases counted as often as they are used")
         if len(path) > MAX_DEPTH:
             raise YamlError(place, f"nested deeper than {MAX_DEPTH} levels")
-        kind = node.tag.removeprefix(_TAG)
+        kind = node.tag.removeprefix(TAG)
         if isinstance(node, yaml.MappingNode) and kind == "map":
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and kind == "seq":
@@ -244,7 +239,7 @@ class _Builder:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             place = _place(key_node.start_mark, self.label)
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != TAG + "str":
                 shown = repr(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "a collection"
                 raise YamlError(place, f"the key {shown} is not text; put it in quotes if it is meant as text")
             key = self._scalar(key_node, "str", place)
@@ -287,22 +282,3 @@ def _boolean(text: str) -> bool:
 
 
 _CONSTRUCT = {"null": lambda text: None, "bool": _boolean, "int": _integer, "float": _float}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what both our reader and those of YAML 1.1 read back: text that either takes for something else is quoted."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-_ESCAPED = re.compile("[\\t\\n\\r\\x85\u2028\u2029\ufeff]")  # only double quotes keep these as they are
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
-    ours = _Resolver().resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # so in the stubs
-    style = '"' if _ESCAPED.search(text) else None if ours == _TAG + "str" else "'"
-    return dumper.represent_scalar(_TAG + "str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mico_runner import paths, yaml_schema, yaml_source
+from mico_runner import paths, yaml_schema, yaml_source, yaml_text
 from mico_runner.calibration import assumed, cases
 from mico_runner.calibration.estimator import Estimator
 from mico_runner.calibration.roofline import Roofline, curve_name
@@ -237,7 +237,7 @@ def document(name: str, description: str, precisions: Mapping[str, Mapping[str, 
         "description": description,
         "precisions": {k: _rounded(dict(v)) for k, v in precisions.items()},
     }
-    return yaml_source.dump(data)
+    return yaml_text.dump(data)
 
 
 def _rounded(value: Any) -> Any:

@@ -10,13 +10,14 @@ import torch
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import clamp, shared_shift, shifted
-from mico_runner.ops.base import Example, Rescaled, Row, Shapes, elements_row, same_scale, sample
+from mico_runner.ops.base import Example, Row, Shapes, elements_row, same_scale, sample
 from mico_runner.ops.capture import Call
 from mico_runner.ops.expand import same_shape
 from mico_runner.ops.fast import Kernel, chunks, clamper
 from mico_runner.ops.node import Node, QNode, QType, scaling_of
 from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.reach import ELEMENTWISE, Reach
+from mico_runner.ops.weighted import Rescaled
 
 
 @register("add")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from mico_runner.ops import c, operator, register
 from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
-from mico_runner.ops.base import Operator, Quantiser, Shapes, Weighted, sample
+from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, sample
 from mico_runner.ops.broadcast import period
 from mico_runner.ops.capture import OTHER_VALUES, Call, Refused, as_doubles
 from mico_runner.ops.draft import Draft
@@ -19,6 +20,7 @@ from mico_runner.ops.fast import Kernel, clamper
 from mico_runner.ops.folding import fold
 from mico_runner.ops.node import MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
+from mico_runner.ops.weighted import Weighted
 
 TERM_BITS = 30
 LEAST = -1e30  # and below, a term is as good as minus infinity
@@ -179,3 +181,9 @@ def emit_affine(call: Call, tensor: str, factor: Any = 1.0, term: Any = 0.0, bel
     if whole:
         return call.builder.elementwise(call.name, "affine", [tensor], call.source, attrs=attrs)
     return call.emit("affine", [tensor], shape, attrs=attrs)
+
+
+def rescaled_constants(node: Node, by: Channels) -> Node:
+    """A node that multiplies its output by the attribute `factor` and adds `term`, with others."""
+    changed = {"factor": node.attrs["factor"] * by.factor, "term": node.attrs["term"] * by.factor + by.term}
+    return replace(node, attrs=node.attrs | changed)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise, windows
-from mico_runner.ops.base import Example, Rescaled, Row, same_scale
+from mico_runner.ops.base import Example, Row, same_scale
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
@@ -28,6 +28,7 @@ from mico_runner.ops.pool import (
     window_shapes,
 )
 from mico_runner.ops.resize import average
+from mico_runner.ops.weighted import Rescaled
 
 
 @register("avg_pool2d")

@@ -11,12 +11,13 @@ import torch
 
 from mico_runner.ops import operator, register
 from mico_runner.ops.affine import emit_affine
-from mico_runner.ops.base import Operator, Weighted
+from mico_runner.ops.base import Operator
 from mico_runner.ops.capture import Call, Refused, as_doubles, unique
 from mico_runner.ops.conv2d import pointwise
 from mico_runner.ops.draft import Draft
 from mico_runner.ops.folding import fold, scaled
 from mico_runner.ops.node import Node
+from mico_runner.ops.weighted import Weighted
 
 _STORED = "_native_batch_norm_legit_no_training.default"
 _OF_THE_BATCH = (

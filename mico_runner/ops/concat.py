@@ -10,11 +10,12 @@ import torch
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import clamp, shifted
-from mico_runner.ops.base import Rescaled, Shapes, sample
+from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType, scaling_of
 from mico_runner.ops.onnx import OnnxGraph
+from mico_runner.ops.weighted import Rescaled
 
 _AXIS_IN_HWC = (2, 0, 1)  # of C, H, W
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from mico_runner.ops import c, register
 from mico_runner.ops.arithmetic import requantise, windows
-from mico_runner.ops.base import Example, Row, Shapes, Weighted, random_weights, same_scale, sample
+from mico_runner.ops.base import Example, Row, Shapes, random_weights, same_scale, sample
 from mico_runner.ops.capture import Call, Refused, as_array, pair
 from mico_runner.ops.conv_groups import ConvGroups
 from mico_runner.ops.fast import Kernel
@@ -22,6 +22,7 @@ from mico_runner.ops.pad import padded
 from mico_runner.ops.permute import permuted
 from mico_runner.ops.pool import window_row, window_shapes
 from mico_runner.ops.reach import Reach
+from mico_runner.ops.weighted import Weighted
 
 
 @register("conv2d")

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from mico_runner.ops import c, register
+from mico_runner.ops.affine import rescaled_constants
 from mico_runner.ops.arithmetic import clamp, shift_that_fits, shifted
-from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, rescaled_constants, sample
+from mico_runner.ops.base import Channels, Operator, Quantiser, Shapes, sample
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.node import INPUT_BITS, MULTIPLIER_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole

@@ -19,7 +19,6 @@ from mico_runner.ops.base import (
     Row,
     Shapes,
     Undone,
-    Weighted,
     random_weights,
     same_scale,
     sample,
@@ -30,6 +29,7 @@ from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import Node, QNode, QType, weight_of, weights_of
 from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.permute import permuted
+from mico_runner.ops.weighted import Weighted
 
 
 @register("linear")

@@ -12,7 +12,7 @@ import torch
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import LEAST, LEFT_OUT, emit_affine
 from mico_runner.ops.arithmetic import requantise
-from mico_runner.ops.base import Product, Shapes, sample
+from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import Call, Refused, as_array
 from mico_runner.ops.expand import expanded
 from mico_runner.ops.fast import Kernel, requantiser
@@ -20,6 +20,7 @@ from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph
 from mico_runner.ops.permute import permuted
 from mico_runner.ops.take import taken
+from mico_runner.ops.weighted import Product
 
 _MOST_TERMS = 1 << 15  # of a sum of products of 8 bits that fits an int32
 

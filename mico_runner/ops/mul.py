@@ -12,7 +12,7 @@ from mico_runner.errors import StepError
 from mico_runner.ops import c, register
 from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import multiplier_and_shift, requantise
-from mico_runner.ops.base import Channels, Product, Quantiser, Shapes, Undone, sample
+from mico_runner.ops.base import Channels, Quantiser, Shapes, Undone, sample
 from mico_runner.ops.broadcast import spread
 from mico_runner.ops.capture import Call, Refused
 from mico_runner.ops.expand import same_shape
@@ -20,6 +20,7 @@ from mico_runner.ops.fast import FLOAT32_BITS, Kernel, requantiser
 from mico_runner.ops.node import INPUT_BITS, OUTPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import OnnxGraph, whole
 from mico_runner.ops.reach import ELEMENTWISE, Reach
+from mico_runner.ops.weighted import Product
 
 
 @register("mul")

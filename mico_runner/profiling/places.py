@@ -14,10 +14,10 @@ from mico_runner.errors import UnknownName, UsageError
 from mico_runner.hardware import Hardware, simulated_kinds
 from mico_runner.profiling.sources import simulator_conditions
 from mico_runner.targets import TARGETS
-from mico_runner.targets.base import Measurement, Target
+from mico_runner.targets.base import KernelTimer, Measurement
 
 
-class Simulated(Target):
+class Simulated(KernelTimer):
     """Cycles on accelerators of one kind; deterministic, so that nothing is repeated."""
 
     unit = "cycles"
@@ -40,7 +40,7 @@ class Simulated(Target):
         return accelerators.of(hardware)
 
 
-def target_of(name: str, scratch: str = "two_rows", each: Callable[..., Iterable[Any]] = map) -> Target:
+def target_of(name: str, scratch: str = "two_rows", each: Callable[..., Iterable[Any]] = map) -> KernelTimer:
     """The target of a spec's `profile` section: an entry of `TARGETS`, or a kind of accelerators; `each` as `Target` takes it.
 
     Raises UnknownName.
@@ -48,7 +48,7 @@ def target_of(name: str, scratch: str = "two_rows", each: Callable[..., Iterable
     if name in simulated_kinds():
         return Simulated(name)
     try:
-        target: Target = TARGETS.get(name)(scratch, each)
+        target: KernelTimer = TARGETS.get(name)(scratch, each)
     except UnknownName as error:
         raise UnknownName("target", name, [*error.known, *simulated_kinds()]) from None
     return target

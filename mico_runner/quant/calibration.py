@@ -15,7 +15,7 @@ from mico_runner.graph.ir import Graph
 from mico_runner.graph.run import images_at_once, run_many
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import to_integers
-from mico_runner.ops.base import Weighted
+from mico_runner.ops.weighted import Weighted
 from mico_runner.quant.qgraph import QType
 
 BATCH = 32  # images among which rows are drawn together

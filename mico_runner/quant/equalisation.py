@@ -20,7 +20,7 @@ from mico_runner.graph.fusion import alone
 from mico_runner.graph.ir import Graph, Node, weight_of
 from mico_runner.graph.run import images_at_once, run_many
 from mico_runner.ops import operator
-from mico_runner.ops.base import Weighted
+from mico_runner.ops.weighted import Weighted
 
 BATCH = 32  # images at once
 MOST = 2.0**16  # factor: what is smaller is nothing beside the others at any bits, and float32 has room for it

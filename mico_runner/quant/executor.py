@@ -16,8 +16,8 @@ import torch
 
 from mico_runner.graph.run import images_at_once
 from mico_runner.ops import operator
-from mico_runner.ops.base import Weighted
 from mico_runner.ops.fast import Kernel
+from mico_runner.ops.weighted import Weighted
 from mico_runner.quant.exits import answered
 from mico_runner.quant.qgraph import QGraph, QNode
 from mico_runner.quant.reference import check_inputs

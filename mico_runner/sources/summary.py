@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
+
+from mico_runner.sources.uses import DEFINITIONS, below, chains
 
 IMPORT = ""  # name of the statements that run at every import, whatever is used of the file
 _SAFE = {
@@ -22,11 +24,6 @@ _SAFE = {
 }  # change nothing else
 _REGISTER = "register"
 
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_SCOPES = (*_DEFINITIONS, ast.Lambda, *_COMPREHENSIONS)
-_NAMED = (*_DEFINITIONS, ast.ExceptHandler)
-_OWN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, *_COMPREHENSIONS)  # have variables of their own
 
 Summary = dict[str, Any]
 
@@ -71,7 +68,7 @@ class _Reader:
         names = {name: self._describe(nodes) for name, nodes in self.defined.items()}
         if self.always:
             names[IMPORT] = self._describe(self.always)
-            kept = [f":{statement.name}" for statement in self.always if isinstance(statement, _DEFINITIONS)]
+            kept = [f":{statement.name}" for statement in self.always if isinstance(statement, DEFINITIONS)]
             names[IMPORT]["uses"] = sorted({*names[IMPORT]["uses"], *kept})  # what a decorator took may be called later
         data = {name: place for name, value in self.values.items() if (place := _place(value)) is not None}
         registries = {name: package for name, value in self.values.items() if (package := self._registry(value))}
@@ -91,7 +88,7 @@ class _Reader:
             bound = dict(_bindings(statement))
             self.aliases |= bound
             self.eager += bound.values()
-        elif isinstance(statement, _DEFINITIONS):
+        elif isinstance(statement, DEFINITIONS):
             self.defined.setdefault(statement.name, []).append(statement)
             if entry := self._entry(statement):
                 self.entries[entry] = statement.name
@@ -123,7 +120,7 @@ class _Reader:
         kept = [_meaningful(node) for node in nodes]
         local: dict[str, str] = {}
         calls, threads = [], False
-        for inner in _below(kept):
+        for inner in below(kept):
             kind = type(inner)
             if kind is ast.Import or kind is ast.ImportFrom:
                 local |= dict(_bindings(inner))
@@ -131,11 +128,11 @@ class _Reader:
                 calls.append(inner)
             elif kind is ast.Attribute and inner.attr == "torch_threads":
                 threads = True
-        chains: set[str] = set()
+        read: set[str] = set()
         for node in kept:
-            _chains(node, frozenset(), chains)
+            chains(node, frozenset(), read)
         uses = set()
-        for chain in chains:
+        for chain in read:
             head, _, rest = chain.partition(".")
             target = local.get(head) or self.aliases.get(head) or (f":{head}" if head in self.defined else None)
             if target:
@@ -208,82 +205,13 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _meaningful(node: ast.stmt) -> ast.stmt:
     """Without what decides nothing: where an entry is registered, and the `inputs` of a step, which say what it depends on."""
-    if not isinstance(node, _DEFINITIONS):
+    if not isinstance(node, DEFINITIONS):
         return node
     kept = [d for d in node.decorator_list if not (isinstance(d, ast.Call) and _last_name(d.func) == _REGISTER)]
     changed = {"decorator_list": kept}
     if isinstance(node, ast.ClassDef) and any(_last_name(base) == "Step" for base in node.bases):
         changed["body"] = [s for s in node.body if getattr(s, "name", "") != "inputs"]
     return type(node)(**{**dict(ast.iter_fields(node)), **changed})
-
-
-def _chains(node: ast.AST, bound: frozenset[str], found: set[str]) -> None:
-    """Add the dotted names that are read below a node: "np.linalg.norm" once, not its beginnings.
-
-    Those in annotations are left out, and those of a function's or comprehension's own variables, `bound`.
-    """
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Name):
-        if node.id not in bound and not isinstance(node.ctx, ast.Store):
-            found.add(".".join([node.id, *reversed(parts)]))
-        return
-    inside = bound | _own_variables(node) if isinstance(node, _OWN) else bound
-    for name in node._fields:
-        if name in ("annotation", "returns"):
-            continue
-        value = getattr(node, name, None)
-        within = bound if name in ("decorator_list", "args") else inside  # of a function: its defaults
-        if isinstance(value, list):
-            for child in value:
-                if isinstance(child, ast.AST):
-                    _chains(child, within, found)
-        elif isinstance(value, ast.AST):
-            _chains(value, within, found)
-
-
-def _own_variables(node: ast.AST) -> frozenset[str]:
-    """The variables of a function, lambda or comprehension; what it imports is not among them."""
-    if isinstance(node, _COMPREHENSIONS):
-        return _stored(node.generators)
-    of = node.args
-    given = [*of.posonlyargs, *of.args, *of.kwonlyargs, *filter(None, (of.vararg, of.kwarg))]
-    return frozenset(arg.arg for arg in given) | _stored(node.body if isinstance(node.body, list) else [node.body])
-
-
-def _stored(nodes: list[ast.AST]) -> frozenset[str]:
-    """Names that are assigned in a scope, those in the scopes within it not."""
-    names, outer, todo = set(), set(), list(nodes)
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.Global):
-            outer |= set(node.names)
-        elif isinstance(node, _NAMED):
-            names.add(node.name)
-        if not isinstance(node, _SCOPES):
-            _children(node, todo)
-    return frozenset(names - outer)
-
-
-def _below(nodes: Sequence[ast.AST]) -> list[ast.AST]:
-    """The nodes and all below them (`ast.walk` takes twice as long, and every file of the package is read before its first run)."""
-    found = list(nodes)
-    for node in found:  # grows as it goes
-        _children(node, found)
-    return found
-
-
-def _children(node: ast.AST, into: list[ast.AST]) -> None:
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            into.append(value)
-        elif isinstance(value, list):
-            into += [item for item in value if isinstance(item, ast.AST)]
 
 
 def _last_name(node: ast.AST) -> str:

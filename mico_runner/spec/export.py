@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mico_runner import yaml_source
+from mico_runner import yaml_text
 from mico_runner.spec.schema import sections
 
 _TYPES = {"dict": "object", "list": "array", "float": "number"}
@@ -25,7 +25,7 @@ _LENGTHS = {
 
 def dump(data: dict[str, Any]) -> str:
     """Resolved data as YAML that `load` reads back to the same data."""
-    return yaml_source.dump(data)
+    return yaml_text.dump(data)
 
 
 def schema() -> dict[str, Any]:

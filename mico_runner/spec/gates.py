@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mico_runner.spec.network_profile import of_networks
-from mico_runner.targets import TARGETS, boards
+from mico_runner.targets import linked
 
 if TYPE_CHECKING:
     from mico_runner.spec.complete import Draft
@@ -41,8 +41,7 @@ def _of_memory(draft: Draft) -> dict[str, dict[str, float]]:
     if data["search"] is None or "codegen" not in data["steps"] or data["codegen"]["target"] != "c":
         return {}
     targets = data["simulate"]["target"] if "simulate" in data["steps"] else []
-    linked = {name for name in TARGETS.names() if boards(name)}
-    step = "simulate" if linked.intersection([targets] if isinstance(targets, str) else targets) else "codegen"
+    step = "simulate" if linked([targets] if isinstance(targets, str) else targets) else "codegen"
     limited = [cost for cost in ("flash", "ram") if f"{cost}_bytes" in data["search"]["constraints"]]
     return {f"{step}.{cost}_over_limit": {"max": 0} for cost in limited}
 

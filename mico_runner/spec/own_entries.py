@@ -14,6 +14,7 @@ from mico_runner.models import MODELS
 from mico_runner.ops import OPERATORS
 from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.proxy import FEATURES, REGRESSORS, STRATEGIES
+from mico_runner.quant.rounding import ROUNDINGS
 from mico_runner.reproductions import REPRODUCTIONS
 from mico_runner.search import ALGORITHMS
 from mico_runner.spec.errors import SpecErrors
@@ -42,6 +43,7 @@ EXTENDED = {
         TASKS,
         LOADERS,
         POLICIES,
+        ROUNDINGS,
     )
 }
 

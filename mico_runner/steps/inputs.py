@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 READS = "reads"  # the key of a Python file that names the files which it reads
+KNOWN_TARGETS = ("host", "rtl", "qemu")  # of which `simulate` says more than their contract gives
 LISTED = 1000  # files of a folder that are known one by one, so that a plan can say which has changed
 
 
@@ -212,7 +213,7 @@ def chosen(spec: Sections) -> dict[str, list[str]]:
         TASKS.package: [source.kind] if source else [],
         ALGORITHMS.package: [search.algorithm, *search.compare] if search else [],
         STRATEGIES.package: [of.strategy for of in (proxy, *proxy.compare)] if proxy else [],
-        TARGETS.package: [profile.target] if profile else [],
+        TARGETS.package: [*([profile.target] if profile else []), *own_targets(spec)],
         SAMPLERS.package: [profile.sampler] if profile else [],
         REPRODUCTIONS.package: [spec.reproduce.runs] if spec.reproduce else [],
         ACCELERATORS.package: [hardware.load(spec.hardware).kind] if spec.hardware else [],
@@ -226,6 +227,13 @@ def targets_of(spec: Sections) -> tuple[str, ...]:
     return (spec.simulate.target,) if isinstance(spec.simulate.target, str) else spec.simulate.target
 
 
+def own_targets(spec: Sections) -> list[str]:
+    """Those of the targets of `simulate` that it runs as their contract says, and knows nothing more about."""
+    from mico_runner.targets import TARGETS
+
+    return [name for name in targets_of(spec) if name in set(TARGETS.names()) - set(KNOWN_TARGETS)]
+
+
 def limits_of(constraints: AllocateConstraints | SearchConstraints) -> dict[str, Limit]:
     """The limits of costs that there are, by cost."""
 
@@ -233,8 +241,10 @@ def limits_of(constraints: AllocateConstraints | SearchConstraints) -> dict[str,
 
 
 def device_targets(spec: Sections) -> list[str]:
-    """The targets of `simulate` that link a program for a board, "rtl" first: it is what latencies in cycles are of."""
-    return [name for name in ("rtl", "qemu") if name in targets_of(spec)]
+    """The targets of `simulate` that link a program for a board, first those whose latencies are cycles."""
+    from mico_runner.targets import linked
+
+    return linked(targets_of(spec))
 
 
 def scratch_of(spec: Sections) -> str:

@@ -16,7 +16,7 @@ from mico_runner.quant.qgraph import QGraph
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.inputs import device_of, device_targets, present
 from mico_runner.steps.rtl import program_for, report_memory
-from mico_runner.targets import code_size, program, qemu
+from mico_runner.targets import machines, program, qemu
 
 if TYPE_CHECKING:
     from mico_runner.data.dataset import Split
@@ -68,7 +68,7 @@ def compared(ctx: StepContext, deployed: QGraph, images: Split, folder: str = ""
         StepError: other outputs than the integer reference's; a program that traps, hangs or breaks its protocol.
         StepSkipped: QEMU or the compiler is missing.
     """
-    machine = qemu.machine_of(present(device_of(ctx.spec).core))
+    machine = machines.machine_of(present(device_of(ctx.spec).core))
     elf = qemu.build(program_for(ctx, deployed, "baremetal", folder), machine, ctx.work / folder / "qemu-builds")
     integers = quant.quantize_input(deployed, images.floats())
     parts = [integers[at : at + _AT_ONCE] for at in range(0, len(integers), _AT_ONCE)]
@@ -83,9 +83,8 @@ def compared(ctx: StepContext, deployed: QGraph, images: Split, folder: str = ""
             f"on QEMU ({machine}) {len(wrong)} of {len(expected)} images have other outputs than the integer reference; "
             f"image {first}: {found} instead of {right}"
         )
-    nodes = [layer["node"] for layer in program.describe(elf.parent.parent)["networks"][0]["layers"]]
-    table = pd.DataFrame({"layer": nodes, "measured": np.median(instructions, axis=0)})
-    return Ran(elf, machine, table.groupby("layer", sort=False, as_index=False).sum(), used)
+    table = pd.DataFrame(program.by_node(elf.parent.parent, instructions).items(), columns=["layer", "measured"])
+    return Ran(elf, machine, table, used)
 
 
 def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
@@ -106,7 +105,7 @@ def check(ctx: StepContext, deployed: QGraph, images: Split) -> pd.DataFrame:
         raise StepError(f"{used} bytes of stack were used, more than the call graph's {worst.bytes}")
     ctx.metric("simulate.stack_bound_bytes", worst.bytes, "bytes", "lower", tolerance=TOLERANCE)
     if device_targets(ctx.spec)[0] == "qemu":  # else RTL's program is the one that the device gets
-        report_memory(ctx, code_size.flash_bytes(elf, qemu.MACHINES[machine].folder), worst.bytes)
+        report_memory(ctx, program.flash_bytes(elf, machines.MACHINES[machine].folder), worst.bytes)
     ctx.log(
         f"QEMU {machine}: {len(images)} images, all outputs equal to the integer reference; {total:.0f} instructions an image "
         f"(no cycles), {used} bytes of stack, at most {worst.bytes} on any path ({' > '.join(worst.path)})"

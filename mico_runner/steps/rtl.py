@@ -208,6 +208,5 @@ class _OnCore:
         run = rtl.run(image, [integers], on=self.core, wait_states=self.wait_states)[0]
         expected = reference.run(asked.graph, integers)
         wrong = int((run.outputs != expected).reshape(len(expected), -1).any(axis=1).sum())
-        nodes = [layer["node"] for layer in program.describe(image.parent.parent)["networks"][0]["layers"]]
-        table = pd.DataFrame({"layer": nodes, "measured": np.median(run.cycles, axis=0)})
-        return table.groupby("layer", sort=False, as_index=False).sum(), run.outputs, wrong
+        cycles = program.by_node(image.parent.parent, run.cycles).items()
+        return pd.DataFrame(cycles, columns=["layer", "measured"]), run.outputs, wrong

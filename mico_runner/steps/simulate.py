@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from mico_runner.data.dataset import DataSet, Split
     from mico_runner.graph.ir import Graph
+    from mico_runner.hardware import Hardware
     from mico_runner.quant.qgraph import Assignment, QGraph
     from mico_runner.tasks.base import Task
 
@@ -46,8 +48,8 @@ class Simulate(Step):
 
         from mico_runner import hardware
         from mico_runner.quant import storage
-        from mico_runner.steps import exits_rtl, qemu
-        from mico_runner.steps.inputs import present, targets_of
+        from mico_runner.steps import exits_rtl, own_target, qemu
+        from mico_runner.steps.inputs import own_targets, present, targets_of
         from mico_runner.steps.network import assignment_of, dequantised, load_data, trained_graph
         from mico_runner.steps.rtl import RtlBench
         from mico_runner.steps.story import tell_story
@@ -88,6 +90,8 @@ class Simulate(Step):
         if "qemu" in targets:
             measured["qemu"] = qemu.check(ctx, deployed, _first(images, section.qemu_images))
         self._further(ctx, data.task, images)
+        for target in own_targets(ctx.spec):
+            measured[target] = own_target.check(ctx, deployed, images, target)
         if ctx.has("fit") and not deployed.exits:
             self._compare(ctx, network, assignment, measured)
         (ctx.dir / "simulate.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -132,26 +136,37 @@ class Simulate(Step):
         """Predicted against measured, per layer, where the target is the hardware that the predictor speaks of."""
         from mico_runner.steps.inputs import device_of
         from mico_runner.steps.network_latency import Latency
+        from mico_runner.targets import TARGETS
 
         device = device_of(ctx.spec)
-        target = "host" if device.name == "host" else device.kind if device.simulated else None
-        if device.core:
-            target = "qemu" if device.latency_unit == "instructions" else "rtl"
+        target = _place_of(ctx.spec, device, measured)
         latency = Latency(ctx, network)
         predicted = latency.by_layer(assignment).rename(columns={"latency": "predicted"})
         predicted["unit"] = latency.unit
-        if target not in measured:
+        if target is None or target not in measured:
             ctx.log(f"no target measures the latency of {device.name}: predicted only")
             predicted.to_csv(ctx.dir / "layers.csv", index=False)
             return
         layers: pd.DataFrame = predicted.merge(measured[target], on="layer", how="left")
         layers.to_csv(ctx.dir / "layers.csv", index=False)
         total, truth = layers["predicted"].sum(), layers["measured"].sum()
-        volatile = target == "host"
+        volatile = target in TARGETS.names() and not TARGETS.get(target).deterministic
         ctx.metric("simulate.latency_predicted", total, latency.unit, "lower", tolerance="1%")
         ctx.metric("simulate.latency", truth, latency.unit, "lower", tolerance="1%", volatile=volatile)
         error = abs(total - truth) / truth
         ctx.metric("simulate.latency_error", error, "ratio", "lower", tolerance=0.01, volatile=volatile)
+
+
+def _place_of(spec: Sections, device: Hardware, measured: Iterable[str]) -> str | None:
+    """Which of the targets the predictor speaks of: the device itself, or where this spec has profiled it."""
+    from mico_runner.targets import boards, linked, unit
+
+    if device.name == "host" or device.simulated:
+        return "host" if device.name == "host" else device.kind
+    if spec.profile and spec.profile.target in measured:
+        return spec.profile.target
+    fitting = [name for name in linked(measured) if device.core in boards(name) and unit(name) == device.latency_unit]
+    return fitting[0] if fitting else None
 
 
 def _report_quality(ctx: StepContext, task: Task, outputs: np.ndarray, samples: Split) -> str:

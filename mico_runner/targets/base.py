@@ -1,8 +1,12 @@
-"""The contract of a target, an entry of this package.
+"""The contract of a target, an entry of this package: `conditions` and `run` are required.
 
-`@register("rtl", boards={"ibex": "rtl"})` on a class says which cores, as device profiles name them, it runs programs on, and for which
-folder of codegen/boards these are linked. A target without boards is the machine itself. The keyword is a literal: device profiles and
-specs are checked with it, and for that no file of this package is imported.
+`@register("rtl", boards={"ibex": "rtl"}, unit="cycles")` on a class says which cores, as device profiles name them, it runs programs on,
+for which folder of codegen/boards these are linked, and the unit of its latencies: such a target stands for devices of that unit. A
+target without boards is the machine itself. The keywords are literals: device profiles and specs are checked with them, and for that no
+file of this package is imported.
+
+A spec names a target in `simulate`, which runs the deployed program with `run` and compares its outputs with the integer reference's,
+and in `profile`, which times kernels with `measure`.
 """
 
 from __future__ import annotations
@@ -33,8 +37,24 @@ class Measurement:
     spread: np.ndarray | None = None
 
 
-class Target(ABC):
-    """Times kernels.
+@dataclass(frozen=True)
+class Ran:
+    """What one network's program gave on its samples.
+
+    Attributes:
+        outputs: int32 (N, *output shape), in the IR's order: element for element those of `quant.reference.run`.
+        layers: node -> its latency in the target's unit, the median over the samples, in the program's order.
+        flash_bytes, stack_bytes: of the linked program, and the most that its stack can use; of targets with `boards`.
+    """
+
+    outputs: np.ndarray
+    layers: dict[str, float]
+    flash_bytes: int | None = None
+    stack_bytes: int | None = None
+
+
+class KernelTimer(ABC):
+    """Times kernels, for profiles.
 
     Args:
         scratch: as of `codegen.generate`.
@@ -77,6 +97,42 @@ class Target(ABC):
     def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
         """Latency of the rows of a kernel table; `work` is a folder for its files.
 
+        Args:
+            repeats: timings of one kernel, where they are not all the same.
+
         Raises:
             UsageError: the target cannot run a kernel.
         """
+
+
+class Target(KernelTimer):
+    """Runs programs, and times kernels.
+
+    Attributes:
+        runtime: of the programs that it runs, as `codegen.generate`: "baremetal" where it has `boards`, "host" elsewhere.
+        deterministic: whether the same program takes the same time again.
+    """
+
+    runtime = "host"
+    deterministic = True
+
+    @abstractmethod
+    def run(self, program: Path, inputs: np.ndarray, hardware: Hardware, work: Path) -> Ran:
+        """Compile the program of one network and run it.
+
+        Args:
+            program: the folder that `codegen.generate` wrote for `runtime` and the core of `hardware`.
+            inputs: quantised samples (N, *input shape) in the IR's order.
+            work: a folder for its files.
+
+        Raises:
+            StepSkipped: a tool is missing; the message names the command that installs it.
+            StepError: the program does not compile, or it crashed, hung or wrote something else than it should.
+            UsageError: the target does not run programs of this device.
+        """
+
+    def measure(self, table: pd.DataFrame, hardware: Hardware, repeats: int, work: Path) -> Measurement:
+        """As `KernelTimer.measure`: a program for each kernel, `run` on one random sample. A target that takes many at once is faster."""
+        from mico_runner.targets.one_by_one import measured  # it needs code generation, which plans do not
+
+        return Measurement(*measured(self, table, hardware, repeats, work))

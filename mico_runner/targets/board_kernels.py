@@ -18,10 +18,11 @@ from mico_runner.codegen.placement import places
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.kernel_table import BITS, SHAPE
 from mico_runner.quant.qgraph import QGraph, QNode
-from mico_runner.targets.host_kernels import single_layer
 from mico_runner.targets.kernel_code import Compiler, Row, describe, version_of
+from mico_runner.targets.one_kernel import single_layer
 
 KERNELS_PER_PROGRAM = 128  # keeps one compilation within seconds and a program within the memory of the test bench
+END = "end"  # the node behind the kernel that is timed
 DOT_UNIT = "-DMICO_DOT_UNIT"  # as the generated Makefile defines it where kernels use the unit
 
 
@@ -108,9 +109,9 @@ def followed(graph: QGraph) -> QGraph:
     node, made = graph.nodes[0], graph.tensors[graph.output]
     if len(made.shape) == 3:
         window = {"kernel": made.shape[1:], "stride": (1, 1), "padding": (0, 0)}
-        end = QNode("end", "max_pool2d", (graph.output,), "end", attrs=window)
+        end = QNode(END, "max_pool2d", (graph.output,), END, attrs=window)
         made = replace(made, shape=(made.shape[0], 1, 1))
     else:
         scale = {"multiplier": np.array([1 << 20], np.int32), "shift": np.array([30], np.int32)}
-        end = QNode("end", "requant", (graph.output,), "end", constants=scale)
-    return replace(graph, nodes=(node, end), outputs=("end",), tensors={**graph.tensors, "end": made})
+        end = QNode(END, "requant", (graph.output,), END, constants=scale)
+    return replace(graph, nodes=(node, end), outputs=(END,), tensors={**graph.tensors, END: made})

@@ -27,8 +27,8 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.kernel_table import DENSE
 from mico_runner.ops.families import FAMILIES
 from mico_runner.quant.qgraph import QGraph, QTensor
-from mico_runner.targets import program, qemu, rtl, stack
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets import machines, program, qemu, rtl, stack
+from mico_runner.targets.one_kernel import single_layer
 
 HOST_ONLY = ("mico_conv2d_simd", "mico_depthwise_simd", "mico_frame", "mico_simd", "mico_widen")  # sources and headers
 KINDS, CHAINS = DENSE, (2, 24)  # of the layers of whole programs, and how many
@@ -43,13 +43,6 @@ see docs/reference/codegen.md.
 compiler: {compiler}
 kernels: {kernels}
 """
-
-
-def flash_bytes(elf: Path, board: str) -> int:
-    """What a linked program takes of the flash: code, constants and initial values of data. Raises StepError."""
-    tool = f"{BOARDS[board].tool}size"
-    text, data = program.checked([tool, str(elf)], tool, program.BUILD_TIMEOUT_S).splitlines()[-1].split()[:2]
-    return int(text) + int(data)
 
 
 def measure(board: str, work: Path) -> dict[str, Any]:
@@ -76,7 +69,7 @@ def measure(board: str, work: Path) -> dict[str, Any]:
 
 def version(board: str) -> str:
     """The first line that the board's compiler says of itself. Raises StepSkipped when it is missing."""
-    return rtl.compiler_version() if board == "rtl" else qemu.compiler_version(qemu.machine_for(board))
+    return rtl.compiler_version() if board == "rtl" else qemu.compiler_version(machines.machine_for(board))
 
 
 def kernels(board: str, work: Path) -> str:
@@ -164,10 +157,10 @@ def _rest(board: str, found: dict[str, Any], work: Path) -> dict[str, int]:
                 + kernels
             )
             elf = _built(board, sources)
-            sizes.append(flash_bytes(elf, board) - known)
+            sizes.append(program.flash_bytes(elf, board) - known)
             left.append((sizes[-1], length))
             deepest = max(found["functions"][c.function]["stack"] for c in lowered.calls)
-            whole = rtl.stack_bound(elf) if board == "rtl" else qemu.stack_bound(elf, qemu.machine_for(board))
+            whole = rtl.stack_bound(elf) if board == "rtl" else qemu.stack_bound(elf, machines.machine_for(board))
             frames.append(whole.bytes - deepest)
         slopes.append(-(-(sizes[1] - sizes[0]) // (CHAINS[1] - CHAINS[0])))
     slope = max(slopes)
@@ -194,7 +187,7 @@ def _stage_code(board: str, found: dict[str, Any], work: Path, rest: int, slope:
     needed = set().union(*(found["functions"][name]["sections"] for name in footprint.called(lowered)))
     known = footprint.table_bytes(description.sections(lowered).values()) + footprint.struct_bytes_of(lowered)
     known += sum(found["sections"][name] for name in needed) + rest + slope * len(lowered.calls)
-    code: int = flash_bytes(_built(board, sources), board) - known
+    code: int = program.flash_bytes(_built(board, sources), board) - known
     return -(-code // len(lowered.stages))
 
 
@@ -234,7 +227,7 @@ def _chain(kind: str, length: int) -> QGraph:
 def _built(board: str, sources: Path) -> Path:
     if board == "rtl":
         return rtl.build(sources).with_suffix(".elf")
-    return qemu.build(sources, qemu.machine_for(board))
+    return qemu.build(sources, machines.machine_for(board))
 
 
 def main() -> None:

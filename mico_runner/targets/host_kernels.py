@@ -17,12 +17,11 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.kernel_table import BITS, SHAPE
-from mico_runner.ops import base, maker
-from mico_runner.ops.families import FAMILIES
-from mico_runner.quant.qgraph import QGraph, QNode, QTensor, QType
+from mico_runner.quant.qgraph import QGraph
 from mico_runner.targets import host, program, protocol, register
-from mico_runner.targets.base import Measurement, Target
+from mico_runner.targets.base import Measurement, Ran, Target
 from mico_runner.targets.kernel_code import Compiler, Row, describe, version_of
+from mico_runner.targets.one_kernel import single_layer
 
 SAMPLE_NS = 20_000  # one sample repeats a kernel for at least this long: a thousand times the clock's resolution
 GRAPHS_PER_PROGRAM = 250  # keeps one compilation within seconds
@@ -36,50 +35,6 @@ class KernelTime(NamedTuple):
 
     median_ns: float
     spread_ns: float
-
-
-def single_layer(
-    kind: str,
-    *,
-    in_channels: int,
-    out_channels: int | None = None,
-    in_h: int = 1,
-    in_w: int = 1,
-    kernel_h: int = 1,
-    kernel_w: int = 1,
-    stride: int = 1,
-    groups: int = 1,
-    batch: int = 1,
-    weight_bits: float = 8,
-    act_bits: int = 8,
-    rng: np.random.Generator,
-) -> QGraph:
-    """A network of one kernel with random weights; the arguments are the columns of a kernel table.
-
-    Args:
-        kind: a family of `ops.families`.
-        in_h, in_w: size with the padding already in it; the kernel itself runs unpadded, a depthwise one with half its size as
-            padding, as in networks.
-        batch: rows of a linear layer; 1 for all others.
-        act_bits: bits of the unsigned input activations.
-
-    Raises:
-        ValueError: for a kind, or a batch, that has no kernel.
-    """
-    if kind not in FAMILIES:
-        raise ValueError(f"no kernel of kind {kind!r}; there are {', '.join(FAMILIES)}")
-    if batch != 1 and not FAMILIES[kind].tokens:
-        raise ValueError(f"{kind} kernels take one image at a time, not a batch of {batch}")
-    outs = in_channels if out_channels is None else out_channels
-    row: base.Row = {"batch": batch, "in_channels": in_channels, "out_channels": outs, "in_h": in_h, "in_w": in_w}
-    row |= {"kernel_h": kernel_h, "kernel_w": kernel_w, "stride": stride, "groups": groups}
-    of = maker(kind)
-    found = of.example(kind, row, weight_bits, rng)
-    weighted = weight_bits if FAMILIES[kind].weighted else None
-    node = QNode(kind, of.name, ("x",) * found.reads, "y", found.attrs, found.constants, weight_bits=weighted)
-    activation = QType(act_bits, False, 1.0)
-    tensors = {"x": QTensor(found.source, activation), "y": QTensor(found.target, activation)}
-    return QGraph(kind, ("x",), ("y",), (node,), tensors)
 
 
 def build_networks(
@@ -161,6 +116,12 @@ class Host(Target):
     """
 
     unit = "ns"
+    deterministic = False
+
+    def run(self, program: Path, inputs: np.ndarray, hardware: Hardware, work: Path) -> Ran:
+        outputs = host.run(host.build(program, work / "builds"), inputs)
+        times = host.time_layers(host.build(program, work / "builds", timing=True), inputs)
+        return Ran(outputs, dict(times))
 
     def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
         _check(hardware)

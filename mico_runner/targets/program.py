@@ -12,8 +12,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mico_runner import durable, processes
 from mico_runner.codegen.description import ProgramAbout
+from mico_runner.codegen.footprint import BOARDS
 from mico_runner.errors import StepError
 
 BUILD_TIMEOUT_S = 1800.0
@@ -88,6 +91,25 @@ def describe(folder: Path) -> ProgramAbout:
         raise StepError(f"{folder} holds no generated network (no network.json); run codegen first")
     about: ProgramAbout = json.loads(path.read_text(encoding="utf-8"))
     return about
+
+
+def by_node(folder: Path, latencies: np.ndarray) -> dict[str, float]:
+    """Node -> latency, in order, of the one network that `codegen` wrote into `folder`.
+
+    Args:
+        latencies: (N, kernel calls); of each call the median over the samples counts.
+    """
+    total: dict[str, float] = {}
+    for call, latency in zip(describe(folder)["networks"][0]["layers"], np.median(latencies, axis=0), strict=True):
+        total[call["node"]] = total.get(call["node"], 0.0) + float(latency)
+    return total
+
+
+def flash_bytes(elf: Path, board: str) -> int:
+    """What a linked program takes of the flash: code, constants and initial values of data. Raises StepError."""
+    tool = f"{BOARDS[board].tool}size"
+    text, data = checked([tool, str(elf)], tool, BUILD_TIMEOUT_S).splitlines()[-1].split()[:2]
+    return int(text) + int(data)
 
 
 def checked(command: list[str], what: str, timeout_s: float, cwd: Path | None = None) -> str:

@@ -25,10 +25,11 @@ from mico_runner.errors import StepSkipped, UnknownName, UsageError
 from mico_runner.hardware import Hardware
 from mico_runner.paths import cache_folder
 from mico_runner.targets import cores, program, protocol, register, stack
-from mico_runner.targets.base import Measurement, Target
+from mico_runner.targets.base import Measurement, Ran, Target
 from mico_runner.targets.board_kernels import compiled, in_programs
 from mico_runner.targets.kept_bench import BENCH, kept
 from mico_runner.targets.kernel_code import parsed_text_sha256, version_of
+from mico_runner.targets.program import by_node
 from mico_runner.targets.protocol import NetworkRun
 
 CORES = cores.RTL
@@ -169,11 +170,18 @@ def _needs(tool: str) -> None:
 @register(
     "rtl",
     boards={"full": "rtl", "fullcfu": "rtl", "fullcfu-dot": "rtl", "ibex": "rtl", "lite": "rtl"},
+    unit="cycles",
 )
 class Rtl(Target):
     """Cycles of one call of a C kernel on RTL, its code and weights not in the caches, as in a network; deterministic."""
 
     unit = "cycles"
+    runtime = "baremetal"
+
+    def run(self, program: Path, inputs: np.ndarray, hardware: Hardware, work: Path) -> Ran:
+        image = build(program, work / "builds")
+        (ran,) = run(image, [inputs], on=_core_of(hardware), wait_states=int(hardware.value("wait_states")))
+        return Ran(ran.outputs, by_node(program, ran.cycles), image.stat().st_size, stack_bound(image).bytes)
 
     def conditions(self, tables: dict[str, pd.DataFrame], hardware: Hardware) -> dict[str, Any]:
         about = {

@@ -13,8 +13,9 @@ from mico_runner.testing.models import check_model
 from mico_runner.testing.operators import check_operator
 from mico_runner.testing.policies import check_policy
 from mico_runner.testing.predictors import check_features, check_predictor, check_regressor
-from mico_runner.testing.roundings import check_rounding
+from mico_runner.testing.quantisers import check_quantiser, check_rounding
 from mico_runner.testing.searchers import check_searcher
+from mico_runner.testing.targets import check_target
 from mico_runner.testing.tasks import check_task
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "check_operator",
     "check_policy",
     "check_predictor",
+    "check_quantiser",
     "check_regressor",
     "check_rounding",
     "check_searcher",
+    "check_target",
     "check_task",
 ]

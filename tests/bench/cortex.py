@@ -13,7 +13,7 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant import reference
 from mico_runner.targets import qemu
 from mico_runner.targets.board_kernels import followed
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 MACHINES = ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 _WEIGHTED = ("conv2d", "linear")

@@ -22,7 +22,7 @@ from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
 from mico_runner.targets import program, rtl
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 ROWS, INPUTS, OUTPUTS = 16, 64, 32
 MACS = ROWS * INPUTS * OUTPUTS

@@ -17,7 +17,7 @@ from mico_runner.codegen.packing import WORD
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant.qgraph import QType
 from mico_runner.targets import rtl
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 CONVOLUTIONS, PRODUCTS, VECTORS = 24, 16, 32  # layers of many positions, of eight, of one
 

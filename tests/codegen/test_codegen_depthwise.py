@@ -19,7 +19,7 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType, storage_bits
 from mico_runner.targets import rtl
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")

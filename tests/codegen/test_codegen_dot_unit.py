@@ -22,7 +22,8 @@ from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
 from mico_runner.targets import qemu, rtl
-from mico_runner.targets.host_kernels import build_networks, run_networks, single_layer
+from mico_runner.targets.host_kernels import build_networks, run_networks
+from mico_runner.targets.one_kernel import single_layer
 
 CORE = "fullcfu-dot"
 POLICY = KernelPolicy.of("baremetal", CORE)

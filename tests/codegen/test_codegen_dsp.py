@@ -21,7 +21,8 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant import reference
 from mico_runner.quant.qgraph import QGraph, QType
 from mico_runner.targets import qemu
-from mico_runner.targets.host_kernels import build_networks, run_networks, single_layer
+from mico_runner.targets.host_kernels import build_networks, run_networks
+from mico_runner.targets.one_kernel import single_layer
 
 POLICY = KernelPolicy.of("baremetal", "cortex-m4")
 SOME = [pair for pair in PAIRS if pair[0] in dsp.BITS and pair[1] in (1, 2, 4, 8)]

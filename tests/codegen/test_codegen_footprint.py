@@ -15,7 +15,7 @@ from mico_runner.errors import UnknownName
 from mico_runner.graph import costs
 from mico_runner.models import MODELS
 from mico_runner.quant import PTQ, LayerBits
-from mico_runner.targets import code_size, qemu, rtl
+from mico_runner.targets import code_size, program, qemu, rtl
 
 TARGETS = [("host", None, "two_rows"), ("baremetal", "cortex-m3", "two_rows")]
 TARGETS += [("baremetal", core, scratch) for core, scratch in (("full", "tables"), ("fullcfu-dot", "two_rows"))]
@@ -133,7 +133,7 @@ def test_estimates_are_what_is_linked(board, tmp_path):
         else:
             machine = next(name for name, m in qemu.MACHINES.items() if m.folder == board)
             elf = qemu.build(tmp_path / str(number), machine)
-            flash, stack = code_size.flash_bytes(elf, board), qemu.stack_bound(elf, machine).bytes
+            flash, stack = program.flash_bytes(elf, board), qemu.stack_bound(elf, machine).bytes
         assert flash <= found.flash <= 1.01 * flash + BOARDS[board].page
         assert stack <= found.stack <= stack + 64
 

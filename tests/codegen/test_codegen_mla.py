@@ -15,7 +15,7 @@ from mico_runner.codegen import mla
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant.qgraph import QGraph, QType
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 POLICY = KernelPolicy.of("baremetal", "cortex-m3")
 

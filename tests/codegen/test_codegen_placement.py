@@ -19,7 +19,7 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.codegen.program import Program
 from mico_runner.quant.qgraph import QGraph
 from mico_runner.targets import rtl
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 POLICY = KernelPolicy.of("baremetal", "full")
 NM = "riscv64-unknown-elf-nm"

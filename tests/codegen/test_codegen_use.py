@@ -18,7 +18,7 @@ from mico_runner.codegen.layout import BUNDLES, Layout
 from mico_runner.codegen.planner import ALIGNMENT
 from mico_runner.ops.c import memory_order
 from mico_runner.quant import reference
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 TWO = """#include <stdio.h>
 #include "alpha_test_vector.h"

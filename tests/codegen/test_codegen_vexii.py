@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mico_runner import codegen
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 GCC, QEMU = "riscv64-unknown-elf-gcc", "qemu-system-riscv32"
 BEGIN = 0x80000000

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md promises: its model, search algorithm, predictor, device and accelerator work from outside the package."""
+"""What CONTRIBUTING.md promises: its model, searcher, predictor, device, accelerator and target work from outside the package."""
 
 import json
 import re
@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 
 from mico_runner import accelerators, cli, hardware, plugins
-from mico_runner.testing import check_accelerator, check_device, check_model, check_predictor, check_searcher
+from mico_runner.testing import (
+    check_accelerator,
+    check_device,
+    check_model,
+    check_predictor,
+    check_searcher,
+    check_target,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -24,7 +31,7 @@ def page(tmp_path):
     text = PAGE.read_text(encoding="utf-8")
     blocks = [(NAME.findall(text[: block.start()].rpartition("\n\n")[2]), block[1]) for block in BLOCK.finditer(text)]
     found = {names[0]: content for names, content in blocks}
-    assert set(found) == {*FIRST, "own/vector.py", "own/lanes.yaml"}
+    assert set(found) == {*FIRST, "own/vector.py", "own/lanes.yaml", "own/plain.py"}
     for name, content in found.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -100,10 +107,38 @@ def test_its_device_file_is_checked_by_what_the_accelerator_states(page, capsys)
     assert "parameters.lanes.value: found 18; allowed: a multiple of 4" in capsys.readouterr().err
 
 
+TARGET = """
+spec_version: 1
+name: plain
+plugins: [own/plain.py, own/tiny.py]
+hardware: host
+datasets: {task: digits, validation: 300}
+model: {name: tiny, train: {epochs: 8, lr: 0.01}}
+codegen: {target: c}
+simulate: {target: plain, images: 10}
+"""
+
+
+def test_a_target_is_one_file(page):
+    path = page / "plain.yaml"
+    path.write_text(TARGET, encoding="utf-8")
+    command = ["run", str(path), "--outputs", str(page / "out"), "--quiet"]
+    assert cli.main(command) == 0
+    version = page / "out/plain/latest"
+    metrics = json.loads((version / "metrics.json").read_text(encoding="utf-8"))
+    metrics = metrics.get("metrics", metrics)
+    assert metrics["simulate.plain_mismatches"]["value"] == 0 and metrics["simulate.plain_latency"]["value"] > 0
+    assert (pd.read_csv(version / "steps/simulate/plain.csv")["measured"] >= 0).all()
+    own = page / "own/plain.py"
+    own.write_text(own.read_text(encoding="utf-8").replace("outputs = ", "outputs = -"), encoding="utf-8")
+    assert cli.main(command) == 4  # the step notices, as the source of the target is an input of it
+
+
 def test_its_entries_meet_the_suites_of_the_package(page):
     plugins.use(plugins.files(page / "own"))
     check_model("tiny")
     check_searcher("climb", page)
     check_device(page / "own/chip.yaml")
     check_accelerator("vector", page / "own/lanes.yaml", page)
+    check_target("plain", "host", page / "target")
     check_predictor("power", page, error=0.4)  # a power law is simpler than a device

@@ -15,7 +15,7 @@ from mico_runner.quant import reference
 from mico_runner.steps import qemu as on_qemu
 from mico_runner.steps import simulate
 from mico_runner.targets import host, qemu
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 LENET = "codesign.networks={lenet: {input: [1, 28, 28], classes: 10}}"
 SMALL = {

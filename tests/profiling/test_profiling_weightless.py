@@ -15,7 +15,7 @@ from mico_runner.kernel_table import SHAPE, STORED_BITS
 from mico_runner.profiling.samplers import SAMPLERS
 from mico_runner.sections import Profile, Ranges
 from mico_runner.targets import rtl
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 KINDS = ("max_pool2d", "avg_pool2d", "add", "requant")
 IMAGE = {"in_channels": [3, 12], "in_h": [6, 10]}

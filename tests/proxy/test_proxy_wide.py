@@ -10,7 +10,7 @@ from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.kernel_table import SHAPE, kernel_table
 from mico_runner.proxy.terms import physical_terms
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 POLICY = KernelPolicy.of("host")
 CLEARLY = 1.5  # one latency of a shape over another's: more than noise and alignment make

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mico_runner import cli, paths, spec, yaml_source
+from mico_runner import cli, paths, spec, yaml_source, yaml_text
 
 MUTATIONS = 2000
 VALID = sorted(paths.shipped("specs").glob("*.yaml"))
@@ -121,7 +121,7 @@ def test_random_mutations_of_valid_specs(tmp_path, monkeypatch, capsys):
             data = yaml_source.parse(raw.decode(), "").data
             for _ in range(rng.integers(1, 4)):
                 data = mutate_structure(data, rng)
-            raw = yaml_source.dump(data).encode()
+            raw = yaml_text.dump(data).encode()
         Path("spec.yaml").write_bytes(raw)
         if i % 5 == 0:
             assert cli.main(["validate", "spec.yaml"]) in (0, 2), raw

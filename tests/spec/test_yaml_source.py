@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mico_runner import yaml_schema, yaml_source
+from mico_runner import yaml_schema, yaml_source, yaml_text
 from mico_runner.yaml_source import YamlError
 
 scalars = (
@@ -66,7 +66,7 @@ def test_not_a_number():
 
 @given(documents)
 def test_what_is_dumped_is_read_back(document):
-    found = yaml_source.parse(yaml_source.dump(document), "f").data
+    found = yaml_source.parse(yaml_text.dump(document), "f").data
     assert found == document and repr(found) == repr(document)
 
 

@@ -13,7 +13,8 @@ from mico_runner.errors import StepError, StepSkipped
 from mico_runner.kernel_table import KINDS
 from mico_runner.quant import reference
 from mico_runner.targets import host
-from mico_runner.targets.host_kernels import build_networks, run_networks, single_layer, time_kernels
+from mico_runner.targets.host_kernels import build_networks, run_networks, time_kernels
+from mico_runner.targets.one_kernel import single_layer
 
 needs_gcc = pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 FAST = "-O1"

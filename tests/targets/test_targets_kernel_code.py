@@ -16,8 +16,8 @@ from mico_runner.codegen.program import Call
 from mico_runner.frozen_data import build
 from mico_runner.sections import Profile
 from mico_runner.targets import TARGETS, qemu, rtl
-from mico_runner.targets.host_kernels import single_layer
 from mico_runner.targets.kernel_code import Compiler
+from mico_runner.targets.one_kernel import single_layer
 
 SECTION = build(
     Profile,

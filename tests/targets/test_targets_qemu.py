@@ -16,7 +16,7 @@ from mico_runner.frozen_data import build
 from mico_runner.quant import reference
 from mico_runner.sections import Profile
 from mico_runner.targets import qemu
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 needs = {
     name: pytest.mark.skipif(

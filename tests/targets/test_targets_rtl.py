@@ -14,7 +14,7 @@ from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import StepError, StepSkipped, UnknownName
 from mico_runner.quant import reference
 from mico_runner.targets import program, rtl
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 TOOLS = ("verilator", "riscv64-unknown-elf-gcc", "g++", "make")
 PACKAGES = sorted({core.package for core in rtl.CORES.values()})

@@ -13,7 +13,7 @@ from mico_runner import codegen
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.errors import StepError
 from mico_runner.targets import qemu, stack
-from mico_runner.targets.host_kernels import single_layer
+from mico_runner.targets.one_kernel import single_layer
 
 RISCV = qemu.MACHINES["rv32"].gcc
 each_machine = pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from mico_runner import hardware
 from mico_runner.quant.rounding import ROUNDINGS
 from mico_runner.spec.rules import Rules, choice, flag, items, number, optional, section, text, width
 from mico_runner.spec.schema.values import WEIGHT_BITS
+from mico_runner.targets import TARGETS
 
 
 def quantization() -> dict[str, Rules]:
@@ -67,7 +68,7 @@ def codegen() -> dict[str, Rules]:
 
 
 def simulate() -> dict[str, Rules]:
-    target = {"type": "string", "allowed": ["host", *hardware.simulated_kinds(), "rtl", "qemu"]}
+    target = {"type": "string", "allowed": sorted([*TARGETS.names(), *hardware.simulated_kinds()])}
     images = {"anyof": [{"type": "string", "allowed": ["all"]}, {"type": "integer", "min": 1}]}
     story = {
         "tokenizer": text("a name of the catalog, or a path to a file of llama2.c", required=True, minlength=1),
@@ -80,7 +81,7 @@ def simulate() -> dict[str, Rules]:
             "default": "host",
             "meta": {
                 "help": "where the network runs",
-                "text": f"host, {', '.join(hardware.simulated_kinds())}, rtl, qemu, or a list of them",
+                "text": f"{', '.join(target['allowed'])}, or a list of them",
             },
         },
         "images": {
