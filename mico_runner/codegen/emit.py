@@ -15,7 +15,7 @@ import numpy as np
 from mico_runner import plugins
 from mico_runner.codegen import bundle, micro
 from mico_runner.codegen.description import description, sections
-from mico_runner.codegen.layout import Layout
+from mico_runner.codegen.layout import VERSION, Layout
 from mico_runner.codegen.placement import places
 from mico_runner.codegen.planner import ALIGNMENT, Placement
 from mico_runner.codegen.program import Call, Program
@@ -110,7 +110,7 @@ def build_files(
     boards += [(board, _arm_variable(board), "ARM", _arm_variable(board), "") for board in ARM_TARGETS]
     content = {"name": name, "networks": [description(p) for p in programs]}
     files = {"name": name, "units": units, "headers": [f"{p.name}.h" for p in programs], "boards": boards}
-    where = {"src": layout.sources if layout else ".", "example": layout is not None}
+    where = {"src": layout.sources if layout else ".", "example": layout is not None, "version": VERSION}
     build = {
         file: _TEMPLATES.get_template(f"{file}.j2").render(**files, **where, **flags)
         for file in ("Makefile", "CMakeLists.txt")

@@ -8,6 +8,7 @@ from mico_runner.errors import UnknownName
 
 BUNDLES = ("files", "single")
 PACKAGES = ("cmake", "arduino", "platformio", "zephyr")
+VERSION = "1.0.0"  # of the library: what is generated anew replaces what was there
 _OWN_FOLDER = ("arduino", "platformio")  # these compile every C file of `src/`
 
 

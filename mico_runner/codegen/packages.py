@@ -10,10 +10,8 @@ import json
 from collections.abc import Sequence
 
 from mico_runner.codegen import emit
-from mico_runner.codegen.layout import Layout
+from mico_runner.codegen.layout import VERSION, Layout
 from mico_runner.codegen.program import Program
-
-VERSION = "1.0.0"  # of the library: what is generated anew replaces what was there
 
 
 def package_files(

@@ -67,7 +67,7 @@ target_link_libraries(app PRIVATE alpha gamma::gamma)
 """
 INSTALLED = """cmake_minimum_required(VERSION 3.13)
 project(app C)
-find_package(small REQUIRED)
+find_package(small 1.0 REQUIRED)
 add_executable(app main.c)
 target_link_libraries(app PRIVATE small::small)
 """
