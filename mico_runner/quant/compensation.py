@@ -188,9 +188,8 @@ class _Wide:
 
 def _inverse_factor(h: np.ndarray) -> np.ndarray:
     """Upper triangular U with U'U = H^-1."""
-    inverse, _ = lapack.dtrtri(
-        _backward_factor(h).T, lower=1
-    )  # transposed it is in the order that LAPACK takes without a copy
+    factor = _backward_factor(h).T  # transposed it is in the order that LAPACK takes without a copy
+    inverse, _ = lapack.dtrtri(factor, lower=1)
     found: np.ndarray = inverse.T
     return found
 
