@@ -98,6 +98,10 @@ class Registry:
     def names(self) -> list[str]:
         return list(self.entries)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such an entry, which reads no more than `info` does."""
+        return name in self.entries
+
     def info(self, name: str) -> Entry:
         """The entry's description; raises `UnknownName` with the nearest names."""
         try:

@@ -25,7 +25,7 @@ def check_targets(draft: Draft, device: Hardware) -> None:
     if draft.data["profile"] is not None:
         target = draft.data["profile"]["target"]
         places.append((("profile", "target"), target))
-        counted = unit(target) if target in TARGETS.names() else None
+        counted = unit(target) if target in TARGETS else None
         if counted not in (None, device.latency_unit):
             text = f"found {target!r}, which counts {counted}; allowed: a target that counts {device.latency_unit}, as {device.name} does"
             draft.fail(("profile", "target"), text)
@@ -40,7 +40,7 @@ def check_targets(draft: Draft, device: Hardware) -> None:
         if target in hardware.simulated_kinds() and device.kind != target:
             own = f"host, {device.kind}" if device.simulated else "host"
             draft.fail(path, f"found {show(target)}; allowed: {own}, because {device.name} is of kind {device.kind}")
-        if target in TARGETS.names() and boards(target) and device.core not in boards(target):
+        if target in TARGETS and boards(target) and device.core not in boards(target):
             others = "".join(f", {t}" for t in TARGETS.names() if device.core in boards(t))
             why = "names no core to simulate" if device.core is None else f"has the core {device.core}"
             draft.fail(path, f"found {target!r}; allowed: host{others}, because hardware {device.name} {why}")
@@ -67,7 +67,7 @@ def check_generated(draft: Draft) -> None:
         if (found := data["codegen"][key]) != only:
             draft.fail(("codegen", key), f"found {found!r}; allowed: {only}, because codegen.target is {target}")
     simulated = data["simulate"]["target"] if "simulate" in data["steps"] else []
-    running = [t for t in ([simulated] if isinstance(simulated, str) else simulated) if t in TARGETS.names()]
+    running = [t for t in ([simulated] if isinstance(simulated, str) else simulated) if t in TARGETS]
     if running:
         why = f"because simulate.target {', '.join(running)} runs the program"
         draft.fail(("codegen", "target"), f"found {target!r}; allowed: c, {why}")

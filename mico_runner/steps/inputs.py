@@ -231,7 +231,7 @@ def own_targets(spec: Sections) -> list[str]:
     """Those of the targets of `simulate` that it runs as their contract says, and knows nothing more about."""
     from mico_runner.targets import TARGETS
 
-    return [name for name in targets_of(spec) if name in set(TARGETS.names()) - set(KNOWN_TARGETS)]
+    return [name for name in targets_of(spec) if name in TARGETS and name not in KNOWN_TARGETS]
 
 
 def limits_of(constraints: AllocateConstraints | SearchConstraints) -> dict[str, Limit]:

@@ -150,7 +150,7 @@ class Simulate(Step):
         layers: pd.DataFrame = predicted.merge(measured[target], on="layer", how="left")
         layers.to_csv(ctx.dir / "layers.csv", index=False)
         total, truth = layers["predicted"].sum(), layers["measured"].sum()
-        volatile = target in TARGETS.names() and not TARGETS.get(target).deterministic
+        volatile = target in TARGETS and not TARGETS.get(target).deterministic
         ctx.metric("simulate.latency_predicted", total, latency.unit, "lower", tolerance="1%")
         ctx.metric("simulate.latency", truth, latency.unit, "lower", tolerance="1%", volatile=volatile)
         error = abs(total - truth) / truth

@@ -27,5 +27,5 @@ def unit(target: str) -> str | None:
 
 def linked(names: Iterable[str]) -> list[str]:
     """Those of the names that are targets with boards, whose programs are linked for these; what counts cycles comes first."""
-    found = [name for name in names if name in TARGETS.names() and boards(name)]
+    found = [name for name in names if name in TARGETS and boards(name)]
     return sorted(found, key=lambda name: unit(name) != "cycles")
