@@ -30,7 +30,7 @@ from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.models.augment import augmented, mixed, shifted
 from mico_runner.models.outputs import device_of, scores
-from mico_runner.sections import Loop, Recipe, Train
+from mico_runner.sections import Function, Recipe, Train
 from mico_runner.tasks.base import Task
 
 MOMENTUM = 0.9  # of SGD, the value in common use
@@ -107,7 +107,7 @@ class Training:
     ) -> None:
         self.model, self.task, self.train, self.validation, self.recipe = model, task, train, validation, recipe
         self.seed, self.device, self.steps = seed, device_of(model), -(-len(train) // recipe.batch_size)
-        self._course, self._loss = course, loss or task.loss
+        self._course, self._loss = course, loss or loss_of(recipe, task)
         self._total, self._seen, self.judged = 0.0, 0, False
         self._targets = torch.from_numpy(train.targets)
         self._draw = self._drawn(0)
@@ -220,7 +220,32 @@ def _optimiser(training: Training) -> tuple[Optimizer, LRScheduler]:
     return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-def own_fit(section: Loop, training: Training) -> None:
+def loss_of(recipe: Recipe, task: Task) -> Loss:
+    """The loss that the recipe names, or the task's.
+
+    The former raises UsageError with the line of the user's code at which it fails, or if it returns anything but one number.
+    """
+    section = recipe.loss if isinstance(recipe, Train) else None
+    if section is None:
+        return task.loss
+    file, call, params = Path(section.file), user_code.shown(section.entry, section.params), section.params
+    with user_code.running(file, section.entry) as function:
+        pass
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        with user_code.failing(file, call):
+            found = function(outputs, targets, **params)
+        if not isinstance(found, torch.Tensor) or found.numel() != 1 or not found.requires_grad:
+            shape = f" of {found.numel()} numbers" if isinstance(found, torch.Tensor) and found.numel() != 1 else ""
+            raise UsageError(
+                f"{file}: {call} returned a {type(found).__name__}{shape}; allowed: a tensor of one number, computed from the outputs"
+            )
+        return found
+
+    return loss
+
+
+def own_fit(section: Function, training: Training) -> None:
     """Run the loop of a file of the user's own.
 
     Raises UsageError, with the line of the user's code at which it fails; StepError: the training diverged.

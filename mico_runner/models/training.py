@@ -16,12 +16,12 @@ from mico_runner import durable
 from mico_runner.data.dataset import Split
 from mico_runner.errors import StepError, UsageError
 from mico_runner.models.augment import check_fits
-from mico_runner.models.loop import Kept, Loss, Training, fit, layout, own_fit
+from mico_runner.models.loop import Kept, Loss, Training, fit, layout, loss_of, own_fit
 from mico_runner.models.outputs import BATCH, HELD, outputs, scores
 from mico_runner.sections import Recipe, Train
 from mico_runner.tasks.base import Task
 
-__all__ = ["BATCH", "HELD", "Loss", "check_trainable", "distilled", "outputs", "scores", "train"]
+__all__ = ["BATCH", "HELD", "Loss", "check_trainable", "distilled", "loss_of", "outputs", "scores", "train"]
 
 
 def check_trainable(
@@ -49,14 +49,16 @@ def check_trainable(
         raise UsageError(f"the network cannot be trained, its first step fails: {reason}; {instead}") from error
 
 
-def distilled(task: Task, teacher: Callable[[torch.Tensor], torch.Tensor], share: float) -> Loss:
-    """The task's loss, of which `share` is the distance from a teacher's outputs (Hinton et al. 2015), as the task has it."""
+def distilled(
+    task: Task, teacher: Callable[[torch.Tensor], torch.Tensor], share: float, other: Loss | None = None
+) -> Loss:
+    """The task's loss or another one, of which `share` is the task's distance from a teacher's outputs (Hinton et al. 2015)."""
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         found = outputs.new_zeros(())
         if share > 0:
             found = share * task.distance(outputs, teacher(inputs))
-        return found if share == 1 else found + (1 - share) * task.loss(outputs, targets, inputs)
+        return found if share == 1 else found + (1 - share) * (other or task.loss)(outputs, targets, inputs)
 
     return loss
 
@@ -77,7 +79,7 @@ def train(
     """Train `model` in place; returns a row {epoch, train_loss, validation_<the task's measure>} per epoch.
 
     Args:
-        loss: another one than the task's.
+        loss: another one than that of the recipe or the task.
         section: of the spec, which messages name.
 
     After each epoch a checkpoint in `work` is replaced; a later call with the same arguments continues from it and ends

@@ -27,7 +27,7 @@ def check_own_network(spec: Sections, sources: Sources, quiet: bool) -> None:
         return
     of_plugin = section.name is not None and MODELS.info(section.name).path is not None
     own_data = source_of_data(spec).path
-    own_training = section.train is not None and (section.train.loop or section.train.teacher)
+    own_training = section.train is not None and (section.train.loss or section.train.loop or section.train.teacher)
     if not (of_plugin or section.file or section.weights or own_data or own_training):
         return
     reached = sources.reach([(_STEPS / "check.py", "check_network")], chosen(spec))

@@ -67,8 +67,8 @@ class Teacher(Network):
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A loop of the user's own: `entry` of a Python file, called with a `models.loop.Training` and the parameters."""
+class Function:
+    """A function of the user's own, `entry` of a Python file, called with these parameters besides what its place gives."""
 
     file: str
     entry: str
@@ -85,7 +85,8 @@ class Train(Recipe):
         precision: "float32", or "bfloat16" of layers' products in training; weights, losses and evaluations are float32 with both.
         channels_last: images and weights lie with their channels together, which changes the order of sums and the time alone.
         teacher: whose outputs it learns as well.
-        loop: instead of the built-in one.
+        loss: instead of the task's: called with outputs and targets of a batch, returns a tensor of one number.
+        loop: instead of the built-in one: called with a `models.loop.Training`.
     """
 
     freeze_norms: bool = False
@@ -93,7 +94,8 @@ class Train(Recipe):
     precision: str = "float32"
     channels_last: bool = False
     teacher: Teacher | None = None
-    loop: Loop | None = None
+    loss: Function | None = None
+    loop: Function | None = None
 
 
 @dataclass(frozen=True)

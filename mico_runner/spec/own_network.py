@@ -22,11 +22,11 @@ PYTHON = "py"
 
 
 TEACHER: Keys = ("model", "train", "teacher")
-LOOP: Keys = ("model", "train", "loop")
+FUNCTIONS = ("loss", "loop")  # of `model.train`, of the user's own
 
 
 def check_networks(draft: Draft) -> None:
-    """Add what is wrong with the section, its teacher and its loop to the draft's problems, and make their paths absolute."""
+    """Add what is wrong with the section, its teacher, loss and loop to the draft's problems, and make their paths absolute."""
     section = draft.data["model"]
     if section is None:
         return
@@ -34,13 +34,18 @@ def check_networks(draft: Draft) -> None:
     if teacher := teacher_of(section):
         _check_network(draft, TEACHER, teacher)
         _check_teacher(draft, teacher)
-    if section["train"] and (loop := section["train"].get("loop")):
-        file = draft.existing((*LOOP, "file"), loop["file"])
-        if file is not None and file.suffix != f".{PYTHON}":
-            draft.fail((*LOOP, "file"), f"found {show(loop['file'])}; allowed: a path to a .{PYTHON} file")
-        elif file is not None:
-            loop["file"] = str(file.resolve())
-            check_entry(draft, LOOP, file.resolve(), loop["entry"])
+    for name in FUNCTIONS if section["train"] else ():
+        if function := section["train"].get(name):
+            _check_function(draft, ("model", "train", name), function)
+
+
+def _check_function(draft: Draft, at: Keys, function: dict[str, Any]) -> None:
+    file = draft.existing((*at, "file"), function["file"])
+    if file is not None and file.suffix != f".{PYTHON}":
+        draft.fail((*at, "file"), f"found {show(function['file'])}; allowed: a path to a .{PYTHON} file")
+    elif file is not None:
+        function["file"] = str(file.resolve())
+        check_entry(draft, at, file.resolve(), function["entry"])
 
 
 def teacher_of(section: dict[str, Any]) -> dict[str, Any] | None:

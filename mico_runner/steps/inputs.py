@@ -149,8 +149,9 @@ def model_inputs(spec: Sections) -> Inputs:
     found |= _network_inputs(section)
     if section.train and section.train.teacher:
         found["teacher"] = _network_inputs(section.train.teacher)
-    if section.train and section.train.loop:
-        found["loop"] = called(Path(section.train.loop.file), section.train.loop.entry)
+    for name in ("loss", "loop") if section.train else ():
+        if (function := getattr(section.train, name)) is not None:
+            found[name] = called(Path(function.file), function.entry)
     return found
 
 

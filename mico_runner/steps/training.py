@@ -56,8 +56,8 @@ def loss_of_teacher(
         model: that is to learn from it.
         work: folder for the checkpoints of its training.
     """
-    section = spec.model.train.teacher if spec.model and spec.model.train else None
-    if section is None:
+    recipe = spec.model.train if spec.model else None
+    if recipe is None or (section := recipe.teacher) is None:
         return None
     teacher, task = build_teacher(spec, section, samples, model), samples.task
     if section.train is not None:
@@ -72,4 +72,4 @@ def loss_of_teacher(
         with torch.no_grad():
             return training.scores(teacher.to(inputs.device), inputs)
 
-    return training.distilled(task, answers, section.distillation)
+    return training.distilled(task, answers, section.distillation, training.loss_of(recipe, task))

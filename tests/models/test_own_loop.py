@@ -1,4 +1,4 @@
-"""Loops of the user's own, and teachers, in training."""
+"""Loops and losses of the user's own, and teachers, in training."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from mico_runner.errors import StepError, UsageError
 from mico_runner.models import MODELS, training
 from mico_runner.models.augment import MOVING, augmented, check_fits, shifted
 from mico_runner.models.loop import Training
-from mico_runner.sections import Augment, Loop, Train
+from mico_runner.sections import Augment, Function, Train
 from mico_runner.tasks import TASKS
 
 DRAW = torch.Generator().manual_seed(0)
@@ -63,7 +63,7 @@ def small():
 def recipe(folder, text=LOOP, entry="fit", params=None, **options):
     file = folder / "loop.py"
     file.write_text(text, encoding="utf-8")
-    loop = Loop(str(file), entry, params or {})
+    loop = Function(str(file), entry, params or {})
     return Train(**{"epochs": 3, "lr": 0.01, "batch_size": 16, "weight_decay": 0.0, "loop": loop, **options})
 
 
@@ -115,6 +115,45 @@ def fit(training):
 """
     _, history = trained(tmp_path, recipe(tmp_path, text, epochs=15))
     assert [row["train_loss"] for row in history] == [None] * 15 and history[-1]["validation_accuracy"] > 90
+
+
+def with_loss(folder, text, **params):
+    file = folder / "loss.py"
+    file.write_text(f"import torch.nn.functional as F\n\n\ndef loss(outputs, targets, **how):\n    return {text}\n")
+    return Train(epochs=3, lr=0.01, batch_size=16, weight_decay=0.0, loss=Function(str(file), "loss", params))
+
+
+def test_a_loss_of_ones_own_stands_in_for_the_tasks(tmp_path):
+    like_the_tasks, history = trained(tmp_path / "a", with_loss(tmp_path, "F.cross_entropy(outputs, targets)"))
+    built_in, rows = trained(tmp_path / "b", Train(epochs=3, lr=0.01, batch_size=16, weight_decay=0.0))
+    assert history == rows and same(like_the_tasks, built_in)
+    smoothed, _ = trained(
+        tmp_path / "c", with_loss(tmp_path, "F.cross_entropy(outputs, targets, **how)", label_smoothing=0.2)
+    )
+    assert not same(smoothed, built_in)
+
+
+def test_a_teacher_shares_a_loss_of_ones_own(tmp_path):
+    how = with_loss(tmp_path, "outputs.square().mean()")
+    outputs, targets = torch.randn(4, 3, requires_grad=True), torch.tensor([0, 1, 2, 0])
+    mixed = training.distilled(TASK, lambda inputs: inputs, 0.25, training.loss_of(how, TASK))
+    teacher = torch.randn(4, 3)
+    wanted = 0.25 * TASK.distance(outputs, teacher) + 0.75 * outputs.square().mean()
+    assert torch.equal(mixed(outputs, targets, teacher), wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("outputs", r"loss.py: loss\(\) returned a Tensor of \d+ numbers; allowed: a tensor of one number"),
+        ("outputs.mean().item()", r"loss.py: loss\(\) returned a float; allowed: a tensor of one number"),
+        ("outputs.detach().mean()", r"loss.py: loss\(\) returned a Tensor; allowed: .* computed from the outputs"),
+        ("F.mse_loss(outputs, nothing)", r"loss.py:5: .*nothing"),
+    ],
+)
+def test_a_loss_that_is_none_is_refused_before_training(tmp_path, text, message):
+    with pytest.raises(UsageError, match=message):
+        training.check_trainable(small(), TASK, blobs(96, 0), blobs(30, 1), with_loss(tmp_path, text))
 
 
 BEGIN = "def fit(training):\n    for _ in training.epochs({kept}):\n        {inside}\n"

@@ -94,10 +94,10 @@ def _teacher() -> dict[str, Rules]:
     }
 
 
-def _loop() -> dict[str, Rules]:
+def _function(called_with: str) -> dict[str, Rules]:
     return {
         "file": text("Python file", minlength=1, required=True),
-        "entry": text("its function, called with the training", regex=r"\w+", required=True),
+        "entry": text(f"its function, called with {called_with}", regex=r"\w+", required=True),
         "params": free("what else it is called with"),
     }
 
@@ -111,7 +111,8 @@ def model() -> dict[str, Rules]:
             "images lie with their channels together in training, which most convolutions compute faster"
         ),
         "teacher": section("a network whose outputs this one learns as well", _teacher()),
-        "loop": section("of your own, instead of the built-in one", _loop()),
+        "loss": section("of your own, instead of the task's", _function("outputs and targets of a batch")),
+        "loop": section("of your own, instead of the built-in one", _function("the training")),
     }
     return _network() | {
         "train": section("null takes the network as it is", train, nullable=True, default={}),
