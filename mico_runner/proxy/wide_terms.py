@@ -1,10 +1,9 @@
 """Physical terms of this project's kernels on a host: what the loops of the kernel do that the layer gets.
 
 Convolutions and linear layers, of weights of any bits, have a kernel for wide registers: sixteen outputs are a block, two blocks are a
-pass over all positions, which are taken eight, four or one at a time. Weights of fewer than eight bits become bytes once a call, or, of
-whole blocks that are read for less than four positions, on the way; an input whose taps are no whole words is copied once. Layers of
-several groups have the plain kernel, which unpacks the weights of one output and sums a row of taps at a time. No term is shared by the
-two.
+pass over all positions, which are taken eight, four or one at a time. Weights of fewer than eight bits become bytes once a call, and an
+input whose taps are no whole words is copied once. Layers of several groups have the plain kernel, which unpacks the weights of one output
+and sums a row of taps at a time. No term is shared by the two.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from mico_runner.codegen.simd import BYTE, FOUR, LANES, PAIR
 WIDTHS = range(1, 9)  # bits of weights
 TILES = (8, 4)  # positions; where registers are of 32 bytes, four alone, and eight are two of these
 FIRST_CACHE = 1 << 15  # bytes, of most processors: what is read once a call beyond it comes from further away
-WIDENED = 64  # weights that become bytes together; what is left over takes as long
+WIDENED = 64  # weights that become bytes together; what is left over goes eight by eight
 VECTORS = (8, 16, 32, 64)  # taps that a compiler's loop may take at once; what is left over goes one by one
 UNPACKED = 8  # weights that are unpacked together: whole bytes at any width
 CHUNK = 32  # such groups that a compiler's loop takes at once where it can (gcc 12, AVX-512: 3 bits); the last one or more go one by one
 # Which deviations a term's coefficient may have: as `terms.DEVIATIONS`.
-DEVIATIONS = dict.fromkeys(("wide_widened", "wide_left_over", "wide_sums_of_codes"), "w")
+DEVIATIONS = dict.fromkeys(("wide_widened", "wide_left_over"), "w")
 
 
 def wide_terms(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray) -> pd.DataFrame:
@@ -54,12 +53,11 @@ def _wide(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray) -> 
     ones = np.where(positions < fewer, positions, 0.0)
     tiles, blocks = eights + fours, np.ceil(outputs / LANES)
     passes = np.ceil(blocks / PAIR)
-    on_the_way = (positions < fewer) & (reduction % FOUR == 0) & ~apart  # whole blocks of codes
-    first = (bits < BYTE) * np.where(on_the_way, outputs % LANES, outputs)  # outputs whose weights become bytes first
+    codes = outputs * reduction * (bits < BYTE)
     piece = np.where(apart, run, reduction)  # taps side by side
     parted = ((bits < BYTE) | apart) * (piece % FOUR != 0) * outputs * reduction / piece  # pieces that are filled up
     partial = outputs % LANES != 0  # the last block: its lanes are masked
-    left_over = first // LANES * (LANES * reduction % WIDENED > 0) + (first % LANES * reduction % WIDENED > 0)
+    left_over = outputs // LANES * (LANES * reduction % WIDENED) + outputs % LANES * reduction % WIDENED
     return {
         "fixed": np.ones(len(table)),
         "passes": passes,
@@ -78,10 +76,9 @@ def _wide(table: pd.DataFrame, positions: np.ndarray, reduction: np.ndarray) -> 
         "words": (tiles + ones) * blocks * steps,
         "copied_rows": copied * table["in_h"].to_numpy(float),
         "copied_bytes": copied * inputs,
-        "sums_of_codes": ones * (outputs // LANES) * steps * (bits < BYTE) * on_the_way,
-        "widened_blocks": np.ceil(first / LANES),
-        "widened": first * reduction,
-        "left_over": left_over,
+        "widened_blocks": blocks * (bits < BYTE),
+        "widened": codes,
+        "left_over": left_over * (bits < BYTE),
         "parted": parted,
         "parted_words": parted * (piece // FOUR),
         "moved_bytes": apart * outputs * reduction * (bits == BYTE),

@@ -12,8 +12,7 @@ enum {
 #else
     MOST = 4,
 #endif
-    PAIR = 2,          /* blocks */
-    MOST_TAPS = 1 << 16 /* of an output, whose sums of 32 bits hold products of bytes */
+    PAIR = 2 /* blocks */
 };
 
 /* Where the taps under an output lie: pieces of so many bytes, in rows and columns. */
@@ -26,7 +25,6 @@ typedef struct {
 typedef struct {
     mico_scaling scaling[PAIR];
     const uint32_t *words[PAIR];
-    int32_t bits; /* of the weights of whole blocks, in `words`; those of others are bytes */
 } channels;
 
 /* `positions` times `blocks`; of two the first is whole. */
@@ -91,37 +89,6 @@ MICO_INLINE void narrow(const mico_scaling *s, const uint32_t *words, const mico
     mico_lanes_store(s, out, &all, 1, y, 0);
 }
 
-#if defined MICO_CODES
-
-/* The same of a whole block of codes, which become bytes on the way. Each is moved up to the byte's highest bits, so that its sign is the
- * byte's: sums are 2^(8 - bits) times as large. A code of one bit, c, becomes 128 c ^ 192: -64 or 64, and sums are 64 times as large. */
-MICO_INLINE void narrow_codes(const mico_scaling *s, const uint32_t *words, int32_t bits, const mico_range *out, const window *taps,
-                              const uint8_t *first, uint8_t *y)
-{
-    const mico_codes c = mico_codes_of(bits, 8 - bits, bits == 1 ? 0xc0 : 0);
-    const uint8_t *from = (const uint8_t *)words;
-    mico_lanes_t sum[4] = {mico_lanes_zero(), mico_lanes_zero(), mico_lanes_zero(), mico_lanes_zero()};
-
-    for (int32_t row = 0; row < taps->rows; row++) {
-        for (int32_t column = 0; column < taps->columns; column++) {
-            const uint8_t *x = first + row * taps->row_step + column * taps->column_step;
-            const uint8_t *const end = x + taps->bytes;
-            for (; end - x >= 16; x += 16) {
-#pragma GCC unroll 4
-                for (int i = 0; i < 4; i++, from += c.bytes)
-                    sum[i] = mico_lanes_dot(sum[i], mico_lanes_all(x + 4 * i), mico_codes_load(&c, from, c.bytes));
-            }
-            for (; x != end; x += 4, from += c.bytes)
-                sum[0] = mico_lanes_dot(sum[0], mico_lanes_all(x), mico_codes_load(&c, from, c.bytes));
-        }
-    }
-    mico_lanes_t all = mico_lanes_add(mico_lanes_add(sum[0], sum[1]), mico_lanes_add(sum[2], sum[3]));
-    all = mico_lanes_add(_mm512_srai_epi32(all, (unsigned)(bits == 1 ? 6 : 8 - bits)), s->bias);
-    mico_lanes_store(s, out, &all, 1, y, 0);
-}
-
-#endif
-
 /* Outputs `at` and those behind it; x is the input with its padding, `pitch` bytes a row. */
 MICO_INLINE void tile_at(const mico_conv2d_simd_t *p, const channels *of, const window *taps, const uint8_t *x, int32_t pitch, uint8_t *y,
                          int32_t at, const int positions, const int blocks)
@@ -143,15 +110,8 @@ MICO_INLINE void tile_at(const mico_conv2d_simd_t *p, const channels *of, const 
         tile(of, &out, taps, first, y + at * step, step, positions, blocks);
         return;
     }
-    for (int block = 0; block < blocks; block++) {
-#if defined MICO_CODES
-        if (of->bits < 8 && of->scaling[block].count == MICO_LANES) {
-            narrow_codes(&of->scaling[block], of->words[block], of->bits, &out, taps, first[0], y + at * step);
-            continue;
-        }
-#endif
+    for (int block = 0; block < blocks; block++)
         narrow(&of->scaling[block], of->words[block], &out, taps, first[0], y + at * step);
-    }
 }
 
 /* All positions of one or two blocks: MOST at a time, then four, whose last tile may overlap the one before; less than four one after
@@ -182,25 +142,19 @@ void mico_conv2d_simd(const mico_conv2d_simd_t *p, const void *x, void *y, uint3
                          p->size.dilation_w * p->size.in_c};
     const int32_t words = taps.rows * taps.columns * taps.bytes / 4;
     const uint8_t *input = x;
-#if defined MICO_CODES
-    const int in_place = p->size.out_h * p->size.out_w < FEWER && w->taps <= MOST_TAPS && w->taps % 4 == 0 && p->piece % 4 == 0;
-#else
-    const int in_place = 0;
-#endif
 
     if (p->framed) {
         mico_frame(x, p->size.in_h, width, -p->size.pad_h, p->size.in_h + 2 * p->size.pad_h, side, (uint8_t)p->flip, (uint8_t *)scratch);
         input = (const uint8_t *)scratch;
     }
     for (int32_t c = 0; c < p->size.out_c; c += PAIR * MICO_LANES) {
-        channels of = {.words = {0, 0}, .bits = in_place ? w->bits : 8};
+        channels of = {.words = {0, 0}};
         int blocks = 0;
         for (int32_t d = c; blocks < PAIR && d < p->size.out_c; d += MICO_LANES, blocks++) {
             const int32_t count = p->size.out_c - d < MICO_LANES ? p->size.out_c - d : MICO_LANES;
             of.scaling[blocks] = mico_scaling_of(w, d, count, p->high_word);
-            if (p->widened_at < 0 || (in_place && count == MICO_LANES)) {
-                of.words[blocks] = w->words + d * w->row_words;
-            } else {
+            of.words[blocks] = w->words + d * w->row_words;
+            if (p->widened_at >= 0) {
                 uint32_t *const to = scratch + p->widened_at + (d - c) * words;
                 mico_widen(w, d, count, p->piece, (int8_t *)to);
                 of.words[blocks] = to;

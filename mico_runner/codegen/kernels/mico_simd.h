@@ -193,15 +193,6 @@ typedef struct {
 MICO_INLINE mico_scaling mico_scaling_of(const mico_weights *w, int32_t c, int32_t count, int32_t high_word)
 {
     mico_scaling s = {.weights = w, .channel = c, .count = count, .high_word = high_word};
-#if defined MICO_AVX512
-    const __mmask16 mask = (__mmask16)((1u << count) - 1u);
-    const __m512i multiplier = _mm512_maskz_loadu_epi32(mask, w->multiplier + c), low = _mm512_set1_epi32(31);
-
-    s.bias = _mm512_maskz_loadu_epi32(mask, w->bias + c);
-    s.left = _mm512_and_si512(multiplier, low);
-    s.factor = _mm512_andnot_si512(low, multiplier);
-    s.shift = _mm512_cvtepu8_epi32(_mm_mask_loadu_epi8(_mm_set1_epi8(1), mask, w->shift + c));
-#else
     uint32_t left[MICO_LANES] = {0}, factor[MICO_LANES] = {0}, shift[MICO_LANES];
 
     for (int32_t l = 0; l < MICO_LANES; l++)
@@ -215,7 +206,6 @@ MICO_INLINE mico_scaling mico_scaling_of(const mico_weights *w, int32_t c, int32
     s.left = mico_lanes_load(left, MICO_LANES);
     s.factor = mico_lanes_load(factor, MICO_LANES);
     s.shift = mico_lanes_load(shift, MICO_LANES);
-#endif
     return s;
 }
 
@@ -321,10 +311,7 @@ MICO_INLINE void mico_lanes_store_four(const mico_scaling *s, const mico_range *
 MICO_INLINE void mico_lanes_store(const mico_scaling *s, const mico_range *out, const mico_lanes_t *sums, const int positions, uint8_t *y,
                                   int32_t step)
 {
-    const __mmask16 mask = (__mmask16)((1u << s->count) - 1u);
-    const __m512i low = _mm512_set1_epi32(out->min), high = _mm512_set1_epi32(out->max);
-
-    if (!s->high_word) {
+    if (!s->high_word || out->type == MICO_S32) {
         mico_lanes_t in_memory[8]; /* a copy, so that sums stay in registers */
 #pragma GCC unroll 8
         for (int t = 0; t < positions; t++)
@@ -332,16 +319,10 @@ MICO_INLINE void mico_lanes_store(const mico_scaling *s, const mico_range *out, 
         mico_lanes_store_words(s, out, in_memory, positions, y, step);
         return;
     }
-    if (positions == 1 || out->type == MICO_S32) {
-#pragma GCC unroll 8
-        for (int t = 0; t < positions; t++, y += step) {
-            const __m512i r = out->sign ? mico_lanes_rescale(sums[t], s, 1) : mico_lanes_rescale(sums[t], s, 0);
-            const __m512i kept = _mm512_min_epi32(_mm512_max_epi32(r, low), high);
-            if (out->type == MICO_S32)
-                _mm512_mask_storeu_epi32(y + 4 * s->channel, mask, kept);
-            else
-                _mm512_mask_cvtepi32_storeu_epi8(y + s->channel, mask, kept);
-        }
+    if (positions == 1) {
+        const __m512i r = out->sign ? mico_lanes_rescale(sums[0], s, 1) : mico_lanes_rescale(sums[0], s, 0);
+        const __m512i kept = _mm512_min_epi32(_mm512_max_epi32(r, _mm512_set1_epi32(out->min)), _mm512_set1_epi32(out->max));
+        _mm512_mask_cvtepi32_storeu_epi8(y + s->channel, (__mmask16)((1u << s->count) - 1u), kept);
         return;
     }
 #pragma GCC unroll 4

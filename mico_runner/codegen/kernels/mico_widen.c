@@ -1,20 +1,14 @@
 #include "mico_widen.h"
 
-#if !defined MICO_CODES
-
 enum { CODES = 8 }; /* fill `bits` bytes */
 
 /* Eight codes, each to a byte: halves, quarters and eighths of the word are moved apart. */
 MICO_INLINE uint64_t spread(uint64_t codes, int32_t bits)
 {
-#if defined MICO_AVX2 && defined __BMI2__
-    return _pdep_u64(codes, (((uint64_t)1 << bits) - 1) * 0x0101010101010101u);
-#else
     const uint64_t four = ((uint64_t)1 << 4 * bits) - 1, two = ((uint64_t)1 << 2 * bits) - 1, one = ((uint64_t)1 << bits) - 1;
     codes = (codes & four) | (codes >> 4 * bits & four) << 32;
     codes = (codes & two * 0x0000000100000001u) | (codes >> 2 * bits & two * 0x0000000100000001u) << 16;
     return (codes & one * 0x0001000100010001u) | (codes >> bits & one * 0x0001000100010001u) << 8;
-#endif
 }
 
 /* Their values: two's complement, of one bit -1 and 1. No byte borrows from the next. */
@@ -42,27 +36,39 @@ static void one_by_one(const uint8_t *from, int32_t bytes, int32_t codes, int32_
     }
 }
 
-#endif
+#if defined MICO_AVX512 && defined __AVX512VBMI__
 
-/* All codes of a block, of which `bytes` bytes may be read. */
-static void all(const uint8_t *from, int32_t bytes, int32_t codes, int32_t bits, int8_t *to)
+/* 64 at a time: the bytes of eight codes to each word of 64 bits, from which eight bytes are taken at any bit. */
+static int32_t together(const uint8_t *from, int32_t codes, int32_t bits, int8_t *to)
 {
-#if defined MICO_CODES
-    const int sign = bits == 1; /* -1 and 1: twice the code, less 1 */
-    const mico_codes c = mico_codes_of(bits, sign, sign ? 0 : 1 << (bits - 1));
-    const __m512i less = _mm512_set1_epi8((char)(1 << (bits - 1)));
+    uint8_t places[64], begins[64];
+    int32_t done = 0;
 
-    (void)bytes;
-    for (; codes >= 64; codes -= 64, from += c.bytes, to += 64)
-        _mm512_storeu_si512(to, _mm512_sub_epi8(mico_codes_load(&c, from, c.bytes), less));
-    if (codes > 0) {
-        const __m512i rest = _mm512_sub_epi8(mico_codes_load(&c, from, (codes * bits + 7) / 8), less);
-        _mm512_mask_storeu_epi8(to, ((__mmask64)1 << codes) - 1, rest);
+    for (int32_t i = 0; i < 64; i++) {
+        places[i] = (uint8_t)((i / CODES * bits + i % CODES) & 63);
+        begins[i] = (uint8_t)(i % CODES * bits);
     }
-#else
-    one_by_one(from, bytes, codes, bits, to);
-#endif
+    const __m512i place = _mm512_loadu_si512(places), begin = _mm512_loadu_si512(begins);
+    const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1)), sign = _mm512_set1_epi8((char)(1 << (bits - 1)));
+    const __mmask64 read = ((__mmask64)1 << CODES * bits) - 1;
+    for (; done + 64 <= codes; done += 64, from += CODES * bits) {
+        __m512i word = _mm512_permutexvar_epi8(place, _mm512_maskz_loadu_epi8(read, from));
+        word = _mm512_and_si512(_mm512_multishift_epi64_epi8(begin, word), mask);
+        word = bits == 1 ? _mm512_sub_epi8(_mm512_add_epi8(word, word), sign) : _mm512_sub_epi8(_mm512_xor_si512(word, sign), sign);
+        _mm512_storeu_si512(to + done, word);
+    }
+    return done;
 }
+
+#else
+
+static int32_t together(const uint8_t *from, int32_t codes, int32_t bits, int8_t *to)
+{
+    (void)from, (void)codes, (void)bits, (void)to;
+    return 0;
+}
+
+#endif
 
 /* Codes side by side to pieces of whole words: from the last on, as each lies in front of where it goes to. */
 static void part(int8_t *bytes, int32_t count, int32_t taps, int32_t piece)
@@ -96,7 +102,8 @@ void mico_widen(const mico_weights *w, int32_t channel, int32_t count, int32_t p
         for (int32_t i = 0; i < codes; i++)
             to[i] = (int8_t)from[i];
     } else {
-        all(from, bytes, codes, bits, to);
+        const int32_t done = together(from, codes, bits, to), read = done / CODES * bits;
+        one_by_one(from + read, bytes - read, codes - done, bits, to + done);
     }
     if (piece % 4)
         part(to, count, w->taps, piece);
