@@ -25,7 +25,8 @@ def check_targets(draft: Draft, device: Hardware) -> None:
     if draft.data["profile"] is not None:
         target = draft.data["profile"]["target"]
         places.append((("profile", "target"), target))
-        counted = unit(target) if target in TARGETS else None
+        runs = target in TARGETS and device.core in boards(target)  # else what is wrong is said below
+        counted = unit(target) if runs else None
         if counted not in (None, device.latency_unit):
             text = f"found {target!r}, which counts {counted}; allowed: a target that counts {device.latency_unit}, as {device.name} does"
             draft.fail(("profile", "target"), text)
