@@ -193,7 +193,7 @@ def use_protocol(name, tmp_path):
 
 def use_reproduction(name, tmp_path):
     """Its data set is in the catalog, and a shipped spec has it; tests/reproductions runs it."""
-    assert catalog.entry(REPRODUCTIONS.info(name).meta["data"], "reference").files
+    assert catalog.entry(REPRODUCTIONS.info(name).meta["data"]).files
     assert name in {data["reproduce"]["runs"] for data in shipped() if data["reproduce"]}
 
 
