@@ -19,10 +19,15 @@ def test_every_target_is_tried():
     assert DEVICES.keys() == set(TARGETS.names())
 
 
-SLOW = {"rtl": [pytest.mark.nightly]}  # where verilator has not made the core yet
+NIGHTLY = (
+    "host",
+    "rtl",
+)  # the host compiles all kernels again for each timing, verilator makes the core; both run in many tests by day
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, [])) for name in DEVICES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.nightly] * (name in NIGHTLY)) for name in DEVICES]
+)
 def test_it_meets_the_suite(name, tmp_path):
     if shutil.which("gcc") is None:
         pytest.skip("needs a C compiler")
