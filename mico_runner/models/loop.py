@@ -230,7 +230,7 @@ def loss_of(recipe: Recipe, task: Task) -> Loss:
         return task.loss
     file, call, params = Path(section.file), user_code.shown(section.entry, section.params), section.params
     with user_code.running(file, section.entry) as function:
-        pass
+        pass  # it is called later, as a network's forward is
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         with user_code.failing(file, call):

@@ -37,7 +37,7 @@ def check_trainable(
             f"the network has no parameter that requires a gradient, so that it cannot be trained; {instead}"
         )
     _check_recipe(recipe, task, data, section)
-    own = recipe.loop if isinstance(recipe, Train) else None
+    own = isinstance(recipe, Train) and (recipe.loop or recipe.loss)
     tried = replace(recipe, epochs=1, batch_size=2)
     training = Training(model, task, data.first(2), validation.first(2), tried, 0, _Tried())
     try:

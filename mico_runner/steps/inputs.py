@@ -149,9 +149,10 @@ def model_inputs(spec: Sections) -> Inputs:
     found |= _network_inputs(section)
     if section.train and section.train.teacher:
         found["teacher"] = _network_inputs(section.train.teacher)
-    for name in ("loss", "loop") if section.train else ():
-        if (function := getattr(section.train, name)) is not None:
-            found[name] = called(Path(function.file), function.entry)
+    if section.train:
+        for name, function in (("loss", section.train.loss), ("loop", section.train.loop)):
+            if function is not None:
+                found[name] = called(Path(function.file), function.entry)
     return found
 
 

@@ -42,7 +42,7 @@ def layer(pair: tuple[float, int, bool], rng: np.random.Generator, depthwise: bo
 
 
 def linear(bits: float, rng: np.random.Generator) -> QGraph:
-    """Of at least one whole block of outputs, for less than four positions: codes become bytes on the way to the product."""
+    """Of at least one whole block of outputs and for one position, fewer than the kernel takes at once."""
     inputs, outputs = 4 * int(rng.integers(1, 20)), int(rng.integers(16, 40))
     net = Network(rng, (inputs,), 8, bool(rng.integers(2)))
     return net.done(net.linear("x", outputs, bits, rng.choice([None, "low", "high"])))

@@ -152,8 +152,9 @@ def test_a_teacher_shares_a_loss_of_ones_own(tmp_path):
     ],
 )
 def test_a_loss_that_is_none_is_refused_before_training(tmp_path, text, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as raised:
         training.check_trainable(small(), TASK, blobs(96, 0), blobs(30, 1), with_loss(tmp_path, text))
+    assert "model.train: null" not in str(raised.value), "the network is not what is wrong"
 
 
 BEGIN = "def fit(training):\n    for _ in training.epochs({kept}):\n        {inside}\n"
