@@ -21,7 +21,7 @@ def summary(metrics: Mapping[str, Metric], statuses: Mapping[str, str], skipped:
         lines[2:] = [f"skipped: {len(lines) - 2} more steps, see report.html"]
     room = MOST - 2 - len(lines)
     figures = _figures(metrics) or _first(metrics, room)
-    return lines + [f"{name:<14}{text}" for name, text in figures[:room]]
+    return lines + [f"{name:<13} {text}" for name, text in figures[:room]]
 
 
 def _steps(statuses: Mapping[str, str]) -> str:
