@@ -21,7 +21,7 @@ def summary(metrics: Mapping[str, Metric], statuses: Mapping[str, str], skipped:
         lines[2:] = [f"skipped: {len(lines) - 2} more steps, see report.html"]
     room = MOST - 2 - len(lines)
     figures = _figures(metrics) or _first(metrics, room)
-    return lines + [f"{name:<13} {text}" for name, text in figures[:room]]
+    return lines + [f"{name:<12}  {text}" for name, text in figures[:room]]
 
 
 def _steps(statuses: Mapping[str, str]) -> str:
@@ -71,7 +71,7 @@ def _quality(metrics: Mapping[str, Metric]) -> list[tuple[str, str]]:
 def _first(metrics: Mapping[str, Metric], most: int) -> list[tuple[str, str]]:
     """The first metrics that have a better side, else of all, and how many more there are."""
     chosen = {n: m for n, m in metrics.items() if m.direction != "info"} or dict(metrics)
-    lines = [(f"{name}  ", _text(metric)) for name, metric in chosen.items()]
+    lines = [(name, _text(metric)) for name, metric in chosen.items()]
     if len(metrics) <= most and len(lines) == len(metrics):
         return lines
     shown = lines[: most - 1]
