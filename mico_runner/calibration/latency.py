@@ -155,10 +155,12 @@ class SubgraphLatency:
         names = [f"launch {c}" for c in self.classes] + [f"launch of an unmeasured {f}" for f in all_families]
         return pd.DataFrame(np.hstack([launched, strange, worked]), columns=names + self.work_names)
 
-    def predict(self, table: Table, settings: Settings | None = None) -> np.ndarray:
-        """Latencies, float64 (rows,). `settings.ridge` must be one of those fitted."""
+    def predict(
+        self, table: Table, settings: Settings | None = None, structure: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Latencies, float64 (rows,). `settings.ridge` must be one of those fitted; `structure` saves its computation where it is known."""
         settings = settings or Settings()
-        structure = self.structure(table)
+        structure = self.structure(table) if structure is None else structure
         if settings.curve == 0:
             return structure
         curve, share = structure.copy(), np.zeros(len(table))
@@ -208,8 +210,9 @@ def _relative_nnls(
     ρ grows linearly beyond two robust standard deviations, of a row and of its network's total: a network that was measured while
     the machine was slow, all its rows alike, is an outlier of which no single row tells.
     """
-    sums = pd.Series(latency).groupby(networks)
-    share = (latency / sums.transform("sum").to_numpy()) ** SHARE_POWER
+    network, size_of = np.unique(networks, return_inverse=True, return_counts=True)[1:]
+    sums = np.bincount(network, latency)
+    share = (latency / sums[network]) ** SHARE_POWER
     share /= np.sqrt((share**2).mean())
     relative = matrix / latency[:, None]
     size = np.sqrt(((relative * share[:, None]) ** 2).mean(axis=0))
@@ -220,19 +223,18 @@ def _relative_nnls(
     ridge = np.sqrt(RIDGE * rows) * np.eye(columns, columns + len(families))
     alike = _family_rows(used, size, families, np.quantile(latency, 0.1))
     weight = network_weight = np.ones(rows)
-    alone = sums.transform("size").to_numpy() == 1  # its row's weight says it already
+    alone = size_of[network] == 1  # its row's weight says it already
     for _ in range(ROBUST_PASSES):
         whole = share * weight * network_weight
         target = np.concatenate([whole, np.zeros(len(ridge) + len(alike))])
         stacked = np.vstack([scaled * whole[:, None], ridge, alike])
-        rotation, triangle = np.linalg.qr(stacked)  # the same least squares with as many rows as columns
-        solution, _ = nnls(triangle, rotation.T @ target, maxiter=100 * stacked.shape[1])
+        # The same least squares with as many rows as columns: the last column of the triangle is the target's.
+        triangle = np.linalg.qr(np.column_stack([stacked, target]), mode="r")[: stacked.shape[1]]
+        solution, _ = nnls(triangle[:, :-1], triangle[:, -1], maxiter=100 * stacked.shape[1])
         residual = scaled @ solution - 1
         weight = _robust(residual) ** 0.5
-        total = pd.Series((residual + 1) * latency).groupby(networks).sum() / sums.sum()
-        network_weight = np.where(
-            alone, 1.0, _robust(np.log(np.maximum(total, np.finfo(float).tiny))).loc[networks].to_numpy()
-        )
+        total = np.bincount(network, (residual + 1) * latency) / sums
+        network_weight = np.where(alone, 1.0, _robust(np.log(np.maximum(total, np.finfo(float).tiny)))[network])
     result = np.zeros(matrix.shape[1])
     result[used] = solution[:columns] / size[used]
     return result
@@ -243,9 +245,10 @@ def _speeds(latency: np.ndarray, fitted: np.ndarray, networks: np.ndarray, regim
 
     Such a network is an outlier among all (its time-weighted median of latency over fit), and nearly all of its regimes agree.
     """
-    rows = pd.DataFrame({"network": networks, "regime": regime, "latency": latency})
-    rows["off"] = np.log(latency / np.maximum(fitted, np.finfo(float).tiny))
-    medians = rows.groupby("network")[["off", "latency"]].apply(_weighted_median)
+    off = np.log(latency / np.maximum(fitted, np.finfo(float).tiny))
+    rows = pd.DataFrame({"network": networks, "regime": regime, "off": off})
+    each = {name: networks == name for name in np.unique(networks)}
+    medians = pd.Series({name: _weighted_median(off[own], latency[own]) for name, own in each.items()})
     centre = medians.median()
     limit = GROSS * 1.48 * (medians - centre).abs().median()
     cells = rows.groupby(["network", "regime"])["off"].median() - centre
@@ -257,10 +260,10 @@ def _speeds(latency: np.ndarray, fitted: np.ndarray, networks: np.ndarray, regim
     return found
 
 
-def _weighted_median(rows: pd.DataFrame) -> float:
-    ordered = rows.sort_values("off")
-    reached = ordered["latency"].cumsum() >= ordered["latency"].sum() / 2
-    return float(ordered["off"][reached].iloc[0])
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def _robust(residual: Any) -> Any:

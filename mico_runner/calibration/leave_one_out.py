@@ -78,7 +78,10 @@ def leave_one_model_out(
             predictions[key] = {}
             for name in left_out:
                 test = table.take(np.flatnonzero((names == name) & tested))
-                predictions[key][name] = np.array([models[c.own_batch].predict(test, c) for c in candidates])
+                known = {own: model.structure(test) for own, model in models.items()}
+                predictions[key][name] = np.array(
+                    [models[c.own_batch].predict(test, c, known[c.own_batch]) for c in candidates]
+                )
         return predictions[key]
 
     total = {n: measured[(names == n) & tested].sum() for n in networks}
