@@ -24,6 +24,7 @@ from mico_runner.models import MODELS, frontends, user_file, weights
 from mico_runner.models.outputs import outputs
 from mico_runner.quant.prefix import Memory, PrefixExecutor
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph, storage_bits
+from mico_runner.remembered import stamp
 from mico_runner.sections import Datasets, Network, Sections, Teacher
 from mico_runner.steps.base import StepContext
 from mico_runner.steps.inputs import limits_of, present, source_of_data
@@ -31,6 +32,8 @@ from mico_runner.tasks.base import Task
 
 SCORED_AT_ONCE = 512  # images turned into floats at once: all of a data set at 224 x 224 would not fit in memory
 KEPT_BYTES = 2**29  # of tensors that several assignments share
+
+_traced: dict[tuple[object, ...], Graph] = {}  # the graph that a step of this process asked for last
 
 
 def load_data(spec: Sections) -> DataSet:
@@ -161,8 +164,17 @@ def _choice(ctx: StepContext) -> Any:
 
 
 def trained_graph(ctx: StepContext, samples: DataSet) -> Graph:
-    """Graph of the network that the train step of this run left."""
-    return captured(trained_model(ctx, samples), samples, ctx.spec.name)
+    """Graph of the network that the train step of this run left.
+
+    The steps of a run that share a process share the graph, for tracing a network takes seconds. Nobody changes a graph.
+    """
+    use_threads(ctx)
+    weights = ctx.upstream("train") / "model.npz"
+    key = (str(weights), *stamp(weights), ctx.spec.name, samples.input_shape, samples.tokens)
+    if key not in _traced:
+        _traced.clear()
+        _traced[key] = captured(trained_model(ctx, samples), samples, ctx.spec.name)
+    return _traced[key]
 
 
 def trained_model(ctx: StepContext, samples: DataSet) -> torch.nn.Module:

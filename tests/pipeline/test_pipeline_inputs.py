@@ -18,7 +18,7 @@ from mico_runner.data import catalog
 from mico_runner.pipeline import Options, planning, running
 from mico_runner.pipeline.planning import Plan, plan
 from mico_runner.sources import Sources, files, reach
-from mico_runner.steps import STEPS
+from mico_runner.steps import STEPS, network
 
 NET = ["model.train.epochs=1", "search.budget.evaluations=4", "search.constraints.accuracy=null", "gates=null"]
 NET += [
@@ -188,13 +188,10 @@ NO_INPUT |= {
 }  # a decoder has its own tokens
 # Files that a network comes from: tests/steps/test_steps_own_network.py changes their content.
 OWN_FILES = {"model.file", "model.entry", "model.weights"}
-ALL = [
-    (case, step)
-    for case, steps in {"network": ("train", "fit", "evaluate", "search", "codegen", "simulate")}.items()
-    for step in steps
-]
-CODESIGN = ("designs", "engines", "mappings")
-ALL += [(name, "codesign" if name in CODESIGN else name) for name in SPECS if name != "network"]
+STEPS_OF = {case: (case,) for case in SPECS} | {
+    "network": ("train", "fit", "evaluate", "search", "codegen", "simulate"),
+    **dict.fromkeys(("designs", "engines", "mappings"), ("codesign",)),
+}
 
 
 @cache
@@ -232,28 +229,17 @@ def changed(data, path):
     return data if at[last] is not None else None
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory):
-    """case -> step -> (functions executed, keys of the spec read); each case is run once."""
-    known = {}
-
-    def watch(case):
-        if case not in known:
-            if case in ("verify", "codesign", "reproduce") and "MICO_DATA_MIRROR" not in os.environ:
-                pytest.skip("MICO_DATA_MIRROR is not set: the measured subgraphs and the tables are not there")
-            if case in ("verify", "tune", "dse", "filter") and "MICO_DATA_MIRROR" not in os.environ:
-                pytest.skip("MICO_DATA_MIRROR is not set: the measured data are not there")
-            if case == "verilog" and not (shutil.which("verilator") and shutil.which("g++") and shutil.which("make")):
-                pytest.skip("verilator, g++ or make is missing: the array cannot be simulated")
-            if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
-                pytest.skip("gcc or make is missing: the C program cannot run")
-            known[case] = _run_watched(resolved(case), tmp_path_factory.mktemp(case))
-        return known[case]
-
-    return watch
+def _needs_what_is_not_there(case):
+    if case in ("verify", "codesign", "reproduce", "tune", "dse", "filter") and "MICO_DATA_MIRROR" not in os.environ:
+        pytest.skip("MICO_DATA_MIRROR is not set: the measured data and the tables are not there")
+    if case == "verilog" and not (shutil.which("verilator") and shutil.which("g++") and shutil.which("make")):
+        pytest.skip("verilator, g++ or make is missing: the array cannot be simulated")
+    if case == "network" and not (shutil.which("gcc") and shutil.which("make")):
+        pytest.skip("gcc or make is missing: the C program cannot run")
 
 
 def _run_watched(data, outputs):
+    """step -> (functions executed, keys of the spec read)."""
     found = {step: (set(), set()) for step in data["steps"]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(machine.SECONDS_PER_CASE, "quick", 0.001)
@@ -284,6 +270,7 @@ def _three_networks(rows):
 
 def _watching(run, functions):
     def watched(ctx):
+        network._traced.clear()  # no step is spared its own trace
         with executed(functions):
             run(ctx)
 
@@ -298,15 +285,23 @@ def reached(data, step):
 
 
 def test_every_step_is_watched():
-    assert {step for _, step in ALL} == set(STEPS.names())
+    assert {step for steps in STEPS_OF.values() for step in steps} == set(STEPS.names())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "step"), ALL)
-def test_the_source_that_a_step_executes_was_reached(watched, case, step):
-    functions, _ = watched(case)[step]
+@pytest.mark.parametrize("case", SPECS)
+def test_what_a_step_executes_and_reads_is_an_input(tmp_path, case):
+    _needs_what_is_not_there(case)
+    found = _run_watched(resolved(case), tmp_path)
+    for step in STEPS_OF[case]:
+        functions, keys = found[step]
+        _executed_source_was_reached(case, step, functions)
+        _keys_are_inputs(case, step, keys)
+
+
+def _executed_source_was_reached(case, step, functions):
     found = reached(resolved(case), step).names
-    assert len(functions) > 3
+    assert len(functions) > 3, step
     for file, name in functions:
         label = file.removeprefix(PACKAGE)
         # The context, with its metrics and its map, is the pipeline's; what `conditions` gives is an input by itself.
@@ -315,18 +310,16 @@ def test_the_source_that_a_step_executes_was_reached(watched, case, step):
             assert name in found.get(file, ()), f"{label}: {name} was executed by {step}, but is no input of it"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("case", "step"), ALL)
-def test_every_key_of_the_spec_that_a_step_reads_is_an_input(watched, case, step):
+def _keys_are_inputs(case, step, keys):
     data = resolved(case)
     before, tried = planned(data).fingerprint(step), 0
-    for path in sorted(watched(case)[step][1]):
+    for path in sorted(keys):
         other = changed(data, path)
         if other is None or (step, ".".join(path)) in NO_INPUT or ".".join(path) in OWN_FILES:
             continue
         tried += 1
         assert planned(other).fingerprint(step) != before, f"{step} reads {'.'.join(path)}, which is no input of it"
-    assert tried > 0
+    assert tried > 0, step
 
 
 @pytest.mark.parametrize("case", SPECS)

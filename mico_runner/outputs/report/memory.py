@@ -12,10 +12,15 @@ from matplotlib.axes import Axes
 
 from mico_runner.outputs.report.figures import INK, PALETTE, bar, grouped, mark, svg
 from mico_runner.outputs.report.layers import owner
-from mico_runner.outputs.report.tables import bytes_text, table
+from mico_runner.outputs.report.tables import Table, bytes_text, table
 from mico_runner.outputs.report.version import Version
 
 _PALE = "3a"  # the boxes' opacity, in hexadecimal: dark text is readable on all of them, without colours, too
+
+
+def kernels(version: Version) -> Table | None:
+    """The kernel of each layer, and why."""
+    return table(version.csv("codegen", "kernels.csv"))
 
 
 def part(version: Version) -> dict[str, Any] | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HEADS = {
     "mape": "MAPE, %",
@@ -60,6 +61,8 @@ def table(
         data = data.drop(columns=[mark])
     if mark_if:
         stressed = [value == mark_if[1] for value in data[mark_if[0]]]
+    import pandas as pd
+
     numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in data.dtypes]
     columns = [_aligned(data[name]) if n else map(_text, data[name]) for name, n in zip(data, numeric, strict=True)]
     rows = [list(row) for row in zip(*columns, strict=True)]
@@ -119,7 +122,7 @@ def _aligned(column: pd.Series) -> list[str]:
     known = column.dropna()
     largest = known.abs().max() if len(known) else 0
     decimals = 0 if (known % 1 == 0).all() or largest >= 10_000 else 2 if largest >= 10 else 3
-    return ["–" if pd.isna(v) else f"{v:,.{decimals}f}".replace(",", "\u2009") for v in column]
+    return ["–" if math.isnan(v) else f"{v:,.{decimals}f}".replace(",", "\u2009") for v in column]
 
 
 def _text(value: Any) -> str:

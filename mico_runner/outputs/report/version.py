@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from mico_runner.outputs import store
 from mico_runner.outputs.json_files import read_text
 from mico_runner.tasks import DEFAULT, create
 from mico_runner.tasks.base import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUALITY = "quality"  # in a spec; the reader hears the name of the task's measure
 
@@ -30,7 +32,11 @@ class Version:
 
     def csv(self, step: str, name: str) -> pd.DataFrame | None:
         path = self.folder / "steps" / step / name
-        return pd.read_csv(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        import pandas as pd  # a version without tables does without
+
+        return pd.read_csv(path)
 
     def json(self, step: str, name: str) -> dict[str, Any]:
         path = self.folder / "steps" / step / name
