@@ -82,7 +82,7 @@ def limits(rng: np.random.Generator) -> list[QGraph]:
 @needs_gcc
 @pytest.mark.parametrize(
     ("pairs", "sanitize"),
-    [(PAIRS[::3], True), *(pytest.param(PAIRS, sanitize, marks=pytest.mark.nightly) for sanitize in (True, False))],
+    [(PAIRS[::6], True), *(pytest.param(PAIRS, sanitize, marks=pytest.mark.nightly) for sanitize in (True, False))],
     ids=["some", "sanitized", "plain"],
 )
 def test_every_pair_of_bits(tmp_path, pairs, sanitize):

@@ -52,7 +52,7 @@ def folder(tmp_path, monkeypatch):
 
 def pages():
     for page in sorted(FOLDER.glob("*.md")):
-        marks = pytest.mark.slow if page.stem[:2] in ("01", "02", "03", "04") else pytest.mark.nightly
+        marks = pytest.mark.slow if page.stem[:2] in ("01", "02", "03") else pytest.mark.nightly
         yield pytest.param(page, marks=marks, id=page.stem)
 
 

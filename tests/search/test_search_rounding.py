@@ -94,11 +94,8 @@ def digest(algorithm):
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "algorithm",
-    [pytest.param(name, marks=[pytest.mark.nightly] * (name != "exact")) for name in ALGORITHMS.names()],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("algorithm", ALGORITHMS.names())
 def test_every_blas_kernel_finds_the_same(algorithm):
     def under(kernel):
         paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
