@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from mico_runner.ops import register
 from mico_runner.ops.affine import LEAST
 from mico_runner.ops.base import Shapes, sample
 from mico_runner.ops.capture import OTHER_VALUES, Call, Refused, pair
+from mico_runner.ops.fast import Kernel
 from mico_runner.ops.movement import ZERO, Movement
-from mico_runner.ops.node import Node, QNode
+from mico_runner.ops.node import Node, QNode, QType
 from mico_runner.ops.take import taken
 
 
@@ -54,6 +57,12 @@ class Pad(Movement):
     def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """At least 2: a signed bit has no zero."""
         return max(wanted, 2)
+
+    def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
+        return F.pad(x[0], node.attrs["pad"])
+
+    def fast(self, node: QNode, read: list[QType], made: QType) -> Kernel:
+        return lambda x: F.pad(x[0], node.attrs["pad"])
 
     def sources(self, node: Node | QNode, shape: tuple[int, ...]) -> np.ndarray:
         around = list(zip(node.attrs["pad"][::2], node.attrs["pad"][1::2], strict=True))

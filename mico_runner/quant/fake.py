@@ -30,16 +30,13 @@ class OnGrid(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,), (shifted, integers, step) = gradients, ctx.saved_tensors
         low, high = ctx.limits
+        gradient = _lying_as(shifted, gradient)
         inside = torch.ops.aten.hardtanh_backward(gradient, shifted, low + 0.5, high + 0.5)
         if not ctx.needs_input_grad[1]:
             return inside, None, None, None
         if step.numel() == 1:
-            flat = inside.flatten()
-            of_step = (
-                torch.dot(gradient.flatten(), integers.flatten())
-                - torch.dot(flat, shifted.flatten())
-                + 0.5 * flat.sum()
-            )
+            flat = _line(inside)
+            of_step = torch.dot(_line(gradient), _line(integers)) - torch.dot(flat, _line(shifted)) + 0.5 * flat.sum()
             return inside, of_step.reshape(step.shape), None, None
         of_row = (gradient * integers - inside * (shifted - 0.5)).flatten(1).sum(1)
         return inside, of_row.reshape(step.shape), None, None
@@ -62,6 +59,17 @@ class OnSigns(torch.autograd.Function):
         each = gradient * signs
         of_step = each.sum() if step.numel() == 1 else each.flatten(1).sum(1)
         return inside, of_step.reshape(step.shape), None
+
+
+def _lying_as(other: Tensor, x: Tensor) -> Tensor:
+    """x with its values in memory in the order of another tensor's."""
+    last = other.ndim == 4 and not other.is_contiguous() and other.is_contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def _line(x: Tensor) -> Tensor:
+    """All values in the order in which they lie, so that channels last are not copied for a sum."""
+    return x.flatten() if x.is_contiguous() or x.ndim != 4 else x.permute(0, 2, 3, 1).flatten()
 
 
 def on_grid(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:

@@ -61,6 +61,9 @@ class Trainable(nn.Module):
         assignment: bits of every weighted layer.
         from_integers: training begins with weights that round to the integers of `ptq`, and with its biases.
 
+    Attributes:
+        seen: what `values` gave for the last batch in training mode.
+
     Raises UsageError or StepError as `PTQ.quantize` does.
     """
 
@@ -85,6 +88,7 @@ class Trainable(nn.Module):
         self._scales = {key: at for at, key in enumerate(trained)}
         self.scale = nn.ParameterList(torch.tensor([math.log(kind.scale)]) for kind in trained.values())
         self._executor: Executor | None = None
+        self.seen: dict[str, Tensor] = {}
 
     def _noted(self, tensor: str, bits: int) -> QType:
         found = self._types[tensor, bits] = self._ptq.type_at(tensor, bits)
@@ -118,11 +122,14 @@ class Trainable(nn.Module):
         return _Stored(self._ptq.like(step.output, bits), step.top)
 
     def train(self, mode: bool = True) -> Trainable:
-        self._executor = None
+        self._executor, self.seen = None, {}
         return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.values([x])[self._begin.output] if self.training else self._integers(x)
+        if not self.training:
+            return self._integers(x)
+        self.seen = self.values([x])
+        return self.seen[self._begin.output]
 
     def _integers(self, x: Tensor) -> Tensor:
         self._executor = self._executor or Executor(self.deployed())
@@ -155,7 +162,7 @@ class Trainable(nn.Module):
     def values(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
         """Every tensor of the integer network as the real values that its integers stand for, with gradients."""
         given = zip(self._begin.inputs, inputs, strict=True)
-        values = {tensor: self._rounded(x, tensor) for tensor, x in given}
+        values = {tensor: self._rounded(_channels_last(x), tensor) for tensor, x in given}
         for node in self._begin.nodes:
             step = self._steps.get(node.output)
             if step is not None:
@@ -207,6 +214,11 @@ def _rounding_to(integers: np.ndarray, weight: np.ndarray, scales: np.ndarray, b
     most = np.where(integers == high, np.inf, (integers + 0.5 - INSIDE) * step)
     nearest: np.ndarray = np.clip(weight, least, most)
     return nearest
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Images with their channels together, whose gradients most convolutions compute faster."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def _is_trained(kind: QType) -> bool:

@@ -100,10 +100,18 @@ class Train(Recipe):
 
 @dataclass(frozen=True)
 class Finetune(Recipe):
-    """Attributes: distillation: share of the loss that is the distance from the float network's outputs; the rest is the task's."""
+    """How an integer network is trained.
+
+    Attributes:
+        distillation: share of the loss that is the distance from the float network's outputs; the rest is the task's.
+        reconstruction: factor of the distance of all tensors from the float network's, which is added to it.
+        start: "float": the float network's weights; "integers": weights that round to those that rounding found.
+    """
 
     keep: str = "best"
     distillation: float = 1.0
+    reconstruction: float = 0.0
+    start: str = "float"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from mico_runner.sections import Sections
@@ -10,8 +9,14 @@ from mico_runner.steps import register
 from mico_runner.steps.base import Inputs, Step, StepContext
 
 if TYPE_CHECKING:
+    import torch
+
     from mico_runner.data.dataset import Split
+    from mico_runner.models.training import Loss
+    from mico_runner.quant import PTQ
     from mico_runner.quant.trainable import Trainable
+    from mico_runner.sections import Finetune as Section
+    from mico_runner.tasks.base import Task
 
 STEPS_OFF = 1.5  # of the output, of 16 bits: beyond one, which sums in another order may make
 
@@ -27,7 +32,6 @@ class Finetune(Step):
         return {"finetune": spec.finetune, "quantization": spec.quantization, "seed": spec.seed, **given}
 
     def run(self, ctx: StepContext) -> None:
-        from mico_runner.graph.run import run_float
         from mico_runner.models import training
         from mico_runner.quant import storage
         from mico_runner.quant.trainable import Trainable
@@ -41,9 +45,8 @@ class Finetune(Step):
         assignment = assignment_of(ctx, network)
         ptq = quantiser(ctx.spec, network, samples)
         before = Scorer(ptq, task, samples.validation)(assignment)[0]
-        model = Trainable(ptq, assignment)
-        loss = training.distilled(task, partial(run_float, network), recipe.distillation)
-        trained(ctx, model, samples, recipe, loss, "finetune")
+        model = Trainable(ptq, assignment, from_integers=recipe.start == "integers")
+        trained(ctx, model, samples, recipe, _loss(ptq, model, task, recipe), "finetune")
         storage.save(model.deployed(), ctx.dir / "qgraph")
         after = task.quality(training.outputs(model, samples.validation), samples.validation)
         ctx.log(
@@ -53,6 +56,24 @@ class Finetune(Step):
         ctx.metric(f"finetune.validation_{measure.name}", after, measure.unit, measure.direction, tolerance)
         ctx.metric("finetune.gain", measure.drop(after, before), measure.points)
         ctx.metric("finetune.outputs_off_grid", _off_grid(model, samples.validation), "%", "lower", 1)
+
+
+def _loss(ptq: PTQ, model: Trainable, task: Task, recipe: Section) -> Loss:
+    """The distance from what the float network makes of the same samples."""
+    from mico_runner.models import training
+    from mico_runner.quant.rounding.learned import floats
+    from mico_runner.quant.rounding.reconstruction import distance_of
+
+    kept, distance = distance_of(ptq)
+    output = ptq.graph.output
+    read = {output, *kept} if recipe.reconstruction else {output}
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        wanted = floats(ptq, [inputs], read)
+        found = training.distilled(task, lambda _: wanted[output], recipe.distillation)(outputs, targets, inputs)
+        return found + recipe.reconstruction * distance(model.seen, wanted) if recipe.reconstruction else found
+
+    return loss
 
 
 def _off_grid(model: Trainable, samples: Split) -> float:

@@ -46,6 +46,15 @@ def test_what_is_trained_is_deployed(tmp_path, capsys):
     assert "Trained at these bits" in (latest / "report.html").read_text(encoding="utf-8")
 
 
+def test_from_the_integers_and_by_all_tensors_training_gains_what_rounding_lost(tmp_path, capsys):
+    assert run(tmp_path, SPEC, "finetune.start=integers", "finetune.reconstruction=1", "finetune.epochs=1") == 0, (
+        capsys.readouterr().err
+    )
+    found = metrics(tmp_path)
+    assert found["finetune.gain"] > 0.5
+    assert found["simulate.logits_mismatches"] == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -55,6 +64,8 @@ def test_what_is_trained_is_deployed(tmp_path, capsys):
         ),
         ({"codegen": {"bits": [2, 2], "ends": [9, 8]}}, "codegen.ends[0]: found 9"),
         ({"finetune": {"distillation": 2}}, "finetune.distillation: found 2"),
+        ({"finetune": {"reconstruction": -1}}, "finetune.reconstruction: found -1"),
+        ({"finetune": {"start": "zero"}}, "finetune.start: found"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before(tmp_path, capsys, changes, says):

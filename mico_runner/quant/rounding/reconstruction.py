@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,7 @@ from mico_runner.quant.rounding.learned import Learned, Loss, floats
 from mico_runner.quant.trainable import Trainable
 
 TINY = 1e-30
+Values = Mapping[str, Tensor]
 
 
 @register("reconstruction")
@@ -25,16 +28,25 @@ class Reconstruction(Learned):
     """
 
     def loss(self, ptq: Calibrated, model: Trainable) -> Loss:
-        kept = [step.output for step in ptq.steps if not operator(step.node.op).KEEPS_TYPE]
-        last = [step.output for step in ptq.steps if step.node.weight is not None][-1]
-        spread = {tensor: ptq.spread(tensor) ** 2 + TINY for tensor in {*kept, last}}
+        kept, distance = distance_of(ptq)
 
         def of(batch: list[Tensor]) -> Tensor:
-            wanted, found = floats(ptq, batch, spread), model.values(batch)
-            errors = {tensor: ((found[tensor] - wanted[tensor]) ** 2).mean() / spread[tensor] for tensor in spread}
-            return torch.stack([errors[tensor] for tensor in kept]).mean() + errors[last]
+            return distance(model.values(batch), floats(ptq, batch, kept))
 
         return of
 
     def error(self, found: Tensor, wanted: Tensor, spread: float) -> float:
         return float(((found - wanted) ** 2).sum()) / (spread**2 + TINY)
+
+
+def distance_of(ptq: Calibrated) -> tuple[set[str], Callable[[Values, Values], Tensor]]:
+    """The names of all tensors, and how far the integer network's are from the float network's."""
+    kept = [step.output for step in ptq.steps if not operator(step.node.op).KEEPS_TYPE]
+    last = [step.output for step in ptq.steps if step.node.weight is not None][-1]
+    spread = {tensor: ptq.spread(tensor) ** 2 + TINY for tensor in {*kept, last}}
+
+    def distance(found: Values, wanted: Values) -> Tensor:
+        errors = {tensor: ((found[tensor] - wanted[tensor]) ** 2).mean() / spread[tensor] for tensor in spread}
+        return torch.stack([errors[tensor] for tensor in kept]).mean() + errors[last]
+
+    return set(spread), distance

@@ -122,7 +122,20 @@ def model() -> dict[str, Rules]:
 
 def finetune() -> dict[str, Rules]:
     share = "of the loss that is the distance from the float network's outputs; the rest is the task's"
-    return recipe(5, 1e-2, "best") | {"distillation": number(share, min=0, max=1, default=1.0)}
+    return recipe(5, 1e-2, "best") | {
+        "distillation": number(share, min=0, max=1, default=1.0),
+        "reconstruction": number(
+            "factor of the distance of all tensors from the float network's, added to the loss",
+            min=0,
+            max=100,
+            default=0.0,
+        ),
+        "start": choice(
+            "float: from the float network's weights; integers: from those that rounding found",
+            ["float", "integers"],
+            default="float",
+        ),
+    }
 
 
 def evaluate() -> dict[str, Rules]:
