@@ -10,7 +10,8 @@ from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
-from mico_runner.calibration.cases import BYTES, Case
+from mico_runner.calibration import registered
+from mico_runner.calibration.cases import BYTES, OPERATIONS, Case
 
 ROTATED_BYTES = 32 * 2**20  # weights of one case together; private caches of current processors hold 1-4 MiB
 MAX_COPIES = 64
@@ -39,7 +40,7 @@ def build(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
     held = [source.clone()]
     layer = torch.nn.Module()
     layer.forward = run
-    if case.op in FUNCTIONS:
+    if case.op in FUNCTIONS or case.op not in OPERATIONS:
         layer = run
 
     def prepare() -> None:
@@ -56,6 +57,8 @@ def _operator(case: Case) -> tuple[Callable[[Any], Any], Any]:
 
     if case.precision == "int8":
         return _quantised(case)
+    if case.op not in OPERATIONS:
+        return registered.build(case.op, case.shape, case.batch)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[case.precision]
     generator = torch.Generator().manual_seed(0)
 

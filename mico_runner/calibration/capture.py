@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 
 from mico_runner.errors import UsageError
+from mico_runner.ops import by_aten
+from mico_runner.ops.base import Operator
 
 # aten operator -> class; operators that only look at a tensor in another way cost one call and no traffic.
 ELEMENTWISE = {
@@ -57,7 +59,7 @@ def capture(module: Any, inputs: tuple[Any, ...]) -> pd.DataFrame:
         def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
             result = func(*args, **(kwargs or {}))
             if func._schema.name != SILENT:
-                rows.append(_row(func._schema.name.removeprefix("aten::"), args, result))
+                rows.append(_row(func, args, result))
             return result
 
     with torch.no_grad(), Recorder():  # inference mode would hand composite operators over whole
@@ -65,7 +67,8 @@ def capture(module: Any, inputs: tuple[Any, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(row=0)
 
 
-def _row(name: str, args: tuple, result: Any) -> dict[str, Any]:
+def _row(func: Any, args: tuple, result: Any) -> dict[str, Any]:
+    name = func._schema.name.removeprefix("aten::")
     out = result[0] if isinstance(result, (tuple, list)) else result
     if name in VIEWS:
         return _counts("view")
@@ -88,11 +91,22 @@ def _row(name: str, args: tuple, result: Any) -> dict[str, Any]:
         "_scaled_dot_product_flash_attention": lambda: _attention(*args[:3], out),
         "_scaled_dot_product_efficient_attention": lambda: _attention(*args[:3], out),
     }
-    if name not in known:
-        raise UsageError(
-            f"latency estimate: operator aten.{name} is not calibrated; known: {', '.join(sorted({*known, *ELEMENTWISE}))}"
-        )
-    return known[name]()
+    if name in known:
+        return known[name]()
+    if (of := by_aten().get(str(func))) is not None:
+        return _registered(of, args, out)
+    raise UsageError(
+        f"latency estimate: operator {str(func).rpartition('.')[0]} is not calibrated; known: {', '.join(sorted({*known, *ELEMENTWISE}))}, and the"
+        " calls of registered operators (mico-run list operators)"
+    )
+
+
+def _registered(of: Operator, args: tuple, out: Any) -> dict[str, Any]:
+    """A call that an operator of the registry takes: a view, a copy, or what `calibrate.operations` has under its name."""
+    if of.VIEW:
+        return _counts("view")
+    tensors = [a for a in args for a in (a if isinstance(a, (list, tuple)) else [a]) if hasattr(a, "numel")]
+    return _counts("copy" if of.KEEPS_TYPE else of.name, elements=_numel(*tensors, out))
 
 
 def _numel(*tensors: Any) -> int:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mico_runner.ops import OPERATORS
+
 ELEMENTWISE = ("add", "mul", "act_ReLU", "act_ReLU6", "act_Hardswish", "act_SiLU", "act_GELU", "softmax", "copy")
 KERNELS = (
     *("conv_k3", "conv_std", "conv_pw", "conv_dw", "linear", "matmul", "attention"),
     *("bn", "norm", "maxpool", "pool", "view"),
 )
-OPERATIONS = (*KERNELS, *ELEMENTWISE)
+OPERATIONS = (*KERNELS, *ELEMENTWISE)  # of networks of any kind; operators beyond them are found by their names
 NETWORK_NAMES = (
     *(
         "vgg11",
@@ -85,15 +87,33 @@ class Plan:
     def cases(self) -> list[Case]:
         made = []
         for p in self.precisions:
-            operations = [op for op in self.operations if p != "int8" or op in INT8_OPERATIONS]
+            operations = [op for op in self.operations if op in _of(p)]
             made += [c for b in self.batches for op in operations for c in _cases(op, p, b)]
         large = 4e9 if self.quick else 2e10  # FLOPs of one call
         kept = [c for c in made if c.flops <= large and c.bytes <= 5e8]
         return kept if not self.quick else [c for i, c in enumerate(kept) if c.batch == 1 or i % 2 == 0]
 
 
+def registered(own: bool = False) -> list[str]:
+    """Names of registered operators that are no operation of the list; `own`: those of plug-ins alone, which nobody else measures."""
+    entries = OPERATORS.entries
+    return [name for name in OPERATORS.names() if name not in OPERATIONS and not (own and entries[name].path is None)]
+
+
+def _of(precision: str) -> Sequence[str]:
+    """The operations that compute at a precision; registered operators state what they compute in fp32."""
+    if precision == "int8":
+        return INT8_OPERATIONS
+    return (*OPERATIONS, *registered()) if precision == "fp32" else OPERATIONS
+
+
 def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
-    if op.startswith("conv_"):
+    if op not in OPERATIONS:
+        from mico_runner.calibration import registered as own
+
+        for shape, elements in own.sizes(op):
+            yield Case(op, precision, batch, shape, elements=batch * elements)
+    elif op.startswith("conv_"):
         for kernel, stride, ins, outs, size in _convolutions(op):
             groups = ins if op == "conv_dw" else 1
             out = -(-size // stride)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -38,7 +39,9 @@ WIDE_ROUNDING = (
 WIDEST_ROUNDING = 0.5  # .. and outputs, too: a constant term of 15 bits leaves factors 15 behind the point
 
 
-def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ...] = ()) -> None:
+def check_operator(
+    name: str, folder: Path, seed: int = 0, boards: tuple[str, ...] = (), bits: Sequence[tuple[float, int]] = BITS
+) -> None:
     """Try an operator on its own `samples`, quantised by the project's quantiser.
 
     - No other operator takes its calls; it has a summary, attributes as it says, and a row of the kernel table or a reason for having none.
@@ -50,6 +53,7 @@ def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ..
 
     Args:
         folder: for the programs.
+        bits: of weights and activations, that are tried where it has weights; the first pair where it has none.
         boards: machines of `simulate.qemu` ("rv32", "cortex-m3"), whose tools must be there.
 
     Raises:
@@ -64,13 +68,18 @@ def check_operator(name: str, folder: Path, seed: int = 0, boards: tuple[str, ..
     rng = np.random.default_rng(seed)
     ways = (False, True) if of.WIDE or of.KEEPS_TYPE else (False,)
     samples = [(*sample, wide) for sample in of.samples(rng) for wide in ways]
-    cases = [case for node, shapes, wide in samples for case in _cases(of, node, shapes, wide, rng)]
+    cases = [case for node, shapes, wide in samples for case in _cases(of, node, shapes, wide, rng, bits)]
     assert cases, f"operator {name!r}: no samples"
     _check_c(cases, folder, boards)
 
 
 def _cases(
-    of: Operator, node: Node, shapes: Shapes, wide: bool, rng: np.random.Generator
+    of: Operator,
+    node: Node,
+    shapes: Shapes,
+    wide: bool,
+    rng: np.random.Generator,
+    pairs: Sequence[tuple[float, int]],
 ) -> list[tuple[QGraph, np.ndarray]]:
     """Integer networks of one sample, at several bits where it has weights, with integer inputs; checked as far as Python goes."""
     where = f"operator {of.name!r}, sample {dict(shapes)}, {node.attrs}{', inputs of 16 bits' if wide else ''}"
@@ -86,7 +95,7 @@ def _cases(
     if wide:
         ptq.wide = frozenset(node.inputs)
     cases = []
-    for bits in BITS if node.weight is not None else BITS[:1]:
+    for bits in pairs if node.weight is not None else pairs[:1]:
         qgraph = ptq.quantize({n.name: LayerBits(*bits) for n in graph.weighted})
         start = qgraph.tensors[qgraph.input]
         inputs = np.concatenate(

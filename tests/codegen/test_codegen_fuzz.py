@@ -109,7 +109,9 @@ def test_a_read_beyond_a_tensor_is_found(tmp_path, monkeypatch):
 def test_a_mismatch_ends_the_command_with_1(monkeypatch, capsys):
     from collections import Counter
 
-    monkeypatch.setattr(sys, "argv", ["fuzz", "--host", "5", "--simd", "0", "--qemu", "0", "--rtl", "0"])
+    monkeypatch.setattr(
+        sys, "argv", ["fuzz", "--host", "5", "--simd", "0", "--qemu", "0", "--rtl", "0", "--operators", "0"]
+    )
     monkeypatch.setattr("tests.fuzz.__main__.fuzz", lambda *_: (Counter({"mico_add": 5}), ["mico_add: it differs"]))
     assert main() == 1
     out = capsys.readouterr().out

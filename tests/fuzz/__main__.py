@@ -17,6 +17,7 @@ from mico_runner.errors import StepSkipped
 from mico_runner.targets import qemu
 from tests.fuzz.cases import Case, Setting, random_case, settings
 from tests.fuzz.driver import Function, run
+from tests.fuzz.operators import fuzz_operators
 
 BATCH = 3000  # cases of one run
 FAILURES_SHOWN = 5
@@ -81,6 +82,7 @@ def main() -> int:
     parser.add_argument(
         "--rtl", type=int, default=100, help="on the RTL of VexRiscv Full, Ibex, and (its kernels) the dot-product unit"
     )
+    parser.add_argument("--operators", type=int, default=3, help="rounds of each registered operator on the host")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="kernels whose name contains this")
     options = parser.parse_args()
@@ -108,6 +110,9 @@ def main() -> int:
                 continue
             failures += found
             print(f"{target}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        if options.operators:
+            counts["operators"], found = fuzz_operators(options.operators, options.seed, Path(folder), (), options.only)
+            failures += found
     kernels = sorted({kernel for done in counts.values() for kernel in done})
     rows = [[kernel, *(counts[t].get(kernel, 0) for t in counts)] for kernel in kernels]
     print(tabulate(rows, headers=["kernel", *counts], intfmt=","))

@@ -3,16 +3,22 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from mico_runner import cli, plugins
+from mico_runner import cli, plugins, spec
+from mico_runner.calibration import estimator, machine
+from mico_runner.calibration.capture import capture
+from mico_runner.calibration.cases import OPERATIONS
 from mico_runner.codegen.emit import kernel_files
 from mico_runner.errors import StepError, UsageError
 from mico_runner.ops import OPERATORS
 from mico_runner.targets import qemu
 from mico_runner.testing import check_operator
+from tests.fuzz.operators import fuzz_operators
 
 ASINH = '''
 import torch
@@ -69,6 +75,12 @@ search:
 codegen: {target: c}
 simulate: {target: host, images: 100, sanitize: true}
 """
+CALIBRATE = """
+spec_version: 1
+name: own
+plugins: [own/asinh.py]
+calibrate: {networks: []}
+"""
 PAGE = Path(__file__).parents[2] / "docs/howto/kernel.md"
 SHOWN = re.compile(r"`(\w+\.[pych]+)`:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FILES = {
@@ -78,6 +90,11 @@ FILES = {
     "own/model.py": MODEL,
     "own.yaml": SPEC,
 }
+
+
+class Asinh(torch.nn.Module):
+    def forward(self, x):
+        return torch.asinh(x)
 
 
 @pytest.fixture
@@ -101,6 +118,30 @@ def test_they_meet_the_suite_of_the_package(name, folder, tmp_path):
     plugins.use([folder / f"own/{name}.py"])
     boards = [b for b, m in qemu.MACHINES.items() if shutil.which(m.gcc) and shutil.which(m.qemu)]
     check_operator(name, tmp_path / "c", boards=tuple(boards))
+
+
+def test_it_is_fuzzed_without_a_line_elsewhere(folder, tmp_path):
+    kernel = folder / "own/mico_threshold.c"
+    kernel.write_text(kernel.read_text().replace("value > p->limit", "value >= p->limit"))
+    plugins.use([folder / "own/asinh.py", folder / "own/threshold.py"])
+    assert fuzz_operators(1, 0, tmp_path, only="asinh") == ({"asinh": 1}, [])
+    _, failures = fuzz_operators(1, 0, tmp_path, only="threshold")
+    assert len(failures) == 1 and "C differs from integer() for ['threshold']" in failures[0]
+
+
+def test_it_is_calibrated_without_a_line_elsewhere(folder, tmp_path, monkeypatch):
+    """Named or by default it is measured over decades of sizes, and a network that calls it gets a latency that stands on them."""
+    (folder / "own.yaml").write_text(CALIBRATE)
+    section = spec.load(folder / "own.yaml").sections.calibrate
+    assert section.operations[-1] == "asinh" and set(OPERATIONS) < set(section.operations)
+    section = replace(section, operations=("asinh",))
+    monkeypatch.setattr(machine, "SECONDS_PER_CASE", {"quick": 0.005})
+    points = machine.measure(section, tmp_path / "points.jsonl")
+    assert max(p["bytes"] for p in points) > 1000 * min(p["bytes"] for p in points)
+    calls = capture(torch.nn.Sequential(torch.nn.ReLU(), Asinh()), (torch.ones(1, 64, 56, 56),))
+    assert calls["op"].tolist() == ["act_ReLU", "asinh"]
+    model = estimator.estimator(points, "fp32", 0)
+    assert model.standing(calls)[1] == "measured" and model.predict(calls)[1] > 0
 
 
 def test_a_call_that_another_operator_takes_is_found(folder, tmp_path):

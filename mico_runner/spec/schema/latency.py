@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mico_runner import hardware
-from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS, OWN_NETWORK
+from mico_runner.calibration.cases import BYTES, CURVE_SHAPES, NETWORK_NAMES, OPERATIONS, OWN_NETWORK, registered
 from mico_runner.ops.families import FAMILIES
 from mico_runner.profiling.samplers import CHOICES, SAMPLERS, SPANS
 from mico_runner.proxy import AUTO, FEATURES, REGRESSORS, STRATEGIES
@@ -101,10 +101,10 @@ def calibrate() -> dict[str, Rules]:
         "budget": choice("sizes and time per size: under 2 or under 20 minutes", ["quick", "full"], default="quick"),
         "operations": items(
             "what is measured",
-            {"type": "string", "allowed": list(OPERATIONS)},
+            {"type": "string", "allowed": [*OPERATIONS, *registered()]},
             minlength=1,
             distinct=True,
-            default=list(OPERATIONS),
+            default=[*OPERATIONS, *registered(own=True)],
         ),
         "precisions": items(
             "", {"type": "string", "allowed": list(BYTES)}, minlength=1, distinct=True, default=["fp32"]
