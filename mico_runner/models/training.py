@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mico_runner.models.outputs import BATCH, HELD, outputs, scores
 from mico_runner.sections import Recipe, Train
 from mico_runner.tasks.base import Task
 
-__all__ = ["BATCH", "HELD", "Loss", "check_trainable", "distilled", "loss_of", "outputs", "scores", "train"]
+__all__ = ["BATCH", "HELD", "Lesson", "Loss", "check_trainable", "distilled", "loss_of", "outputs", "scores", "train"]
 
 
 def check_trainable(
@@ -63,24 +63,32 @@ def distilled(
     return loss
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a model is to learn, from what and how; the seed decides the order of samples and their changes.
+
+    Attributes:
+        loss: another one than that of the recipe or the task.
+        section: of the spec, which messages name.
+    """
+
+    task: Task
+    data: Split
+    validation: Split
+    recipe: Recipe
+    seed: int
+    loss: Loss | None = None
+    section: str = "model.train"
+
+
 def train(
     model: nn.Module,
-    task: Task,
-    data: Split,
-    validation: Split,
-    recipe: Recipe,
-    seed: int,
+    lesson: Lesson,
     work: Path,
     on_epoch: Callable[[int, float | None, float], None] = lambda epoch, loss, quality: None,
     log: Callable[[str], None] = lambda line: None,
-    loss: Loss | None = None,
-    section: str = "model.train",
 ) -> list[dict[str, object]]:
     """Train `model` in place; returns a row {epoch, train_loss, validation_<the task's measure>} per epoch.
-
-    Args:
-        loss: another one than that of the recipe or the task.
-        section: of the spec, which messages name.
 
     After each epoch a checkpoint in `work` is replaced; a later call with the same arguments continues from it and ends
     with the same weights as an uninterrupted one, because each epoch draws from its own generator. A damaged checkpoint is
@@ -89,12 +97,13 @@ def train(
     Raises StepError when the loss, a weight or an output is not finite after an epoch; UsageError: a loop of the user's own fails,
         or the samples cannot be changed as asked.
     """
-    _check_recipe(recipe, task, data, section)
+    task, data, validation, recipe = lesson.task, lesson.data, lesson.validation, lesson.recipe
+    _check_recipe(recipe, task, data, lesson.section)
     anywhere = isinstance(recipe, Train) and recipe.device == "auto"
     device = torch.device("cuda" if anywhere and torch.cuda.is_available() else "cpu")
     model.to(device, memory_format=layout(recipe))  # type: ignore[call-overload]
-    course = _Epochs(model, task, validation, recipe, work / "checkpoint.pt", on_epoch, log, section)
-    _run(Training(model, task, data, validation, recipe, seed, course, loss))
+    course = _Epochs(model, task, validation, recipe, work / "checkpoint.pt", on_epoch, log, lesson.section)
+    _run(Training(model, task, data, validation, recipe, lesson.seed, course, lesson.loss))
     if course.best:
         model.load_state_dict(course.best)
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,24 @@ from mico_runner.sections import Sections
 from mico_runner.steps.base import Map, Metric
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where a step writes and reads.
+
+    Attributes:
+        work: survives an interruption.
+        upstream: the steps of this run that this one declared it reads from -> folder of their artifacts.
+    """
+
+    artifacts: Path
+    work: Path
+    upstream: dict[str, Path]
+
+
 class Context:
     """See `mico_runner.steps.base.StepContext`.
 
     Args:
-        folders: the steps of this run that this one declared it reads from -> folder of their artifacts.
         metrics: all that earlier steps of this run wrote.
         pulse: what says how far the step is where there is no terminal; None: nobody does.
     """
@@ -29,20 +43,18 @@ class Context:
         self,
         step: str,
         spec: Sections,
-        folder: Path,
-        work: Path,
-        folders: dict[str, Path],
+        folders: Folders,
         metrics: dict[str, Metric],
         torch_threads: int,
-        quiet: bool,
         map_: Map,
         pulse: Pulse | None = None,
+        quiet: bool = False,
     ) -> None:
         self.step, self.spec, self.seed = step, spec, spec.seed
-        self.dir, self.work, self.torch_threads, self.map = folder, work, torch_threads, map_
+        self.dir, self.work, self.torch_threads, self.map = folders.artifacts, folders.work, torch_threads, map_
         self.metrics: dict[str, Metric] = {}
         self.lines: list[dict[str, Any]] = []
-        self._folders, self._before, self._quiet = folders, metrics, quiet
+        self._folders, self._before, self._quiet = folders.upstream, metrics, quiet
         self._pulse = pulse
 
     def upstream(self, step: str) -> Path:

@@ -21,7 +21,7 @@ from mico_runner.outputs import environment, store
 from mico_runner.pipeline import Options
 from mico_runner.pipeline.assembly import Finished, assemble, written
 from mico_runner.pipeline.cache import Entry, sweep
-from mico_runner.pipeline.context import Context
+from mico_runner.pipeline.context import Context, Folders
 from mico_runner.pipeline.fingerprint import canonical
 from mico_runner.pipeline.gates import BrokenGate, broken_gates, matches
 from mico_runner.pipeline.planning import Plan
@@ -201,9 +201,8 @@ def _run_step(plan: Plan, step: str, done: Finished, entry: Entry, slots: Slots 
     folders = {name: done.folders[name] for name in readable}
     mapper = Mapper(slots, plan.executor.threads, partial(_say, plan))
     quiet, pulse = plan.options.quiet, Pulse(step, plan.seconds(step))
-    ctx = Context(
-        step, plan.spec, artifacts, entry.work, folders, done.metrics, plan.executor.threads, quiet, mapper, pulse
-    )
+    places = Folders(artifacts, entry.work, folders)
+    ctx = Context(step, plan.spec, places, done.metrics, plan.executor.threads, mapper, pulse, quiet)
     wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
         try:

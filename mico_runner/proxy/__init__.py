@@ -7,7 +7,7 @@ cycles = model.predict(kernel_table_of_a_network)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from mico_runner.registry import Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mico_runner.proxy.crossval import Validation
+    from mico_runner.proxy.crossval import Candidate, Validation
     from mico_runner.proxy.model import LatencyModel
 
 STRATEGIES = Registry("latency strategy", f"{__name__}.strategies")
@@ -59,7 +59,7 @@ def validate(table: pd.DataFrame, **options: Any) -> Validation:
     return crossval.validate(table, **options)
 
 
-def compare(table: pd.DataFrame, candidates: list[dict[str, Any]], **options: Any) -> pd.DataFrame:
+def compare(table: pd.DataFrame, candidates: Sequence[Candidate], **options: Any) -> pd.DataFrame:
     """See `mico_runner.proxy.crossval.compare`."""
     from mico_runner.proxy import crossval
 

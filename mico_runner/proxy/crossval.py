@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,15 @@ SIZES = ("small", "medium", "large")  # thirds of the measured latencies
 COVERAGE = 0.9  # nominal, of the intervals in the predictions
 
 
+class Candidate(TypedDict, total=False):
+    """Which predictor, as `fit` takes it."""
+
+    strategy: str
+    features: str
+    regressor: str
+    params: Mapping[str, object] | None
+
+
 class Validation(NamedTuple):
     """Outcome of `validate`.
 
@@ -40,28 +49,27 @@ class Validation(NamedTuple):
 
 def validate(
     table: pd.DataFrame,
-    strategy: str = AUTO,
-    features: str = AUTO,
-    regressor: str = AUTO,
-    params: Mapping[str, Any] | None = None,
     seed: int = 0,
     protocols: Sequence[str] = ("in_sample", "kfold", "group_kfold"),
     group_by: str | Sequence[str] = "shape",
     folds: int = 5,
     each: Each = map,
+    **candidate: Unpack[Candidate],
 ) -> Validation:
     """Fit and predict under each protocol, each kind of kernel by itself.
 
     Args:
         table: a profile: kernel table plus `latency`.
-        strategy, features, regressor, params, seed: as for `fit`.
+        candidate, seed: as for `fit`.
         protocols, group_by, folds: as for `validation.protocols.splits`.
         each: calls a function for every fold, in order, as `map` does.
 
     Raises:
         UnknownName, UsageError: as `fit` and `splits` do.
     """
-    estimator = make(strategy, features, regressor, params, seed)
+    strategy = candidate.get("strategy", AUTO)
+    chosen = candidate.get("features", AUTO), candidate.get("regressor", AUTO), candidate.get("params")
+    estimator = make(strategy, *chosen, seed)
     summary, predictions = [], []
     for kind, rows in table.groupby("kind"):
         measured = rows["latency"].to_numpy(dtype=float)
@@ -192,7 +200,7 @@ def learnable(table: pd.DataFrame, group_by: str | Sequence[str] = "shape", fold
     return found
 
 
-def compare(table: pd.DataFrame, candidates: list[dict[str, Any]], **options: Any) -> pd.DataFrame:
+def compare(table: pd.DataFrame, candidates: Sequence[Candidate], **options: Any) -> pd.DataFrame:
     """The `protocols` tables of several candidates below each other, numbered in the column `candidate`.
 
     Args:

@@ -91,7 +91,7 @@ class _TestedOn:
         said: list[str] = []
         loss = loss_of_teacher(self.spec, samples, model, work, said.append)
         train, validation, seed = samples.train, samples.validation, self.spec.seed
-        training.train(model, task, train, validation, recipe, seed, work, log=said.append, loss=loss)
+        training.train(model, training.Lesson(task, train, validation, recipe, seed, loss), work, log=said.append)
         before = task.quality(training.outputs(model, test), test)
         network = captured(model, samples, self.spec.name)
         ptq = quantiser(self.spec, network, samples)

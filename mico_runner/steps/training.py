@@ -31,19 +31,8 @@ def trained(
 ) -> None:
     """Train `model` in place, as `models.training.train` does; progress is shown, and history.csv written."""
     ticks = iter(ctx.progress(range(recipe.epochs), total=recipe.epochs, desc="epochs"))
-    history = training.train(
-        model,
-        samples.task,
-        samples.train,
-        samples.validation,
-        recipe,
-        ctx.seed,
-        ctx.work,
-        lambda *_: next(ticks, None),
-        ctx.log,
-        loss,
-        section,
-    )
+    lesson = training.Lesson(samples.task, samples.train, samples.validation, recipe, ctx.seed, loss, section)
+    history = training.train(model, lesson, ctx.work, lambda *_: next(ticks, None), ctx.log)
     pd.DataFrame(history).to_csv(ctx.dir / HISTORY, index=False)
 
 
@@ -64,7 +53,8 @@ def loss_of_teacher(
         folder = work / "teacher"
         folder.mkdir(exist_ok=True)
         train, validation = samples.train, samples.validation
-        training.train(teacher, task, train, validation, section.train, spec.seed, folder, log=log, section=TEACHER)
+        lesson = training.Lesson(task, train, validation, section.train, spec.seed, section=TEACHER)
+        training.train(teacher, lesson, folder, log=log)
     quality = task.quality(training.outputs(teacher, samples.validation), samples.validation)
     log(f"teacher: validation {task.MEASURE.name} {task.MEASURE.text(quality)}")
 

@@ -179,8 +179,12 @@ def trained(work, epochs=3, stop_after=None, **options):
         if epoch == stop_after:
             raise KeyboardInterrupt
 
-    history = training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, work, stop, **options)
+    history = training.train(model, lesson(recipe), work, stop, **options)
     return model, history
+
+
+def lesson(recipe):
+    return training.Lesson(TASK, blobs(96, 0), blobs(30, 1), recipe, 5)
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path):
@@ -249,7 +253,7 @@ def test_a_training_that_diverges_says_when_and_at_which_rate(tmp_path):
     model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
     recipe = Train(epochs=3, lr=1e30, batch_size=16, weight_decay=0.0)
     with pytest.raises(StepError, match=r"diverged: .* not finite after epoch \d with model.train.lr \d"):
-        training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+        training.train(model, lesson(recipe), tmp_path)
 
 
 @pytest.mark.parametrize("place", ["weight", "running_var"])
@@ -259,7 +263,7 @@ def test_weights_and_statistics_that_are_not_finite_are_named(tmp_path, place):
         getattr(model[1], place)[3] = float("nan")
     recipe = Train(epochs=1, lr=1e-9, batch_size=16, weight_decay=0.0)
     with pytest.raises(StepError, match=f"the loss not finite|1.{place} not finite"):
-        training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+        training.train(model, lesson(recipe), tmp_path)
 
 
 def test_networks_with_large_tensors_are_evaluated_a_few_samples_at_a_time():
@@ -344,7 +348,7 @@ def test_every_recipe_resumes_to_the_same_weights(name, tmp_path):
                 raise KeyboardInterrupt
 
         folder.mkdir(exist_ok=True)
-        return model, training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, folder, stop)
+        return model, training.train(model, lesson(recipe), folder, stop)
 
     whole, history = run(tmp_path / "a")
     with pytest.raises(KeyboardInterrupt):
@@ -359,7 +363,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(tmp_path):
     torch.manual_seed(0)
     model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
     recipe = Train(epochs=40, lr=0.01, batch_size=16, weight_decay=0.0, keep="best", patience=3)
-    history = training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+    history = training.train(model, lesson(recipe), tmp_path)
     scores = [row["validation_accuracy"] for row in history]
     assert len(history) < 40 and len(scores) - 1 - int(np.argmax(scores)) == 3
     assert TASK.quality(training.outputs(model, blobs(30, 1)), blobs(30, 1)) == max(scores)
@@ -370,7 +374,7 @@ def test_frozen_norms_keep_their_statistics(tmp_path):
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 3))
     before = model[1].running_mean.clone()
     recipe = Train(epochs=1, lr=0.01, batch_size=16, weight_decay=0.0, freeze_norms=True)
-    training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path)
+    training.train(model, lesson(recipe), tmp_path)
     assert torch.equal(model[1].running_mean, before)
 
 
@@ -381,7 +385,7 @@ def test_products_of_16_bits_leave_floats_of_32_in_the_usual_layout(tmp_path):
         model = MODELS.get("small-cnn")((1, 8, 8), 3, channels=2)
         recipe = Train(epochs=2, lr=1e-3, batch_size=16, weight_decay=0.0, precision=precision)
         (tmp_path / precision).mkdir()
-        (first, _) = training.train(model, TASK, blobs(96, 0), blobs(30, 1), recipe, 5, tmp_path / precision)
+        (first, _) = training.train(model, lesson(recipe), tmp_path / precision)
         found[precision] = first["train_loss"]
         assert all(value.dtype == torch.float32 for value in model.parameters())
         assert all(value.is_contiguous() for value in model.parameters())

@@ -74,7 +74,7 @@ def trained(work, how, stop_after=None, loss=None):
 
     work.mkdir(exist_ok=True)
     model = small()
-    return model, training.train(model, TASK, blobs(96, 0), blobs(30, 1), how, 5, work, stop, loss=loss)
+    return model, training.train(model, training.Lesson(TASK, blobs(96, 0), blobs(30, 1), how, 5, loss), work, stop)
 
 
 def same(one, other):
@@ -223,7 +223,7 @@ def test_a_training_begins_with_that_check(tmp_path):
     values = Split(np.zeros((9, 64), np.float32), blobs(9, 0).targets)
     flat, how = torch.nn.Linear(64, 3), Train(3, 0.01, 16, 0.0, augment=Augment(crop=2))
     for begin in (
-        lambda: training.train(flat, TASK, values, values, how, 0, tmp_path),
+        lambda: training.train(flat, training.Lesson(TASK, values, values, how, 0), tmp_path),
         lambda: training.check_trainable(flat, TASK, values, values, how),
     ):
         with pytest.raises(UsageError, match=r"^model.train.augment.crop: found 2; allowed: 0, because the inputs are"):
@@ -253,7 +253,7 @@ def test_a_gpu_takes_model_and_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, device, memory_format: moved.append(str(device)))
     how = Train(epochs=1, lr=0.01, batch_size=16, weight_decay=0.0, device="auto")
-    training.train(small(), TASK, blobs(9, 0), blobs(6, 1), how, 0, tmp_path)
+    training.train(small(), training.Lesson(TASK, blobs(9, 0), blobs(6, 1), how, 0), tmp_path)
     assert moved == ["cuda", "cpu"]
     on = Training(small(), TASK, blobs(9, 0), blobs(6, 1), how, 0, course=None)
     on.device = torch.device("meta")

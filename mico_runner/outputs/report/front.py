@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -61,9 +61,9 @@ def _pareto(version: Version, front: pd.DataFrame) -> Markup | None:
     int8 = version.value(f"evaluate.int8.{cost}")
     if "max" in bound and (bound.get("relative_to") is None or int8):
         limits["cost"] = (bound["max"] * (int8 if bound.get("relative_to") else 1), "limit asked for")
-    label = COSTS[cost] + (f", {version.unit}" if cost == "latency" else "")
+    axis = CostAxis(cost, COSTS[cost] + (f", {version.unit}" if cost == "latency" else ""), version.unit)
     joined = set(version.spec["search"]["objectives"]) == {QUALITY, cost}
-    return Markup(pareto(front, evaluations, uniform, measure, cost, label, version.unit, limits, joined))
+    return Markup(pareto(front, evaluations, uniform, measure, axis, limits, joined))
 
 
 def _points(front: pd.DataFrame) -> Table | None:
@@ -73,26 +73,31 @@ def _points(front: pd.DataFrame) -> Table | None:
     return table(shown.sort_values(order) if order in shown else shown, mark="chosen")
 
 
+class CostAxis(NamedTuple):
+    """The cost that quality is drawn over: a column of all tables, the text of its axis, and the unit of latencies."""
+
+    cost: str
+    label: str
+    unit: str
+
+
 def pareto(
     front: pd.DataFrame,
     evaluations: pd.DataFrame | None,
     uniform: pd.DataFrame | None,
     measure: Measure,
-    cost: str,
-    label: str,
-    unit: str,
+    axis: CostAxis,
     limits: dict[str, tuple[float, str]],
     joined: bool,
 ) -> str:
-    """Quality over `cost` (a column of all three tables), with the chosen point; each point says its bits and costs.
+    """Quality over a cost, with the chosen point; each point says its bits and costs.
 
     Args:
-        label: of the axis of cost.
-        unit: of latencies.
         limits: "quality" and "cost" -> the bound to draw and its name.
         joined: connect the front's points; only right when quality and `cost` are the only objectives.
     """
     column = f"validation_{measure.name}"
+    cost, label, unit = axis
 
     def draw(ax: Axes) -> None:
         worst = _worst_shown(front[column], measure)

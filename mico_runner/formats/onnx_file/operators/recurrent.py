@@ -82,15 +82,14 @@ def recurrent(
     hidden: torch.Tensor,
     bias: torch.Tensor | None = None,
     lengths: np.ndarray | None = None,
-    first: torch.Tensor | None = None,
-    first_c: torch.Tensor | None = None,
-    peepholes: torch.Tensor | None = None,
+    *rest: torch.Tensor | None,
 ) -> tuple[torch.Tensor, ...]:
     """Every output, the last output and, of an LSTM, the last cell, of each direction.
 
     `x` is (length, batch, features), outputs (length, directions, batch, hidden) and (directions, batch, hidden); with `layout` 1 the
-    batch comes first.
+    batch comes first. `rest` are the first hidden state, the first cell and the peepholes.
     """
+    first, first_c, peepholes = (*rest, None, None, None)[:3]
     by_batch = bool(node.get("layout", 0))
     x = x.transpose(0, 1) if by_batch else x
     _refuse(node, len(x), lengths)
