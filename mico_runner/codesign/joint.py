@@ -69,7 +69,7 @@ def search(
     Args:
         gap: share of the value by which a design that is left out may be better.
         most: designs that are mapped.
-        said: is told of every design that is better than those before.
+        said: is given every design that is better than those before.
 
     Raises:
         UsageError: no design runs the network.

@@ -94,7 +94,7 @@ def judge(cycles: np.ndarray, labelled: np.ndarray, found: np.ndarray) -> dict[s
 
 @dataclass(frozen=True)
 class Validity:
-    """How well it is told which designs of a kernel are valid, from labels of any design: the area under the curve (AUC)."""
+    """how well it is known which designs of a kernel are valid, from labels of any design: the area under the curve (AUC)."""
 
     kernels: Mapping[str, Prepared]
     budget: int

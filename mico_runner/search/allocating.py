@@ -26,10 +26,10 @@ class Allocating(Searcher):
         if best is None:
             return self.configs[:0]
         overlooked = any(c.metric in self.problem.others for c in self.problem.constraints)
-        if overlooked and not self.problem.affordable(best[None])[0]:
-            told = np.concatenate([self.anchor[None], self.configs])
-            told = told[self.problem.affordable(told)]
-            best = told[table[np.arange(len(best)), told].sum(axis=1).argmin()]
+        if overlooked and not self.problem.cheap_feasible(best[None])[0]:
+            observed = np.concatenate([self.feasible_start[None], self.configs])
+            observed = observed[self.problem.cheap_feasible(observed)]
+            best = observed[table[np.arange(len(best)), observed].sum(axis=1).argmin()]
         around = changes(self.problem.space, best, table, limits, None if overlooked else len(self.seen) + _RETRIES)
         candidates = self.problem.affordable_ones(self.new(np.concatenate([best[None], around])), 1 + 9 * overlooked)
         if len(candidates):

@@ -30,9 +30,9 @@ class Auto(Exact):
     front, then one that is optimistic about what is uncertain. Elsewhere half of the budget measures sensitivities first (`exact`).
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator) -> None:
         self._known = problem.curvature is not None
-        super().__init__(problem, anchor, rng, share=0.0 if self._known else 0.5)
+        super().__init__(problem, feasible_start, rng, share=0.0 if self._known else 0.5)
         self._uniform = uniforms(problem)[: problem.budget.evaluations // _UNIFORM]
 
     @cached_property

@@ -30,18 +30,18 @@ class Bayes(Proposing):
     def __init__(
         self,
         problem: Problem,
-        anchor: np.ndarray,
+        feasible_start: np.ndarray,
         rng: np.random.Generator,
         acquisition: str = "ei",
         kappa: float = 2.0,
         initial: int = 16,
     ) -> None:
-        super().__init__(problem, anchor, rng, initial)
+        super().__init__(problem, feasible_start, rng, initial)
         self._acquisition, self._kappa = acquisition, kappa
         self._process = GaussianProcess()
 
     def score(self, candidates: np.ndarray) -> np.ndarray:
-        space, loss = self.problem.space, self.told_loss
+        space, loss = self.problem.space, self.observed_loss
         self._process.fit(unit(space, self.configs), loss)
         mean, std = self._process.predict(unit(space, candidates))
         if self._acquisition == "ucb":

@@ -56,10 +56,10 @@ class Evaluator:
             for key in batch:
                 self._count(key)
             done += batch
-        told = np.array(done, dtype=np.int64).reshape(-1, len(self._problem.space.layers))
+        observed = np.array(done, dtype=np.int64).reshape(-1, len(self._problem.space.layers))
         measured = [self._known[key][0] for key in done]
         names = list(measured[0]) if measured else [QUALITY]
-        return told, {n: np.array([m[n] for m in measured]) for n in names} | self._problem.free(told)
+        return observed, {n: np.array([m[n] for m in measured]) for n in names} | self._problem.free(observed)
 
     def evaluate(self, config: np.ndarray) -> dict[str, float]:
         """The measured metrics of one configuration, outside the budget: for messages."""

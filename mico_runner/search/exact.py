@@ -33,8 +33,10 @@ _OPTIMISM = 1.0  # posterior standard deviations taken off unmeasured sensitivit
 class Exact(Allocating):
     """Integer programming over measured per-layer sensitivities; `share` of the budget may go to measuring them."""
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> None:
-        super().__init__(problem, anchor, rng)
+    def __init__(
+        self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator, share: float = 0.5
+    ) -> None:
+        super().__init__(problem, feasible_start, rng)
         self._quota = int(share * problem.budget.evaluations)  # evaluations of the base and its single-layer changes
         self._measuring = True
         self._turn = 0
@@ -50,7 +52,7 @@ class Exact(Allocating):
     def ask(self, n: int) -> np.ndarray:
         if not len(self.configs):
             return self.start[None]
-        self._surrogate.fit(self.configs, self.told_loss)
+        self._surrogate.fit(self.configs, self.observed_loss)
         if self._measuring:
             probes = self._probes()[: min(n, self._quota - self._measured)]
             if len(probes):

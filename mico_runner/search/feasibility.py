@@ -30,7 +30,7 @@ class InfeasibleError(StepError):
         self.config = config
 
 
-def anchor(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
+def feasible_start(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
     """(layers,) a configuration well within the constraints that need no evaluation; None when there is none.
 
     Proven by integer programming for additive metrics. With others (RAM) it is proven where the space can be enumerated;
@@ -44,7 +44,7 @@ def anchor(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
     small = problem.space.size <= _TRIES
     rest = problem.space.enumerate() if small else repair(problem, problem.space.sample(_TRIES, rng), middle, rng)
     for candidates in (middle[None], middle[None][:0] if narrowest is None else narrowest[None], rest):
-        kept: np.ndarray = candidates[problem.affordable(candidates)]
+        kept: np.ndarray = candidates[problem.cheap_feasible(candidates)]
         if len(kept):
             first: np.ndarray = kept[0]
             return first
@@ -52,7 +52,7 @@ def anchor(problem: Problem, rng: np.random.Generator) -> np.ndarray | None:
 
 
 def explain(problem: Problem, evaluate: Evaluate) -> InfeasibleError:
-    """The error for a problem without an `anchor`; evaluates the configuration that comes nearest."""
+    """The error for a problem without a `feasible_start`; evaluates the configuration that comes nearest."""
     additive = problem.additive
     for c in additive:
         best = _extreme(problem, c)
@@ -69,8 +69,8 @@ def none_found(problem: Problem, configs: np.ndarray, metrics: Metrics) -> Infea
     """The error for a search whose evaluations all miss a constraint: the nearest one, and each constraint by itself."""
     if not len(configs):
         return InfeasibleError("the search budget allowed no evaluation")
-    affordable = problem.affordable(configs)
-    candidates = np.flatnonzero(affordable) if affordable.any() else np.arange(len(configs))
+    cheap = problem.cheap_feasible(configs)
+    candidates = np.flatnonzero(cheap) if cheap.any() else np.arange(len(configs))
     nearest = candidates[np.argmin(problem.violation({k: v[candidates] for k, v in metrics.items()}))]
     missed = [c for c in problem.constraints if c.violation(metrics[c.metric][[nearest]])[0] > 0]
     found = {c: float(metrics[c.metric][nearest]) for c in missed}
@@ -78,7 +78,7 @@ def none_found(problem: Problem, configs: np.ndarray, metrics: Metrics) -> Infea
         f"{_wanted(problem, c, v)} is missed with {_amount(problem, c, v, c.limit(v))}" for c, v in found.items()
     )
     bits = describe(problem.space.decode(configs[nearest]))
-    within = " that keep the cost constraints" if affordable.any() else ""
+    within = " that keep the cost constraints" if cheap.any() else ""
     return InfeasibleError(
         f"no configuration that meets all constraints was found in {len(configs)} evaluations; "
         f"nearest of those{within}: {text} ({bits}). Relax that constraint, or raise the budget",

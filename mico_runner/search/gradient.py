@@ -23,8 +23,8 @@ class Gradient(Exact):
     before they are squared, which keeps the signs; and every evaluation corrects the sensitivities (`surrogate`).
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
-        super().__init__(problem, anchor, rng, share=0.0)
+    def __init__(self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator) -> None:
+        super().__init__(problem, feasible_start, rng, share=0.0)
         self._known = Curvature(problem).sensitivity
 
     @cached_property

@@ -35,8 +35,10 @@ class Haq(Searcher):
     half of the budget (the original has 600 episodes); and the reward is the loss of the start minus that of the episode.
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, warmup: int = 20) -> None:
-        super().__init__(problem, anchor, rng)
+    def __init__(
+        self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator, warmup: int = 20
+    ) -> None:
+        super().__init__(problem, feasible_start, rng)
         space = problem.space
         self._warmup = min(warmup, max(1, problem.budget.evaluations // 2))
         self._steps = _descriptions(problem)
@@ -65,7 +67,7 @@ class Haq(Searcher):
         for attempt in range(_TRIES):
             actions = self._walk(attempt)
             config = self._lowered(self._configuration(actions))
-            if len(self.new(config[None])) and self.problem.affordable(config[None])[0]:
+            if len(self.new(config[None])) and self.problem.cheap_feasible(config[None])[0]:
                 self._asked = actions
                 return config[None]
         return self.sampler.draw(1, self.seen)
@@ -124,7 +126,7 @@ class Haq(Searcher):
         return config
 
     def _remember(self, config: np.ndarray) -> None:
-        loss = self.told_loss
+        loss = self.observed_loss
         self._unit = self._unit or float(abs(loss[-1] - loss[0])) or 1.0
         reward = float((loss[0] - loss[-1]) / self._unit)
         chosen = self._actions(config)

@@ -25,8 +25,8 @@ class Interactions(Proposing):
     around the last solution, then by descent over changes of one and two layers, without a proof of optimality.
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
-        super().__init__(problem, anchor, rng, initial=1)
+    def __init__(self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator) -> None:
+        super().__init__(problem, feasible_start, rng, initial=1)
         self._curvature = Curvature(problem)
         self._surrogate = AdditiveSurrogate(problem.space, self._curvature.sensitivity)
         self._factor = 1.0
@@ -55,12 +55,12 @@ class Interactions(Proposing):
         rows = np.arange(self.configs.shape[1])
         own = self._curvature.sensitivity[rows, self.configs].sum(axis=1)
         pairs = self._curvature.interaction(self.configs)
-        excess = self.told_loss - self.told_loss[0]
+        excess = self.observed_loss - self.observed_loss[0]
         both = np.stack([own - own[0], pairs - pairs[0]], axis=1)
         if len(self.configs) > 1:
             together = both.sum(axis=1)
             self._factor = max(float(together @ excess / max(together @ together, 1e-300)), 0.0)
-        self._surrogate.fit(self.configs, self.told_loss - self._factor * pairs)
+        self._surrogate.fit(self.configs, self.observed_loss - self._factor * pairs)
 
     def _descent(self, pool: np.ndarray) -> np.ndarray:
         """(k, layers) what descending from the best of the pool passes: each time the best of random changes of one or two layers."""

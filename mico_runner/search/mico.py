@@ -34,9 +34,14 @@ class MiCo(Proposing):
     """
 
     def __init__(
-        self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, initial: int = 16, trees: int = 100
+        self,
+        problem: Problem,
+        feasible_start: np.ndarray,
+        rng: np.random.Generator,
+        initial: int = 16,
+        trees: int = 100,
     ) -> None:
-        super().__init__(problem, anchor, rng, initial)
+        super().__init__(problem, feasible_start, rng, initial)
         self._trees = trees
         self._seed = int(rng.integers(2**31))
 
@@ -48,11 +53,11 @@ class MiCo(Proposing):
         draws = space.sample(len(lowered), rng)
         width = np.array(space.choices, dtype=float).sum(axis=1)
         lowered = np.where(changed & (width[draws] < width[lowered]), draws, lowered)
-        found = self.new(np.concatenate([fewest[None], repair(self.problem, lowered, self.anchor, rng)]))
+        found = self.new(np.concatenate([fewest[None], repair(self.problem, lowered, self.feasible_start, rng)]))
         return self.problem.affordable_ones(found, count)
 
     def candidates(self, count: int) -> np.ndarray:
-        parents = self.configs[order(self.problem, self.metrics, self.configs, self.told_loss)[: self._initial]]
+        parents = self.configs[order(self.problem, self.metrics, self.configs, self.observed_loss)[: self._initial]]
         pool = np.concatenate([parents, fill(self.problem, self.sampler.draw(count // 4, self.seen), self.rng)])
         for _ in range(_GENERATIONS):
             pool = np.unique(np.concatenate([pool, self._children(pool, count)]), axis=0)
@@ -64,7 +69,7 @@ class MiCo(Proposing):
         from sklearn.ensemble import RandomForestRegressor
 
         forest = RandomForestRegressor(n_estimators=self._trees, random_state=self._seed, n_jobs=1)
-        forest.fit(self._features(self.configs), self.told_loss)
+        forest.fit(self._features(self.configs), self.observed_loss)
         by_tree = np.stack([tree.predict(self._features(candidates)) for tree in forest.estimators_])
         spread: np.ndarray = _EXPLORATION * self._initial / len(self.configs) * by_tree.std(axis=0)
         score: np.ndarray = by_tree.mean(axis=0) - spread
@@ -82,7 +87,7 @@ class MiCo(Proposing):
         children = np.where(rng.random((count, layers)) < 0.5, pairs[0], pairs[1])
         mutated = rng.random(children.shape) < 1 / layers
         children = np.where(mutated, self.problem.space.sample(count, rng), children)
-        return repair(self.problem, children, self.anchor, rng)
+        return repair(self.problem, children, self.feasible_start, rng)
 
     def _interesting(self, configs: np.ndarray) -> np.ndarray:
         """Mask (P,) of the configurations in the smallest region of interest that holds enough of them, else of all."""

@@ -21,8 +21,8 @@ class Nlp(Allocating):
     layers without one have their mean; and the rest of the budget goes to the next-best allocations.
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
-        super().__init__(problem, anchor, rng)
+    def __init__(self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator) -> None:
+        super().__init__(problem, feasible_start, rng)
         space = problem.space
         fewest = np.array([min(allowed, key=lambda i: space.choices[i]) for allowed in space.allowed])
         free = np.flatnonzero(fewest != space.base)
@@ -45,7 +45,7 @@ class Nlp(Allocating):
             c.metric not in self.problem.costs for c in self.problem.constraints
         ):
             return first.sign * self.problem.costs[first.metric].table
-        loss = {config.tobytes(): value for config, value in zip(self.configs, self.told_loss, strict=True)}
+        loss = {config.tobytes(): value for config, value in zip(self.configs, self.observed_loss, strict=True)}
         added = [loss.get(config.tobytes(), np.nan) for config in self._probes]
         base = added[0]
         by_layer = np.full(len(space.layers), np.nan)

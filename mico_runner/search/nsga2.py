@@ -35,13 +35,13 @@ class Nsga2(Searcher):
     def __init__(
         self,
         problem: Problem,
-        anchor: np.ndarray,
+        feasible_start: np.ndarray,
         rng: np.random.Generator,
         population: int | None = None,
         crossover: float = 0.9,
         mutation: float | None = None,
     ) -> None:
-        super().__init__(problem, anchor, rng)
+        super().__init__(problem, feasible_start, rng)
         self._size = population or max(4, round(problem.budget.evaluations**0.5))
         self._crossover = crossover
         self._mutation = mutation if mutation is not None else 1 / len(problem.space.layers)
@@ -68,9 +68,9 @@ class Nsga2(Searcher):
         return np.concatenate([found, self.sampler.draw(wanted - len(found), known)])
 
     def _offspring(self, wanted: int) -> np.ndarray:
-        """(k, layers) distinct new configurations bred from the best told ones, k <= wanted."""
+        """(k, layers) distinct new configurations bred from the best observed ones, k <= wanted."""
         parents = self.configs[self._sorted(self.problem.minimised(self.metrics), self.problem.violation(self.metrics))]
-        self._surrogate.fit(self.configs, self.told_loss)
+        self._surrogate.fit(self.configs, self.observed_loss)
         pool = parents[: self._size]
         for _ in range(_IMAGINED):
             pool = np.unique(np.concatenate([pool, self._breed(pool, _BROOD * self._size)]), axis=0)
@@ -114,7 +114,7 @@ class Nsga2(Searcher):
         mutated[np.arange(count), rng.integers(0, layers, count)] |= ~mutated.any(axis=1)
         near = rng.random((count, layers)) < _STEP
         moved = np.where(near, self._neighbours(children), self.problem.space.sample(count, rng))
-        return repair(self.problem, np.where(mutated, moved, children), self.anchor, rng)
+        return repair(self.problem, np.where(mutated, moved, children), self.feasible_start, rng)
 
     def _neighbours(self, configs: np.ndarray) -> np.ndarray:
         """(P, layers) for each layer one of the allowed choices with the nearest number of bits on one axis."""

@@ -114,7 +114,7 @@ class Problem:
             perhaps some milliseconds each: asked for only where needed, and remembered. Where `costs` has the same metric, it is a
             lower bound there: it guides the search, and this decides.
         journal: JSON lines of finished evaluations; a search that finds its own there does not repeat them.
-        log: is told in a line when the journal is damaged.
+        log: is given a line when the journal is damaged.
         measure: what quality is, for messages.
         tolerance: by how much the first objective of the choice may be worse than the best that was found, for the sake of the next ones.
         curvature: what calibration data tell of the loss without an evaluation, computed once when a searcher asks for it: a matrix H
@@ -193,7 +193,7 @@ class Problem:
             good &= c.violation(self.cost(c.metric, configs)) == 0
         return good
 
-    def affordable(self, configs: np.ndarray) -> np.ndarray:
+    def cheap_feasible(self, configs: np.ndarray) -> np.ndarray:
         """(P,) bool: whether all constraints that need no evaluation are kept."""
         good = self.within(configs)
         for c in self.constraints:
@@ -202,14 +202,14 @@ class Problem:
         return good
 
     def affordable_ones(self, configs: np.ndarray, count: int) -> np.ndarray:
-        """(k, layers) the first `count` affordable ones; looks no further than needed, nor than ten times as many."""
+        """(k, layers) the first `count` cheap-feasible ones; looks no further than needed, nor than ten times as many."""
         found = configs[:0]
         candidates = configs[self.within(configs)][: 10 * count]
         for start in range(0, len(candidates), max(count, 1)):
             if len(found) >= count:
                 break
             part = candidates[start : start + count]
-            found = np.concatenate([found, part[self.affordable(part)]])
+            found = np.concatenate([found, part[self.cheap_feasible(part)]])
         return found[:count]
 
     def minimised(self, metrics: Metrics) -> np.ndarray:

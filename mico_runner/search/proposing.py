@@ -21,8 +21,8 @@ class Proposing(Searcher):
     Where the most important objective is a cost, that cost is what counts among candidates whose score keeps the quality's limit.
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, initial: int) -> None:
-        super().__init__(problem, anchor, rng)
+    def __init__(self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator, initial: int) -> None:
+        super().__init__(problem, feasible_start, rng)
         self._initial = min(initial, max(1, problem.budget.evaluations // 2))
 
     def ask(self, n: int) -> np.ndarray:
@@ -42,7 +42,7 @@ class Proposing(Searcher):
 
     def candidates(self, count: int) -> np.ndarray:
         """(k, layers) about `count` new configurations within the additive limits: random ones, a part of them at the limit, and
-        such as differ little from the best that were told."""
+        such as differ little from the best that were observed."""
         draws = self.sampler.draw(count // 2, self.seen)
         if len(draws):
             filled = fill(self.problem, draws[:FILLED], self.rng)
@@ -50,16 +50,16 @@ class Proposing(Searcher):
         return self.new(np.concatenate([draws, self._near_best(count // 2)]))
 
     def _near_best(self, count: int) -> np.ndarray:
-        """(count, layers) the best told ones with one or a few layers changed, within the additive limits."""
-        parents = self.configs[order(self.problem, self.metrics, self.configs, self.told_loss)[:_PARENTS]]
+        """(count, layers) the best observed ones with one or a few layers changed, within the additive limits."""
+        parents = self.configs[order(self.problem, self.metrics, self.configs, self.observed_loss)[:_PARENTS]]
         children = parents[self.rng.integers(len(parents), size=count)]
         moved = self.rng.random(children.shape) < 1.5 / children.shape[1]
         moved[np.arange(count), self.rng.integers(children.shape[1], size=count)] = True
         children = np.where(moved, self.problem.space.sample(count, self.rng), children)
-        return repair(self.problem, children, self.anchor, self.rng)
+        return repair(self.problem, children, self.feasible_start, self.rng)
 
     def _best(self) -> np.ndarray:
-        """(1, layers) the affordable candidate of the best score, (0, layers) where there is none."""
+        """(1, layers) the cheap-feasible candidate of the best score, (0, layers) where there is none."""
         found = self.candidates(1_000)
         if not len(found):
             return found
@@ -68,7 +68,7 @@ class Proposing(Searcher):
 
 
 def order(problem: Problem, metrics: Metrics, configs: np.ndarray, loss: np.ndarray) -> np.ndarray:
-    """Indices of configurations (P, layers), the best first, by an expected loss (P,); `metrics` are those of what was told."""
+    """Indices of configurations (P, layers), the best first, by an expected loss (P,); `metrics` are those of what was observed."""
     first = problem.objectives[0]
     if first.metric in MEASURED or first.metric not in problem.costs:
         return np.argsort(loss, kind="stable")

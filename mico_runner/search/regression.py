@@ -31,12 +31,12 @@ class Regression(Proposing):
     def __init__(
         self,
         problem: Problem,
-        anchor: np.ndarray,
+        feasible_start: np.ndarray,
         rng: np.random.Generator,
         model: str = "forest",
         initial: int = 16,
     ) -> None:
-        super().__init__(problem, anchor, rng, initial)
+        super().__init__(problem, feasible_start, rng, initial)
         self._model = model
         self._seed = int(rng.integers(2**31))
 
@@ -46,7 +46,7 @@ class Regression(Proposing):
         return self.new(np.concatenate([draws, filled]))
 
     def score(self, candidates: np.ndarray) -> np.ndarray:
-        space, loss = self.problem.space, self.told_loss
+        space, loss = self.problem.space, self.observed_loss
         if self._model == "process":
             process = GaussianProcess()
             process.fit(unit(space, self.configs), loss)

@@ -11,7 +11,7 @@ import numpy as np
 from mico_runner.search import ALGORITHMS
 from mico_runner.search.base import Searcher
 from mico_runner.search.evaluator import Evaluator
-from mico_runner.search.feasibility import anchor, explain, none_found
+from mico_runner.search.feasibility import explain, feasible_start, none_found
 from mico_runner.search.front import front
 from mico_runner.search.problem import Budget, Metrics, Problem
 from mico_runner.search.uniform import uniforms
@@ -68,7 +68,7 @@ def run(
     """
     rng = np.random.default_rng(seed)
     evaluator = _evaluator(problem, progress, algorithm)
-    start = _anchor(problem, evaluator, rng)
+    start = _feasible_start(problem, evaluator, rng)
     searcher: Searcher = ALGORITHMS.get(algorithm)(problem, start, rng, **(params or {}))
     while evaluator.left:
         asked = searcher.ask(evaluator.left)
@@ -87,10 +87,10 @@ def enumerate_all(problem: Problem, progress: Progress | None = None) -> SearchR
         StepError: the space is too large.
     """
     everything = problem.space.enumerate()
-    affordable = everything[problem.affordable(everything)]
-    evaluator = _evaluator(replace(problem, budget=Budget(max(len(affordable), 1))), progress, "enumerate")
-    _anchor(problem, evaluator, np.random.default_rng(0))
-    return summarise(problem, *evaluator(affordable), evaluator.seconds)
+    cheap = everything[problem.cheap_feasible(everything)]
+    evaluator = _evaluator(replace(problem, budget=Budget(max(len(cheap), 1))), progress, "enumerate")
+    _feasible_start(problem, evaluator, np.random.default_rng(0))
+    return summarise(problem, *evaluator(cheap), evaluator.seconds)
 
 
 def with_uniforms(problem: Problem, found: SearchResult) -> SearchResult:
@@ -98,8 +98,8 @@ def with_uniforms(problem: Problem, found: SearchResult) -> SearchResult:
 
     They come last, in the order of `uniform.uniforms`; those that the search evaluated itself are not repeated.
     """
-    told = {row.tobytes() for row in found.configs}
-    simple = np.array([row for row in uniforms(problem) if row.tobytes() not in told], dtype=np.int64)
+    observed = {row.tobytes() for row in found.configs}
+    simple = np.array([row for row in uniforms(problem) if row.tobytes() not in observed], dtype=np.int64)
     if not len(simple):
         return found
     evaluator = Evaluator(replace(problem, budget=Budget(len(simple))))
@@ -142,9 +142,9 @@ def _evaluator(problem: Problem, progress: Progress | None, name: str) -> Evalua
     return Evaluator(problem, lambda: next(ticks, None))
 
 
-def _anchor(problem: Problem, evaluator: Evaluator, rng: np.random.Generator) -> np.ndarray:
+def _feasible_start(problem: Problem, evaluator: Evaluator, rng: np.random.Generator) -> np.ndarray:
     """A configuration within the cost constraints. Raises InfeasibleError when there is none."""
-    config = anchor(problem, rng)
+    config = feasible_start(problem, rng)
     if config is None:
         raise explain(problem, evaluator.evaluate)
     return config
@@ -154,7 +154,7 @@ def _check(searcher: Searcher, asked: np.ndarray, left: int, algorithm: str) -> 
     """An algorithm that breaks its contract is a mistake in its code: it would waste the budget or never end."""
     if len(asked) > left or not searcher.problem.space.contains(asked).all() or len(searcher.new(asked)) < len(asked):
         raise RuntimeError(f"search algorithm {algorithm!r} asked for too many, unknown or repeated configurations")
-    if not len(searcher.configs) and not searcher.problem.affordable(asked[:1])[0]:
+    if not len(searcher.configs) and not searcher.problem.cheap_feasible(asked[:1])[0]:
         raise RuntimeError(
             f"search algorithm {algorithm!r} asked first for a configuration beyond the cost constraints"
         )

@@ -10,7 +10,7 @@ from mico_runner.search.problem import Problem
 from mico_runner.search.space import ENUMERABLE
 
 _DRAWS = 20_000  # configurations per round of rejection
-_RARE = 1e-3  # share of affordable ones under which rejection gives way to repair
+_RARE = 1e-3  # share of cheap-feasible ones under which rejection gives way to repair
 _MOVES = 4  # of a random walk, per layer
 _ROUNDS = 20  # of rejection or repair without enough new ones before the sampler gives up
 
@@ -18,15 +18,15 @@ _ROUNDS = 20  # of rejection or repair without enough new ones before the sample
 class Sampler:
     """Draws configurations that nobody has seen and that keep the constraints which need no evaluation.
 
-    Uniform where the space can be enumerated or affordable ones are not rare; else random ones are repaired towards `anchor`,
+    Uniform where the space can be enumerated or cheap-feasible ones are not rare; else random ones are repaired towards `feasible_start`,
     then perturbed.
 
     Args:
-        anchor: (layers,) a configuration that keeps those constraints.
+        feasible_start: (layers,) a configuration that keeps those constraints.
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator) -> None:
-        self._problem, self._anchor, self._rng = problem, anchor, rng
+    def __init__(self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator) -> None:
+        self._problem, self._feasible_start, self._rng = problem, feasible_start, rng
         self._pool: np.ndarray | None = None
         self._rejects = True
         if problem.space.size <= ENUMERABLE:
@@ -39,18 +39,18 @@ class Sampler:
     def draw(self, count: int, seen: set[bytes]) -> np.ndarray:
         """(k, layers) distinct configurations not in `seen`; k < count only when (nearly) all were seen."""
         seen = set(seen)
-        found = self._anchor[None][:0]
+        found = self._feasible_start[None][:0]
         if self._pool is not None:
             fresh = self._new(self._pool, seen, len(self._pool))
             while len(found) < count and len(fresh):
                 part, fresh = fresh[:count], fresh[count:]
-                found = np.concatenate([found, part[self._problem.affordable(part)]])
+                found = np.concatenate([found, part[self._problem.cheap_feasible(part)]])
             return found[:count]
         for attempt in range(_ROUNDS):
             if len(found) >= count:
                 break
             draws = self._new(self._candidates(count, attempt), seen, count)
-            found = np.concatenate([found, draws[self._problem.affordable(draws)]])
+            found = np.concatenate([found, draws[self._problem.cheap_feasible(draws)]])
         return found[:count]
 
     def _new(self, configs: np.ndarray, seen: set[bytes], count: int) -> np.ndarray:
@@ -70,23 +70,23 @@ class Sampler:
             draws = space.sample(_DRAWS, self._rng)
             draws = draws[self._problem.within(draws)][: 2 * count]
         else:
-            draws = repair(self._problem, space.sample(2 * count, self._rng), self._anchor, self._rng)
+            draws = repair(self._problem, space.sample(2 * count, self._rng), self._feasible_start, self._rng)
             draws = perturb(self._problem, draws, self._rng)
         if attempt < 2:
             return draws
         return repair(
-            self._problem, draws, self._anchor, self._rng, self._problem.affordable
+            self._problem, draws, self._feasible_start, self._rng, self._problem.cheap_feasible
         )  # others are hard to keep
 
 
 def repair(
     problem: Problem,
     configs: np.ndarray,
-    anchor: np.ndarray,
+    feasible_start: np.ndarray,
     rng: np.random.Generator,
     kept: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Copies that keep the additive constraints, or what `kept` tells: layer after layer takes the anchor's choice until they do."""
+    """Copies that keep the additive constraints, or what `kept` says: layer by layer the feasible start's choice, until they do."""
     kept = kept or problem.within
     configs = configs.copy()
     order = rng.permuted(np.tile(np.arange(configs.shape[1]), (len(configs), 1)), axis=1)
@@ -94,7 +94,7 @@ def repair(
         broken = np.flatnonzero(~kept(configs))
         if not len(broken):
             break
-        configs[broken, layer[broken]] = anchor[layer[broken]]
+        configs[broken, layer[broken]] = feasible_start[layer[broken]]
     return configs
 
 
@@ -115,7 +115,7 @@ def _walk(
     rng: np.random.Generator,
     wanted: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Copies after random single-layer moves, each made if wanted(old choice, new choice) and affordable."""
+    """Copies after random single-layer moves, each made if wanted(old choice, new choice) and cheap-feasible."""
     configs = configs.copy()
     rows = np.arange(len(configs))
     for _ in range(_MOVES * configs.shape[1]):

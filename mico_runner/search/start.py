@@ -9,27 +9,27 @@ from mico_runner.search.problem import Problem
 from mico_runner.search.space import Space
 
 
-def start(problem: Problem, anchor: np.ndarray) -> np.ndarray:
-    """(layers,) the base where it is affordable; else the affordable configuration of the least quantisation noise.
+def start(problem: Problem, feasible_start: np.ndarray) -> np.ndarray:
+    """(layers,) the base where it is cheap-feasible; else the cheap-feasible configuration of the least quantisation noise.
 
-    The allocation is exact for additive constraints; where others (RAM) refuse it, layer after layer of the anchor takes its choice
+    The allocation is exact for additive constraints; where others (RAM) refuse it, layer after layer of the feasible start takes its choice
     as far as they allow.
 
     Args:
-        anchor: (layers,) an affordable configuration.
+        feasible_start: (layers,) a cheap-feasible configuration.
     """
     base = problem.space.base
-    if problem.affordable(base[None])[0]:
+    if problem.cheap_feasible(base[None])[0]:
         return base
     wanted = allocate(problem.space, noise(problem.space), problem.limits())
     wanted = base if wanted is None else wanted
-    if problem.affordable(wanted[None])[0]:
+    if problem.cheap_feasible(wanted[None])[0]:
         return wanted
-    config = anchor.copy()
+    config = feasible_start.copy()
     for layer in range(len(config)):
         moved = config.copy()
         moved[layer] = wanted[layer]
-        if problem.affordable(moved[None])[0]:
+        if problem.cheap_feasible(moved[None])[0]:
             config = moved
     return config
 

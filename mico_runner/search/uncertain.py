@@ -23,18 +23,22 @@ class Surrogate(Proposing):
     the limits, relatives of the best, and the exact allocations by effects that are taken as optimistic as they are uncertain.
     """
 
-    def __init__(self, problem: Problem, anchor: np.ndarray, rng: np.random.Generator, initial: int = 4) -> None:
-        super().__init__(problem, anchor, rng, initial)
+    def __init__(
+        self, problem: Problem, feasible_start: np.ndarray, rng: np.random.Generator, initial: int = 4
+    ) -> None:
+        super().__init__(problem, feasible_start, rng, initial)
         self._additive = AdditiveSurrogate(problem.space)
         self._process = GaussianProcess()
 
     def candidates(self, count: int) -> np.ndarray:
-        self._additive.fit(self.configs, self.told_loss)
-        self._process.fit(unit(self.problem.space, self.configs), self.told_loss - self._additive.predict(self.configs))
+        self._additive.fit(self.configs, self.observed_loss)
+        self._process.fit(
+            unit(self.problem.space, self.configs), self.observed_loss - self._additive.predict(self.configs)
+        )
         limits = list(self.problem.limits())
         tables = [self._additive.mean - optimism * self._additive.std for optimism in _OPTIMISM]
         best = [milp.allocate(self.problem.space, table, limits) for table in tables]
-        found = np.stack([config for config in best if config is not None] or [self.anchor])
+        found = np.stack([config for config in best if config is not None] or [self.feasible_start])
         found = found[self.problem.within(found)]
         return self.new(np.concatenate([found, super().candidates(count)]))
 
@@ -43,5 +47,5 @@ class Surrogate(Proposing):
         residual, std = self._process.predict(unit(self.problem.space, candidates))
         mean = self._additive.predict(candidates) + residual
         std = np.sqrt(std**2 + (self._additive.std[rows, candidates] ** 2).sum(axis=1))
-        lowest = float(self.told_loss.min())
+        lowest = float(self.observed_loss.min())
         return lowest - expected_improvement(mean, std, lowest)

@@ -11,7 +11,7 @@ _ENDS = LayerBits(8, 8)  # of the first and the last layer, where most tools kee
 
 
 def uniforms(problem: Problem) -> np.ndarray:
-    """(k, layers) the affordable configurations with one pair of bits in all layers, with and without the ends at 8 x 8.
+    """(k, layers) the cheap-feasible configurations with one pair of bits in all layers, with and without the ends at 8 x 8.
 
     A layer that may not take the pair (it is pinned) takes its most bits. Only those are returned that no other one has all bits of, most
     bits first; so they are few.
@@ -31,7 +31,7 @@ def uniforms(problem: Problem) -> np.ndarray:
                 kept[layer] = at if space.mask[layer, at] else config[layer]
             found.append(kept)
     every = np.unique(np.stack(found), axis=0) if found else np.empty((0, len(space.layers)), dtype=np.int64)
-    every = every[problem.affordable(every)] if len(every) else every
+    every = every[problem.cheap_feasible(every)] if len(every) else every
     bits = np.array(space.choices, dtype=float)[every].reshape(len(every), 2 * len(space.layers))
     more = bits[None] - bits[:, None]
     less = np.all(more >= 0, axis=2) & np.any(more > 0, axis=2)

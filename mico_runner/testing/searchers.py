@@ -49,8 +49,10 @@ def check_searcher(name: str, folder: Path) -> None:
 
 def parameters_are_declared(name: str, folder: Path) -> None:
     declared = {k: v["default"] for k, v in ALGORITHMS.info(name).meta.get("params", {}).items()}
-    signature = inspect.signature(ALGORITHMS.get(name)).parameters
-    taken = {k: p.default for k, p in signature.items() if k not in ("problem", "anchor", "rng")}
+    own = list(inspect.signature(ALGORITHMS.get(name)).parameters.items())[
+        3:
+    ]  # problem, feasible start and rng come first
+    taken = {k: p.default for k, p in own}
     assert declared == taken, f"{name}: params declare the defaults {declared}, its constructor has {taken}"
 
 
@@ -94,7 +96,7 @@ def first_keeps_the_limits(name: str, folder: Path) -> None:
         )
         problem = additive(space, rng, budget=int(rng.integers(1, 9)), constraints=int(rng.integers(0, 3)))
         result = run(problem, name, seed=seed)
-        kept = problem.affordable(result.configs[:1])[0] and result.feasible[result.chosen]
+        kept = problem.cheap_feasible(result.configs[:1])[0] and result.feasible[result.chosen]
         assert kept, f"{name}: the first configuration of seed {seed} is beyond the cost limits"
 
 
@@ -164,8 +166,8 @@ def small_spaces_are_used_up(name: str, folder: Path) -> None:
         problem = network(layers=3, limit=0.6, budget=1000, objectives=objectives)
         result = run(problem, name, seed=0)
         everything = problem.space.enumerate()
-        affordable = {tuple(c) for c in everything[problem.affordable(everything)].tolist()}
-        left = affordable - {tuple(c) for c in result.configs.tolist()}
+        cheap = {tuple(c) for c in everything[problem.cheap_feasible(everything)].tolist()}
+        left = cheap - {tuple(c) for c in result.configs.tolist()}
         assert not left, f"{name}, objectives {objectives}: it ends with {len(left)} configurations left"
         assert regret(problem, result, enumerate_all(problem)) == 0.0, f"{name}, objectives {objectives}: regret"
     problem = network(layers=3, limit=0.8, budget=1000)
@@ -175,8 +177,8 @@ def small_spaces_are_used_up(name: str, folder: Path) -> None:
     problem = replace(problem, others=ram, constraints=[*problem.constraints, widest])
     result = run(problem, name, seed=0)
     assert regret(problem, result, enumerate_all(problem)) == 0.0, f"{name}: regret under a cost that is no sum"
-    count = problem.affordable(problem.space.enumerate()).sum()
-    assert result.feasible.sum() == count, f"{name}: not all {count} affordable configurations were found"
+    count = problem.cheap_feasible(problem.space.enumerate()).sum()
+    assert result.feasible.sum() == count, f"{name}: not all {count} cheap-feasible configurations were found"
     result = run(network(layers=2, weight_bits=(8,), limit=1.0), name, seed=0)
     assert len(result.configs) == 1 and result.chosen == 0, f"{name}: a space of one configuration"
 
@@ -241,10 +243,10 @@ def costly() -> list[Problem]:
 
 def check_tiny_budgets(name: str, problem: Problem) -> None:
     """Where the most bits cost too much, even one evaluation ends in a choice."""
-    assert not problem.affordable(problem.space.base[None])[0]
+    assert not problem.cheap_feasible(problem.space.base[None])[0]
     for budget in (1, 2, 3, 5):
         result = run(replace(problem, budget=Budget(budget)), name, seed=0)
-        kept = problem.affordable(result.configs[:1])[0] and result.feasible[result.chosen]
+        kept = problem.cheap_feasible(result.configs[:1])[0] and result.feasible[result.chosen]
         assert kept, f"{name}: no choice after {budget} evaluations"
         assert len(result.configs) == budget, f"{name}: {len(result.configs)} evaluations of {budget}"
 

@@ -2,7 +2,7 @@
 
 Order of calls: `running.recur` asks the policy for a batch (`ask`) and starts a run of the job with it. The first run of a batch profiles
 every power limit inside its first epoch (`Run.first`); all later epochs have the limit that was cheapest (`Run.epoch`). Before every epoch
-the policy says whether the run goes on (`goes_on`); at its end it is told what came of it (`tell`). A recurrence ends with a run that
+the policy says whether the run goes on (`goes_on`); at its end it observes what came of it (`tell`). A recurrence ends with a run that
 reaches the target: what was spent on runs that did not is part of its cost.
 
 Cost (Zeus, You et al., NSDI 2023, equation 2): eta x energy + (1 - eta) x highest power x time, in joules.
@@ -156,4 +156,4 @@ class Policy(ABC):
 
     @abstractmethod
     def chosen(self) -> int:
-        """The batch that is best by all that was told."""
+        """The batch that is best by all that was observed."""

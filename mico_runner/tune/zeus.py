@@ -11,7 +11,7 @@ from mico_runner.tune.base import Choices, Outcome, Policy
 
 BETA = 2.0  # a run is stopped before it costs BETA times the cheapest recurrence so far
 ROUNDS = 2  # of pruning
-NOT_BEGUN = 100.0  # times the limit of its cost: what a batch is told to cost whose first epoch would break it
+NOT_BEGUN = 100.0  # times the limit of its cost: what a batch is said to cost whose first epoch would break it
 
 
 @register("zeus")

@@ -12,7 +12,7 @@ def test_both_changes_are_the_best_of_all(seed):
     problem = network(layers=4, activation_bits=(4, 8), seed=seed, limit=0.6)
     rng = np.random.default_rng(seed)
     everything = problem.space.enumerate()
-    chosen = rng.choice(everything[problem.affordable(everything)])
+    chosen = rng.choice(everything[problem.cheap_feasible(everything)])
     points = rng.normal(size=problem.space.mask.shape)
     (found,) = bindings(problem, chosen, points)
     value, most = problem.cost("latency", chosen[None])[0], problem.constraints[0].max

@@ -25,7 +25,7 @@ def test_no_uniform_bits_beat_the_choice(seed, limit):
             config = np.full(4, choice)
             if ends:
                 config[[0, -1]] = problem.space.choices.index((8, 8))
-            if problem.affordable(config[None])[0]:
+            if problem.cheap_feasible(config[None])[0]:
                 assert problem.evaluate(config[None])["quality"][0] <= best + 1e-9, (pair, ends)
 
 
@@ -33,7 +33,7 @@ def test_uniform_bits_leave_pinned_layers_and_are_the_widest_that_fit():
     problem = network(layers=4, limit=0.5)
     space = Space.grid(problem.space.layers, (2, 4, 8), (8,), {"layer1": Pin(2, 8)})
     found = uniforms(replace(problem, space=space))
-    assert len(found) and problem.affordable(found).all()
+    assert len(found) and problem.cheap_feasible(found).all()
     assert all(space.decode(config)["layer1"] == (2, 8) for config in found)
     whole = uniforms(replace(problem, constraints=[]))
     assert np.array_equal(whole, problem.space.base[None])  # nothing has more bits than the most
@@ -67,7 +67,7 @@ def test_of_additive_losses_the_certificate_is_the_truth():
     found = run(problem, "exact")
     proof = certify(problem, found)
     everything = space.enumerate()
-    least = problem.evaluate(everything[problem.affordable(everything)])["loss"].min()
+    least = problem.evaluate(everything[problem.cheap_feasible(everything)])["loss"].min()
     assert proof.metric == "loss" and proof.gap < 1e-3 and proof.bound == pytest.approx(least, rel=1e-3)
 
 

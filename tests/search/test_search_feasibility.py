@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mico_runner.search import ALGORITHMS, Constraint, Cost, InfeasibleError, Space, enumerate_all, run
-from mico_runner.search.feasibility import _price, _wanted, anchor
+from mico_runner.search.feasibility import _price, _wanted, feasible_start
 from mico_runner.search.problem import QUALITY
 from mico_runner.tasks.base import Measure
 from mico_runner.testing.problems import additive, network
@@ -52,7 +52,7 @@ def test_the_lowest_reachable_value_itself_is_feasible():
     lowest = float(problem.cost("latency", np.zeros((1, 4), dtype=int))[0])
     for value, feasible in ((lowest, True), (np.nextafter(lowest, 0), True), (lowest * (1 - 1e-7), False)):
         tight = replace(problem, constraints=[Constraint("latency", max=value)])
-        assert (anchor(tight, np.random.default_rng(0)) is not None) == feasible
+        assert (feasible_start(tight, np.random.default_rng(0)) is not None) == feasible
 
 
 @pytest.mark.parametrize("relative", [False, True])
@@ -121,7 +121,7 @@ def test_accuracy_that_nothing_reaches_is_an_error_not_a_result(algorithm):
     text = str(error.value)
     assert "no configuration that meets all constraints was found in " in text
     assert "accuracy >= 99.9 % is missed with " in text
-    assert problem.affordable(error.value.config[None])[0]
+    assert problem.cheap_feasible(error.value.config[None])[0]
     with pytest.raises(InfeasibleError, match="missed"):
         enumerate_all(problem)
 
@@ -137,13 +137,13 @@ def test_proven_infeasible_means_that_nothing_is_feasible(seed, layers, tight, t
         for name, share in (("latency", tight / 4), ("flash_bytes", tighter / 4))
     ]
     problem = replace(problem, constraints=limits)
-    found = anchor(problem, np.random.default_rng(0))
+    found = feasible_start(problem, np.random.default_rng(0))
     if found is None:
-        assert not problem.affordable(everything).any()
+        assert not problem.cheap_feasible(everything).any()
         with pytest.raises(InfeasibleError):
             run(problem, "random")
     else:
-        assert problem.affordable(found[None])[0]
+        assert problem.cheap_feasible(found[None])[0]
 
 
 def test_an_error_of_which_less_is_better_is_named_as_it_is_measured():

@@ -14,7 +14,7 @@ def test_a_recorded_network_is_a_problem(network):
     for metric in SUMS:
         problem = recorded(network, metric, 0.3, 32)
         everything = problem.space.enumerate()
-        kept = problem.affordable(everything)
+        kept = problem.cheap_feasible(everything)
         assert 0 < kept.sum() < len(everything)
         found = problem.evaluate(everything[::7])
         assert np.array_equal(

@@ -87,14 +87,14 @@ def test_an_evaluation_that_gives_no_number_is_an_error():
 
 
 def test_the_journal_of_another_space_is_dropped(tmp_path):
-    journal, told = tmp_path / "journal.jsonl", []
+    journal, said = tmp_path / "journal.jsonl", []
     run(network(layers=3, limit=1.0, budget=3, journal=journal), "random")
     header, *rows = [json.loads(line) for line in journal.read_text().splitlines()]
     assert header["layers"] == ["layer0", "layer1", "layer2"] and len(rows) == 3
     other = network(layers=4, limit=1.0, budget=3)
-    found = run(replace(other, journal=journal, log=told.append), "random")
+    found = run(replace(other, journal=journal, log=said.append), "random")
     assert np.array_equal(found.configs, run(other, "random").configs)
-    assert len(told) == 1 and "not that of this search space; 0 evaluations are kept" in told[0]
+    assert len(said) == 1 and "not that of this search space; 0 evaluations are kept" in said[0]
 
 
 DAMAGES = {
@@ -112,16 +112,16 @@ DAMAGES = {
 def test_what_is_damaged_in_a_journal_is_computed_again(damage, tmp_path):
     problem = network(layers=3, limit=1.0, budget=8)
     undisturbed = run(problem, "nsga2", seed=3)
-    journal, told = tmp_path / "journal.jsonl", []
+    journal, said = tmp_path / "journal.jsonl", []
     run(replace(problem, journal=journal), "nsga2", seed=3)
     journal.write_text(DAMAGES[damage](journal.read_text()))
-    found = run(replace(problem, journal=journal, log=told.append), "nsga2", seed=3)
+    found = run(replace(problem, journal=journal, log=said.append), "nsga2", seed=3)
     assert np.array_equal(found.configs, undisturbed.configs) and found.chosen == undisturbed.chosen
     assert all(np.array_equal(found.metrics[name], undisturbed.metrics[name]) for name in undisturbed.metrics)
-    assert bool(told) == (damage not in ("cut short", "nothing")), "a last line that was cut short is no damage"
-    told.clear()
-    run(replace(problem, journal=journal, log=told.append, evaluate=None), "nsga2", seed=3)
-    assert not told, "the journal is whole again"
+    assert bool(said) == (damage not in ("cut short", "nothing")), "a last line that was cut short is no damage"
+    said.clear()
+    run(replace(problem, journal=journal, log=said.append, evaluate=None), "nsga2", seed=3)
+    assert not said, "the journal is whole again"
 
 
 @pytest.mark.parametrize("other", ["folder", "journal of another search"])
@@ -136,9 +136,9 @@ def test_what_lies_in_the_place_of_a_journal_is_dropped(other, tmp_path):
         lying = replace(problem, evaluate=lambda c: {"quality": np.zeros(len(c)), "loss": np.ones(len(c))})
         run(replace(lying, journal=tmp_path / "elsewhere" / "journal.jsonl"), "random")
         (tmp_path / "elsewhere" / "journal.jsonl").rename(journal)
-    told = []
-    found = run(replace(problem, journal=journal, log=told.append), "random")
-    assert np.array_equal(found.metrics["quality"], run(problem, "random").metrics["quality"]) and told
+    said = []
+    found = run(replace(problem, journal=journal, log=said.append), "random")
+    assert np.array_equal(found.metrics["quality"], run(problem, "random").metrics["quality"]) and said
 
 
 def test_algorithms_share_a_journal_and_still_pay_for_what_is_in_it(tmp_path):
@@ -172,14 +172,14 @@ def test_samples_are_new_and_affordable_even_where_that_is_rare(seed, limit):
     second = sampler.draw(15, {c.tobytes() for c in first})
     both = np.concatenate([first, second])
     assert len(both) == len({c.tobytes() for c in both}) == 30
-    assert problem.affordable(both).all() and problem.space.contains(both).all()
+    assert problem.cheap_feasible(both).all() and problem.space.contains(both).all()
     draws = problem.space.sample(10, rng)
     repaired = repair(problem, draws, cheapest, rng)
-    assert problem.affordable(repaired).all()
+    assert problem.cheap_feasible(repaired).all()
     assert ((repaired == draws) | (repaired == cheapest)).all()
     filled = fill(problem, repaired, rng)
     bits = np.array(problem.space.choices)
-    assert problem.affordable(filled).all() and (bits[filled] >= bits[repaired]).all()
+    assert problem.cheap_feasible(filled).all() and (bits[filled] >= bits[repaired]).all()
 
 
 def test_wider_bits_that_are_faster_are_reported():
