@@ -60,7 +60,7 @@ def generate(
         core: the core that will run it, as `hardware.Hardware.core`: one with a function unit gets kernels that use it, and Ibex
             traps where it looks for them.
         scratch: of the runtime `baremetal`: convolutions have two rows of an im2col matrix of 16 bits at most, or 2 to 4 KiB of "tables"
-            besides; layers without patches, linear and 1 x 1, may have these in any case.
+            besides; layers without im2col columns, linear and 1 x 1, may have these in any case.
         layout: one file or many, for which build system; None: a file per kernel, for make and CMake.
         schedule: "layers", one after the other, or "rows", the order of least memory: some layers run together, a row at a time.
         max_macs: how many products "rows" may compute, relative to the network's: with more than 1, layers may run in strips of columns.

@@ -9,14 +9,17 @@ import numpy as np
 from mico_runner.codegen.packing import WORD
 from mico_runner.codegen.placement import CACHE
 from mico_runner.codegen.program import Form, Weights
-from mico_runner.codegen.tiling import TOO_LARGE, middle_of, requantisation
+from mico_runner.codegen.tiling import TOO_LARGE, requantisation, rounding_constant_of
 from mico_runner.ops.c import Buffer, ConvGeometry, output_range
 from mico_runner.quant.qgraph import QNode, QType
 
 LANES = (4, 2, 1)  # output rows in a word, the best first
-PLANES, MOST_ROWS = 4, 2  # channels gathered at a time, if they take no more scratch than these rows of the input
+CHANNEL_BLOCK, MOST_ROWS = (
+    4,
+    2,
+)  # channels gathered at a time, if they take no more scratch than these rows of the input
 STORES = 4  # outputs requantised at a time
-FLIP = 0x80  # makes codes of signed bytes
+XOR_MASK = 0x80  # makes unsigned values of signed bytes
 
 
 def form(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffer) -> Form | str:
@@ -31,32 +34,32 @@ def form(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffer) ->
     weights = replace(Weights.of(node, rows), multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8))
     lanes = lanes_of(int(sizes.max()), activation, geometry.out_h)
     # output rows at a time; fewer where the input rows under them are many, as a small cache is to hold them for all channels
-    together = 2 if geometry.stride[0] == 2 and lanes < 4 else 4
+    row_tile = 2 if geometry.stride[0] == 2 and lanes < 4 else 4
     # a word of a column begins at each input row under the first of the lanes
-    column_words = (together - lanes) * geometry.stride[0] + (kernel_h - 1) * geometry.dilation[0] + 1
+    column_words = (row_tile - lanes) * geometry.stride[0] + (kernel_h - 1) * geometry.dilation[0] + 1
     sum_words = -(-geometry.out_w * lanes // STORES) * STORES // lanes
     columns = geometry.in_w + 2 * geometry.padding[1]
-    rest = together // lanes * sum_words + kernel_h * kernel_w
-    planes = planes_of(geometry, together, PLANES * columns * column_words + rest)
+    rest = row_tile // lanes * sum_words + kernel_h * kernel_w
+    channel_block = channel_block_of(geometry, row_tile, CHANNEL_BLOCK * columns * column_words + rest)
     members = {
-        "together": together,
+        "row_tile": row_tile,
         "lanes": lanes,
         "column_words": column_words,
-        "planes": planes,
+        "channel_block": channel_block,
         "sum_words": sum_words,
         "low": activation.qmin,
         "high": activation.qmax,
-        "flip": FLIP if activation.signed else 0,
+        "xor_mask": XOR_MASK if activation.signed else 0,
     }
-    family = f"planes_{lanes}" if planes == PLANES else f"nine_{lanes}" if _is_nine(geometry) else "any"
-    aligned = source.place != "input" or planes == 1  # as the caller's buffer need not be
+    family = f"block_{lanes}" if channel_block == CHANNEL_BLOCK else f"nine_{lanes}" if _is_nine(geometry) else "any"
+    aligned = source.place != "input" or channel_block == 1  # as the caller's buffer need not be
     written = output_range(node, output)
     fields = {
         **{name: n for name, n in geometry.sizes().items() if name not in ("in_c", "out_c")},
-        **{"output": written, "channels": channels, "middle": middle_of(written)},
+        **{"output": written, "channels": channels, "rounding": rounding_constant_of(written)},
         **members,
     }
-    scratch_words = planes * columns * column_words + rest
+    scratch_words = channel_block * columns * column_words + rest
     return Form("depthwise", fields, weights, scratch_words, f"depthwise_{family}" if aligned else "depthwise")
 
 
@@ -64,18 +67,18 @@ def _is_nine(geometry: ConvGeometry) -> bool:
     return geometry.kernel == (3, 3) and geometry.dilation == (1, 1)
 
 
-def planes_of(geometry: ConvGeometry, together: int, words: int) -> int:
+def channel_block_of(geometry: ConvGeometry, row_tile: int, words: int) -> int:
     """Channels gathered at a time: four where the input rows under a group of output rows are more than a cache holds.
 
     Args:
-        together: output rows of a group.
+        row_tile: output rows of a group.
         words: of scratch with four.
     """
     stride, row = geometry.stride[0], geometry.in_w * geometry.in_c
     plain = _is_nine(geometry) and stride <= 2
-    under = ((together - 1) * stride + geometry.kernel[0]) * row
+    under = ((row_tile - 1) * stride + geometry.kernel[0]) * row
     fits = words * WORD // 8 <= MOST_ROWS * row
-    return PLANES if plain and fits and geometry.in_c % PLANES == 0 and under > CACHE else 1
+    return CHANNEL_BLOCK if plain and fits and geometry.in_c % CHANNEL_BLOCK == 0 and under > CACHE else 1
 
 
 def lanes_of(size: int, activation: QType, rows: int) -> int:

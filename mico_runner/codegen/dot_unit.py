@@ -32,19 +32,19 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
     signs = activation.is_sign and weight_bits == 1 and not geometry.padded
     lane = max(weight_bits, 1 if signs else _operand_bits(activation))
     taps = rows.shape[1]
-    patch_words = row_words(taps, lane)
-    if patch_words > BUFFER_WORDS:
-        return f"not by the dot-product unit: a patch of {patch_words} words is more than its buffer has"
+    column_words = row_words(taps, lane)
+    if column_words > BUFFER_WORDS:
+        return f"not by the dot-product unit: a column of {column_words} words is more than its buffer has"
     weights = Weights.of(node, rows)
     if signs:  # the last word's padding is -1 on both sides
-        beyond = patch_words * WORD - taps
+        beyond = column_words * WORD - taps
         weights = replace(weights, bias=(weights.bias.astype(np.int64) - beyond).astype(np.uint32).view(np.int32))
     modes = lane.bit_length() - 1 | (weight_bits.bit_length() - 1) << 2 | int(activation.signed) << 4 | int(signs) << 5
     modes |= int(output.type.is_sign) << 6
     geometry = _in_one_row(geometry)
     sizes = {
-        **{"modes": modes, "patch_words": patch_words, "positions": min(POSITIONS, BUFFER_WORDS // patch_words)},
-        "together": together(geometry),
+        **{"modes": modes, "column_words": column_words, "positions": min(POSITIONS, BUFFER_WORDS // column_words)},
+        "gathered": gathered(geometry),
     }
     fields = {**geometry.members(), "output": output_range(node, output), **sizes}
     return Form("conv2d_dot", fields, weights, scratch_words=0)
@@ -57,8 +57,8 @@ def _in_one_row(geometry: ConvGeometry) -> ConvGeometry:
     return replace(geometry, in_h=1, in_w=geometry.in_h * geometry.in_w, out_h=1, out_w=geometry.positions)
 
 
-def together(geometry: ConvGeometry) -> int:
-    """Patches side by side whose rows fit a segment of the unit's window; 0 if a row is longer than a cut, or has gaps."""
+def gathered(geometry: ConvGeometry) -> int:
+    """Columns side by side whose rows fit a segment of the unit's window; 0 if a row is longer than a cut, or has gaps."""
     run, step = geometry.kernel[1] * geometry.in_c, geometry.stride[1] * geometry.in_c
     return 0 if geometry.dilation[1] != 1 or run > RUN_BYTES else (SEGMENT_BYTES - run) // step + 1
 

@@ -11,19 +11,19 @@ import numpy as np
 
 from mico_runner.codegen.packing import WORD, pack_rows, place_bits, row_words
 from mico_runner.codegen.program import Form, Weights, stored_bits
-from mico_runner.codegen.tiling import TOO_LARGE, middle_of, requantisation
+from mico_runner.codegen.tiling import TOO_LARGE, requantisation, rounding_constant_of
 from mico_runner.ops.c import Buffer, ConvGeometry, output_range
 from mico_runner.quant.qgraph import QNode
 
 CORES = ("cortex-m33", "cortex-m4", "cortex-m7")  # of `hardware.Hardware.core`: those with the instructions
 BITS = (1, 2, 4, 8)  # of weights
-TAPS, ROWS, POSITIONS = 2, 2, 2  # taps in a word of a patch; of a register block
+TAPS, ROWS, POSITIONS = 2, 2, 2  # taps in a word of a column; of a register block
 GROUP = 4  # channels of a depthwise layer
 _HALF = WORD // 2
 
 
 def places(taps: int, bits: int) -> np.ndarray:
-    """(taps, bits): where each bit of each code of a row lies, counted from the row's first. A word's pairs are in the order of taps."""
+    """(taps, bits): where each bit of each pattern of a row lies, counted from the row's first. A word's pairs are in the order of taps."""
     word, inside = np.divmod(np.arange(taps), WORD // bits)
     pair, half = np.divmod(inside, TAPS)
     first = word * WORD + half * _HALF + pair * bits
@@ -38,7 +38,7 @@ def side_by_side(words: np.ndarray) -> np.ndarray:
 
 
 def scratch_words(taps: int, bits: int, positions: int) -> int:
-    """Of the patches of as many positions as a register block has, as halves of words."""
+    """Of the columns of as many positions as a register block has, as halves of words."""
     return row_words(taps, bits) * (WORD // bits) // TAPS * min(positions, POSITIONS)
 
 
@@ -57,8 +57,8 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
     scales = requantisation(node, output.type, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
         return f"not by pairs of products: {TOO_LARGE}"
-    codes = (rows + 1) // 2 if bits == 1 else rows & (1 << bits) - 1
-    packed = side_by_side(place_bits(codes.astype(np.uint8), places(rows.shape[1], bits)))
+    patterns = (rows + 1) // 2 if bits == 1 else rows & (1 << bits) - 1
+    packed = side_by_side(place_bits(patterns.astype(np.uint8), places(rows.shape[1], bits)))
     weights = replace(
         Weights.of(node, rows), words=packed, multiplier=scales[0].astype(np.int32), shift=scales[1].astype(np.uint8)
     )
@@ -67,8 +67,8 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
         **geometry.members(),
         **{
             "output": written,
-            "middle": middle_of(written),
-            "flip": "0x80808080u" if activation.signed else "0x00000000u",
+            "rounding": rounding_constant_of(written),
+            "xor_mask": "0x80808080u" if activation.signed else "0x00000000u",
         },
     }
     words = scratch_words(geometry.taps, bits, geometry.positions)
@@ -97,6 +97,6 @@ def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffe
     written = output_range(node, output)
     fields = {
         **geometry.members(),
-        **{"is_signed": int(activation.signed), "output": written, "middle": middle_of(written)},
+        **{"is_signed": int(activation.signed), "output": written, "rounding": rounding_constant_of(written)},
     }
     return Form(kernel, fields, weights, (2 if kernel == "depthwise_dsp" else 1) * rows.shape[1])

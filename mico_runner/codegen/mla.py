@@ -8,7 +8,7 @@ import numpy as np
 
 from mico_runner.codegen.packing import WORD, pack_rows, row_words
 from mico_runner.codegen.program import Form, Weights, stored_bits
-from mico_runner.codegen.tiling import TOO_LARGE, middle_of, requantisation
+from mico_runner.codegen.tiling import TOO_LARGE, requantisation, rounding_constant_of
 from mico_runner.ops.c import Buffer, ConvGeometry, output_range
 from mico_runner.ops.node import QNode
 
@@ -35,8 +35,8 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
         return f"not by multiply and add: weights of {bits} bits"
     if geometry.positions < POSITIONS:
         return "not by multiply and add: one position"
-    together = most_words(activation.qmin, activation.qmax)
-    if bits == 4 and together < LEAST_WORDS:
+    value_words = most_words(activation.qmin, activation.qmax)
+    if bits == 4 and value_words < LEAST_WORDS:
         return f"not by multiply and add: sums of activations of {activation.bits} bits fit no half of a word"
     rows = rows.astype(np.int64)
     scales = requantisation(node, output.type, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
@@ -50,11 +50,11 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
     )
     written = output_range(node, output)
     how = {
-        "flip": "0x80808080u" if activation.signed else "0x00000000u",
-        "less": "0x00000000u",
-        "code_words": together,
-        "in_place": 0,
-        "middle": middle_of(written),
+        "xor_mask": "0x80808080u" if activation.signed else "0x00000000u",
+        "input_offset": "0x00000000u",
+        "value_words": value_words,
+        "zero_copy": 0,
+        "rounding": rounding_constant_of(written),
     }
     fields = {**geometry.members(), "output": written, **how}
     words = row_words(taps, bits) * (2 if bits == 8 else WORD // bits)

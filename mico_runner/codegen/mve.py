@@ -41,14 +41,14 @@ def steps(bytes_: int, bits: int) -> int:
     return -(-bytes_ * 8 // bits // VECTOR)
 
 
-def patch_bytes(taps: int, bits: int) -> int:
+def column_bytes(taps: int, bits: int) -> int:
     """Of a position's activations, a byte each, in whole vectors."""
     words = row_words(taps, bits)
     return VECTOR * (-(-words // 4) if bits == 8 else sum(steps(piece, bits) for piece in pieces(words)))
 
 
 def places(taps: int, bits: int, narrow: bool) -> np.ndarray:
-    """(taps, bits): where each bit of each code of a row lies. The first tap of a byte is at its top, if `narrow` at its bottom."""
+    """(taps, bits): where each bit of each pattern of a row lies. The first tap of a byte is at its top, if `narrow` at its bottom."""
     if bits == 8:
         return np.arange(taps * 8).reshape(taps, 8)
     first: list[np.ndarray] = []
@@ -87,22 +87,22 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
     scales = requantisation(node, output.type, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
         return f"not by vectors: {TOO_LARGE}"
-    narrow, flip = is_narrow(bits, activation), 128 if activation.qmax > 127 else 0
+    narrow, xor_mask = is_narrow(bits, activation), 128 if activation.qmax > 127 else 0
     weights = replace(
         Weights.of(node, rows),
-        words=place_bits(codes(rows, bits, narrow), places(taps, bits, narrow)),
-        bias=(node.constants["bias"].astype(np.int64) + flip * rows.sum(1)).astype(np.uint32).view(np.int32),
+        words=place_bits(patterns(rows, bits, narrow), places(taps, bits, narrow)),
+        bias=(node.constants["bias"].astype(np.int64) + xor_mask * rows.sum(1)).astype(np.uint32).view(np.int32),
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),
     )
-    patch = patch_bytes(taps, bits)
-    fields = {**geometry.members(), "output": output_range(node, output), "flip": flip, "patch_bytes": patch}
-    together = POSITIONS if geometry.positions >= POSITIONS else 1
+    column = column_bytes(taps, bits)
+    fields = {**geometry.members(), "output": output_range(node, output), "xor_mask": xor_mask, "column_bytes": column}
+    tile_positions = POSITIONS if geometry.positions >= POSITIONS else 1
     variant = f"conv2d_mve_{bits}" + "_narrow" * narrow
-    return Form("conv2d_mve", fields, weights, patch * together * 8 // WORD, variant=variant)
+    return Form("conv2d_mve", fields, weights, column * tile_positions * 8 // WORD, variant=variant)
 
 
-def codes(rows: np.ndarray, bits: int, narrow: bool) -> np.ndarray:
+def patterns(rows: np.ndarray, bits: int, narrow: bool) -> np.ndarray:
     """uint8 (outputs, taps), the fields of their bytes.
 
     In two's complement; where they are `narrow` those below the top without a sign, 2^(bits-1) larger. Of one bit 1 is -1, and `narrow` the

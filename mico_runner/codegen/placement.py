@@ -82,7 +82,7 @@ def _place(program: Program, constants: dict[str, list[tuple[int, int]]]) -> Pla
     fixed = [[*layer.constants, *(np.roll(k, -down) for k in layer.stack)] for layer in layers]
     up = least(
         [
-            _evictions([*own, *(r[higher] for r in layer.arena)]) + _side_by_side(layer.arena_patch)
+            _evictions([*own, *(r[higher] for r in layer.arena)]) + _side_by_side(layer.arena_column)
             for own, layer in zip(fixed, layers, strict=True)
         ]
     )
@@ -91,15 +91,15 @@ def _place(program: Program, constants: dict[str, list[tuple[int, int]]]) -> Pla
     reading = [(own, layer) for own, layer in zip(fixed, layers, strict=True) if layer.input]
     at = least(
         [
-            _evictions([*own, *(r[higher] for r in layer.input)]) + _side_by_side(layer.input_patch)
+            _evictions([*own, *(r[higher] for r in layer.input)]) + _side_by_side(layer.input_column)
             for own, layer in reading
         ]
     )
     return Place(down * LINE, up * LINE, at * LINE)
 
 
-class _Patch(NamedTuple):
-    """A patch as bytes, and the rows of weights that are read side by side with it: offset, addresses (rows,), length, how often."""
+class _Column(NamedTuple):
+    """A column as bytes, and the rows of weights that are read side by side with it: offset, addresses (rows,), length, how often."""
 
     offset: int
     rows: np.ndarray
@@ -111,15 +111,15 @@ class _Regions(NamedTuple):
     """What a call reads and writes, in layers of at most a line per set: how often each set is touched, (SETS,) each.
 
     Attributes:
-        arena_patch, input_patch: what of it is read byte by byte beside weights, if anything.
+        arena_column, input_column: what of it is read byte by byte beside weights, if anything.
     """
 
     constants: list[np.ndarray]
     stack: list[np.ndarray]
     arena: list[np.ndarray]
     input: list[np.ndarray]
-    arena_patch: _Patch | None
-    input_patch: _Patch | None
+    arena_column: _Column | None
+    input_column: _Column | None
 
 
 def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> _Regions:
@@ -131,33 +131,33 @@ def _regions(call: Call, constants: list[tuple[int, int]], program: Program) -> 
     for buffer in call.inputs:
         where, at = (arena, offsets[buffer.name]) if buffer.place == "arena" else (own, 0)
         where += _lines(at, buffer.bytes, inputs)
-    patch: dict[str, _Patch | None] = {"arena_patch": None, "input_patch": None}
+    column: dict[str, _Column | None] = {"arena_column": None, "input_column": None}
     own_weights = call.weights
     as_bytes = isinstance(micro.of_unit(call.unit), ByteLanes)
     if as_bytes and call.variant.endswith("_narrow") and own_weights and own_weights.bits == 8:
         (buffer,) = call.inputs
-        in_place = call.fields["in_place"] and not int(str(call.fields["flip"]).rstrip("u"), 16)
-        there = in_place and buffer.place == "input"
-        offset = 0 if there else offsets[buffer.name if in_place else f"{call.name}.scratch"]
+        zero_copy = call.fields["zero_copy"] and not int(str(call.fields["xor_mask"]).rstrip("u"), 16)
+        there = zero_copy and buffer.place == "input"
+        offset = 0 if there else offsets[buffer.name if zero_copy else f"{call.name}.scratch"]
         rows = last + _WORD * own_weights.words.shape[1] * np.arange(len(own_weights.words))
         positions = _size(call)["out_h"] * _size(call)["out_w"]
-        patch["input_patch" if there else "arena_patch"] = _Patch(offset, rows, own_weights.taps, positions)
+        column["input_column" if there else "arena_column"] = _Column(offset, rows, own_weights.taps, positions)
     # a frame's values are read and written again in each pass
     return _Regions(
-        _lines(first, last + size - first, weights), _lines(-STACK, STACK, 2 * scratch), arena, own, **patch
+        _lines(first, last + size - first, weights), _lines(-STACK, STACK, 2 * scratch), arena, own, **column
     )
 
 
-def _side_by_side(patch: _Patch | None) -> np.ndarray:
-    """(SETS,) misses, by how many lines the patch is shifted: two arrays that are read at the same pace and share a line share all.
+def _side_by_side(column: _Column | None) -> np.ndarray:
+    """(SETS,) misses, by how many lines the column is shifted: two arrays that are read at the same pace and share a line share all.
 
     Each byte of either then evicts the other's line.
     """
-    if patch is None:
+    if column is None:
         return np.zeros(SETS)
-    apart = (patch.offset + LINE * np.arange(SETS)[:, None] - patch.rows) % CACHE
+    apart = (column.offset + LINE * np.arange(SETS)[:, None] - column.rows) % CACHE
     share: np.ndarray = np.maximum(0, 1 - np.minimum(apart, CACHE - apart) / LINE).sum(1)
-    return share * (2 * patch.length * patch.positions)
+    return share * (2 * column.length * column.positions)
 
 
 def _size(call: Call) -> dict[str, int]:
@@ -172,13 +172,13 @@ def _touches(call: Call) -> tuple[float, float, float]:
     positions = shape["out_h"] * shape["out_w"] if "out_h" in shape else 1
     part = min(1.0, shape["kernel_h"] / shape["in_h"]) if "kernel_h" in shape else 1.0
     if call.kernel == "depthwise":
-        groups = shape["out_h"] / shape["together"]
+        groups = shape["out_h"] / shape["row_tile"]
         return groups, groups * shape["channels"], groups * part * min(LINE, shape["channels"])
     if positions >= POSITIONS and not call.variant.endswith("_narrow"):
         tiles = positions / POSITIONS
         return tiles, tiles, tiles * part
     assert call.weights is not None  # calls without weights are not placed
-    tiles = call.weights.words.shape[0] / OUTPUTS  # narrow ones: each reads the patch of its position
+    tiles = call.weights.words.shape[0] / OUTPUTS  # narrow ones: each reads the column of its position
     return positions, positions * tiles, positions * part
 
 

@@ -36,7 +36,7 @@ class KernelPolicy:
         mla: kernels that multiply and add in one instruction.
         mve: kernels that multiply vectors of 16 bytes.
         tiles: the tiled kernels.
-        tables: those of the tiled kernels that gather patches may have tables in their scratch, too (`micro.candidates`).
+        tables: those of the tiled kernels that gather im2col columns may have tables in their scratch, too (`micro.candidates`).
     """
 
     simd: bool = False

@@ -100,7 +100,7 @@ class Call:
 
     @property
     def scratch_bytes(self) -> int:
-        """What the kernel works in: the words that it asks for, as for patches of a tiled one; else one unpacked row of weights."""
+        """What the kernel works in: the words that it asks for, as for im2col columns of a tiled one; else one unpacked row of weights."""
         if self.scratch_words is not None:
             return 4 * self.scratch_words
         return self.weights.taps if self.weights else 0

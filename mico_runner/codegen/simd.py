@@ -1,7 +1,7 @@
 """How weights lie for the kernels for wide registers (kernels/mico_conv2d_simd.c, mico_depthwise_simd.c), and what these work in.
 
-Blocks of sixteen rows: weights of 8 bits word by word, as the kernels read them; those of fewer bits as codes in the same order without a
-gap, which kernels/mico_widen.c brings to bytes.
+Blocks of sixteen rows: weights of 8 bits word by word, as the kernels read them, those of fewer bits as patterns in the same order without
+a gap, which kernels/mico_widen.c brings to bytes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def blocks(rows: np.ndarray, bits: int, piece: int) -> np.ndarray:
         pieces = np.split(block, taps // piece, axis=1)
         if bits == BYTE and len(pieces) == 1:
             pieces = [np.pad(block, ((0, 0), (0, -taps % FOUR)))]  # as the kernels read it
-        codes = np.concatenate([_ordered(part) for part in pieces])
-        packed = pack_rows(codes[None], bits)[0]
+        patterns = np.concatenate([_ordered(part) for part in pieces])
+        packed = pack_rows(patterns[None], bits)[0]
         found.append(np.pad(packed, (0, len(block) * words - len(packed))))
     return np.concatenate(found).reshape(count, words)
 
@@ -90,7 +90,7 @@ def form(node: QNode, rows: np.ndarray, geometry: ConvGeometry, source: Buffer, 
     widened = not whole or weights.bits < BYTE
     fields = {
         **geometry.members(),
-        "flip": _OFFSET if source.type.signed else 0,
+        "xor_mask": _OFFSET if source.type.signed else 0,
         "framed": int(bool(framed)),
         "piece": piece,
         "widened_at": frame if widened else -1,
@@ -110,14 +110,14 @@ def depthwise(node: QNode, geometry: ConvGeometry, source: Buffer, output: Buffe
     copied = geometry.padded or source.type.signed or geometry.out_c % LANES
     pitch = (geometry.in_w + 2 * geometry.padding[1]) * geometry.in_c
     under = (geometry.kernel[0] - 1) * geometry.dilation[0] + 1
-    together = min(geometry.out_h, max(1, (FRAME_BYTES // pitch - under) // geometry.stride[0] + 1)) if copied else 0
-    frame = ((together - 1) * geometry.stride[0] + under) * pitch + SLACK_BYTES if copied else 0
+    row_tile = min(geometry.out_h, max(1, (FRAME_BYTES // pitch - under) // geometry.stride[0] + 1)) if copied else 0
+    frame = ((row_tile - 1) * geometry.stride[0] + under) * pitch + SLACK_BYTES if copied else 0
     offsets_at = -(-frame // FOUR)
     weights_at = offsets_at + -(-weights.taps // FOUR) * FOUR
     fields = {
         **geometry.members(),
-        "flip": _OFFSET if source.type.signed else 0,
-        "together": together,
+        "xor_mask": _OFFSET if source.type.signed else 0,
+        "row_tile": row_tile,
         "offsets_at": offsets_at,
         "weights_at": weights_at,
         "output": output_range(node, output),

@@ -1,6 +1,6 @@
 """Which layers the tiled kernels (kernels/mico_tile.h) take: their form in a micro-kernel, and the numbers of their requantisation.
 
-The constant terms of the product of codes (codegen/micro) go into the bias.
+The constant terms of the product of values (codegen/micro) go into the bias.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from mico_runner.codegen.micro.base import CODES, POSITIONS, MicroKernel
+from mico_runner.codegen.micro.base import POSITIONS, VALUES, MicroKernel
 from mico_runner.codegen.packing import WORD, place_bits
 from mico_runner.codegen.program import Form, Weights
 from mico_runner.ops.c import Buffer, ConvGeometry, Fields, output_range
 from mico_runner.quant.qgraph import QNode, QType, scaling_of
 
-MOST_FOUR = 255  # taps of patches that are gathered four at a time: their sums are counted in bytes and halves of words
+MOST_FOUR = 255  # taps of columns that are gathered four at a time: their sums are counted in bytes and halves of words
 HIGH_BITS = 31  # of a factor in the multiplication whose high word is kept
 LEFT_BITS = 5  # of it that hold how far the accumulator is shifted up
 SIGN_FACTOR, SIGN_LEFT = (1 << HIGH_BITS) - (1 << LEFT_BITS), 3  # to signed bits
@@ -27,13 +27,13 @@ def variant(kernel: MicroKernel, geometry: ConvGeometry) -> str:
     """The layer's function is `mico_conv2d_<variant>`."""
     if kernel.tile(geometry.positions) == 1:
         return f"{kernel.name}_narrow"
-    return f"{kernel.name}_four" if _together(kernel, geometry) else kernel.name
+    return f"{kernel.name}_four" if _gathers_four(kernel, geometry) else kernel.name
 
 
-def _together(kernel: MicroKernel, geometry: ConvGeometry) -> bool:
-    """Whether the patches of four positions are gathered together.
+def _gathers_four(kernel: MicroKernel, geometry: ConvGeometry) -> bool:
+    """Whether the columns of four positions are gathered together.
 
-    A patch of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
+    A column of many taps is, and one whose rows are whole words or halves of them, which are copied as such.
     """
     wide = kernel.tile(geometry.positions) == POSITIONS
     near = geometry.dilation == (1, 1) and geometry.kernel != (1, 1)
@@ -42,8 +42,8 @@ def _together(kernel: MicroKernel, geometry: ConvGeometry) -> bool:
 
 
 def whole_words(geometry: ConvGeometry) -> bool:
-    """Whether each patch lies in the input in one piece of whole words."""
-    return geometry.kernel == (1, 1) and not geometry.padded and geometry.in_c % CODES == 0
+    """Whether each column lies in the input in one piece of whole words."""
+    return geometry.kernel == (1, 1) and not geometry.padded and geometry.in_c % VALUES == 0
 
 
 def form(
@@ -59,27 +59,27 @@ def form(
     scales = requantisation(node, output.type, np.abs(rows).sum(1) * max(-activation.qmin, activation.qmax))
     if scales is None:
         return f"not tiled: {TOO_LARGE}"
-    code_words = -(-taps // CODES)
-    codes = (rows + kernel.offset) // kernel.scale
-    # x = sx * c - ox; beyond the taps activations are 0, so that their codes are ox in S unless they are halved to 0
+    value_words = -(-taps // VALUES)
+    values = (rows + kernel.zero_point) // kernel.scale
+    # x = sx * c - ox; beyond the taps activations are 0, so that their values are ox in S unless they are halved to 0
     factor = 2 if kernel.HALF else 1
     shift = 0 if not activation.signed else -activation.qmin
-    beyond = (code_words * CODES - taps) * (0 if kernel.HALF else shift)
-    bias = node.constants["bias"].astype(np.int64) - shift * rows.sum(1) + factor * kernel.offset * beyond
+    beyond = (value_words * VALUES - taps) * (0 if kernel.HALF else shift)
+    bias = node.constants["bias"].astype(np.int64) - shift * rows.sum(1) + factor * kernel.zero_point * beyond
     weights = replace(
         Weights.of(node, rows),
-        words=kernel.mixed(place_bits(codes, kernel.places(taps))),
+        words=kernel.mixed(place_bits(values, kernel.places(taps))),
         bias=bias.astype(np.uint32).view(np.int32),
         multiplier=scales[0].astype(np.int32),
         shift=scales[1].astype(np.uint8),
     )
     written = output_range(node, output)
     how = {
-        "flip": f"0x{0x80 * _BYTE if activation.signed else 0:08x}u",
-        "less": f"0x{(0x80 - shift) * _BYTE if activation.signed else 0:08x}u",
-        "code_words": code_words,
-        "middle": middle_of(written),
-        "in_place": int(whole_words(geometry)),
+        "xor_mask": f"0x{0x80 * _BYTE if activation.signed else 0:08x}u",
+        "input_offset": f"0x{(0x80 - shift) * _BYTE if activation.signed else 0:08x}u",
+        "value_words": value_words,
+        "rounding": rounding_constant_of(written),
+        "zero_copy": int(whole_words(geometry)),
     }
     function = f"conv2d_{variant(kernel, geometry)}"
     return Form(
@@ -108,7 +108,7 @@ def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np
         multiplier, shift, left = (np.full_like(multiplier, v) for v in (SIGN_FACTOR, 1, SIGN_LEFT))
     else:
         up = HIGH_BITS - 1 - np.floor(np.log2(multiplier)).astype(np.int64)
-        most = HIGH_BITS - middle(output.qmax, False).bit_length()  # of t
+        most = HIGH_BITS - rounding_constant(output.qmax, False).bit_length()  # of t
         up = np.clip(most + WORD - shift, LEFT_BITS, up)
         left = np.maximum(0, 1 - (up + shift - WORD))
         multiplier, shift = multiplier << up, up + left + shift - WORD
@@ -118,13 +118,13 @@ def requantisation(node: QNode, output: QType, products: np.ndarray) -> tuple[np
     return None if np.any(largest >= 1 << HIGH_BITS) else (multiplier + left, shift)
 
 
-def middle(high: int, is_sign: bool) -> int:
-    """`middle` in C: twice the middle between a layer's largest output and what would be rounded to the next."""
+def rounding_constant(high: int, is_sign: bool) -> int:
+    """Twice the middle between a layer's largest output and what would be rounded to the next."""
     return 1 if is_sign else 2 * high + 1
 
 
-def middle_of(written: Fields) -> int:
+def rounding_constant_of(written: Fields) -> int:
     """The same, of a struct's range of outputs."""
     high, is_sign = written["max"], written["sign"]
     assert isinstance(high, int)
-    return middle(high, bool(is_sign))
+    return rounding_constant(high, bool(is_sign))

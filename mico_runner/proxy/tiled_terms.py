@@ -1,7 +1,7 @@
 """Physical terms of this project's tiled kernels (`codegen.tiling`): what their loops do, by the micro-kernel that the layer gets.
 
 Positions are taken a tile at a time: their patches are gathered (a copy per row of the kernel, in words, halves of them or bytes as
-the channels allow; a tap at a time where four are gathered together; not at all where each patch lies in the input in one piece)
+the channels allow; a tap at a time where four are gathered together; not at all where each column lies in the input in one piece)
 and packed, then come the sums and steps of all outputs, whole tiles of them. How long these take in a micro-kernel is known
 roughly (`MicroKernel.cycles`); the fit scales it, by bit-widths where that pays. Weights and scratch that a small cache does not hold
 together are missed by every tile.
@@ -34,7 +34,7 @@ class Work(NamedTuple):
     tiles: int
     positions: int
     scratch: int
-    turned: int  # fours of taps that become words where patches are gathered together
+    turned: int  # fours of taps that become words where im2col columns are gathered together
     packing: float
     sums: float
     steps: float

@@ -130,19 +130,19 @@ def parts(graph: QGraph, x: np.ndarray, tables: bool = True) -> tuple[int, int]:
 
 def case(tile: Form, kernel: MicroKernel, x: np.ndarray) -> str:
     """`case.h` of product.c."""
-    codes = np.ascontiguousarray(x.astype(np.uint8)).view("<u4")
+    values = np.ascontiguousarray(x.astype(np.uint8)).view("<u4")
     defines = {
         "TILE": kernel.positions,
         "M": len(x),
         "N": OUTPUTS,
-        "CODE_WORDS": tile.fields["code_words"],
+        "CODE_WORDS": tile.fields["value_words"],
         "ROW_WORDS": tile.weights.words.shape[1],
         "SCRATCH_WORDS": tile.scratch_words,
     }
     if kernel.TABLES:
         defines["BITS_OF_TABLES"] = kernel.bits
     lines = [f"#define {name} {value}" for name, value in defines.items()]
-    for name, words in (("codes", codes), ("rows", tile.weights.words)):
+    for name, words in (("values", values), ("rows", tile.weights.words)):
         values = ", ".join(f"0x{v:x}u" for v in words.ravel())
         lines.append(f"static const uint32_t {name}[] = {{{values}}};")
     return "#include <stdint.h>\n" + "\n".join(lines) + "\n"

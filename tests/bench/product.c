@@ -44,7 +44,7 @@ int main(void)
     const mico_conv2d_tiled_t p = {.size = {.in_h = M, .in_w = 1, .in_c = 4 * CODE_WORDS, .out_h = M, .out_w = 1, .out_c = N,
                                             .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
                                             .dilation_h = 1, .dilation_w = 1},
-                                   .code_words = CODE_WORDS, .in_place = 1,
+                                   .value_words = CODE_WORDS, .zero_copy = 1,
                                    .weights = {.row_words = ROW_WORDS, .taps = 4 * CODE_WORDS}};
     uint32_t packing = 0, products = 0, terms[TILE];
 

@@ -12,7 +12,7 @@ from scipy.optimize import lsq_linear
 
 from mico_runner import codegen
 from mico_runner.codegen import micro
-from mico_runner.codegen.micro.base import CODES, MicroKernel
+from mico_runner.codegen.micro.base import VALUES, MicroKernel
 from mico_runner.codegen.packing import WORD
 from mico_runner.codegen.policy import KernelPolicy
 from mico_runner.quant.qgraph import QType
@@ -66,7 +66,7 @@ def narrow_shapes() -> list[dict]:
 
 def aligned(i: int, size: float) -> int:
     """Every other size is a multiple of four, so that patches need no gathering."""
-    return int(size) if i % 2 else CODES * round(size / CODES)
+    return int(size) if i % 2 else VALUES * round(size / VALUES)
 
 
 def measure(kernel: MicroKernel, shapes: list[dict]) -> list[int]:
@@ -106,7 +106,7 @@ def features(shape: dict, kernel: MicroKernel) -> list[int]:
     """
     tile, tiles, quads, outputs = kernel.counts(taps(shape), shape["out_channels"], positions(shape))
     work, packed = tiles * outputs, tiles * tile * quads
-    gathered = packed if shape.get("kernel_h", 1) > 1 or shape["in_channels"] % CODES else 0
+    gathered = packed if shape.get("kernel_h", 1) > 1 or shape["in_channels"] % VALUES else 0
     return [tiles * tile, 1, packed, gathered, work, work * quads, work * kernel.blocks(quads)]
 
 

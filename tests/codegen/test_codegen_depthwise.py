@@ -70,8 +70,8 @@ def test_four_channels_at_a_time(tmp_path, monkeypatch, sanitize):
         y = net.conv("x", shape["groups"], (3, 3), weight_bits, stride, to=net.some_type(), **shape)
         graphs.append(net.done(net.requant(y, OUTPUT)))
     calls = [call.fields for graph in graphs for call in lower(graph, POLICY).calls if call.kernel == "depthwise"]
-    assert {c["lanes"] for c in calls if c["planes"] == 4} == {1, 2, 4}
-    assert sum(c["planes"] == 4 for c in calls) > 0.9 * len(calls)
+    assert {c["lanes"] for c in calls if c["channel_block"] == 4} == {1, 2, 4}
+    assert sum(c["channel_block"] == 4 for c in calls) > 0.9 * len(calls)
     assert_same(graphs, tmp_path, sanitize)
 
 
@@ -80,7 +80,7 @@ def test_four_channels_at_a_time_where_their_rows_leave_a_small_cache():
     sizes = {7: 1, 14: 1, 16: 4}  # the last two leave it, but scratch of four channels would be above two rows of 14
     shape = {"in_channels": 64, "kernel_h": 3, "kernel_w": 3, "rng": rng}
     graphs = {size: single_layer("depthwise", in_h=size + 2, in_w=size + 2, **shape) for size in sizes}
-    assert {size: lower(graph, POLICY).calls[0].fields["planes"] for size, graph in graphs.items()} == sizes
+    assert {size: lower(graph, POLICY).calls[0].fields["channel_block"] for size, graph in graphs.items()} == sizes
 
 
 def test_a_program_calls_the_function_of_its_layers():
@@ -93,7 +93,7 @@ def test_a_program_calls_the_function_of_its_layers():
     y = net.conv(y, 64, (3, 3), 1, **layer)
     y = net.conv(y, 64, (2, 2), 8, **layer)
     functions = [call.function for call in lower(net.done(y), POLICY).calls if call.kernel == "depthwise"]
-    assert functions == [f"mico_depthwise{part}" for part in ("", "_planes_1", "_planes_1", "_nine_2", "_any")]
+    assert functions == [f"mico_depthwise{part}" for part in ("", "_block_1", "_block_1", "_nine_2", "_any")]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from test_codegen_differential import random_networks, special_networks
 from test_codegen_tiling import PAIRS, layers
 
 from mico_runner import codegen
-from mico_runner.codegen.dot_unit import BUFFER_WORDS, POSITIONS, RUN_BYTES, SEGMENT_BYTES, form, together
+from mico_runner.codegen.dot_unit import BUFFER_WORDS, POSITIONS, RUN_BYTES, SEGMENT_BYTES, form, gathered
 from mico_runner.codegen.emit import KERNELS
 from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.policy import KernelPolicy
@@ -181,8 +181,8 @@ def test_operands_are_as_wide_as_the_wider_of_both():
 
 def test_patches_side_by_side():
     size = ConvGeometry(4, 9, 100, 4, 4, 1, kernel=(1, 3), stride=(1, 2))
-    assert together(size) == (SEGMENT_BYTES - 300) // 200 + 1 == 9
-    assert together(replace(size, dilation=(1, 2))) == together(replace(size, in_c=339)) == 0
+    assert gathered(size) == (SEGMENT_BYTES - 300) // 200 + 1 == 9
+    assert gathered(replace(size, dilation=(1, 2))) == gathered(replace(size, in_c=339)) == 0
 
 
 def test_the_limits_are_those_of_the_c():

@@ -92,7 +92,7 @@ def test_every_bit_of_a_row_has_a_place_of_its_own(bits, taps, narrow):
     places = mve.places(taps, bits, narrow and bits in mve.NARROW)
     assert places.shape == (taps, bits)
     assert len(np.unique(places)) == places.size and places.max() < 32 * row_words(taps, bits)
-    assert taps <= mve.patch_bytes(taps, bits) < taps + 16 * 8
+    assert taps <= mve.column_bytes(taps, bits) < taps + 16 * 8
 
 
 def field(byte: np.ndarray, bits: int, place: int, narrow: bool) -> np.ndarray:
@@ -109,8 +109,8 @@ def test_sums_of_what_comes_out_of_the_bytes(bits, taps, narrow, seed):
     rng = np.random.default_rng(seed)
     rows = rng.choice([-1, 1], (2, taps)) if bits == 1 else rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (2, taps))
     x = rng.integers(0, 4, taps)
-    codes, places = mve.codes(rows, bits, narrow), mve.places(taps, bits, narrow)
-    words = mve.place_bits(codes, places)
+    patterns, places = mve.patterns(rows, bits, narrow), mve.places(taps, bits, narrow)
+    words = mve.place_bits(patterns, places)
     sums = np.zeros(2, np.int64)
     for row, octets in enumerate(words.view(np.int8)):
         for tap in range(taps):

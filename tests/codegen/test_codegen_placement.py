@@ -112,7 +112,7 @@ def test_a_patch_shares_no_line_with_the_weights_that_are_read_beside_it(inside)
         program = lower(graph, POLICY)
         (call,) = program.calls
         if inside:  # not in one piece, so that it is gathered
-            program = replace(program, calls=[replace(call, fields={**call.fields, "in_place": 0})])
+            program = replace(program, calls=[replace(call, fields={**call.fields, "zero_copy": 0})])
         (place,), (tables,) = placement.places([program]), placement.addresses([program])
         scratch = place.arena + next(p.offset for p in program.memory if p.tensor.endswith("scratch"))
         patch = scratch if inside else place.input

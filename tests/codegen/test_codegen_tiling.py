@@ -15,7 +15,7 @@ from mico_runner.codegen.lowering import lower
 from mico_runner.codegen.micro.base import MicroKernel
 from mico_runner.codegen.micro.byte_lanes import ByteLanes
 from mico_runner.codegen.policy import KernelPolicy
-from mico_runner.codegen.tiling import form, middle, requantisation
+from mico_runner.codegen.tiling import form, requantisation, rounding_constant
 from mico_runner.ops.c import Buffer, ConvGeometry
 from mico_runner.quant.qgraph import QGraph, QNode, QType
 
@@ -103,7 +103,7 @@ def test_scratch_of_two_rows(tmp_path, sanitize):
         for call in calls:
             more = 128 if isinstance(micro.of_unit(call.unit), ByteLanes) and call.weights.bits < 8 else 0
             more += 2048 + 2048 if micro.of_unit(call.unit).TABLES else 0
-            assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["code_words"] + more
+            assert call.scratch_bytes <= 2 * 2 * 4 * call.fields["value_words"] + more
     if sanitize is not None:  # else the programs of the tests above are enough
         assert_same(graphs, tmp_path, sanitize, policy=POLICY)
 
@@ -153,8 +153,8 @@ def test_codes_take_the_true_size_and_hold_every_weight_once(weight_bits, act_bi
         assert words.shape == (6, -(-taps * weight_bits // 32))
         assert places.shape == (taps, weight_bits) and len(np.unique(places)) == places.size
         bits = words[:, places // 32] >> (places % 32).astype(np.uint32) & 1
-        codes = (bits.astype(int) << np.arange(weight_bits)).sum(axis=2)
-        np.testing.assert_array_equal(kernel.scale * codes - kernel.offset, weight)
+        values = (bits.astype(int) << np.arange(weight_bits)).sum(axis=2)
+        np.testing.assert_array_equal(kernel.scale * values - kernel.zero_point, weight)
         assert np.bitwise_count(words).sum() == bits.sum()  # beyond the taps there are zeros
 
 
@@ -201,7 +201,7 @@ def test_requantisation_to_a_sign_is_that_of_the_accumulator():
     )
     for acc in (-most, -2, -1, 0, 1, 2, most):
         high = (acc << (int(factor) & 31)) * (int(factor) & ~31) >> 32
-        over = ((middle(1, True) << int(t) - 1) - 1 - high) >> int(t)
+        over = ((rounding_constant(1, True) << int(t) - 1) - 1 - high) >> int(t)
         assert max(2 - max(over, 0), 0) - 1 == (1 if acc >= 0 else -1)
 
 

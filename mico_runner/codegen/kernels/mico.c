@@ -5,14 +5,14 @@ static inline int8_t weight_at(const uint8_t *bytes, uint32_t i, uint32_t bits)
 {
     const uint32_t byte = i * bits / 8u;
     const uint32_t offset = i * bits % 8u;
-    uint32_t code = (uint32_t)bytes[byte] >> offset;
+    uint32_t pattern = (uint32_t)bytes[byte] >> offset;
     if (offset + bits > 8u)
-        code |= (uint32_t)bytes[byte + 1u] << (8u - offset);
-    code &= (1u << bits) - 1u;
+        pattern |= (uint32_t)bytes[byte + 1u] << (8u - offset);
+    pattern &= (1u << bits) - 1u;
     if (bits == 1u)
-        return (int8_t)(2 * (int32_t)code - 1);
+        return (int8_t)(2 * (int32_t)pattern - 1);
     const uint32_t sign = 1u << (bits - 1u);
-    return (int8_t)((int32_t)(code ^ sign) - (int32_t)sign);
+    return (int8_t)((int32_t)(pattern ^ sign) - (int32_t)sign);
 }
 
 /* Eight weights fill `bits` whole bytes. Inlined with a constant `bits`, the compiler vectorises the groups. */

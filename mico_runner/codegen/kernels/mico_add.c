@@ -31,14 +31,14 @@ MICO_INLINE void bytes(const mico_add_t *p, const uint8_t *a, const uint8_t *b, 
 MICO_INLINE void bytes(const mico_add_t *p, const uint8_t *a, const uint8_t *b, uint8_t *y, const int is_signed)
 {
     const uint32_t multiplier_a = (uint32_t)p->multiplier_a, multiplier_b = (uint32_t)p->multiplier_b;
-    const uint32_t flip_a = p->input_a == MICO_S8 ? 0x80u : 0u, flip_b = p->input_b == MICO_S8 ? 0x80u : 0u;
+    const uint32_t xor_a = p->input_a == MICO_S8 ? 0x80u : 0u, xor_b = p->input_b == MICO_S8 ? 0x80u : 0u;
     const int32_t low = p->output.min, high = p->output.max, shift = p->shift;
     const uint32_t round = 1u << (shift - 1);
 
     for (const uint8_t *const end = a + p->size; a != end;) {
         uint32_t acc = round;
-        acc += (is_signed ? ((uint32_t)*a++ ^ flip_a) - flip_a : *a++) * multiplier_a;
-        acc += (is_signed ? ((uint32_t)*b++ ^ flip_b) - flip_b : *b++) * multiplier_b;
+        acc += (is_signed ? ((uint32_t)*a++ ^ xor_a) - xor_a : *a++) * multiplier_a;
+        acc += (is_signed ? ((uint32_t)*b++ ^ xor_b) - xor_b : *b++) * multiplier_b;
         int32_t r = is_signed ? (int32_t)acc >> shift : (int32_t)(acc >> shift);
         r = r < low ? low : r;
         *y++ = (uint8_t)(r > high ? high : r);

@@ -6,12 +6,12 @@
 void mico_attend(const mico_attention_t *p, const void *q, int32_t at, const void *k, const void *v, int32_t count, void *y,
                  uint32_t *powers)
 {
-    const int32_t d = p->head, row = p->kv_heads * d, together = p->heads / p->kv_heads;
+    const int32_t d = p->head, row = p->kv_heads * d, per_kv_head = p->heads / p->kv_heads;
     const int32_t of_k = mico_turn_of(p->k), of_v = mico_turn_of(p->v);
 
     for (int32_t h = 0; h < p->heads; h++) {
         const int32_t first = at * p->heads * d + h * d;
-        const uint8_t *key = (const uint8_t *)k + h / together * d;
+        const uint8_t *key = (const uint8_t *)k + h / per_kv_head * d;
         int32_t most = INT32_MIN;
         uint64_t sum = 0;
 
@@ -26,7 +26,7 @@ void mico_attend(const mico_attention_t *p, const void *q, int32_t at, const voi
         }
         const int64_t part = (int64_t)mico_divide((uint64_t)p->factor << 30, sum);
         for (int32_t i = 0; i < d; i++) {
-            const uint8_t *from = (const uint8_t *)v + h / together * d + i;
+            const uint8_t *from = (const uint8_t *)v + h / per_kv_head * d + i;
             int64_t acc = 0;
             for (int32_t start = 0; start < count; start += MICO_TERMS) {
                 const int32_t end = count - start < MICO_TERMS ? count : start + MICO_TERMS;

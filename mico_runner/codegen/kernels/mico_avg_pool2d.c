@@ -5,7 +5,7 @@
 /* Sums of bytes, for wide registers: so many channels of a tap, then the next tap. */
 enum { TOGETHER = 64 };
 
-MICO_INLINE void sums(const mico_window *w, const uint8_t *x, int32_t flip, int32_t count, int32_t rows, int32_t columns, int32_t *acc)
+MICO_INLINE void sums(const mico_window *w, const uint8_t *x, int32_t xor_mask, int32_t count, int32_t rows, int32_t columns, int32_t *acc)
 {
     for (int32_t c = 0; c < count; c++)
         acc[c] = 0;
@@ -13,7 +13,7 @@ MICO_INLINE void sums(const mico_window *w, const uint8_t *x, int32_t flip, int3
         const uint8_t *from = x;
         for (int32_t ix = 0; ix < columns; ix++, from += w->channels) {
             for (int32_t c = 0; c < count; c++)
-                acc[c] += (from[c] ^ flip) - flip;
+                acc[c] += (from[c] ^ xor_mask) - xor_mask;
         }
     }
 }

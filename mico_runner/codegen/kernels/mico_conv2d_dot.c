@@ -1,4 +1,4 @@
-/* Patches go to the unit's buffer, the weights stream past them: no scratch, no unpacking.
+/* Columns go to the unit's buffer, the weights stream past them: no scratch, no unpacking.
  *
  * The unit takes no instruction while a load, a store or a branch is on its way, so that several loads come before several
  * instructions, with the counting in between. */
@@ -84,8 +84,8 @@ MICO_INLINE uint32_t clip(int32_t left, int32_t span, int32_t width, int32_t *re
     return (uint32_t)before << 10 | (uint32_t)*real << 21;
 }
 
-/* Patches first .. last of the tile, whose outputs lie side by side from (oy, ox) on: rows of the image, each for all of them. */
-static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
+/* Columns first .. last of the tile, whose outputs lie side by side from (oy, ox) on: rows of the image, each for all of them. */
+static __attribute__((noinline)) void push_columns(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                    int32_t first, int32_t last)
 {
     const int32_t depth = p->size.in_c, width = p->size.in_w * depth, height = p->size.in_h, dilation = p->size.dilation_h;
@@ -107,7 +107,7 @@ static __attribute__((noinline)) void push_patches(const mico_conv2d_dot_t *p, c
         MICO_DOT_DO(MICO_DOT_CUT, zeros, what);
 }
 
-/* One patch whose rows do not fit the window or have gaps: pieces of at most MICO_DOT_RUN bytes. */
+/* One column whose rows do not fit the window or have gaps: pieces of at most MICO_DOT_RUN bytes. */
 static __attribute__((noinline, cold)) void push_pieces(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                   int32_t position)
 {
@@ -135,7 +135,7 @@ static __attribute__((noinline, cold)) void push_pieces(const mico_conv2d_dot_t 
     }
 }
 
-/* The tile's patches, from the output at (oy, ox) on. */
+/* The tile's columns, from the output at (oy, ox) on. */
 static __attribute__((noinline)) void push_tile(const mico_conv2d_dot_t *p, const image *x, int32_t oy, int32_t ox,
                                                 int32_t positions)
 {
@@ -143,12 +143,12 @@ static __attribute__((noinline)) void push_tile(const mico_conv2d_dot_t *p, cons
     for (int32_t first = 0; first < positions;) {
         const int32_t in_row = p->size.out_w - ox, left = positions - first;
         int32_t count = left < in_row ? left : in_row;
-        if (p->together == 0) {
+        if (p->gathered == 0) {
             push_pieces(p, x, oy, ox, first);
             count = 1;
         } else {
-            count = count < p->together ? count : p->together;
-            push_patches(p, x, oy, ox, first, first + count - 1);
+            count = count < p->gathered ? count : p->gathered;
+            push_columns(p, x, oy, ox, first, first + count - 1);
         }
         first += count;
         ox += count;
@@ -188,7 +188,7 @@ static __attribute__((noinline, cold)) void send_channels(const mico_weights *w,
 #define LOAD(name, i)                                                                                                  \
     const uint32_t name = word_at(w + (i), (const uint8_t *)w, (const uint8_t *)(w + (i) + 1))
 
-/* The next `words` words of weights past the patches; the unit knows where rows end. */
+/* The next `words` words of weights past the columns; the unit knows where rows end. */
 MICO_INLINE const uint32_t *multiply(const uint32_t *w, int32_t words)
 {
     for (; words >= 8; words -= 8) {
@@ -350,7 +350,7 @@ void mico_conv2d_dot(const mico_conv2d_dot_t *p, const void *x, void *y)
     uint8_t *to = y;
     int32_t oy = 0, ox = 0;
 
-    MICO_DOT_DO(MICO_DOT_CONFIG, p->modes, (uint32_t)p->weights.taps | (uint32_t)p->patch_words << 16);
+    MICO_DOT_DO(MICO_DOT_CONFIG, p->modes, (uint32_t)p->weights.taps | (uint32_t)p->column_words << 16);
     MICO_DOT_DO(MICO_DOT_RANGE, p->output.min, p->output.max);
     if (one_block)
         send_channels(&p->weights, 0, p->size.out_c);

@@ -7,9 +7,9 @@
 typedef struct {
     mico_geometry size;
     uint32_t modes;       /* of MICO_DOT_CONFIG */
-    int32_t patch_words;  /* words of the unit's buffer that a patch takes */
-    int32_t positions;    /* patches in a tile: as many as fit */
-    int32_t together;     /* patches side by side whose rows fit a segment; 0: a row is longer than a cut, or has gaps, and is cut in pieces */
+    int32_t column_words; /* words of the unit's buffer that an im2col column takes */
+    int32_t positions;    /* columns in a tile: as many as fit */
+    int32_t gathered;     /* columns side by side whose rows fit a segment; 0: a row is longer than a cut, or has gaps, and is cut in pieces */
     mico_range output;
     mico_weights weights; /* rows of (kernel_h, kernel_w, in_c), packed as for every kernel */
 } mico_conv2d_dot_t;

@@ -6,7 +6,7 @@
 
 enum { SEGMENT = 256 }; /* taps of 2 and 4 bits whose products with 8 bits fit a word, scaled as they are: 256 * 255 * 2^15 < 2^31 */
 
-/* Words of a patch among those of `positions` patches, from n bytes in a row; n is a multiple of four. Returns the end. */
+/* Words of a column among those of `positions` columns, from n bytes in a row; n is a multiple of four. Returns the end. */
 MICO_INLINE uint32_t *spread(uint32_t *to, const uint8_t *from, int32_t n, int32_t positions, const int is_signed)
 {
     for (const uint8_t *const end = from + n; from != end; from += 4, to += 2 * positions) {
@@ -26,7 +26,7 @@ MICO_INLINE uint32_t *zeros(uint32_t *to, int32_t n, int32_t positions)
     return to;
 }
 
-/* The patch whose first tap is at (iy, ix), where channels are a multiple of four. */
+/* The column whose first tap is at (iy, ix), where channels are a multiple of four. */
 MICO_INLINE uint32_t *gather_words(const mico_conv2d_dsp_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *to,
                                    int32_t positions, const int is_signed)
 {
@@ -54,36 +54,36 @@ MICO_INLINE uint32_t *gather_words(const mico_conv2d_dsp_t *p, const uint8_t *x,
     return to;
 }
 
-/* A patch that is written half by half: where the next word goes, and the half that waits for the one above it. */
+/* A column that is written half by half: where the next word goes, and the half that waits for the one above it. */
 typedef struct {
     uint32_t *to;
     uint32_t odd, half;
 } halves;
 
 /* The next n taps: bytes in a row, or zeros where `from` is 0. */
-MICO_INLINE halves append(halves at, const uint8_t *from, int32_t n, int32_t positions, uint32_t flip)
+MICO_INLINE halves append(halves at, const uint8_t *from, int32_t n, int32_t positions, uint32_t xor_mask)
 {
     static const uint8_t nothing[2] = {0, 0};
     const int32_t step = from ? 1 : 0;
 
     if (from == 0) {
         from = nothing;
-        flip = 0;
+        xor_mask = 0;
     }
     if (at.odd && n > 0) {
-        *at.to = mico_low_halves(at.half, (*from ^ flip) - flip);
+        *at.to = mico_low_halves(at.half, (*from ^ xor_mask) - xor_mask);
         at.to += positions;
         from += step;
         n--;
         at.odd = 0;
     }
     for (; n >= 2; n -= 2, from += 2 * step) {
-        const uint32_t low = (from[0] ^ flip) - flip, high = (from[step] ^ flip) - flip;
+        const uint32_t low = (from[0] ^ xor_mask) - xor_mask, high = (from[step] ^ xor_mask) - xor_mask;
         *at.to = mico_low_halves(low, high);
         at.to += positions;
     }
     if (n > 0) {
-        at.half = (*from ^ flip) - flip;
+        at.half = (*from ^ xor_mask) - xor_mask;
         at.odd = 1;
     }
     return at;
@@ -96,14 +96,14 @@ MICO_INLINE uint32_t *gather_halves(const mico_conv2d_dsp_t *p, const uint8_t *x
     const int32_t depth = p->size.in_c, width = p->size.in_w * depth, near = p->size.dilation_w == 1;
     const int32_t whole = near && ix >= 0 && ix + p->size.kernel_w <= p->size.in_w;
     const int32_t pieces = whole ? 1 : p->size.kernel_w, run = whole ? p->size.kernel_w * depth : depth;
-    const uint32_t flip = p->flip & 0x80u;
+    const uint32_t xor_mask = p->xor_mask & 0x80u;
     halves at = {to, 0, 0};
 
     for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy += p->size.dilation_h) {
         const int inside = iy >= 0 && iy < p->size.in_h;
-        for (int32_t kx = 0, column = ix; kx < pieces; kx++, column += p->size.dilation_w) {
-            const int there = inside && column >= 0 && column < p->size.in_w;
-            at = append(at, there ? x + iy * width + column * depth : 0, run, positions, flip);
+        for (int32_t kx = 0, image_x = ix; kx < pieces; kx++, image_x += p->size.dilation_w) {
+            const int there = inside && image_x >= 0 && image_x < p->size.in_w;
+            at = append(at, there ? x + iy * width + image_x * depth : 0, run, positions, xor_mask);
         }
     }
     if (at.odd) {
@@ -113,13 +113,13 @@ MICO_INLINE uint32_t *gather_halves(const mico_conv2d_dsp_t *p, const uint8_t *x
     return at.to;
 }
 
-/* The patch as pairs of halves, among those of `positions` patches, zeros behind it up to whole words of weights. */
+/* The column as pairs of halves, among those of `positions` columns, zeros behind it up to whole words of weights. */
 static __attribute__((noinline)) void gather(const mico_conv2d_dsp_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint32_t *to,
                                              int32_t positions, const uint32_t *end)
 {
     if (p->size.in_c % 4 != 0)
         to = gather_halves(p, x, iy, ix, to, positions);
-    else if (p->flip != 0u)
+    else if (p->xor_mask != 0u)
         to = gather_words(p, x, iy, ix, to, positions, 1);
     else
         to = gather_words(p, x, iy, ix, to, positions, 0);
@@ -144,7 +144,7 @@ MICO_INLINE uint32_t pair_of(uint32_t word, int i, const int bits)
     return word << (16 - bits - bits * i) & mask_of(bits);
 }
 
-/* Sums d[channel * positions + position] of `rows` rows, whose words lie side by side, with the patches. */
+/* Sums d[channel * positions + position] of `rows` rows, whose words lie side by side, with the columns. */
 MICO_INLINE void sums(const uint32_t *w, const uint32_t *x, int32_t words, uint32_t *d, const int rows, const int positions, const int bits)
 {
     for (; words > 0; words--, w += rows) {
@@ -158,7 +158,7 @@ MICO_INLINE void sums(const uint32_t *w, const uint32_t *x, int32_t words, uint3
     }
 }
 
-/* Words of a row of weights, and the end of the patches. */
+/* Words of a row of weights, and the end of the columns. */
 typedef struct {
     int32_t words;
     const uint32_t *end;
@@ -176,10 +176,10 @@ typedef struct {
     "sxtb16 %[t], %[" word "]\n" PAIR(row, "t", "r2", "r3")                                                            \
     "sxtb16 %[" word "], %[" word "], ror #8\n" PAIR(row, word, "r4", "r5")
 #define STEP_8 LOAD_WEIGHTS "ldmia %[x]!, {r2-r5}\n" BYTES("a", "wa") BYTES("b", "wb")
-#define CODES(shift, x0, x1)                                                                                           \
+#define VALUES(shift, x0, x1)                                                                                          \
     "and %[t], %[mask], %[wa], " shift "\n" PAIR("a", "t", x0, x1)                                               \
     "and %[t], %[mask], %[wb], " shift "\n" PAIR("b", "t", x0, x1)
-#define FOUR_TAPS(first, second) "ldmia %[x]!, {r2-r5}\n" CODES(first, "r2", "r3") CODES(second, "r4", "r5")
+#define FOUR_TAPS(first, second) "ldmia %[x]!, {r2-r5}\n" VALUES(first, "r2", "r3") VALUES(second, "r4", "r5")
 #define TAKEN "r2", "r3", "r4", "r5"
 #define STEP_4 LOAD_WEIGHTS FOUR_TAPS("lsl #12", "lsl #8") FOUR_TAPS("lsl #4", "lsl #0")
 #define STEP_2 LOAD_WEIGHTS FOUR_TAPS("lsl #14", "lsl #12") FOUR_TAPS("lsl #10", "lsl #8") FOUR_TAPS("lsl #6", "lsl #4") \
@@ -269,20 +269,20 @@ MICO_INLINE void two_by_one(const uint32_t *w, const uint32_t *x, const loop *un
 
 #endif
 
-/* d[channel * positions + position] += sums of `rows` rows with the patches. */
-MICO_INLINE void add_sums(const uint32_t *w, const uint32_t *patch, const loop *until, uint32_t *d, const int rows, const int positions,
+/* d[channel * positions + position] += sums of `rows` rows with the columns. */
+MICO_INLINE void add_sums(const uint32_t *w, const uint32_t *column, const loop *until, uint32_t *d, const int rows, const int positions,
                           const int bits)
 {
     if (rows == 1)
-        sums(w, patch, until->words, d, 1, positions, bits);
+        sums(w, column, until->words, d, 1, positions, bits);
     else if (positions == 2)
-        two_by_two(w, patch, until, d, bits);
+        two_by_two(w, column, until, d, bits);
     else
-        two_by_one(w, patch, until, d, bits);
+        two_by_one(w, column, until, d, bits);
 }
 
 /* d = the sums of weights of 2 or 4 bits, which are found 2^(16-bits) times as large. `until`: of a row, if it is no longer than a segment. */
-MICO_INLINE void scaled_sums(const uint32_t *w, const uint32_t *patch, const loop *until, uint32_t *d, const int rows, const int positions,
+MICO_INLINE void scaled_sums(const uint32_t *w, const uint32_t *column, const loop *until, uint32_t *d, const int rows, const int positions,
                              const int bits)
 {
     const int32_t most = SEGMENT * bits / 32;
@@ -291,25 +291,25 @@ MICO_INLINE void scaled_sums(const uint32_t *w, const uint32_t *patch, const loo
     for (int i = 0; i < count; i++)
         d[i] = 0;
     if (until->words <= most) {
-        add_sums(w, patch, until, d, rows, positions, bits);
+        add_sums(w, column, until, d, rows, positions, bits);
         for (int i = 0; i < count; i++)
             d[i] = (uint32_t)((int32_t)d[i] >> shift);
         return;
     }
     for (int32_t left = until->words; left > 0; left -= most) {
         const int32_t words = left < most ? left : most;
-        const loop part = {words, patch + words * (16 / bits) * positions};
+        const loop part = {words, column + words * (16 / bits) * positions};
         uint32_t found[4] = {0};
-        add_sums(w, patch, &part, found, rows, positions, bits);
+        add_sums(w, column, &part, found, rows, positions, bits);
         for (int i = 0; i < count; i++)
             d[i] += (uint32_t)((int32_t)found[i] >> shift);
         w += rows * most;
-        patch = part.end;
+        column = part.end;
     }
 }
 
 /* `rows` channels from c on, whose rows of weights begin at w. */
-MICO_INLINE void block(const mico_conv2d_dsp_t *p, int32_t c, const uint32_t *w, const uint32_t *patch, const loop *until,
+MICO_INLINE void block(const mico_conv2d_dsp_t *p, int32_t c, const uint32_t *w, const uint32_t *column, const loop *until,
                        const uint32_t *terms, const int rows, const int positions, uint8_t *y, const int bits)
 {
     const int32_t *const bias = p->weights.bias + c;
@@ -318,46 +318,46 @@ MICO_INLINE void block(const mico_conv2d_dsp_t *p, int32_t c, const uint32_t *w,
     if (bits == 1 || bits == 8) {
         for (int i = 0; i < rows * positions; i++)
             d[i] = (uint32_t)bias[i / positions] + (bits == 1 ? terms[i % positions] : 0u);
-        add_sums(w, patch, until, d, rows, positions, bits);
+        add_sums(w, column, until, d, rows, positions, bits);
     } else {
-        scaled_sums(w, patch, until, d, rows, positions, bits);
+        scaled_sums(w, column, until, d, rows, positions, bits);
         for (int i = 0; i < rows * positions; i++)
             d[i] += (uint32_t)bias[i / positions];
     }
     mico_store_block(p, c, d, rows, positions, y);
 }
 
-/* All channels at `positions` positions from their patches, y (positions, out_c). terms: what sums begin with beside the bias. */
-MICO_INLINE void channels(const mico_conv2d_dsp_t *p, const uint32_t *patch, const uint32_t *terms, const int positions, uint8_t *y,
+/* All channels at `positions` positions from their columns, y (positions, out_c). terms: what sums begin with beside the bias. */
+MICO_INLINE void channels(const mico_conv2d_dsp_t *p, const uint32_t *column, const uint32_t *terms, const int positions, uint8_t *y,
                           const int bits)
 {
-    const loop until = {p->weights.row_words, patch + p->weights.row_words * (16 / bits) * positions};
+    const loop until = {p->weights.row_words, column + p->weights.row_words * (16 / bits) * positions};
     const uint32_t *w = p->weights.words;
     int32_t c = 0;
 
     for (; c + 2 <= p->size.out_c; c += 2, w += 2 * until.words)
-        block(p, c, w, patch, &until, terms, 2, positions, y, bits);
+        block(p, c, w, column, &until, terms, 2, positions, y, bits);
     if (c < p->size.out_c)
-        block(p, c, w, patch, &until, terms, 1, positions, y, bits);
+        block(p, c, w, column, &until, terms, 1, positions, y, bits);
 }
 
-/* What sums of weights of one bit with the patch begin with: minus the sum of the patch. */
-MICO_INLINE uint32_t term(const mico_conv2d_dsp_t *p, const uint32_t *patch, const int positions, const int bits)
+/* What sums of weights of one bit with the column begin with: minus the sum of the column. */
+MICO_INLINE uint32_t term(const mico_conv2d_dsp_t *p, const uint32_t *column, const int positions, const int bits)
 {
     uint32_t sum = 0;
 
     if (bits != 1)
         return 0;
-    for (int32_t i = 16 * p->weights.row_words; i > 0; i -= 4, patch += 4 * positions) {
-        sum = mico_smlad(patch[0], 0x00010001u, sum);
-        sum = mico_smlad(patch[positions], 0x00010001u, sum);
-        sum = mico_smlad(patch[2 * positions], 0x00010001u, sum);
-        sum = mico_smlad(patch[3 * positions], 0x00010001u, sum);
+    for (int32_t i = 16 * p->weights.row_words; i > 0; i -= 4, column += 4 * positions) {
+        sum = mico_smlad(column[0], 0x00010001u, sum);
+        sum = mico_smlad(column[positions], 0x00010001u, sum);
+        sum = mico_smlad(column[2 * positions], 0x00010001u, sum);
+        sum = mico_smlad(column[3 * positions], 0x00010001u, sum);
     }
     return -sum;
 }
 
-MICO_INLINE void convolve(const mico_conv2d_dsp_t *p, const void *x, void *y, uint32_t *patch, const int bits)
+MICO_INLINE void convolve(const mico_conv2d_dsp_t *p, const void *x, void *y, uint32_t *column, const int bits)
 {
     const int32_t size = p->size.out_h * p->size.out_w, step = p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1);
     const int32_t taps = p->weights.row_words * (32 / bits); /* of whole words */
@@ -365,9 +365,9 @@ MICO_INLINE void convolve(const mico_conv2d_dsp_t *p, const void *x, void *y, ui
     uint32_t terms[2];
 
     if (size == 1) {
-        gather(p, x, -p->size.pad_h, -p->size.pad_w, patch, 1, patch + taps / 2);
-        terms[0] = term(p, patch, 1, bits);
-        channels(p, patch, terms, 1, y, bits);
+        gather(p, x, -p->size.pad_h, -p->size.pad_w, column, 1, column + taps / 2);
+        terms[0] = term(p, column, 1, bits);
+        channels(p, column, terms, 1, y, bits);
         return;
     }
     for (int32_t begin = 0; begin < size; begin += 2) {
@@ -378,14 +378,14 @@ MICO_INLINE void convolve(const mico_conv2d_dsp_t *p, const void *x, void *y, ui
             ox = first % p->size.out_w;
         }
         for (int t = 0; t < 2; t++) {
-            gather(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, patch + t, 2, patch + taps);
-            terms[t] = term(p, patch + t, 2, bits);
+            gather(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, column + t, 2, column + taps);
+            terms[t] = term(p, column + t, 2, bits);
             if (++ox == p->size.out_w) {
                 ox = 0;
                 oy++;
             }
         }
-        channels(p, patch, terms, 2, (uint8_t *)y + first * step, bits);
+        channels(p, column, terms, 2, (uint8_t *)y + first * step, bits);
     }
 }
 

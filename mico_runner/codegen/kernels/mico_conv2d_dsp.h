@@ -7,7 +7,7 @@
 
 /* Weights: two's complement, at 1 bit 0 and 1 for -1 and +1. Rows lie in pairs, word by word: one
  * of the first, one of the second; the last of an odd number lies alone. In a word, tap 2 i has the bits from bits * i on, tap 2 i + 1 those
- * from 16 + bits * i on. `flip` is not 0 for signed activations; less, code_words and in_place are not used. */
+ * from 16 + bits * i on. `xor_mask` is not 0 for signed activations; input_offset, value_words and zero_copy are not used. */
 typedef mico_conv2d_tiled_t mico_conv2d_dsp_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c); by the bits of weights.

@@ -11,7 +11,7 @@ enum { ROWS = 2, POSITIONS = 2, WORD = 4 };
 
 /* n bytes in a row as bytes, or as signed halves of words, the lower ones or the upper ones; `from` is 0: zeros. Returns the end. A word is the
  * lower half and 2^16 times the upper one, which so is one less where the lower one is below 0. */
-MICO_INLINE uint8_t *append(uint8_t *to, const uint8_t *from, int32_t n, uint32_t flip, const int bits, const int upper)
+MICO_INLINE uint8_t *append(uint8_t *to, const uint8_t *from, int32_t n, uint32_t xor_mask, const int bits, const int upper)
 {
     uint8_t *const end = to + (bits == 8 ? n : 4 * n);
 
@@ -25,7 +25,7 @@ MICO_INLINE uint8_t *append(uint8_t *to, const uint8_t *from, int32_t n, uint32_
             *to++ = 0;
     } else {
         for (; to != end; to += 4) {
-            const uint32_t value = from ? (*from++ ^ flip) - flip : 0u;
+            const uint32_t value = from ? (*from++ ^ xor_mask) - xor_mask : 0u;
             const uint16_t half = (uint16_t)(upper ? value - (to[-1] >> 7) : value);
             __builtin_memcpy(to, &half, sizeof half);
         }
@@ -33,19 +33,19 @@ MICO_INLINE uint8_t *append(uint8_t *to, const uint8_t *from, int32_t n, uint32_
     return to;
 }
 
-/* The patch whose first tap is at (iy, ix), and zeros up to `taps` taps. */
+/* The column whose first tap is at (iy, ix), and zeros up to `taps` taps. */
 MICO_INLINE void gather(const mico_conv2d_mla_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint8_t *to, int32_t taps, const int bits,
                         const int upper)
 {
     const int32_t depth = p->size.in_c, whole = p->size.dilation_w == 1 && ix >= 0 && ix + p->size.kernel_w <= p->size.in_w;
     const int32_t pieces = whole ? 1 : p->size.kernel_w, run = whole ? p->size.kernel_w * depth : depth;
-    const uint32_t flip = p->flip & 0x80u;
+    const uint32_t xor_mask = p->xor_mask & 0x80u;
 
     for (int32_t ky = 0; ky < p->size.kernel_h; ky++, iy += p->size.dilation_h) {
         const int inside = iy >= 0 && iy < p->size.in_h;
-        for (int32_t kx = 0, column = ix; kx < pieces; kx++, column += p->size.dilation_w) {
-            const int there = inside && column >= 0 && column < p->size.in_w;
-            to = append(to, there ? x + (iy * p->size.in_w + column) * depth : 0, run, flip, bits, upper);
+        for (int32_t kx = 0, image_x = ix; kx < pieces; kx++, image_x += p->size.dilation_w) {
+            const int there = inside && image_x >= 0 && image_x < p->size.in_w;
+            to = append(to, there ? x + (iy * p->size.in_w + image_x) * depth : 0, run, xor_mask, bits, upper);
         }
     }
     append(to, 0, taps - p->size.kernel_h * p->size.kernel_w * depth, 0, bits, upper);
@@ -66,7 +66,7 @@ MICO_INLINE void gather(const mico_conv2d_mla_t *p, const uint8_t *x, int32_t iy
                      : [end] "r"(end)                                                                                  \
                      : "cc", "memory")
 
-/* d[row * 2 + position] += sums of two rows of `words` words, `apart` words apart, with two patches. */
+/* d[row * 2 + position] += sums of two rows of `words` words, `apart` words apart, with two columns. */
 MICO_INLINE void add_bytes(const uint32_t *w, int32_t apart, const uint8_t *x0, int32_t words, uint32_t *d, const int is_signed)
 {
     const uint8_t *a = (const uint8_t *)w, *b = (const uint8_t *)(w + apart), *const end = x0 + WORD * words, *x1 = end;
@@ -87,7 +87,7 @@ MICO_INLINE void add_bytes(const uint32_t *w, int32_t apart, const uint8_t *x0, 
     "ldr %[k], [%[x]], #4\n sbfx %[m], %[u], #" bit ", #4\n mla %[s], %[m], %[k], %[s]\n"                              \
     "sbfx %[m], %[v], #" bit ", #4\n mla %[t], %[m], %[k], %[t]\n"
 
-/* s, t += sums of two rows with the halves of the patches' words. */
+/* s, t += sums of two rows with the halves of the columns' words. */
 MICO_INLINE void add_halves(const uint32_t *a, const uint32_t *b, const uint32_t *x, int32_t words, uint32_t *s_, uint32_t *t_)
 {
     const uint32_t *const end = a + words;
@@ -140,26 +140,26 @@ MICO_INLINE void take_apart(uint32_t word, uint32_t *d)
 }
 
 /* Two rows, or the same twice (`apart` is 0), at two positions. */
-MICO_INLINE void sums(const mico_conv2d_mla_t *p, const uint32_t *w, int32_t apart, const uint32_t *patch, uint32_t *d, const int bits)
+MICO_INLINE void sums(const mico_conv2d_mla_t *p, const uint32_t *w, int32_t apart, const uint32_t *column, uint32_t *d, const int bits)
 {
-    const int32_t words = p->weights.row_words, most = p->code_words;
+    const int32_t words = p->weights.row_words, most = p->value_words;
 
     if (bits == 8) {
-        if (p->flip != 0u)
-            add_bytes(w, apart, (const uint8_t *)patch, words, d, 1);
+        if (p->xor_mask != 0u)
+            add_bytes(w, apart, (const uint8_t *)column, words, d, 1);
         else
-            add_bytes(w, apart, (const uint8_t *)patch, words, d, 0);
+            add_bytes(w, apart, (const uint8_t *)column, words, d, 0);
         return;
     }
-    for (int32_t left = words; left > 0; left -= most, w += most, patch += 8 * most) {
+    for (int32_t left = words; left > 0; left -= most, w += most, column += 8 * most) {
         uint32_t s, t;
-        add_halves(w, w + apart, patch, left < most ? left : most, &s, &t);
+        add_halves(w, w + apart, column, left < most ? left : most, &s, &t);
         take_apart(s, d);
         take_apart(t, d + POSITIONS);
     }
 }
 
-MICO_INLINE void convolve(const mico_conv2d_mla_t *p, const uint8_t *x, uint8_t *y, uint32_t *patch, const int bits)
+MICO_INLINE void convolve(const mico_conv2d_mla_t *p, const uint8_t *x, uint8_t *y, uint32_t *column, const int bits)
 {
     const int32_t size = p->size.out_h * p->size.out_w, step = p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1);
     const int32_t words = p->weights.row_words;
@@ -174,7 +174,7 @@ MICO_INLINE void convolve(const mico_conv2d_mla_t *p, const uint8_t *x, uint8_t 
             ox = first % p->size.out_w;
         }
         for (int t = 0; t < POSITIONS; t++) {
-            uint8_t *const to = (uint8_t *)patch + t * (bits == 8 ? taps : 2);
+            uint8_t *const to = (uint8_t *)column + t * (bits == 8 ? taps : 2);
             gather(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, to, taps, bits, t);
             if (++ox == p->size.out_w) {
                 ox = 0;
@@ -186,7 +186,7 @@ MICO_INLINE void convolve(const mico_conv2d_mla_t *p, const uint8_t *x, uint8_t 
             const int32_t *const bias = p->weights.bias + c;
             const int alone = c + 1 == p->size.out_c;
             uint32_t d[ROWS * POSITIONS] = {(uint32_t)bias[0], (uint32_t)bias[0], (uint32_t)bias[!alone], (uint32_t)bias[!alone]};
-            sums(p, w, alone ? 0 : words, patch, d, bits);
+            sums(p, w, alone ? 0 : words, column, d, bits);
             if (alone)
                 mico_store_block(p, c, d, 1, POSITIONS, y + first * step);
             else

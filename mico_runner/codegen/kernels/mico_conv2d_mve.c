@@ -10,15 +10,16 @@ MICO_INLINE int steps_of(const int bytes, const int bits)
     return bytes * 8 / bits < VECTOR ? 1 : bytes / bits / 2;
 }
 
-/* The patch whose first tap is at (iy, ix), as signed bytes, and zeros behind it. Padding is what a zero is stored as. */
+/* The im2col column whose first tap is at (iy, ix), as signed bytes, and zeros behind it. Padding is what a zero is stored as. */
 static __attribute__((noinline)) void gather(const mico_conv2d_mve_t *p, const uint8_t *x, int32_t iy, int32_t ix, int8_t *to)
 {
-    const int32_t depth = p->size.in_c, run = p->size.kernel_w * depth, row = p->size.in_w * depth, flip = p->flip, left = ix * depth;
+    const int32_t depth = p->size.in_c, run = p->size.kernel_w * depth, row = p->size.in_w * depth, left = ix * depth;
+    const int32_t xor_mask = p->xor_mask;
     const int32_t near = p->size.dilation_w == 1, inside_w = near && left >= 0 && left + run <= row;
-    int8_t *const end = to + p->patch_bytes;
+    int8_t *const end = to + p->column_bytes;
 
     if (inside_w && iy >= 0 && iy + (p->size.kernel_h - 1) * p->size.dilation_h < p->size.in_h) {
-        mico_copy_flipped(to, x + iy * row + left, run, p->size.kernel_h, p->size.dilation_h * row, flip);
+        mico_copy_xored(to, x + iy * row + left, run, p->size.kernel_h, p->size.dilation_h * row, xor_mask);
         to += p->size.kernel_h * run;
     } else {
         const int32_t pieces = near ? 1 : p->size.kernel_w, piece = near ? run : depth;
@@ -28,11 +29,11 @@ static __attribute__((noinline)) void gather(const mico_conv2d_mve_t *p, const u
                 const int32_t most = from < 0 ? -from : 0, before = most < piece ? most : piece;
                 const int32_t until = row - from < piece ? row - from : piece, after = until > before ? until : before;
                 if (iy < 0 || iy >= p->size.in_h) {
-                    mico_fill(to, piece, flip);
+                    mico_fill(to, piece, xor_mask);
                 } else {
-                    mico_fill(to, before, flip);
-                    mico_copy_flipped(to + before, x + iy * row + from + before, after - before, 1, 0, flip);
-                    mico_fill(to + after, piece - after, flip);
+                    mico_fill(to, before, xor_mask);
+                    mico_copy_xored(to + before, x + iy * row + from + before, after - before, 1, 0, xor_mask);
+                    mico_fill(to + after, piece - after, xor_mask);
                 }
             }
         }
@@ -69,7 +70,7 @@ MICO_INLINE int32_t term_of(const mico_conv2d_mve_t *p, int8_t *x, const int bit
     if (bits > 2 || (bits == 2 && !narrow))
         return 0;
     if (!narrow) {
-        for (int32_t i = 0; i < p->patch_bytes; i += VECTOR)
+        for (int32_t i = 0; i < p->column_bytes; i += VECTOR)
             all[0] = mico_add_bytes(all[0], mico_load_bytes(x + i));
         return all[0];
     }
@@ -84,7 +85,7 @@ MICO_INLINE int32_t term_of(const mico_conv2d_mve_t *p, int8_t *x, const int bit
     return 2 * all[1] - bits * all[0];
 }
 
-/* Two rows of weights and the patches of three positions, as far as they are multiplied, and their sums: of a position alone s0 and t0. */
+/* Two rows of weights and the columns of three positions, as far as they are multiplied, and their sums: of a position alone s0 and t0. */
 typedef struct {
     const uint8_t *a, *b;
     const int8_t *x0, *x1, *x2;
@@ -250,13 +251,13 @@ MICO_INLINE block multiply_rows(block b, int32_t words, const int positions, con
 
 #endif
 
-/* d[position * CHANNELS + row] = sums of two rows of weights, w and the one `apart` words behind it, with the patches at x. */
+/* d[position * CHANNELS + row] = sums of two rows of weights, w and the one `apart` words behind it, with the columns at x. */
 typedef void sums_of(const mico_conv2d_mve_t *p, const uint32_t *w, int32_t apart, const int8_t *x, int32_t *d);
 
 MICO_INLINE void sums(const mico_conv2d_mve_t *p, const uint32_t *w, int32_t apart, const int8_t *x, int32_t *d, const int positions,
                       const int bits, const int narrow)
 {
-    const int32_t next = p->patch_bytes;
+    const int32_t next = p->column_bytes;
     const block begin = {(const uint8_t *)w, (const uint8_t *)(w + apart), x, x + next, x + 2 * next, 0, 0, 0, 0, 0, 0};
     const block b = multiply_rows(begin, p->weights.row_words, positions, bits, narrow);
 
@@ -308,8 +309,9 @@ MICO_INLINE void finish(const mico_conv2d_mve_t *p, int32_t c, const int32_t *d,
     }
 }
 
-/* All channels at `positions` positions from their patches, y (positions, out_c). */
-static __attribute__((noinline)) void tile(const mico_conv2d_mve_t *p, const int8_t *patch, const int32_t *terms, uint8_t *y, int32_t positions,
+/* All channels at `positions` positions from their columns, y (positions, out_c). */
+static __attribute__((noinline)) void tile(const mico_conv2d_mve_t *p, const int8_t *column, const int32_t *terms, uint8_t *y,
+                                           int32_t positions,
                                            sums_of *const sums_of_two, int32_t up)
 {
     const int32_t words = p->weights.row_words;
@@ -317,14 +319,14 @@ static __attribute__((noinline)) void tile(const mico_conv2d_mve_t *p, const int
     int32_t c = 0, d[POSITIONS * CHANNELS];
 
     for (; c + CHANNELS <= p->size.out_c; c += CHANNELS, w += CHANNELS * words) {
-        sums_of_two(p, w, words, patch, d);
-        sums_of_two(p, w + 2 * words, words, patch, d + 2);
+        sums_of_two(p, w, words, column, d);
+        sums_of_two(p, w + 2 * words, words, column, d + 2);
         finish(p, c, d, terms, positions, y, CHANNELS, up);
     }
     if (c < p->size.out_c) { /* a row without another is multiplied twice */
         const int32_t count = p->size.out_c - c;
-        sums_of_two(p, w, count == 1 ? 0 : words, patch, d);
-        sums_of_two(p, w + (count == 3 ? 2 : 0) * words, 0, patch, d + 2);
+        sums_of_two(p, w, count == 1 ? 0 : words, column, d);
+        sums_of_two(p, w + (count == 3 ? 2 : 0) * words, 0, column, d + 2);
         finish(p, c, d, terms, positions, y, count, up);
     }
 }
@@ -333,20 +335,20 @@ MICO_INLINE void convolve(const mico_conv2d_mve_t *p, const void *x, void *y, ui
                           sums_of *const of_three, sums_of *const of_one)
 {
     const int32_t size = p->size.out_h * p->size.out_w, step = p->size.out_c * (p->output.type == MICO_S32 ? 4 : 1);
-    const int together = size < POSITIONS ? 1 : POSITIONS;
+    const int tile_positions = size < POSITIONS ? 1 : POSITIONS;
     const int32_t up = bits == 8 || (bits == 2 && narrow) ? 0 : bits == 4 ? -4 : narrow ? 1 : -6;
-    int8_t *const patch = (int8_t *)scratch;
+    int8_t *const column = (int8_t *)scratch;
     int32_t oy = 0, ox = 0, terms[POSITIONS];
 
-    for (int32_t begin = 0; begin < size; begin += together) {
+    for (int32_t begin = 0; begin < size; begin += tile_positions) {
         int32_t first = begin;
-        if (first + together > size) { /* the last tile overlaps the one before */
-            first = size - together;
+        if (first + tile_positions > size) { /* the last tile overlaps the one before */
+            first = size - tile_positions;
             oy = first / p->size.out_w;
             ox = first % p->size.out_w;
         }
-        for (int t = 0; t < together; t++) {
-            int8_t *const to = patch + t * p->patch_bytes;
+        for (int t = 0; t < tile_positions; t++) {
+            int8_t *const to = column + t * p->column_bytes;
             gather(p, x, oy * p->size.stride_h - p->size.pad_h, ox * p->size.stride_w - p->size.pad_w, to);
             terms[t] = term_of(p, to, bits, narrow);
             if (++ox == p->size.out_w) {
@@ -354,7 +356,7 @@ MICO_INLINE void convolve(const mico_conv2d_mve_t *p, const void *x, void *y, ui
                 oy++;
             }
         }
-        tile(p, patch, terms, (uint8_t *)y + first * step, together, together == 1 ? of_one : of_three, up);
+        tile(p, column, terms, (uint8_t *)y + first * step, tile_positions, tile_positions == 1 ? of_one : of_three, up);
     }
 }
 

@@ -144,7 +144,8 @@ void mico_conv2d_simd(const mico_conv2d_simd_t *p, const void *x, void *y, uint3
     const uint8_t *input = x;
 
     if (p->framed) {
-        mico_frame(x, p->size.in_h, width, -p->size.pad_h, p->size.in_h + 2 * p->size.pad_h, side, (uint8_t)p->flip, (uint8_t *)scratch);
+        mico_frame(x, p->size.in_h, width, -p->size.pad_h, p->size.in_h + 2 * p->size.pad_h, side, (uint8_t)p->xor_mask,
+                   (uint8_t *)scratch);
         input = (const uint8_t *)scratch;
     }
     for (int32_t c = 0; c < p->size.out_c; c += PAIR * MICO_LANES) {

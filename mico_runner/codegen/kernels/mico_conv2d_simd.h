@@ -7,11 +7,11 @@
 
 typedef struct {
     mico_geometry size;
-    int32_t flip;       /* 0x80: signed activations, read as x + 128; the bias makes up for it; else 0 */
+    int32_t xor_mask;   /* 0x80: signed activations, read as x + 128; the bias makes up for it; else 0 */
     int32_t framed;     /* 1: the input is copied, padding and all; 0: it is read where it lies */
     int32_t piece;      /* taps that lie side by side under an output; all, if that makes no difference */
     int32_t widened_at; /* words of scratch in front of the weights as bytes; -1: they are read where they lie */
-    int32_t high_word; /* 1: multiplier and shift are those of mico_requantise.h, which need only the product's high word */
+    int32_t high_word;  /* 1: multiplier and shift are those of mico_requantise.h, which need only the product's high word */
     mico_range output;
     mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) in blocks, see mico_simd.h and mico_widen.h */
 } mico_conv2d_simd_t;

@@ -6,14 +6,14 @@
 #include "mico.h"
 
 typedef struct {
-    mico_geometry size;  /* out_c >= 4 */
-    uint32_t flip, less; /* codes of four activations: (bytes ^ flip) - less */
-    int32_t code_words;  /* words of four codes that a patch takes as bytes */
-    int32_t in_place;    /* 1: every patch lies in x in one piece, in whole words, and is not copied */
-    int32_t middle;      /* 2 * output.max + 1; of signed bits 1 */
+    mico_geometry size;              /* out_c >= 4 */
+    uint32_t xor_mask, input_offset; /* four activations as the products take them: (bytes ^ xor_mask) - input_offset */
+    int32_t value_words;             /* words of four values that an im2col column takes as bytes */
+    int32_t zero_copy;               /* 1: every im2col column lies in x in one piece, in whole words, and is not copied */
+    int32_t rounding;                /* rounding constant: 2 * output.max + 1; of signed bits 1 */
     mico_range output;
-    mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as codes in the micro-kernel's order; bias with the constant
-                           terms; multiplier and shift of mico_requantise.h */
+    mico_weights weights; /* rows of (kernel_h, kernel_w, in_c) as values in the micro-kernel's order; bias with the constant
+                             terms; multiplier and shift of mico_requantise.h */
 } mico_conv2d_tiled_t;
 
 /* x (in_h, in_w, in_c) -> y (out_h, out_w, out_c)
@@ -21,7 +21,7 @@ typedef struct {
  *   mico_conv2d_<micro-kernel>         four positions (tables_2x1: eight) at a time, of which there are as many
  *   mico_conv2d_<micro-kernel>_four    the same, gathered together: out_w >= 4, up to 255 taps, no dilation
  *   mico_conv2d_<micro-kernel>_narrow  one position after another
- * scratch: codegen/micro counts its words. Patches, a byte per tap or packed, take no more than two rows of 16 bits per tap. */
+ * scratch: codegen/micro counts its words. Columns, a byte per tap or packed, take no more than two rows of 16 bits per tap. */
 typedef void mico_conv2d_tiled(const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch);
 
 #endif

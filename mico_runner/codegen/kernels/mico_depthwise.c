@@ -51,13 +51,13 @@ MICO_INLINE uint32_t in_each(uint32_t value, int32_t lanes)
     return value * (lanes == 4 ? 0x01010101u : lanes == 2 ? 0x00010001u : 1u);
 }
 
-/* What the word of a sum begins with: in each lane `less`, the negative of the least sum, and minus what flipping adds. */
-MICO_INLINE uint32_t begin_with(const mico_depthwise_t *p, const int32_t *weights, const int32_t taps, const int lanes, uint32_t *less)
+/* What the word of a sum begins with: in each lane `excess`, the negative of the least sum, and minus what the input xor mask adds. */
+MICO_INLINE uint32_t begin_with(const mico_depthwise_t *p, const int32_t *weights, const int32_t taps, const int lanes, uint32_t *excess)
 {
     uint32_t negative = 0, total = 0;
 
-    *less = 0;
-    if (lanes == 1 && p->flip == 0)
+    *excess = 0;
+    if (lanes == 1 && p->xor_mask == 0)
         return 0;
 #pragma GCC unroll 9
     for (int32_t t = 0; t < taps; t++) {
@@ -66,8 +66,8 @@ MICO_INLINE uint32_t begin_with(const mico_depthwise_t *p, const int32_t *weight
         negative += (uint32_t)(w & w >> 31);
     }
     if (lanes > 1)
-        *less = 0u - negative * (uint32_t)p->high - (total - negative) * (uint32_t)p->low;
-    return in_each(*less - total * (uint32_t)p->flip, lanes);
+        *excess = 0u - negative * (uint32_t)p->high - (total - negative) * (uint32_t)p->low;
+    return in_each(*excess - total * (uint32_t)p->xor_mask, lanes);
 }
 
 /* Input row `iy`; if there is none such, the nearest. */
@@ -92,7 +92,7 @@ MICO_INLINE uint32_t inside(const mico_depthwise_t *p, int32_t iy, const int32_t
 MICO_ALONE void gather_any(const mico_depthwise_t *p, const uint8_t *x, int32_t iy, uint32_t *columns)
 {
     const int32_t channels = p->channels, step = p->column_words, bits = p->lanes == 4 ? 8 : 16; /* one lane: any */
-    const uint32_t flip = in_each((uint32_t)p->flip, p->lanes);
+    const uint32_t xor_mask = in_each((uint32_t)p->xor_mask, p->lanes);
 
     for (int32_t i = 0; i < step; i++, iy++) {
         const uint32_t mask = p->lanes == 4 ? inside(p, iy, 4) : p->lanes == 2 ? inside(p, iy, 2) : inside(p, iy, 1);
@@ -101,18 +101,18 @@ MICO_ALONE void gather_any(const mico_depthwise_t *p, const uint8_t *x, int32_t 
             uint32_t word = 0;
             for (int32_t l = 0; l < p->lanes; l++)
                 word |= (uint32_t)row_of(p, x, iy + l * p->stride_h)[ix * channels] << bits * l;
-            *to = (word & mask) ^ flip;
+            *to = (word & mask) ^ xor_mask;
         }
     }
 }
 
 /* The same for a kernel of three rows at stride 1 or 2: rows that several lanes share are loaded once.
  * rows: pointers into x; masks: one per word of a column, or NULL where all inputs are inside and unsigned. */
-MICO_INLINE void gather(const uint8_t *const *rows, const uint32_t *masks, uint32_t flip, int32_t c, int32_t channels, int32_t in_w,
+MICO_INLINE void gather(const uint8_t *const *rows, const uint32_t *masks, uint32_t xor_mask, int32_t c, int32_t channels, int32_t in_w,
                         uint32_t *to, const int lanes, const int stride)
 {
-    const int together = stride == 2 && lanes < 4 ? 2 : 4; /* as codegen/depthwise.py has it */
-    const int count = (together - 1) * stride + 3, words = (together - lanes) * stride + 3;
+    const int row_tile = stride == 2 && lanes < 4 ? 2 : 4; /* as codegen/depthwise.py has it */
+    const int count = (row_tile - 1) * stride + 3, words = (row_tile - lanes) * stride + 3;
     const uint32_t *const end = to + words * in_w;
     const uint8_t *x[MOST_INPUT];
     uint32_t mask[MOST_INPUT];
@@ -142,19 +142,19 @@ MICO_INLINE void gather(const uint8_t *const *rows, const uint32_t *masks, uint3
             else if (lanes == 4)
                 word |= w[i + stride] << 8 | w[i + 2 * stride] << 16 | w[i + 3 * stride] << 24;
             w[i] = word;
-            to[i] = masks ? (word & mask[i]) ^ flip : word;
+            to[i] = masks ? (word & mask[i]) ^ xor_mask : word;
         }
         to += words;
     }
 }
 
-/* gather() of four channels at a time, whose columns are `plane` words apart: a cache line of x is read a quarter as often.
- * inside: all ones for each input row that there is, else 0; flip: of four bytes. */
-MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_row, uint32_t flip, int32_t c, int32_t channels,
-                             int32_t in_w, uint32_t *to, int32_t plane, const int lanes, const int stride)
+/* gather() of four channels at a time, whose columns are `pitch` words apart: a cache line of x is read a quarter as often.
+ * inside: all ones for each input row that there is, else 0; xor_mask: of four bytes. */
+MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_row, uint32_t xor_mask, int32_t c, int32_t channels,
+                             int32_t in_w, uint32_t *to, int32_t pitch, const int lanes, const int stride)
 {
-    const int together = stride == 2 && lanes < 4 ? 2 : 4;
-    const int count = (together - 1) * stride + 3, words = (together - lanes) * stride + 3;
+    const int row_tile = stride == 2 && lanes < 4 ? 2 : 4;
+    const int count = (row_tile - 1) * stride + 3, words = (row_tile - lanes) * stride + 3;
     const uint32_t *const end = to + words * in_w;
 
     for (; to != end; c += channels, to += words) {
@@ -166,14 +166,14 @@ MICO_INLINE void gather_four(const uint8_t *const *rows, const uint32_t *inside_
         }
 #pragma GCC unroll 9
         for (int i = 0; i < count; i++)
-            w[i] = (w[i] & inside_row[i]) ^ flip;
+            w[i] = (w[i] & inside_row[i]) ^ xor_mask;
 #pragma GCC unroll 9
         for (int i = 0; i < words; i++) {
             const int j = i + stride, k = j + stride, l = k + stride; /* rows of a word's lanes */
             if (lanes == 4)
-                mico_turn_words(w[i], w[j < count ? j : 0], w[k < count ? k : 0], w[l < count ? l : 0], to + i, plane);
+                mico_turn_words(w[i], w[j < count ? j : 0], w[k < count ? k : 0], w[l < count ? l : 0], to + i, pitch);
             else
-                mico_turn_words(w[i], 0, lanes == 2 ? w[j < count ? j : 0] : 0u, 0, to + i, plane);
+                mico_turn_words(w[i], 0, lanes == 2 ? w[j < count ? j : 0] : 0u, 0, to + i, pitch);
         }
     }
 }
@@ -287,13 +287,13 @@ MICO_ALONE void sums_any(const mico_depthwise_t *p, const uint32_t *columns, int
     }
 }
 
-/* Sums of channel c at output rows from oy on to y, four at a time; `less` is what a sum has too much. */
-MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t less, uint8_t *y,
+/* Sums of channel c at output rows from oy on to y, four at a time; `excess` is what a sum has too much. */
+MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t excess, uint8_t *y,
                        const int lanes)
 {
     const int32_t low = p->output.min, span = p->output.max - low, wide = p->output.type == MICO_S32;
-    const int32_t multiplier = p->weights.multiplier[c], shift = p->weights.shift[c], middle = p->middle;
-    const int32_t bias = (int32_t)((uint32_t)p->weights.bias[c] - less);
+    const int32_t multiplier = p->weights.multiplier[c], shift = p->weights.shift[c], rounding = p->rounding;
+    const int32_t bias = (int32_t)((uint32_t)p->weights.bias[c] - excess);
     const int32_t element = wide ? 4 : 1, column = p->channels * element, width = p->out_w * column;
     const int32_t positions = 4 / lanes; /* of each of the `lanes` rows */
     uint8_t *start = y + oy * width + c * element;
@@ -309,7 +309,7 @@ MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t
                 r[i] = (int32_t)(lanes == 4 ? word & 0xffu : lanes == 2 ? word & 0xffffu : word);
                 MICO_ORDER(r[i]);
             }
-            mico_requantise(r, bias, multiplier, shift, middle, low, span);
+            mico_requantise(r, bias, multiplier, shift, rounding, low, span);
             for (int32_t i = 0; i < 4; i += lanes, to += column) {
                 uint8_t *at = to;
                 if (i > 0 && left_over <= i / lanes)
@@ -326,12 +326,13 @@ MICO_INLINE void store(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t
     }
 }
 
-MICO_ALONE void store_any(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t less, uint8_t *y)
+MICO_ALONE void store_any(const mico_depthwise_t *p, int32_t c, int32_t oy, int32_t count, const uint32_t *sums, uint32_t excess,
+                          uint8_t *y)
 {
     switch (p->lanes) {
-    case 4: store(p, c, oy, count, sums, less, y, 4); break;
-    case 2: store(p, c, oy, count, sums, less, y, 2); break;
-    default: store(p, c, oy, count, sums, less, y, 1); break;
+    case 4: store(p, c, oy, count, sums, excess, y, 4); break;
+    case 2: store(p, c, oy, count, sums, excess, y, 2); break;
+    default: store(p, c, oy, count, sums, excess, y, 1); break;
     }
 }
 
@@ -341,15 +342,15 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
                            const int four)
 {
     const int32_t columns = (p->in_w + 2 * p->pad_w) * p->column_words;
-    const uint32_t flip = in_each((uint32_t)p->flip, lanes);
-    uint32_t *const inner = scratch + p->pad_w * p->column_words, *const sums = scratch + p->planes * columns;
-    int32_t *const weights = (int32_t *)(sums + p->together / lanes * p->sum_words);
+    const uint32_t xor_mask = in_each((uint32_t)p->xor_mask, lanes);
+    uint32_t *const inner = scratch + p->pad_w * p->column_words, *const sums = scratch + p->channel_block * columns;
+    int32_t *const weights = (int32_t *)(sums + p->row_tile / lanes * p->sum_words);
 
     for (uint32_t *word = scratch; word != (uint32_t *)weights; word++)
-        *word = flip;
+        *word = xor_mask;
     for (int32_t begin = 0, count; begin < p->out_h; begin += count) {
         const int32_t rest = p->out_h - begin;
-        count = rest < p->together ? (rest + lanes - 1) / lanes * lanes : p->together;
+        count = rest < p->row_tile ? (rest + lanes - 1) / lanes * lanes : p->row_tile;
         const int32_t oy = rest < count ? p->out_h - count : begin; /* the last word may overlap the one before */
         const int32_t iy = oy * p->stride_h - p->pad_h;
         const uint8_t *rows[MOST_INPUT];
@@ -365,41 +366,41 @@ MICO_INLINE void depthwise(const mico_depthwise_t *p, const uint8_t *x, uint8_t 
                 all &= masks[i];
             }
         }
-        const int masked = all + 1u != 0u || p->flip != 0;
+        const int masked = all + 1u != 0u || p->xor_mask != 0;
         for (int32_t c = 0; c < p->channels; c++) {
             const uint32_t *const inputs = scratch + (four ? (c & 3) * columns : 0);
-            uint32_t start, less;
+            uint32_t start, excess;
 
             if (nine) {
                 unpack(&p->weights, c, 9, weights);
-                start = begin_with(p, weights, 9, lanes, &less);
+                start = begin_with(p, weights, 9, lanes, &excess);
             } else {
                 unpack_any(&p->weights, c, weights);
-                start = begin_with(p, weights, p->weights.taps, lanes, &less);
+                start = begin_with(p, weights, p->weights.taps, lanes, &excess);
             }
             if (four) {
                 if (c & 3)
                     ; /* done with the first of the four */
                 else if (p->stride_h == 1)
-                    gather_four(rows, inside_row, in_each((uint32_t)p->flip, 4), c, p->channels, p->in_w, inner, columns, lanes, 1);
+                    gather_four(rows, inside_row, in_each((uint32_t)p->xor_mask, 4), c, p->channels, p->in_w, inner, columns, lanes, 1);
                 else
-                    gather_four(rows, inside_row, in_each((uint32_t)p->flip, 4), c, p->channels, p->in_w, inner, columns, lanes, 2);
+                    gather_four(rows, inside_row, in_each((uint32_t)p->xor_mask, 4), c, p->channels, p->in_w, inner, columns, lanes, 2);
             } else if (!nine || p->stride_h > 2)
                 gather_any(p, x + c, iy, inner);
             else if (p->stride_h == 1 && !masked)
                 gather(rows, 0, 0, c, p->channels, p->in_w, inner, lanes, 1);
             else if (p->stride_h == 1)
-                gather(rows, masks, flip, c, p->channels, p->in_w, inner, lanes, 1);
+                gather(rows, masks, xor_mask, c, p->channels, p->in_w, inner, lanes, 1);
             else if (!masked)
                 gather(rows, 0, 0, c, p->channels, p->in_w, inner, lanes, 2);
             else
-                gather(rows, masks, flip, c, p->channels, p->in_w, inner, lanes, 2);
+                gather(rows, masks, xor_mask, c, p->channels, p->in_w, inner, lanes, 2);
             if (nine) {
                 sums_nine(p, inputs, count, weights, start, sums, lanes);
-                store(p, c, oy, count, sums, less, y, lanes);
+                store(p, c, oy, count, sums, excess, y, lanes);
             } else {
                 sums_any(p, inputs, count, weights, start, sums);
-                store_any(p, c, oy, count, sums, less, y);
+                store_any(p, c, oy, count, sums, excess, y);
             }
         }
     }
@@ -414,14 +415,14 @@ MICO_DEPTHWISE(any, p->lanes, 0, 0)
 MICO_DEPTHWISE(nine_1, 1, 1, 0)
 MICO_DEPTHWISE(nine_2, 2, 1, 0)
 MICO_DEPTHWISE(nine_4, 4, 1, 0)
-MICO_DEPTHWISE(planes_1, 1, 1, 1)
-MICO_DEPTHWISE(planes_2, 2, 1, 1)
-MICO_DEPTHWISE(planes_4, 4, 1, 1)
+MICO_DEPTHWISE(block_1, 1, 1, 1)
+MICO_DEPTHWISE(block_2, 2, 1, 1)
+MICO_DEPTHWISE(block_4, 4, 1, 1)
 
 void mico_depthwise(const mico_depthwise_t *p, const void *x, void *y, uint32_t *scratch)
 {
-    if (p->planes == 4 && ((uintptr_t)x & 3u) == 0u) /* the caller's buffer need not be aligned */
-        (p->lanes == 4 ? mico_depthwise_planes_4 : p->lanes == 2 ? mico_depthwise_planes_2 : mico_depthwise_planes_1)(p, x, y, scratch);
+    if (p->channel_block == 4 && ((uintptr_t)x & 3u) == 0u) /* the caller's buffer need not be aligned */
+        (p->lanes == 4 ? mico_depthwise_block_4 : p->lanes == 2 ? mico_depthwise_block_2 : mico_depthwise_block_1)(p, x, y, scratch);
     else
         (p->lanes == 4 ? mico_depthwise_nine_4 : p->lanes == 2 ? mico_depthwise_nine_2 : mico_depthwise_nine_1)(p, x, y, scratch);
 }

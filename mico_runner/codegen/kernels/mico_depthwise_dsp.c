@@ -21,8 +21,8 @@ static void unpack(const mico_weights *w, int32_t c, uint32_t *to)
     for (int32_t t = 0; t < w->taps; t++, to += 2) {
         uint32_t value[GROUP];
         for (int i = 0; i < GROUP; i++, at += bits) {
-            const uint32_t code = words[at >> 5] >> (at & 31u) & mask;
-            value[i] = bits == 1u ? 2u * code - 1u : (code ^ sign) - sign;
+            const uint32_t pattern = words[at >> 5] >> (at & 31u) & mask;
+            value[i] = bits == 1u ? 2u * pattern - 1u : (pattern ^ sign) - sign;
         }
         to[0] = mico_low_halves(value[0], value[2]);
         to[1] = mico_low_halves(value[1], value[3]);
@@ -153,7 +153,7 @@ void mico_depthwise_dsp(const mico_depthwise_dsp_t *p, const void *x, void *y, u
             scales[i].left = multiplier & 31;
             scales[i].factor = multiplier & ~31;
             scales[i].shift = shift;
-            scales[i].from = (p->middle << (shift - 1)) - 1;
+            scales[i].from = (p->rounding << (shift - 1)) - 1;
         }
         unpack(&p->weights, c, scratch);
         if (p->is_signed)

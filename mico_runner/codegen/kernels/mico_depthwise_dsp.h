@@ -6,11 +6,11 @@
 
 typedef struct {
     mico_geometry size; /* in_c: a multiple of four */
-    int32_t is_signed; /* 1: activations are int8_t */
-    int32_t middle;    /* 2 * output.max + 1; of signed bits 1 */
+    int32_t is_signed;  /* 1: activations are int8_t */
+    int32_t rounding;   /* rounding constant: 2 * output.max + 1; of signed bits 1 */
     mico_range output;
     mico_weights weights; /* 1, 2, 4 or 8 bits; of four channels tap after tap, the four beside each other; multiplier and shift as
-                           mico_conv2d_tiled_t's */
+                             mico_conv2d_tiled_t's */
 } mico_depthwise_dsp_t;
 
 /* x (in_h, in_w, channels) -> y (out_h, out_w, channels)

@@ -12,8 +12,8 @@ static void unpack(const mico_weights *w, int32_t c, int8_t *to)
     uint32_t at = 0;
 
     for (int32_t i = GROUP * w->taps; i > 0; i--, at += bits) {
-        const uint32_t code = words[at >> 5] >> (at & 31u) & mask;
-        *to++ = (int8_t)(bits == 1u ? 2u * code - 1u : (code ^ sign) - sign);
+        const uint32_t pattern = words[at >> 5] >> (at & 31u) & mask;
+        *to++ = (int8_t)(bits == 1u ? 2u * pattern - 1u : (pattern ^ sign) - sign);
     }
 }
 

@@ -54,7 +54,7 @@ void mico_depthwise_simd(const mico_depthwise_simd_t *p, const void *x, void *y,
 {
     const mico_weights *w = &p->weights;
     const int32_t channels = p->size.in_c, taps = w->taps, groups = (taps + 3) / 4, unpacked = w->bits < 8;
-    const int32_t side = p->together ? p->size.pad_w * channels : 0, pitch = p->size.in_w * channels + 2 * side;
+    const int32_t side = p->row_tile ? p->size.pad_w * channels : 0, pitch = p->size.in_w * channels + 2 * side;
     const int32_t y_row = p->size.out_w * channels * (p->output.type == MICO_S32 ? 4 : 1);
     const int32_t under = (p->size.kernel_h - 1) * p->size.dilation_h + 1; /* input rows under a row of outputs */
     uint8_t *const frame = (uint8_t *)scratch;
@@ -71,11 +71,11 @@ void mico_depthwise_simd(const mico_depthwise_simd_t *p, const void *x, void *y,
     for (int32_t oy = 0; oy < p->size.out_h; oy++) {
         const int32_t iy = oy * p->size.stride_h - p->size.pad_h;
         const uint8_t *from = (const uint8_t *)x + iy * pitch;
-        if (p->together) {
-            const int32_t within = oy % p->together, rest = p->size.out_h - oy, rows = rest < p->together ? rest : p->together;
+        if (p->row_tile) {
+            const int32_t within = oy % p->row_tile, rest = p->size.out_h - oy, rows = rest < p->row_tile ? rest : p->row_tile;
             if (within == 0)
                 mico_frame(x, p->size.in_h, p->size.in_w * channels, iy, (rows - 1) * p->size.stride_h + under, side,
-                           (uint8_t)p->flip, frame);
+                           (uint8_t)p->xor_mask, frame);
             from = frame + within * p->size.stride_h * pitch;
         }
         for (int32_t c = 0; c < channels; c += MICO_LANES) {

@@ -6,8 +6,8 @@
 
 typedef struct {
     mico_geometry size;
-    int32_t flip;       /* 0x80: signed activations, read as x + 128; the bias makes up for it; else 0 */
-    int32_t together;   /* output rows whose inputs are copied together; 0: inputs are read where they lie */
+    int32_t xor_mask;   /* 0x80: signed activations, read as x + 128; the bias makes up for it; else 0 */
+    int32_t row_tile;   /* output rows whose inputs are copied together; 0: inputs are read where they lie */
     int32_t offsets_at; /* words of scratch in front of the offsets of taps, and of the weights */
     int32_t weights_at;
     mico_range output;

@@ -15,8 +15,8 @@ static struct {
     uint32_t next_channel;             /* whose constants come next */
     uint8_t window[MICO_DOT_WINDOW];
     uint32_t window_write, segment;            /* segment: where the bytes of the next cut begin */
-    uint32_t tap;                              /* of the next activation of the patches that are being cut */
-    uint32_t buffer[MICO_DOT_WORDS];           /* words of the patches alternate */
+    uint32_t tap;                              /* of the next activation of the columns that are being cut */
+    uint32_t buffer[MICO_DOT_WORDS];           /* words of the columns alternate */
     uint32_t word, channel;                    /* of the next weights */
     uint32_t accumulators[MICO_DOT_POSITIONS]; /* they wrap, as int32_t that need not */
     int16_t results[2][4][MICO_DOT_POSITIONS]; /* of two groups of four channels */
@@ -24,21 +24,21 @@ static struct {
 } unit;
 
 /* A value of `bits` bits as the products see it. */
-static int32_t value_of(uint32_t code, uint32_t bits, int is_signed)
+static int32_t value_of(uint32_t pattern, uint32_t bits, int is_signed)
 {
-    code &= bits == 32u ? ~0u : (1u << bits) - 1u;
-    if (is_signed && (code >> (bits - 1u) & 1u) != 0u)
-        return (int32_t)code - (int32_t)(1u << bits);
-    return (int32_t)code;
+    pattern &= bits == 32u ? ~0u : (1u << bits) - 1u;
+    if (is_signed && (pattern >> (bits - 1u) & 1u) != 0u)
+        return (int32_t)pattern - (int32_t)(1u << bits);
+    return (int32_t)pattern;
 }
 
 static void append(uint32_t byte, uint32_t tap, uint32_t position)
 {
-    const uint32_t code = unit.x_signs != 0u ? ~byte >> 1 & 1u : byte & ((1u << unit.lane) - 1u);
+    const uint32_t pattern = unit.x_signs != 0u ? ~byte >> 1 & 1u : byte & ((1u << unit.lane) - 1u);
     uint32_t *const word = &unit.buffer[(tap * unit.lane / 32u * unit.positions + position) % MICO_DOT_WORDS];
     const uint32_t bit = tap * unit.lane % 32u;
 
-    *word = (bit == 0u ? 0u : *word) | code << bit;
+    *word = (bit == 0u ? 0u : *word) | pattern << bit;
 }
 
 static void cut(uint32_t a, uint32_t b)
@@ -57,7 +57,7 @@ static void cut(uint32_t a, uint32_t b)
     unit.tap = unit.tap + run == unit.taps ? 0u : unit.tap + run;
 }
 
-/* Products of a word of a patch and as many weights. */
+/* Products of a word of a column and as many weights. */
 static int32_t dot(uint32_t x, uint32_t weights)
 {
     int32_t sum = 0;
@@ -85,7 +85,7 @@ static void finish_row(void)
     unit.channel = (c + 1u) % MICO_DOT_CHANNELS;
 }
 
-/* A word of weights past all patches; what a row leaves of it is padding. */
+/* A word of weights past all columns; what a row leaves of it is padding. */
 static void multiply(uint32_t weights)
 {
     for (uint32_t step = 0; step < unit.lane / unit.weight; step++) {
@@ -176,8 +176,8 @@ uint32_t mico_dot_model(uint32_t op, uint32_t funct3, uint32_t a, uint32_t b)
         break;
     case MICO_DOT_MAX:
         for (uint32_t i = 0; i < 32u; i += 8u) {
-            const uint32_t flip = funct3 != 0u ? 0x80u : 0u, x = a >> i & 255u, y = b >> i & 255u;
-            result |= ((x ^ flip) > (y ^ flip) ? x : y) << i;
+            const uint32_t xor_mask = funct3 != 0u ? 0x80u : 0u, x = a >> i & 255u, y = b >> i & 255u;
+            result |= ((x ^ xor_mask) > (y ^ xor_mask) ? x : y) << i;
         }
         break;
     default: break;

@@ -78,11 +78,11 @@ static void attend(const mico_filtered_attention_t *p, const void *q, int32_t at
 void mico_filtered_attention(const mico_filtered_attention_t *p, const void *q, const void *k, const void *v, void *y,
                              uint32_t *words)
 {
-    const int32_t together = p->heads / p->kv_heads;
+    const int32_t per_kv_head = p->heads / p->kv_heads;
 
     for (int32_t t = 0; t < p->tokens; t++)
         for (int32_t h = 0; h < p->heads; h++) {
-            const int32_t of_head = h / together * p->head;
+            const int32_t of_head = h / per_kv_head * p->head;
             attend(p, q, t, h, (const uint8_t *)k + of_head, (const uint8_t *)v + of_head, y, words, words + p->tokens);
         }
 }

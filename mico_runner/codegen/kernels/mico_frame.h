@@ -5,8 +5,8 @@
 #include "mico.h"
 
 /* x (rows, bytes) from row `first` on to `to`, with `side` bytes of zeros beside each and rows of zeros where there is none; each byte
- * ^ flip, so that zero is 128 where activations are signed. */
+ * ^ xor_mask, so that zero is 128 where activations are signed. */
 void mico_frame(const uint8_t *x, int32_t rows, int32_t bytes, int32_t first, int32_t count, int32_t side,
-                uint8_t flip, uint8_t *to);
+                uint8_t xor_mask, uint8_t *to);
 
 #endif

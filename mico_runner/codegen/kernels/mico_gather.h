@@ -1,4 +1,4 @@
-/* The taps of patches, from the image: what lies under one output, or under four side by side, with zeros outside the image. */
+/* The taps of im2col columns, from the image: what lies under one output, or under four side by side, with zeros outside the image. */
 #ifndef MICO_GATHER_H
 #define MICO_GATHER_H
 
@@ -39,14 +39,14 @@ MICO_INLINE void mico_copy(uint8_t *to, const uint8_t *from, int32_t n, const in
 #undef MICO_MOVE
 }
 
-/* How patches lie in memory, a byte per tap. */
+/* How columns lie in memory, a byte per tap. */
 enum {
     MICO_ROW,  /* one: tap by tap */
     MICO_TAPS, /* four: a word per tap, a byte of it per position */
     MICO_WORDS /* four: a word per four taps and position, in the order of the positions */
 };
 
-/* n bytes to taps k .. of the patch that begins at `to`, in MICO_ROW or among MICO_WORDS, in pieces of `size` bytes at most, of which n, k
+/* n bytes to taps k .. of the column that begins at `to`, in MICO_ROW or among MICO_WORDS, in pieces of `size` bytes at most, of which n, k
  * and the address are multiples. */
 MICO_INLINE void mico_spread(uint8_t *to, int32_t k, const uint8_t *from, int32_t n, const int size, const int layout)
 {
@@ -103,14 +103,14 @@ MICO_INLINE void mico_spread(uint8_t *to, int32_t k, const uint8_t *from, int32_
     }
 }
 
-/* Zeros beyond the taps of the patches. */
-MICO_INLINE void mico_clear(const mico_conv2d_tiled_t *p, uint32_t *patch, const int layout)
+/* Zeros beyond the taps of the columns. */
+MICO_INLINE void mico_clear(const mico_conv2d_tiled_t *p, uint32_t *column, const int layout)
 {
-    const int32_t words = layout == MICO_ROW ? p->code_words : 4 * p->code_words;
+    const int32_t words = layout == MICO_ROW ? p->value_words : 4 * p->value_words;
     int32_t i = layout == MICO_ROW ? p->weights.taps / 4 : layout == MICO_TAPS ? p->weights.taps : p->weights.taps & ~3;
 
     for (; i < words; i++) {
-        patch[i] = 0;
+        column[i] = 0;
         MICO_ORDER(i); /* short loops: not to be unrolled */
     }
 }
@@ -118,7 +118,7 @@ MICO_INLINE void mico_clear(const mico_conv2d_tiled_t *p, uint32_t *patch, const
 /* The same with dilation, which mico_gather calls. */
 void mico_gather_dilated(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint8_t *to, int layout);
 
-/* The taps under the output whose first tap is at (iy, ix), zeros outside the input, to the patch that begins at `to`, in MICO_ROW or among
+/* The taps under the output whose first tap is at (iy, ix), zeros outside the input, to the column that begins at `to`, in MICO_ROW or among
  * MICO_WORDS. */
 MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int32_t iy, int32_t ix, uint8_t *to,
                              const int layout)
@@ -166,7 +166,7 @@ MICO_INLINE void mico_gather(const mico_conv2d_tiled_t *p, const uint8_t *x, int
     }
 }
 
-/* The taps under four outputs side by side, from the one whose first tap is at (iy, ix) on, as codes in MICO_TAPS. What neighbours share
+/* The taps under four outputs side by side, from the one whose first tap is at (iy, ix) on, as values in MICO_TAPS. What neighbours share
  * is loaded once. The bytes under the outputs in one row of the image are first collected, where some are outside, at the end of the
  * words that they become; where MICO_NEAR they are read before they are overwritten. */
 #define MICO_NEAR(p) ((p)->size.kernel_w >= 2 * (p)->size.stride_w)
@@ -247,10 +247,10 @@ MICO_INLINE void mico_gather_four(const mico_conv2d_tiled_t *p, const uint8_t *x
         }
     }
     mico_clear(p, taps, MICO_TAPS);
-    if (p->flip != 0u) {
-        for (int32_t i = 0; i < 4 * p->code_words; i++) {
-            const uint32_t flipped = (taps[i] ^ p->flip) - p->less;
-            taps[i] = half ? flipped >> 1 & 0x01010101u : flipped;
+    if (p->xor_mask != 0u) {
+        for (int32_t i = 0; i < 4 * p->value_words; i++) {
+            const uint32_t masked = (taps[i] ^ p->xor_mask) - p->input_offset;
+            taps[i] = half ? masked >> 1 & 0x01010101u : masked;
             MICO_ORDER(i);
         }
     }

@@ -5,11 +5,11 @@
 
 #if defined __SSE2__ || defined __ARM_NEON
 
-/* Bytes to bytes, for wide registers: all channels of a tap, then the next tap. `flip` as below. */
-static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t flip)
+/* Bytes to bytes, for wide registers: all channels of a tap, then the next tap. `xor_mask` as below. */
+static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t xor_mask)
 {
     const int32_t channels = w->channels, row = w->in_w * channels;
-    const uint8_t sign = (uint8_t)flip;
+    const uint8_t sign = (uint8_t)xor_mask;
 
     for (int32_t oy = 0; oy < w->out_h; oy++) {
         int32_t y0, y1;
@@ -103,53 +103,53 @@ static inline int32_t larger(int32_t a, int32_t b)
 #ifdef __ARM_ARCH /* a conditional move */
     return a > b ? a : b;
 #else
-    const int32_t less = a - b; /* of bytes: cannot overflow */
-    return a - (less & less >> 31);
+    const int32_t difference = a - b; /* of bytes: cannot overflow */
+    return a - (difference & difference >> 31);
 #endif
 }
 
 /* Windows of 2 x 2 without padding: x0 and x1 are two rows, y one; (w->out_w, channels) at a time. */
 static inline __attribute__((always_inline)) void row_of_four(const mico_window *w, const uint8_t *x0, const uint8_t *x1, uint8_t *y,
-                                                              const int32_t flip)
+                                                              const int32_t xor_mask)
 {
     const int32_t channels = w->channels, next = (w->stride_w - 1) * channels;
 
     for (int32_t ox = w->out_w; ox > 0; ox--, x0 += next, x1 += next) {
         const uint8_t *const end = x0 + channels;
         while (x0 != end) {
-            int32_t a = x0[0] ^ flip, b = x1[0] ^ flip, c = x0[channels] ^ flip, d = x1[channels] ^ flip;
+            int32_t a = x0[0] ^ xor_mask, b = x1[0] ^ xor_mask, c = x0[channels] ^ xor_mask, d = x1[channels] ^ xor_mask;
 #ifdef __ARM_ARCH
             x0++;
             x1++;
-            *y++ = (uint8_t)(larger(larger(a, b), larger(c, d)) ^ flip);
+            *y++ = (uint8_t)(larger(larger(a, b), larger(c, d)) ^ xor_mask);
 #else
             b = a - b; /* two maxima side by side, so that nothing waits for a shift */
             d = c - d;
-            const int32_t less = b >> 31, other = d >> 31;
+            const int32_t negative = b >> 31, other = d >> 31;
             x0++;
             x1++;
-            a -= b & less;
+            a -= b & negative;
             c -= d & other;
-            *y++ = (uint8_t)(larger(a, c) ^ flip);
+            *y++ = (uint8_t)(larger(a, c) ^ xor_mask);
 #endif
         }
     }
 }
 
-/* Bytes to bytes. `flip` is 0x80 for signed ones, whose order it makes that of unsigned ones. */
-static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t flip)
+/* Bytes to bytes. `xor_mask` is 0x80 for signed ones, whose order it makes that of unsigned ones. */
+static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t xor_mask)
 {
     const int32_t channels = w->channels, row = w->in_w * channels, out_h = w->out_h, out_w = w->out_w;
 
 #ifdef MICO_MVE
-    if (flip != 0)
+    if (xor_mask != 0)
         sixteens(w, x, y, 1);
     else
         sixteens(w, x, y, 0);
     return;
 #elif defined MICO_DSP
     if (channels % 4 == 0) {
-        if (flip != 0)
+        if (xor_mask != 0)
             fours(w, x, y, 1);
         else
             fours(w, x, y, 0);
@@ -158,7 +158,7 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
 #endif
     if (w->kernel_h == 2 && w->kernel_w == 2 && w->pad_h + w->pad_w == 0) {
         for (int32_t oy = 0; oy < out_h; oy++, x += w->stride_h * row, y += out_w * channels) {
-            if (flip == 0)
+            if (xor_mask == 0)
                 row_of_four(w, x, x + row, y, 0);
             else
                 row_of_four(w, x, x + row, y, 0x80);
@@ -175,13 +175,13 @@ static void bytes(const mico_window *w, const uint8_t *x, uint8_t *y, int32_t fl
             const int32_t taps = x1 - x0;
             for (int32_t c = 0; c < channels; c++) {
                 const uint8_t *line = begin + c;
-                int32_t best = 0; /* the smallest, flipped */
+                int32_t best = 0; /* the smallest, masked */
                 for (int32_t iy = y0; iy < y1; iy++, line += row) {
                     const uint8_t *from = line;
                     for (int32_t n = taps; n > 0; n--, from += channels)
-                        best = larger(best, *from ^ flip);
+                        best = larger(best, *from ^ xor_mask);
                 }
-                y[c] = (uint8_t)(best ^ flip);
+                y[c] = (uint8_t)(best ^ xor_mask);
             }
         }
     }

@@ -159,23 +159,23 @@ MICO_INLINE mico_bytes mico_bytes_plus(mico_bytes a, mico_bytes b, int32_t facto
 #endif
 }
 
-/* Rows of n bytes, `step` bytes apart, one after another, with the bits of `flip` turned. */
-MICO_INLINE void mico_copy_flipped(int8_t *to, const uint8_t *from, int32_t n, int32_t rows, int32_t step, int32_t flip)
+/* Rows of n bytes, `step` bytes apart, one after another, each byte ^ `xor_mask`. */
+MICO_INLINE void mico_copy_xored(int8_t *to, const uint8_t *from, int32_t n, int32_t rows, int32_t step, int32_t xor_mask)
 {
 #ifdef MICO_MVE
     int8_t *y;
     const uint8_t *x;
-    __asm__ volatile("vdup.8 q1, %[flip]\n"
+    __asm__ volatile("vdup.8 q1, %[xor_mask]\n"
                      "1: mov %[x], %[from]\n mov %[y], %[to]\n wlstp.8 lr, %[n], 3f\n"
                      "2: vldrb.8 q0, [%[x]], #16\n veor q0, q0, q1\n vstrb.8 q0, [%[y]], #16\n letp lr, 2b\n"
                      "3: add %[from], %[step]\n add %[to], %[n]\n subs %[rows], %[rows], #1\n bne 1b\n"
                      : [to] "+&r"(to), [from] "+&r"(from), [rows] "+&r"(rows), [x] "=&r"(x), [y] "=&r"(y)
-                     : [n] "r"(n), [step] "r"(step), [flip] "r"(flip)
+                     : [n] "r"(n), [step] "r"(step), [xor_mask] "r"(xor_mask)
                      : "q0", "q1", "lr", "cc", "memory");
 #else
     for (; rows > 0; rows--, from += step, to += n) {
         for (int32_t i = 0; i < n; i++)
-            to[i] = (int8_t)(from[i] ^ flip);
+            to[i] = (int8_t)(from[i] ^ xor_mask);
     }
 #endif
 }

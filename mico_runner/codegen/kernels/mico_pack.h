@@ -1,4 +1,4 @@
-/* Sums S of codes, and patches in other forms than they are gathered in. */
+/* Sums S of values, and columns in other forms than they are gathered in. */
 #ifndef MICO_PACK_H
 #define MICO_PACK_H
 
@@ -6,14 +6,14 @@
 
 #define MICO_EVEN 0x00ff00ffu /* bytes 0 and 2 of a word */
 
-/* Four codes of a word added to two lanes of 16 bits. */
-MICO_INLINE uint32_t mico_lanes(uint32_t lanes, uint32_t codes)
+/* Four values of a word added to two lanes of 16 bits. */
+MICO_INLINE uint32_t mico_lanes(uint32_t lanes, uint32_t values)
 {
-    uint32_t odd = codes >> 8;
+    uint32_t odd = values >> 8;
     MICO_ORDER(odd);
-    codes &= MICO_EVEN;
+    values &= MICO_EVEN;
     odd &= MICO_EVEN;
-    lanes += codes;
+    lanes += values;
     return lanes + odd;
 }
 
@@ -22,18 +22,18 @@ MICO_INLINE uint32_t mico_sum_lanes(uint32_t lanes)
     return (lanes & 0xffffu) + (lanes >> 16);
 }
 
-/* S of one patch in MICO_ROW. `small`: codes are below 16. */
-MICO_INLINE uint32_t mico_sum(const uint32_t *codes, int32_t words, const int small)
+/* S of one column in MICO_ROW. `small`: values are below 16. */
+MICO_INLINE uint32_t mico_sum(const uint32_t *values, int32_t words, const int small)
 {
-    const int32_t most = small ? 16 : 128; /* words whose codes fit bytes; halves of words */
-    const uint32_t *const end = codes + words;
+    const int32_t most = small ? 16 : 128; /* words whose values fit bytes; halves of words */
+    const uint32_t *const end = values + words;
     uint32_t sum = 0;
 
-    while (codes != end) {
-        const uint32_t *const stop = end - codes > most ? codes + most : end;
+    while (values != end) {
+        const uint32_t *const stop = end - values > most ? values + most : end;
         uint32_t lanes = 0;
-        for (; codes != stop; codes++)
-            lanes = small ? lanes + *codes : mico_lanes(lanes, *codes);
+        for (; values != stop; values++)
+            lanes = small ? lanes + *values : mico_lanes(lanes, *values);
         sum += mico_sum_lanes(small ? mico_lanes(0, lanes) : lanes);
     }
     return sum;
@@ -46,18 +46,18 @@ MICO_INLINE uint32_t mico_sum(const uint32_t *codes, int32_t words, const int sm
     MICO_ORDER(c);                                                                                                     \
     MICO_ORDER(d);
 
-/* S of four patches in MICO_WORDS, which become MICO_TAPS in place where they are to `turn`. */
-MICO_INLINE void mico_sum_words(uint32_t *patch, int32_t words, uint32_t *sums, const int small, const int turn)
+/* S of four columns in MICO_WORDS, which become MICO_TAPS in place where they are to `turn`. */
+MICO_INLINE void mico_sum_words(uint32_t *column, int32_t words, uint32_t *sums, const int small, const int turn)
 {
-    const int32_t most = small ? 4 * 16 : 4 * 128; /* words whose codes fit bytes; halves of words */
-    const uint32_t *const end = patch + 4 * words;
+    const int32_t most = small ? 4 * 16 : 4 * 128; /* words whose values fit bytes; halves of words */
+    const uint32_t *const end = column + 4 * words;
     uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
-    while (patch != end) {
-        const uint32_t *const stop = end - patch > most ? patch + most : end;
+    while (column != end) {
+        const uint32_t *const stop = end - column > most ? column + most : end;
         uint32_t l0 = 0, l1 = 0, l2 = 0, l3 = 0;
-        for (; patch != stop; patch += 4) {
-            MICO_FOUR(a, b, c, d, patch)
+        for (; column != stop; column += 4) {
+            MICO_FOUR(a, b, c, d, column)
             if (small) {
                 l0 += a;
                 l1 += b;
@@ -75,7 +75,7 @@ MICO_INLINE void mico_sum_words(uint32_t *patch, int32_t words, uint32_t *sums, 
                 l3 += (d & MICO_EVEN) + (d >> 8 & MICO_EVEN);
             }
             if (turn)
-                mico_turn_words(a, b, c, d, patch, 1);
+                mico_turn_words(a, b, c, d, column, 1);
         }
         s0 += mico_sum_lanes(small ? mico_lanes(0, l0) : l0);
         s1 += mico_sum_lanes(small ? mico_lanes(0, l1) : l1);
@@ -88,7 +88,7 @@ MICO_INLINE void mico_sum_words(uint32_t *patch, int32_t words, uint32_t *sums, 
     sums[3] = s3;
 }
 
-/* S of four patches of at most 255 taps in MICO_TAPS, which become MICO_WORDS in place where they are to `turn`. */
+/* S of four columns of at most 255 taps in MICO_TAPS, which become MICO_WORDS in place where they are to `turn`. */
 MICO_INLINE void mico_sum_taps(uint32_t *taps, int32_t words, uint32_t *sums, const int small, const int turn)
 {
     const uint32_t *const end = taps + 4 * words;
@@ -113,26 +113,26 @@ MICO_INLINE void mico_sum_taps(uint32_t *taps, int32_t words, uint32_t *sums, co
     sums[3] = odd >> 16;
 }
 
-/* Four codes per word of one patch become two words of two lanes: codes 0 and 2, then 1 and 3. Returns S. */
-MICO_INLINE uint32_t mico_pack_halves(const uint32_t *codes, int32_t words, int32_t positions, void *to)
+/* Four values per word of one column become two words of two lanes: values 0 and 2, then 1 and 3. Returns S. */
+MICO_INLINE uint32_t mico_pack_halves(const uint32_t *values, int32_t words, int32_t positions, void *to)
 {
-    const uint32_t *const end = codes + words;
-    uint32_t *patch = to;
+    const uint32_t *const end = values + words;
+    uint32_t *column = to;
     uint32_t sum = 0;
 
     (void)positions;
 
-    while (codes != end) {
-        const uint32_t *const stop = end - codes > 128 ? codes + 128 : end;
-        uint32_t lanes = 0; /* 128 times two codes fit */
-        for (; codes != stop; codes++, patch += 2) {
-            const uint32_t word = *codes;
+    while (values != end) {
+        const uint32_t *const stop = end - values > 128 ? values + 128 : end;
+        uint32_t lanes = 0; /* 128 times two values fit */
+        for (; values != stop; values++, column += 2) {
+            const uint32_t word = *values;
             uint32_t odd = word >> 8;
             MICO_ORDER(odd);
             const uint32_t even = word & MICO_EVEN;
             odd &= MICO_EVEN;
-            patch[0] = even;
-            patch[1] = odd;
+            column[0] = even;
+            column[1] = odd;
             lanes += even;
             lanes += odd;
         }

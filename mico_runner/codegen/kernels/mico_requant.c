@@ -6,10 +6,10 @@ static void bytes(const mico_requant_t *p, const uint8_t *x, uint8_t *y)
     const int32_t multiplier = p->scale.multiplier << 9, shift = p->scale.shift - 23, round = 1 << (shift - 1);
     const int32_t low = p->output.min, size = p->size;
     const uint32_t span = (uint32_t)p->output.max - (uint32_t)low;
-    const int32_t flip = p->input == MICO_S8 ? 0x80 : 0;
+    const int32_t xor_mask = p->input == MICO_S8 ? 0x80 : 0;
 
     for (int32_t i = 0; i < size; i++) {
-        const int32_t q = (x[i] ^ flip) - flip;
+        const int32_t q = (x[i] ^ xor_mask) - xor_mask;
         y[i] = (uint8_t)mico_clamp((mico_high_word((uint32_t)q, multiplier) + round) >> shift, low, span);
     }
 }
@@ -21,10 +21,10 @@ static void products(const mico_requant_t *p, const uint8_t *x, uint8_t *y)
 {
     const int32_t multiplier = p->scale.multiplier, shift = p->scale.shift, round = 1 << (shift - 1);
     const int32_t low = p->output.min, high = p->output.max, size = p->size;
-    const int32_t flip = p->input == MICO_S8 ? 0x80 : 0;
+    const int32_t xor_mask = p->input == MICO_S8 ? 0x80 : 0;
 
     for (int32_t i = 0; i < size; i++) {
-        const int32_t r = (((x[i] ^ flip) - flip) * multiplier + round) >> shift, most = r < high ? r : high;
+        const int32_t r = (((x[i] ^ xor_mask) - xor_mask) * multiplier + round) >> shift, most = r < high ? r : high;
         y[i] = (uint8_t)(most > low ? most : low);
     }
 }

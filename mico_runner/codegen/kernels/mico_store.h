@@ -16,7 +16,7 @@ MICO_INLINE void mico_store_pair(const mico_conv2d_tiled_t *p, int32_t c, const 
 {
     const int32_t *biases = p->weights.bias, *multipliers = p->weights.multiplier;
     const uint8_t *shifts = p->weights.shift;
-    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle, step = p->size.out_c;
+    const int32_t low = p->output.min, span = p->output.max - low, rounding = p->rounding, step = p->size.out_c;
     const int32_t wide = p->output.type == MICO_S32;
     uint8_t *to = y + (wide ? 4 * c : c);
 
@@ -31,7 +31,7 @@ MICO_INLINE void mico_store_pair(const mico_conv2d_tiled_t *p, int32_t c, const 
         MICO_ORDER(shift);
         int32_t r[MICO_WIDE];
         MICO_EACH(r[i] = (int32_t)d[stride * channel + i]) /* all loads before the first use */
-        mico_requantise(r, bias, multiplier, shift, middle, low, span);
+        mico_requantise(r, bias, multiplier, shift, rounding, low, span);
         if (wide) {
             int32_t *at = (int32_t *)(void *)to + channel; /* aligned: buffers are, and so is the caller's int32_t */
             at[0] = r[0];
@@ -52,7 +52,7 @@ MICO_INLINE void mico_store_pair(const mico_conv2d_tiled_t *p, int32_t c, const 
 /* Accumulators d of four channels from c on at one position to the output, y (out_c,). */
 MICO_INLINE void mico_store_row(const mico_conv2d_tiled_t *p, int32_t c, const uint32_t *d, uint8_t *y)
 {
-    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle;
+    const int32_t low = p->output.min, span = p->output.max - low, rounding = p->rounding;
     const int32_t *bias = p->weights.bias + c, *multiplier = p->weights.multiplier + c;
     const uint8_t *shift = p->weights.shift + c;
     int32_t r[MICO_NARROW], t[MICO_NARROW], from[MICO_NARROW], m[MICO_NARROW];
@@ -62,7 +62,7 @@ MICO_INLINE void mico_store_row(const mico_conv2d_tiled_t *p, int32_t c, const u
     MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] + d[i]))
     MICO_EACH(t[i] = shift[i])
     MICO_EACH(r[i] = (int32_t)((uint32_t)r[i] << (m[i] & 31)))
-    MICO_EACH(from[i] = (middle << (t[i] - 1)) - 1)
+    MICO_EACH(from[i] = (rounding << (t[i] - 1)) - 1)
     MICO_EACH(r[i] = (int32_t)((int64_t)r[i] * (m[i] & ~31) >> 32))
     MICO_EACH(r[i] = from[i] - r[i])
     MICO_EACH(r[i] >>= t[i])

@@ -9,14 +9,14 @@
  * cleared by one instruction. */
 MICO_INLINE void mico_store_block(const mico_conv2d_tiled_t *p, int32_t c, const uint32_t *d, const int rows, const int positions, uint8_t *y)
 {
-    const int32_t low = p->output.min, span = p->output.max - low, middle = p->middle, step = p->size.out_c;
+    const int32_t low = p->output.min, span = p->output.max - low, rounding = p->rounding, step = p->size.out_c;
     const int32_t *const multipliers = p->weights.multiplier + c;
     const uint8_t *const shifts = p->weights.shift + c;
     int32_t r[4];
 
     for (int row = 0; row < rows; row++) {
         const int32_t multiplier = multipliers[row], shift = shifts[row];
-        const int32_t left = multiplier & 31, factor = multiplier & ~31, from = (middle << (shift - 1)) - 1;
+        const int32_t left = multiplier & 31, factor = multiplier & ~31, from = (rounding << (shift - 1)) - 1;
         for (int t = 0; t < positions; t++) {
             const int32_t below = (from - mico_high_word(d[row * positions + t] << left, factor)) >> shift;
             r[row * positions + t] = low + mico_positive_part(span - mico_positive_part(below));

@@ -2,11 +2,11 @@
 
 void mico_table(const mico_table_t *p, const void *x, void *y)
 {
-    const int32_t size = p->size, least = p->least, flip = p->input == MICO_S8 ? 0x80 : 0;
+    const int32_t size = p->size, least = p->least, xor_mask = p->input == MICO_S8 ? 0x80 : 0;
     const uint8_t *from = x;
 
     for (int32_t i = 0; i < size; i++) {
-        const int32_t entry = (from[i] ^ flip) - flip - least;
+        const int32_t entry = (from[i] ^ xor_mask) - xor_mask - least;
         if (p->bytes)
             ((uint8_t *)y)[i] = p->bytes[entry];
         else

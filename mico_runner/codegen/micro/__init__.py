@@ -63,7 +63,7 @@ def candidates(weight_bits: int, activation: QType, padded: bool, tables: bool =
     Args:
         weight_bits: in memory.
         padded: whether the convolution has zero padding, which a signed bit (-1, +1) cannot stand for.
-        tables: also those with tables in their scratch, besides patches of two rows at most.
+        tables: also those with tables in their scratch, besides columns of two rows at most.
     """
     fitting = (k for k in MICRO_KERNELS if k.bits == weight_bits and k.takes(activation, padded))
     return [kernel for kernel in fitting if tables or not kernel.TABLES]

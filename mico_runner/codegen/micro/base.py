@@ -1,7 +1,7 @@
 """What a micro-kernel is: the inner loops of a layer for some pair of bits, and all that the rest of the program must know of them.
 
-Weights are stored as codes u >= 0, w = scale * u - offset, as many bits as before; within each word the codes are in the order that
-a shift and a mask bring into lanes. The constant terms of the product are in the bias (codegen/tiling.py).
+Weights are stored as unsigned quantised values u, w = scale * u - zero_point, of as many bits as before. Within each word they are in the
+order that a shift and a mask bring into lanes. The constant terms of the product are in the bias (codegen/tiling.py).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from mico_runner.quant.qgraph import QType
 
 POSITIONS, EIGHT = 4, 8  # MICO_WIDE, MICO_MOST
 PAIR, OUTPUTS = 2, 4  # output channels of a wide register block and of a narrow one, MICO_NARROW
-CODES = 4  # in a word, as bytes
-PATCH_CYCLES = {
+VALUES = 4  # in a word, as bytes
+COLUMN_CYCLES = {
     False: 145.4,
     True: 446.2,
 }  # per position: of wide register blocks, of narrow ones; fitted with `Cycles`
 _TILE = (
-    "const uint32_t *patch, const uint32_t *rows, int32_t row_words, int32_t code_words, const uint32_t *terms, "
+    "const uint32_t *column, const uint32_t *rows, int32_t row_words, int32_t value_words, const uint32_t *terms, "
     "uint32_t *d, uint32_t *spare"
 )
 _LAYER = "const mico_conv2d_tiled_t *p, const void *x, void *y, uint32_t *scratch"
@@ -55,10 +55,10 @@ class Cycles(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Cycles of a layer: once; to prepare patches, alone, by their length, and what gathering adds; of sums, and of their steps."""
+    """Cycles of a layer: once; to prepare columns, alone, by their length, and what gathering adds; of sums, and of their steps."""
 
     call: float
-    patches: float
+    columns: float
     packing: float
     gathering: float
     sums: float
@@ -81,10 +81,10 @@ class MicroKernel(ABC):
     narrow_cycles: Cycles
 
     FAMILY: ClassVar[str]  # of its name
-    LANES: ClassVar[int] = 2  # codes in a word of a patch: 2 or 4 lanes, or 32 bits
-    TABLES: ClassVar[bool] = False  # whether it has tables in its scratch, besides patches of two rows at most
-    LAYOUT: ClassVar[str] = "MICO_WORDS"  # how the patches of a wide register block lie (mico_gather.h)
-    PACK: ClassVar[str] = ""  # function that packs one patch, if any
+    LANES: ClassVar[int] = 2  # values in a word of a column: 2 or 4 lanes, or 32 bits
+    TABLES: ClassVar[bool] = False  # whether it has tables in its scratch, besides columns of two rows at most
+    LAYOUT: ClassVar[str] = "MICO_WORDS"  # how the columns of a wide register block lie (mico_gather.h)
+    PACK: ClassVar[str] = ""  # function that packs one column, if any
     PACK_FOUR: ClassVar[str] = ""  # function that packs four
     HEADER: ClassVar[str] = "mico_tile.h"  # with these functions
     BLOCK: ClassVar[str] = ""  # "_channels": a block has all output channels
@@ -102,13 +102,13 @@ class MicroKernel(ABC):
         return POSITIONS
 
     @property
-    def offset(self) -> int:
-        """Of the weights' codes (`ow`); their scale is 2 with one bit, else 1."""
+    def zero_point(self) -> int:
+        """Of the weights' values (`ow`); their scale is 2 with one bit, else 1."""
         return 1 << (self.bits - 1)
 
     @property
     def small(self) -> bool:
-        """Whether the codes of activations are below 16."""
+        """Whether the values of activations are below 16."""
         return self.act_bits <= 4
 
     @property
@@ -117,29 +117,29 @@ class MicroKernel(ABC):
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Its functions: `mico_conv2d_<variant>`; four patches are gathered together for register blocks of four positions."""
+        """Its functions: `mico_conv2d_<variant>`; four columns are gathered together for register blocks of four positions."""
         four = [f"{self.name}_four"] if self.positions == POSITIONS else []
         return self.name, f"{self.name}_narrow", *four
 
     def takes(self, activation: QType, padded: bool) -> bool:
-        """Whether it can hold activations: -1 and +1 are the codes 0 and 2, and padding is 1."""
+        """Whether it can hold activations: -1 and +1 are the values 0 and 2, and padding is 1."""
         return max(activation.bits, 2) <= self.act_bits
 
     def holds(self, taps: int) -> bool:
-        """Whether it can hold a row, and its patches in two rows of 16 bits."""
+        """Whether it can hold a row, and its columns in two rows of 16 bits."""
         return True
 
     def tile(self, positions: int) -> int:
         """Positions at a time: a layer of fewer than the wide register block has takes one after the other."""
         return self.positions if positions >= self.positions else 1
 
-    def together(self, tile: int) -> int:
+    def block_outputs(self, tile: int) -> int:
         """Output channels of a register block."""
         return OUTPUTS if tile == 1 else PAIR
 
     def quads(self, taps: int) -> int:
         """Fours of taps that it goes through."""
-        return -(-taps // CODES)
+        return -(-taps // VALUES)
 
     def blocks(self, quads: int) -> int:
         """Blocks of tables for so many fours of taps."""
@@ -148,14 +148,14 @@ class MicroKernel(ABC):
     def counts(self, taps: int, outputs: int, positions: int) -> tuple[int, int, int, int]:
         """Positions of a tile, tiles, fours of taps, and outputs in whole tiles, of which the last overlaps the one before."""
         tile = self.tile(positions)
-        together = self.together(tile)
-        return tile, -(-positions // tile), self.quads(taps), -(-outputs // together) * together
+        each = self.block_outputs(tile)
+        return tile, -(-positions // tile), self.quads(taps), -(-outputs // each) * each
 
     def cycles(self, taps: int, outputs: int, positions: int, whole: bool = False) -> float:
         """Estimate for a layer without groups.
 
         Args:
-            whole: patches lie in the input in one piece of whole words, and need no gathering.
+            whole: columns lie in the input in one piece of whole words, and need no gathering.
         """
         return sum(self.parts(taps, outputs, positions, whole))
 
@@ -165,7 +165,7 @@ class MicroKernel(ABC):
         each = self.narrow_cycles if tile == 1 else self.wide_cycles
         return Parts(
             call=each.call,
-            patches=tiles * tile * PATCH_CYCLES[tile == 1],
+            columns=tiles * tile * COLUMN_CYCLES[tile == 1],
             packing=tiles * tile * quads * each.packing,
             gathering=0 if whole else tiles * tile * quads * each.gathering,
             sums=tiles * outputs * (each.output + each.block * self.blocks(quads)),
@@ -173,17 +173,17 @@ class MicroKernel(ABC):
         )
 
     def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
-        """Words of scratch: the patches of a tile, as bytes or packed behind one as bytes; tables and sums, or unpacked weights."""
+        """Words of scratch: the columns of a tile, as bytes or packed behind one as bytes; tables and sums, or unpacked weights."""
         tile = self.tile(positions)
-        return -(-taps // CODES) * tile + self.spare_words(taps, outputs, tile)
+        return -(-taps // VALUES) * tile + self.spare_words(taps, outputs, tile)
 
     def spare_words(self, taps: int, outputs: int, tile: int) -> int:
-        """Of them those that are no patches of bytes: a patch alone, packed into halves of words."""
+        """Of them those that are no columns of bytes: a column alone, packed into halves of words."""
         return 2 * self.quads(taps) if self.PACK and tile == 1 else 0
 
     @abstractmethod
     def places(self, taps: int) -> np.ndarray:
-        """(taps, bits) the place in its row of each bit of each code, counted from the first word's lowest."""
+        """(taps, bits) the place in its row of each bit of each value, counted from the first word's lowest."""
 
     def mixed(self, words: np.ndarray) -> np.ndarray:
         """Weights (rows, words), whose bits are at their `places`, as they lie in memory, and the other way round."""
@@ -226,7 +226,7 @@ class MicroKernel(ABC):
             "layout": self.LAYOUT,
             "half": int(self.HALF),
             "small": int(self.small),
-            "offset": self.offset * (2 if self.HALF else 1),
+            "zero_point": self.zero_point * (2 if self.HALF else 1),
             "pack": self.PACK,
             "pack_four": self.PACK_FOUR,
             f"{shape}{self.BLOCK}": "block",

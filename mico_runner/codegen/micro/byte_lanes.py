@@ -8,31 +8,31 @@ from itertools import pairwise
 
 import numpy as np
 
-from mico_runner.codegen.micro.base import CODES, OUTPUTS, PAIR, MicroKernel
+from mico_runner.codegen.micro.base import OUTPUTS, PAIR, VALUES, MicroKernel
 from mico_runner.codegen.micro.code import FOUR, Code
 from mico_runner.codegen.micro.lanes import ROWS
 from mico_runner.codegen.packing import WORD, row_words
 
-CHUNK = 8  # words of four codes that are unpacked at a time
+CHUNK = 8  # words of four values that are unpacked at a time
 _UNPACKING = (
-    "MICO_INLINE uint32_t last_codes(uint32_t left, int32_t have)",
+    "MICO_INLINE uint32_t last_values(uint32_t left, int32_t have)",
     "MICO_INLINE void unpack_chunk(const uint32_t *row, const uint32_t *other, uint32_t *to)",
     "MICO_INLINE void unpack_rest(const uint32_t *row, int32_t words, int32_t quads, uint32_t *to)",
 )
-_UNPACK = "MICO_INLINE void unpack(const uint32_t *rows, int32_t apart, int32_t words, int32_t quads, uint32_t *codes)"
-_QUADS = f"const int32_t quads = code_words < {CHUNK} ? code_words : {CHUNK};"
+_UNPACK = "MICO_INLINE void unpack(const uint32_t *rows, int32_t apart, int32_t words, int32_t quads, uint32_t *values)"
+_QUADS = f"const int32_t quads = value_words < {CHUNK} ? value_words : {CHUNK};"
 
 
 @dataclass(frozen=True)
 class ByteLanes(MicroKernel):
     """Weights as bytes: a multiplication for two products.
 
-    Of the word of a tap, its codes at four positions, a mask leaves those at two, x0 + x1 << 16. Times a code u it is
+    Of the word of a tap, its values at four positions, a mask leaves those at two, x0 + x1 << 16. Times a value u it is
     x0 * u + x1 * u << 16: two products that do not meet, as each is below 2^16. The sum of such words, and the sum of their high halves,
     give both sums. As many words as fit before a low half overflows, a `group`, are added before they are split so: of 8 x 8 bits one.
 
     Weights of fewer than 8 bits become bytes 32 at a time (a *chunk*: as many words as they have bits), four in parallel: byte l of
-    each word is a stream of codes of the taps 4 i + l. The low bits of a byte are whole codes, the bits that are left at its top
+    each word is a stream of values of the taps 4 i + l. The low bits of a byte are whole values, the bits that are left at its top
     follow each other.
     """
 
@@ -48,7 +48,7 @@ class ByteLanes(MicroKernel):
 
     @property
     def whole(self) -> int:
-        """Codes in a byte."""
+        """Values in a byte."""
         return 8 // self.bits
 
     def spare_words(self, taps: int, outputs: int, tile: int) -> int:
@@ -58,10 +58,10 @@ class ByteLanes(MicroKernel):
     def places(self, taps: int) -> np.ndarray:
         """Chunks of 32 taps in `bits` words, then the rest in as few as hold it.
 
-        Byte l of each word holds the codes of taps 4 i + l: whole ones in its low bits; of the bits left at the top, as soon as they
-        are enough, a further one. The last codes take what is left of the four streams, one after the other.
+        Byte l of each word holds the values of taps 4 i + l: whole ones in its low bits; of the bits left at the top, as soon as they
+        are enough, a further one. The last values take what is left of the four streams, one after the other.
         """
-        bits, found = self.bits, np.empty((-(-taps // CODES) * CODES, self.bits), int)
+        bits, found = self.bits, np.empty((-(-taps // VALUES) * VALUES, self.bits), int)
         for start in range(0, taps, WORD):
             count = min(taps - start, WORD)
             quads: list[list[int]] = []
@@ -73,37 +73,37 @@ class ByteLanes(MicroKernel):
                     quads.append(left[:bits])
                     left = left[bits:]
             for tap in range(count):
-                if tap // CODES < len(quads):
-                    found[start + tap] = np.add(quads[tap // CODES], 8 * (tap % CODES))
+                if tap // VALUES < len(quads):
+                    found[start + tap] = np.add(quads[tap // VALUES], 8 * (tap % VALUES))
                 else:
-                    among = tap % CODES * bits + np.arange(bits)
+                    among = tap % VALUES * bits + np.arange(bits)
                     found[start + tap] = np.array(left)[among % len(left)] + 8 * (among // len(left))
         return found[:taps]
 
     def emit(self, c: Code, narrow: bool) -> None:
         if self.bits < 8:
-            for head, body in zip(_UNPACKING, (self._last_codes, self._unpack_chunk, self._unpack_rest), strict=True):
+            for head, body in zip(_UNPACKING, (self._last_values, self._unpack_chunk, self._unpack_rest), strict=True):
                 with c.function(head):
                     body(c)
             with c.function(_UNPACK):
                 with c.block(f"if (quads == {CHUNK})"):
-                    c("unpack_chunk(rows, rows + apart, codes);", "return;")
+                    c("unpack_chunk(rows, rows + apart, values);", "return;")
                 with c.block("for (int32_t second = 0; second < 2; second++)"):
                     c("MICO_ORDER(second);", why="stays a loop")
-                    c(f"unpack_rest(rows + second * apart, words, quads, codes + second * {CHUNK});")
+                    c(f"unpack_rest(rows + second * apart, words, quads, values + second * {CHUNK});")
         super().emit(c, narrow)
 
     def wide(self, c: Code) -> None:
         group, unpacked = self.group, self.bits < 8
         self._unused(c)
-        c("const int32_t apart = row_words;", "const uint32_t *x = patch;")
+        c("const int32_t apart = row_words;", "const uint32_t *x = column;")
         c("uint32_t positions = MICO_EVEN;", why="0 and 2; a byte higher 1 and 3")
         c("", why="Sums of high halves, ah0 .., and of words, whose low halves begin with the terms.")
         c("uint32_t ah0 = terms[2], ah1 = terms[3], bh0 = ah0, bh1 = ah1;")
         c("uint32_t a0 = terms[0] + (ah0 << 16), a1 = terms[1] + (ah1 << 16), b0 = a0, b1 = a1;")
         c("MICO_ORDER(positions);")
         with self._chunks(c):
-            rows = "*a = (const uint8_t *)rows, *b = (const uint8_t *)(rows + apart), *end = a + 4 * code_words"
+            rows = "*a = (const uint8_t *)rows, *b = (const uint8_t *)(rows + apart), *end = a + 4 * value_words"
             c(f"const uint8_t {rows};")
             if unpacked:
                 c(_QUADS, "unpack(rows, apart, row_words, quads, spare);")
@@ -129,11 +129,11 @@ class ByteLanes(MicroKernel):
 
     def narrow(self, c: Code) -> None:
         self._unused(c)
-        c("const uint8_t *x = (const uint8_t *)patch;", "const int32_t apart = row_words;")
+        c("const uint8_t *x = (const uint8_t *)column;", "const int32_t apart = row_words;")
         c("uint32_t d0 = terms[0], d1 = d0, d2 = d0, d3 = d0;")
         with self._chunks(c):
             c("const uint8_t *a = (const uint8_t *)rows, *b = a + 4 * apart, *c = b + 4 * apart, *e = c + 4 * apart;")
-            c("const uint8_t *end = a + 4 * code_words;")
+            c("const uint8_t *end = a + 4 * value_words;")
             if self.bits < 8:
                 c(_QUADS)
                 with c.block("for (int32_t pair = 0; pair < 4; pair += 2)"):
@@ -152,14 +152,14 @@ class ByteLanes(MicroKernel):
             c("(void)spare;")
 
     def _chunks(self, c: Code) -> AbstractContextManager[None]:
-        return c.block("do", tail="while (code_words > 0);") if self.bits < 8 else c.block()
+        return c.block("do", tail="while (value_words > 0);") if self.bits < 8 else c.block()
 
     def _advance(self, c: Code, rows: str) -> None:
-        """To the codes that were unpacked, of each row."""
+        """To the values that were unpacked, of each row."""
         c("a = (const uint8_t *)spare;")
         for before, row in pairwise(rows):
             c(f"{row} = {before} + {4 * CHUNK};")
-        c("end = a + 4 * quads;", f"rows += {self.bits};", f"row_words -= {self.bits};", f"code_words -= {CHUNK};")
+        c("end = a + 4 * quads;", f"rows += {self.bits};", f"row_words -= {self.bits};", f"value_words -= {CHUNK};")
 
     def _four_taps(self, c: Code) -> None:
         for i in range(4):
@@ -181,8 +181,8 @@ class ByteLanes(MicroKernel):
                     _split(c)
         c("# += 4;", over="abx")
 
-    def _last_codes(self, c: Code) -> None:
-        """The last codes of a row, 1 to 3, when the streams of the four bytes have no `bits` left each but `have`: one after the other."""
+    def _last_values(self, c: Code) -> None:
+        """The last values of a row, 1 to 3, when the streams of the four bytes have no `bits` left each but `have`: one after the other."""
         mask = f"0x{(1 << self.bits) - 1:02x}u"
         c("const uint32_t ones = (1u << have) - 1u;", why="bits that each stream has left")
         c("const uint32_t low = (left & ones) | (left >> 8 & ones) << have;")
@@ -192,7 +192,7 @@ class ByteLanes(MicroKernel):
     def _unpack_chunk(self, c: Code) -> None:
         """A whole chunk of two rows; `to` has room for CHUNK words of each. Both at a time, so that nothing waits for a load or a shift."""
         bits, whole, spare = self.bits, self.whole, 8 % self.bits
-        c(f"uint32_t mask = 0x{_bytes((1 << bits) - 1):08x}u;", why="a code in each byte")
+        c(f"uint32_t mask = 0x{_bytes((1 << bits) - 1):08x}u;", why="a value in each byte")
         if spare:
             tops = 0xFFFFFFFF ^ _bytes((1 << bits * whole) - 1)
             c(f"uint32_t tops = 0x{tops:08x}u, left_a = 0, left_b = 0;", why="bits left at the tops")
@@ -208,10 +208,10 @@ class ByteLanes(MicroKernel):
                     c.ordered(f"a = row[{i + 1}]", f"b = other[{i + 1}]")
                 for j in range(whole):
                     with c.block():
-                        c(f"uint32_t codes = word >> {bits * j}, others = word_b >> {bits * j};")
+                        c(f"uint32_t values = word >> {bits * j}, others = word_b >> {bits * j};")
                         if j:
-                            c("MICO_ORDER(#);", over=("codes", "others"))
-                        c(f"to[{at}] = codes & mask;", f"to[{at + CHUNK}] = others & mask;")
+                            c("MICO_ORDER(#);", over=("values", "others"))
+                        c(f"to[{at}] = values & mask;", f"to[{at + CHUNK}] = others & mask;")
                     at += 1
                 if not spare:
                     continue
@@ -226,7 +226,7 @@ class ByteLanes(MicroKernel):
                     c(f"left_# = {f'(left_# & ~mask) >> {bits}' if have else 0};", over="ab")
 
     def _unpack_rest(self, c: Code) -> None:
-        """Less than a chunk: `words` of a row to `quads` words of four codes."""
+        """Less than a chunk: `words` of a row to `quads` words of four values."""
         bits, whole, spare = self.bits, self.whole, 8 % self.bits
         mask = f"0x{_bytes((1 << bits) - 1):08x}u"
         c(f"const uint32_t mask = {mask}, *const stop = row + words, *const end = to + quads;")
@@ -241,7 +241,7 @@ class ByteLanes(MicroKernel):
             with c.block(f"if (have >= {bits})"):
                 c("*to++ = left & mask;", f"left = (left & ~mask) >> {bits};", f"have -= {bits};")
         with c.block("if (to < end)"):
-            c("*to = last_codes(left, have);")
+            c("*to = last_values(left, have);")
 
 
 def _split(c: Code) -> None:
@@ -252,6 +252,6 @@ def _split(c: Code) -> None:
         c.ordered(f"{total} += g{i}")
 
 
-def _bytes(code: int) -> int:
-    """The code in each byte of a word."""
-    return 0x01010101 * code
+def _bytes(value: int) -> int:
+    """The value in each byte of a word."""
+    return 0x01010101 * value

@@ -20,24 +20,24 @@ LOOP = "MICO_ORDER(a); /* stays a loop */"
 
 @dataclass(frozen=True)
 class Lanes(MicroKernel):
-    """Several products in one multiplication: weights' codes in lanes, in reverse order of the patch's."""
+    """Several products in one multiplication: weights' values in lanes, in reverse order of the column's."""
 
     UNUSED = ("spare",)
     LANE: ClassVar[int]  # bits
 
     @property
     def mask(self) -> str:
-        """A code in each lane."""
+        """A value in each lane."""
         return f"0x{sum(((1 << self.bits) - 1) << at for at in range(0, WORD, self.LANE)):08x}u"
 
     @property
     def size(self) -> int:
-        """Bits of a code in its word of weights."""
+        """Bits of a value in its word of weights."""
         return self.bits
 
     @property
     def words(self) -> int:
-        """Of a patch, for four taps: steps."""
+        """Of a column, for four taps: steps."""
         return 4 // self.LANES
 
     @property
@@ -62,7 +62,7 @@ class Lanes(MicroKernel):
 
     def words_of_row(self, how: str) -> str:
         """Words of four taps in C: divided by (/) those of a group, and what is beyond whole groups (%)."""
-        return f"(uint32_t)(code_words {how} {self.group // self.words})"
+        return f"(uint32_t)(value_words {how} {self.group // self.words})"
 
     def word(self, row: str, group: str = "g") -> str:
         """The weights of a group of a row."""
@@ -72,19 +72,19 @@ class Lanes(MicroKernel):
         return f"{row}[{group} / {per_word}] >> {group} % {per_word} * {self.bits * self.group}"
 
     def places(self, taps: int) -> np.ndarray:
-        place = np.empty(WORD // self.size, int)  # of a code within its word
+        place = np.empty(WORD // self.size, int)  # of a value within its word
         place[self.order()] = np.arange(len(place)) * self.size
         word, tap = np.divmod(np.arange(taps), len(place))
         return (word * WORD + place[tap])[:, None] + np.arange(self.bits)
 
     def order(self) -> np.ndarray:
-        """(weights per word,) the tap, counted within the word, of each code from the lowest bits on."""
+        """(weights per word,) the tap, counted within the word, of each value from the lowest bits on."""
         count = WORD // self.size
-        if self.LANES == 2:  # patch word j holds taps low, low + 2
+        if self.LANES == 2:  # column word j holds taps low, low + 2
             step = np.arange(count // 2)
             low = 4 * (step // 2) + step % 2
             return np.concatenate([low + 2, low])
-        lane, step = np.divmod(np.arange(count), count // 4)  # patch word j holds taps 4 j .. 4 j + 3
+        lane, step = np.divmod(np.arange(count), count // 4)  # column word j holds taps 4 j .. 4 j + 3
         return 4 * step + 3 - lane
 
     @abstractmethod
@@ -92,13 +92,13 @@ class Lanes(MicroKernel):
         """The products of `count` taps, a multiple of four, of two rows and four positions."""
 
     def next_four_taps(self, c: Code) -> None:
-        """Those of the lowest codes in words a and b, which are used up so."""
+        """Those of the lowest values in words a and b, which are used up so."""
         self.taps(c, 0, 4)
         c(f"# >>= {self.size * self.words};", over="ab")
-        c("patch += 4;", LOOP)
+        c("column += 4;", LOOP)
 
     def narrow(self, c: Code) -> None:
-        c(f"const uint32_t mask = {self.mask};", why="a code in each lane")
+        c(f"const uint32_t mask = {self.mask};", why="a value in each lane")
         c(f"const uint32_t rest = {self.words_of_row('%')} * {self.words};", why="steps")
         c(f"uint32_t groups = {self.words_of_row('/')};", why=f"of {self.group} steps")
         sums = ", ".join(f"{name}{i} = 0" for name in "ds" for i in FOUR)
@@ -111,7 +111,7 @@ class Lanes(MicroKernel):
                 if 0 < self.full < self.group:
                     self.empty(c)
                 c(f"# >>= {self.size};", over=ROWS)
-                c("patch++;", LOOP)
+                c("column++;", LOOP)
             if self.full:
                 self.empty(c)
         if not self.full:
@@ -137,11 +137,11 @@ class Lanes(MicroKernel):
             elif self.full:
                 with c.block(f"if ((j + 1) % {self.full} == 0)"):
                     self.empty(c)
-        c(f"patch += {self.group};")
+        c(f"column += {self.group};")
 
     def narrow_step(self, c: Code, j: str) -> None:
         """Step j."""
-        c(f"const uint32_t x = patch[{j}];")
+        c(f"const uint32_t x = column[{j}];")
         shift = f" >> {self.size} * j" if j == "j" else ""
         c(f"uint32_t {', '.join(f'p{i} = {row}{shift}' for i, row in enumerate(ROWS))};")
         c("MICO_ORDER(p#);", over=FOUR)
@@ -164,7 +164,7 @@ class Lanes16(Lanes):
     def wide(self, c: Code) -> None:
         per_word = self.steps // self.group  # groups
         each = 2 * self.group  # taps of a group
-        c(f"const uint32_t mask = {self.mask}, even = MICO_EVEN;", why="a code of each lane; bytes 0 and 2")
+        c(f"const uint32_t mask = {self.mask}, even = MICO_EVEN;", why="a value of each lane; bytes 0 and 2")
         c("const uint32_t *other = rows + row_words, *from = terms, *from2 = terms;")
         c(f"const uint32_t full = {self.words_of_row('/')};", why=f"groups of {self.group} steps")
         c(f"uint32_t rest = {self.words_of_row('%')}, g = 0;", "const uint32_t groups = full + (rest > 0);")
@@ -179,10 +179,10 @@ class Lanes16(Lanes):
                 c("g++;")
                 if per_word == 2:
                     with c.block("if (g == end)"):
-                        c("patch += 16;", "break;")
+                        c("column += 16;", "break;")
                     self.taps(c, each, each)
                     c("g++;")
-                c(f"patch += {2 * self.steps};")
+                c(f"column += {2 * self.steps};")
             with c.block("if (g != stop)"):
                 if per_word == 2:
                     why = "a multiple of which is the number of groups until lanes are emptied"
@@ -201,12 +201,12 @@ class Lanes16(Lanes):
             c("from = d;", "from2 = d + 4;")
 
     def taps(self, c: Code, first: int, count: int) -> None:
-        """Four at a time, two steps: a word of each patch has codes 0 and 2 for the one, 1 and 3 for the other."""
+        """Four at a time, two steps: a word of each column has values 0 and 2 for the one, 1 and 3 for the other."""
         for tap in range(first, first + count, 4):
             j = tap // 2
             with c.block("", f"taps {tap} to {tap + 3}"):
-                c.ordered(f"uint32_t x0 = patch[{tap}]", f"uint32_t x1 = patch[{tap + 1}]")
-                names = ("codes", "others", "codes2", "others2")
+                c.ordered(f"uint32_t x0 = column[{tap}]", f"uint32_t x1 = column[{tap + 1}]")
+                names = ("values", "others", "values2", "others2")
                 for name, word, step in zip(names, "abab", (j, j, j + 1, j + 1), strict=True):
                     c.shifted(name, word, self.size * step)
                 c.ordered("# = # & mask", over=names)
@@ -218,12 +218,12 @@ class Lanes16(Lanes):
                         c("MICO_ORDER(odd#);", over=(0, 1))
                         c.ordered("# = # & even", over=words)
                         with c.block():
-                            _products(c, words, ("codes", "others"))
+                            _products(c, words, ("values", "others"))
                             c.ordered("odd# = odd# & even", over=(0, 1))
                             _add_two(c, i)
-                        _products(c, ("odd0", "odd1"), ("codes2", "others2"))
+                        _products(c, ("odd0", "odd1"), ("values2", "others2"))
                         if i == 0:
-                            c.ordered(f"x2 = patch[{tap + 2}]", f"x3 = patch[{tap + 3}]")
+                            c.ordered(f"x2 = column[{tap + 2}]", f"x3 = column[{tap + 3}]")
                         _add_two(c, i)
 
 
@@ -237,7 +237,7 @@ class Lanes8(Lanes):
 
     def wide(self, c: Code) -> None:
         twice = self.scale == 2
-        why = "codes of one bit are 0 and 2, so that nothing is left to be scaled" if twice else ""
+        why = "values of one bit are 0 and 2, so that nothing is left to be scaled" if twice else ""
         c(f"const uint32_t mask = {self.mask}{' << 1' * twice};", why=why)
         c("const uint32_t *other = rows + row_words;", f"const uint32_t groups = {self.words_of_row('/')};")
         c("uint32_t s0 = terms[0], s1 = terms[1], s2 = terms[2], s3 = terms[3], t0 = s0, t1 = s1, t2 = s2, t3 = s3;")
@@ -245,7 +245,7 @@ class Lanes8(Lanes):
         with c.block("for (uint32_t g = 0; g != groups; g++)"):
             c(f"const uint32_t a = {self.word('rows')}, b = {self.word('other')};")
             self.taps(c, 0, 4 * self.group)
-            c(f"patch += {4 * self.group};")
+            c(f"column += {4 * self.group};")
         with c.block("if (rest > 0)"):
             c(f"uint32_t a = {self.word('rows', 'groups')}, b = {self.word('other', 'groups')};")
             with c.block("do", tail="while (--rest > 0);"):
@@ -259,30 +259,30 @@ class Lanes8(Lanes):
             steps = list(zip(range(tap // 4, (tap + each) // 4), ("", "2"), "xy", "pq", strict=False))
             with c.block("", f"taps {tap} to {tap + each - 1}"):
                 for j, second, _, _ in steps:
-                    for name, word in (("codes", "a"), ("others", "b")):
+                    for name, word in (("values", "a"), ("others", "b")):
                         value = f"{word} << 1" if twice and j == 0 else f"{word} >> {self.size * j - twice}"
                         if j or twice:
                             c.ordered(f"uint32_t {name}{second} = {value}")
                         else:
                             c(f"uint32_t {name}{second} = {value};")
                 for _, second, _, _ in steps:
-                    c(f"codes{second} &= mask;", f"others{second} &= mask;")
+                    c(f"values{second} &= mask;", f"others{second} &= mask;")
                 for i in (0, 2):
                     with c.block("", f"positions {i} and {i + 1}"):
                         for j, _, x, _ in steps:
-                            c(f"uint32_t {x}0 = patch[{4 * j + i}], {x}1 = patch[{4 * j + i + 1}];")
+                            c(f"uint32_t {x}0 = column[{4 * j + i}], {x}1 = column[{4 * j + i + 1}];")
                             c(f"MICO_ORDER({x}#);", over=(0, 1))
                         for _, second, x, p in steps:
-                            _products(c, (f"{x}0", f"{x}1"), (f"codes{second}", f"others{second}"), p)
+                            _products(c, (f"{x}0", f"{x}1"), (f"values{second}", f"others{second}"), p)
                         if len(steps) == 2:
                             c.ordered("p# = p# + q#", over=FOUR)
                         c.ordered("p# = p# >> 24", over=FOUR)
                         _add_two(c, i)
 
 
-def _products(c: Code, words: tuple[str, ...], codes: tuple[str, str], name: str = "p") -> None:
-    for i, (code, word) in enumerate((code, word) for code in codes for word in words):
-        c.ordered(f"uint32_t {name}{i} = {word} * {code}")
+def _products(c: Code, words: tuple[str, ...], values: tuple[str, str], name: str = "p") -> None:
+    for i, (value, word) in enumerate((value, word) for value in values for word in words):
+        c.ordered(f"uint32_t {name}{i} = {word} * {value}")
 
 
 def _add_two(c: Code, i: int) -> None:

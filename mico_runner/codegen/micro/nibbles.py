@@ -24,7 +24,7 @@ class Nibbles(Lanes):
         return NIBBLE
 
     def places(self, taps: int) -> np.ndarray:
-        """The codes of a fourth word are in the fourth bits of three."""
+        """The values of a fourth word are in the fourth bits of three."""
         place = np.empty(WORD // NIBBLE, int)
         place[self.order()] = np.arange(len(place)) * NIBBLE
         word, tap = np.divmod(np.arange(taps), len(place))
@@ -54,10 +54,10 @@ class Nibbles(Lanes):
         return f"nibbles_of({row}, {group})"
 
     def wide(self, c: Code) -> None:
-        """Four words of nibbles at a time, then word by word of the patch."""
+        """Four words of nibbles at a time, then word by word of the column."""
         even = ", even = MICO_EVEN" if self.LANES == 2 else ""
-        c(f"const uint32_t mask = {self.mask}{even};", why="a code in each lane")
-        c("const uint32_t *other = rows + row_words, *const end = rows + (uint32_t)code_words / 8 * 3;", f"{NO_SUMS};")
+        c(f"const uint32_t mask = {self.mask}{even};", why="a value in each lane")
+        c("const uint32_t *other = rows + row_words, *const end = rows + (uint32_t)value_words / 8 * 3;", f"{NO_SUMS};")
         with c.block("while (rows != end)"):
             c("uint32_t left = 0, left2 = 0;", why="the fourth words")
             for g in range(WORDS + 1):
@@ -65,12 +65,12 @@ class Nibbles(Lanes):
                     c(f"const uint32_t a = {f'rows[{g}]' if g < WORDS else 'left'};")
                     c(f"const uint32_t b = {f'other[{g}]' if g < WORDS else 'left2'};")
                     self.taps(c, 0, 8)
-                    c("patch += 8;")
+                    c("column += 8;")
                     if g < WORDS:
                         c("left = (left ^ a) >> 1;", "left2 = (left2 ^ b) >> 1;")
                         c("MICO_ORDER(#);", over=("left", "left2"))
             c(f"rows += {WORDS};", f"other += {WORDS};")
-        c("const uint32_t rest = (uint32_t)code_words % 8;")
+        c("const uint32_t rest = (uint32_t)value_words % 8;")
         with c.block("for (uint32_t g = 0; 2 * g < rest; g++)"):
             c("uint32_t a = nibbles_of(rows, g), b = nibbles_of(other, g);")
             with c.block("for (uint32_t i = 2 * g; i < 2 * g + 2 && i < rest; i++)"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mico_runner.codegen.micro.base import CODES, POSITIONS, MicroKernel, xored
+from mico_runner.codegen.micro.base import POSITIONS, VALUES, MicroKernel, xored
 from mico_runner.codegen.micro.code import FOUR, Code
 from mico_runner.codegen.micro.lanes import ROWS
 from mico_runner.codegen.packing import WORD
@@ -20,19 +20,19 @@ LANE = 16
 class OddLanes(MicroKernel):
     """Two products in one multiplication, of weights of 5, 6 or 7 bits.
 
-    A lane of a word of weights holds whole codes from its lowest bit on, each of which a shift and a mask bring into place. A *group*
-    is as many words as have bits for whole codes left at their tops, which are such that the words, XORed after shifts, make up a
-    word of further codes: five words of 5 bits are 15 steps and one put together, three of 6 bits 6 + 2, seven of 7 bits 14 + 2.
+    A lane of a word of weights holds whole values from its lowest bit on, each of which a shift and a mask bring into place. A *group*
+    is as many words as have bits for whole values left at their tops, which are such that the words, XORed after shifts, make up a
+    word of further values: five words of 5 bits are 15 steps and one put together, three of 6 bits 6 + 2, seven of 7 bits 14 + 2.
     Rows are whole groups.
     """
 
     FAMILY = "lanes16"
     PACK = "mico_pack_halves"
-    UNUSED = ("code_words", "spare")
+    UNUSED = ("value_words", "spare")
 
     @property
     def group_taps(self) -> int:
-        """Taps of as few words as hold whole codes in each lane."""
+        """Taps of as few words as hold whole values in each lane."""
         return 2 * math.lcm(self.bits, LANE) // self.bits
 
     @property
@@ -54,15 +54,15 @@ class OddLanes(MicroKernel):
         return taps % self.group_taps == 0
 
     def places(self, taps: int) -> np.ndarray:
-        """Per group the whole codes of each lane, word by word, then those of what is left at the tops."""
+        """Per group the whole values of each lane, word by word, then those of what is left at the tops."""
         group = self.group_taps
         words = np.arange(self.words)[:, None] * WORD
         whole = LANE // self.bits * self.bits
         parts = (words + np.arange(whole)).ravel(), (words + np.arange(whole, LANE)).ravel()
         steps = np.concatenate(parts).reshape(-1, self.bits)
-        # a code word's taps: two steps, the first of each in the high lane
-        high, at = np.divmod(np.arange(group) % CODES, 2)
-        found: np.ndarray = steps[np.arange(group) // CODES * 2 + at] + (1 - high)[:, None] * LANE
+        # a value word's taps: two steps, the first of each in the high lane
+        high, at = np.divmod(np.arange(group) % VALUES, 2)
+        found: np.ndarray = steps[np.arange(group) // VALUES * 2 + at] + (1 - high)[:, None] * LANE
         return (found + np.arange(taps // group)[:, None, None] * group * self.bits).reshape(taps, self.bits)
 
     def mixed(self, words: np.ndarray) -> np.ndarray:
@@ -70,12 +70,12 @@ class OddLanes(MicroKernel):
 
     @property
     def mask(self) -> str:
-        """A code in each lane."""
+        """A value in each lane."""
         return f"0x{((1 << self.bits) - 1) * 0x10001:08x}u"
 
     def wide(self, c: Code) -> None:
         sums = range(2 * POSITIONS)
-        c(f"const uint32_t mask = {self.mask}, even = MICO_EVEN;", why="a code in each lane")
+        c(f"const uint32_t mask = {self.mask}, even = MICO_EVEN;", why="a value in each lane")
         c("const uint32_t *a = rows, *b = rows + row_words, *const end = b;")
         c("uint32_t s[2 * MICO_WIDE] = {0}, held[2 * MICO_WIDE] = {0}, *h = held;", "int begun = 0;")
         c("MICO_ORDER(h);", why="stays in memory, which only long rows read")
@@ -94,7 +94,7 @@ class OddLanes(MicroKernel):
             with c.block("for (;;)"):
                 self._group(c, "ab", self._wide_step)
                 c(f"# += {self.words};", over="ab")
-                c(f"patch += {POSITIONS * self.steps // 2};")
+                c(f"column += {POSITIONS * self.steps // 2};")
                 if self.most == 1:
                     c("break;")
                 else:
@@ -114,10 +114,10 @@ class OddLanes(MicroKernel):
 
     def narrow(self, c: Code) -> None:
         """Lanes are emptied after each group."""
-        c(f"const uint32_t mask = {self.mask}, *const end = rows + row_words;", why="a code in each lane")
+        c(f"const uint32_t mask = {self.mask}, *const end = rows + row_words;", why="a value in each lane")
         with c.block("for (int i = 0; i < MICO_NARROW; i++)"):
             c("d[i] = terms[i];")
-        with c.block(f"for (; rows != end; rows += {self.words}, patch += {self.steps})"):
+        with c.block(f"for (; rows != end; rows += {self.words}, column += {self.steps})"):
             c("const uint32_t *const a = rows, *const b = rows + row_words;")
             c("const uint32_t *const c = rows + 2 * row_words, *const e = rows + 3 * row_words;")
             c("uint32_t word_a, word_b, word_c, word_e, s[MICO_NARROW];")
@@ -130,7 +130,7 @@ class OddLanes(MicroKernel):
     def _group(self, c: Code, rows: str, step: Callable[[Code, int, Sequence[str], int], None]) -> None:
         """A group's steps but the first."""
         whole, spare = LANE // self.bits, LANE % self.bits
-        last = LANE - self.words * spare  # of a lane of what is put together: where its one or two codes begin
+        last = LANE - self.words * spare  # of a lane of what is put together: where its one or two values begin
         words, left = [f"word_{row}" for row in rows], [f"left_{row}" for row in rows]
         c(f"uint32_t {', '.join(f'{name} = 0' for name in left)};", why="bits left at the tops")
         for i in range(self.words):
@@ -143,28 +143,28 @@ class OddLanes(MicroKernel):
             step(c, whole * self.words + j, left, j * self.bits)
 
     def _wide_step(self, c: Code, at: int, words: Sequence[str], shift: int, first: bool = False) -> None:
-        """Two rows and four positions: a word of the patches is for two steps, codes 0 and 2, then 1 and 3."""
+        """Two rows and four positions: a word of the columns is for two steps, values 0 and 2, then 1 and 3."""
         with c.block("", f"step {at}"):
             for i, word in enumerate(words):
-                c.shifted(f"code{i}", word, shift)
+                c.shifted(f"value{i}", word, shift)
             for i in range(POSITIONS):
-                c.ordered(f"uint32_t x{i} = patch[{at // 2 * POSITIONS + i}]")
+                c.ordered(f"uint32_t x{i} = column[{at // 2 * POSITIONS + i}]")
             if at % 2:
                 c.ordered("x# = x# >> 8", over=FOUR)
             c("x# &= even;", over=FOUR)
             for row in range(2):
                 with c.block():
-                    c(f"const uint32_t code = code{row} & mask;")
-                    c.ordered("uint32_t p# = x# * code", over=FOUR)
+                    c(f"const uint32_t value = value{row} & mask;")
+                    c.ordered("uint32_t p# = x# * value", over=FOUR)
                     self._sum(c, POSITIONS * row, first)
 
     def _narrow_step(self, c: Code, at: int, words: Sequence[str], shift: int, first: bool = False) -> None:
         """Four rows and one position."""
         with c.block("", f"step {at}"):
             for i, word in enumerate(words):
-                c.shifted(f"code{i}", word, shift)
-            c.ordered(f"uint32_t x = patch[{at}]")
-            c.ordered("uint32_t p# = (code# & mask) * x", over=FOUR)
+                c.shifted(f"value{i}", word, shift)
+            c.ordered(f"uint32_t x = column[{at}]")
+            c.ordered("uint32_t p# = (value# & mask) * x", over=FOUR)
             self._sum(c, 0, first)
 
     def _sum(self, c: Code, total: int, first: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mico_runner.codegen.micro.base import CODES, MicroKernel
+from mico_runner.codegen.micro.base import VALUES, MicroKernel
 from mico_runner.codegen.micro.code import FOUR, Code
 from mico_runner.codegen.packing import WORD, row_words
 from mico_runner.quant.qgraph import QType
@@ -24,7 +24,7 @@ class SingleBits(MicroKernel):
     LANES = WORD
     LAYOUT = "MICO_ROW"
     PACK, PACK_FOUR = "mico_pack_bits", "mico_pack_four_bits"
-    UNUSED = ("code_words", "spare")  # the padding is zero in whole words
+    UNUSED = ("value_words", "spare")  # the padding is zero in whole words
     HEADER = "mico_bits.h"
 
     @property
@@ -39,14 +39,14 @@ class SingleBits(MicroKernel):
         return activation.bits == 1 and not activation.is_sign
 
     def holds(self, taps: int) -> bool:
-        return taps > CODES
+        return taps > VALUES
 
     def quads(self, taps: int) -> int:
-        return row_words(taps, self.bits) * (WORD // CODES)
+        return row_words(taps, self.bits) * (WORD // VALUES)
 
     def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
-        tile, codes = self.tile(positions), -(-taps // CODES)
-        return max(codes + tile * row_words(taps, self.bits), codes * tile)
+        tile, values = self.tile(positions), -(-taps // VALUES)
+        return max(values + tile * row_words(taps, self.bits), values * tile)
 
     def places(self, taps: int) -> np.ndarray:
         return np.arange(taps)[:, None]
@@ -62,7 +62,7 @@ class SingleBits(MicroKernel):
     def wide(self, c: Code) -> None:
         self._constants(c)
         with c.block("for (int row = 0; row < 2; row++, d += 4)"):
-            c("const uint32_t *x = patch, *const end = rows + row_words;")
+            c("const uint32_t *x = column, *const end = rows + row_words;")
             c("uint32_t s[4] = {terms[0], terms[1], terms[2], terms[3]};")
             with c.block("for (; end - rows >= 2; rows += 2, x += 8)"):
                 c("const uint32_t u = rows[0], v = rows[1];")
@@ -73,16 +73,16 @@ class SingleBits(MicroKernel):
             c("d[#] = s[#];", over=FOUR)
 
     def narrow(self, c: Code) -> None:
-        """The same products with the roles of patch and rows changed."""
+        """The same products with the roles of column and rows changed."""
         self._constants(c)
-        c("const uint32_t *const end = patch + row_words;")
+        c("const uint32_t *const end = column + row_words;")
         c("uint32_t s[4] = {terms[0], terms[0], terms[0], terms[0]};")
-        with c.block("for (; end - patch >= 2; patch += 2, rows += 2)"):
-            c("const uint32_t u = patch[0], v = patch[1];")
+        with c.block("for (; end - column >= 2; column += 2, rows += 2)"):
+            c("const uint32_t u = column[0], v = column[1];")
             each = [f"rows[{i} * row_words]" for i in range(4)]
             self._count(c, each, [f"rows[{i} * row_words + 1]" for i in range(4)])
-        with c.block("if (patch != end)"):
-            c("const uint32_t u = *patch;")
+        with c.block("if (column != end)"):
+            c("const uint32_t u = *column;")
             self._count(c, each)
         c("d[#] = s[#];", over=FOUR)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mico_runner.codegen.micro.base import CODES, EIGHT, OUTPUTS, POSITIONS, MicroKernel
+from mico_runner.codegen.micro.base import EIGHT, OUTPUTS, POSITIONS, VALUES, MicroKernel
 from mico_runner.codegen.micro.code import Code
 
 TABLES, SIDES, CHANNELS = 16, 16, 64  # of a block, entries of a table, output channels whose sums exist at a time
-_BLOCK = "const mico_conv2d_tiled_t *p, const uint32_t *patch, const uint32_t *terms, uint8_t *to, uint32_t *tables"
+_BLOCK = "const mico_conv2d_tiled_t *p, const uint32_t *column, const uint32_t *terms, uint8_t *to, uint32_t *tables"
 _ROW = "const uint32_t *tables, const uint32_t *row"
 
 
@@ -20,7 +20,7 @@ class Tables(MicroKernel):
     """Sums of activations that are looked up instead of multiplied.
 
     Four bits of weights, of four taps or of two, choose among the 16 values that these taps can add to the result. All 16 are
-    computed once per patch and are read by every output channel; a word holds those of two or four positions, in lanes that they do
+    computed once per column and are read by every output channel; a word holds those of two or four positions, in lanes that they do
     not overflow. A *block* of taps is as many as two words of weights have: 16 tables, which leave room in a data cache of 4 KiB.
     """
 
@@ -31,7 +31,7 @@ class Tables(MicroKernel):
 
     @property
     def positions(self) -> int:
-        """Eight, of codes below 4."""
+        """Eight, of values below 4."""
         return EIGHT if self.act_bits == 2 else POSITIONS
 
     @property
@@ -43,7 +43,7 @@ class Tables(MicroKernel):
         """The sums of a row of one tap are that tap."""
         return taps > 1
 
-    def together(self, tile: int) -> int:
+    def block_outputs(self, tile: int) -> int:
         return 1
 
     def blocks(self, quads: int) -> int:
@@ -52,7 +52,7 @@ class Tables(MicroKernel):
     def scratch_words(self, taps: int, outputs: int, positions: int) -> int:
         tile = self.tile(positions)
         tables = TABLES * SIDES * (2 if tile > 1 else 1)
-        return -(-taps // CODES) * min(tile, POSITIONS) + tables + min(outputs, CHANNELS) * tile
+        return -(-taps // VALUES) * min(tile, POSITIONS) + tables + min(outputs, CHANNELS) * tile
 
     def places(self, taps: int) -> np.ndarray:
         return np.arange(taps * self.bits).reshape(taps, self.bits)
@@ -69,7 +69,7 @@ class Tables(MicroKernel):
         with c.function(f"MICO_INLINE void sums_of({_ROW}, {more})"):
             self._sums(c, positions)
         with c.function(f"MICO_INLINE void block({_BLOCK})"):
-            self._block(c, positions, words, f"({kind} *)patch" if narrow else "patch")
+            self._block(c, positions, words, f"({kind} *)column" if narrow else "column")
 
     def wide(self, c: Code) -> None:
         """All is in `emit`."""
@@ -140,11 +140,11 @@ class Tables(MicroKernel):
         c(f"d[{4 * i}] = a + ((s[{i}] & 0xffu) << {twice});", f"d[{4 * i + 1}] = b + (l1 & 0xffu << {twice});")
         c(f"d[{4 * i + 2}] = c + (l2 & 0xffu << {twice});", f"d[{4 * i + 3}] = e + (l3 << {twice});")
 
-    def _block(self, c: Code, positions: int, words: int, patch: str) -> None:
-        """All output channels of one tile, whose patches lie ready."""
+    def _block(self, c: Code, positions: int, words: int, column: str) -> None:
+        """All output channels of one tile, whose columns lie ready."""
         step = 2 if positions == EIGHT else self.taps
         each = OUTPUTS if positions == 1 else 2
-        c(f"const int32_t row_words = p->weights.row_words, groups = p->code_words * {self.bits};")
+        c(f"const int32_t row_words = p->weights.row_words, groups = p->value_words * {self.bits};")
         c(f"uint32_t *sums = tables + {words * SIDES * TABLES};")
         c("int32_t built = -1;", why="the first group of the tables")
         with c.block(f"for (int32_t o = 0; o < p->size.out_c; o += {CHANNELS})"):
@@ -153,7 +153,7 @@ class Tables(MicroKernel):
             with c.block(f"for (int32_t g = 0; g < groups; g += {TABLES})"):
                 c(f"const int32_t count = groups - g < {TABLES} ? groups - g : {TABLES};")
                 with c.block("if (built != g)"):
-                    c(f"build(tables, {patch} + {step} * g, count);", "built = g;")
+                    c(f"build(tables, {column} + {step} * g, count);", "built = g;")
                 c("sums_of(tables, p->weights.words + first * row_words + g / 8, row_words, channels, count,")
                 c(f"        g == 0 ? terms : sums, g == 0 ? 0 : {positions}, sums);")
             with c.block(f"for (int32_t c = 0; c < channels; c += {each})"):
@@ -168,7 +168,7 @@ class Tables(MicroKernel):
 
 
 def _tap(i: int, word: int, positions: int) -> str:
-    """The codes of tap i at the positions: of 4 positions 0 and 2, then 1 and 3; of 8 positions 0 .. 3, then 4 .. 7."""
+    """The values of tap i at the positions: of 4 positions 0 and 2, then 1 and 3; of 8 positions 0 .. 3, then 4 .. 7."""
     if positions == 1:
         return f"x[{i}]"
     if positions == POSITIONS:
