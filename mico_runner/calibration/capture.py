@@ -95,9 +95,10 @@ def _row(func: Any, args: tuple, result: Any) -> dict[str, Any]:
         return known[name]()
     if (of := by_aten().get(str(func))) is not None:
         return _registered(of, args, out)
+    called, others = str(func).rpartition(".")[0], ", ".join(sorted({*known, *ELEMENTWISE}))
     raise UsageError(
-        f"latency estimate: operator {str(func).rpartition('.')[0]} is not calibrated; known: {', '.join(sorted({*known, *ELEMENTWISE}))}, and the"
-        " calls of registered operators (mico-run list operators)"
+        f"latency estimate: operator {called} is not calibrated; known: {others}, and the calls of registered operators"
+        " (mico-run list operators)"
     )
 
 
