@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 SUM_KEY = "sha256"  # of a journal's line
 
@@ -146,12 +145,12 @@ def _sum(path: Path, content: bytes) -> str:
     return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode() + content).hexdigest()
 
 
-def _line(path: Path, record: dict[str, Any]) -> str:
+def _line(path: Path, record: dict[str, object]) -> str:
     text = json.dumps(record)
     return json.dumps({**record, SUM_KEY: _sum(path, text.encode())}) + "\n"
 
 
-def _parse(path: Path, line: str) -> dict[str, Any] | None:
+def _parse(path: Path, line: str) -> dict[str, object] | None:
     try:
         record = json.loads(line)
         found = record.pop(SUM_KEY)

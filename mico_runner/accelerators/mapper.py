@@ -116,7 +116,7 @@ class Best:
 
 
 def score(objective: str, cycles: Any, energy_pj: Any) -> tuple[Any, Any]:
-    """What is made least, first and then among equals; of numbers or of arrays."""
+    """The figures that are made least, first one and then the other among equals; of numbers or of arrays."""
     scores = {"cycles": (cycles, energy_pj), "energy": (energy_pj, cycles), "edp": (energy_pj * cycles, energy_pj)}
     return scores[objective]
 

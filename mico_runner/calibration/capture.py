@@ -53,7 +53,7 @@ def capture(module: Any, inputs: tuple[Any, ...]) -> pd.DataFrame:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
 
     class Recorder(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -67,7 +67,7 @@ def capture(module: Any, inputs: tuple[Any, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(row=0)
 
 
-def _row(func: Any, args: tuple, result: Any) -> dict[str, Any]:
+def _row(func: Any, args: tuple, result: Any) -> dict[str, object]:
     name = func._schema.name.removeprefix("aten::")
     out = result[0] if isinstance(result, (tuple, list)) else result
     if name in VIEWS:
@@ -77,7 +77,7 @@ def _row(func: Any, args: tuple, result: Any) -> dict[str, Any]:
         if ELEMENTWISE[name] in ("bn", "norm", "copy"):
             return _counts(ELEMENTWISE[name], elements=2 * out.numel())  # parameters and indices are small beside it
         return _counts(ELEMENTWISE[name], elements=sum(t.numel() for t in tensors) + out.numel())
-    known: dict[str, Callable[[], dict[str, Any]]] = {
+    known: dict[str, Callable[[], dict[str, object]]] = {
         "convolution": lambda: _convolution(args[0], args[1], args[3], out),
         "_convolution": lambda: _convolution(args[0], args[1], args[3], out),
         "mkldnn_convolution": lambda: _convolution(args[0], args[1], args[4], out),
@@ -102,7 +102,7 @@ def _row(func: Any, args: tuple, result: Any) -> dict[str, Any]:
     )
 
 
-def _registered(of: Operator, args: tuple, out: Any) -> dict[str, Any]:
+def _registered(of: Operator, args: tuple, out: Any) -> dict[str, object]:
     """A call that an operator of the registry takes: a view, a copy, or what `calibrate.operations` has under its name."""
     if of.VIEW:
         return _counts("view")
@@ -135,7 +135,7 @@ def _counts(
     }
 
 
-def _convolution(x: Any, weight: Any, stride: Any, out: Any) -> dict[str, Any]:
+def _convolution(x: Any, weight: Any, stride: Any, out: Any) -> dict[str, object]:
     outs, per_group, *kernel = weight.shape
     reduction, ins = per_group * prod(kernel), x.shape[1]
     counts = {"macs": out.numel() * reduction, "weights": weight.numel(), "elements": _numel(x, out)}
@@ -146,11 +146,11 @@ def _convolution(x: Any, weight: Any, stride: Any, out: Any) -> dict[str, Any]:
     return _counts(op, **counts, reduction=reduction, ins=ins, outs=outs)
 
 
-def _matrix(x: Any, weight: Any, out: Any) -> dict[str, Any]:
+def _matrix(x: Any, weight: Any, out: Any) -> dict[str, object]:
     ins, outs = weight.shape
     return _counts("linear", out.numel() * ins, weight.numel(), _numel(x, out), ins, ins, outs)
 
 
-def _attention(query: Any, key: Any, value: Any, out: Any) -> dict[str, Any]:
+def _attention(query: Any, key: Any, value: Any, out: Any) -> dict[str, object]:
     macs = query.numel() * key.shape[-2] + out.numel() * key.shape[-2]
     return _counts("attention", macs=macs, elements=_numel(query, key, value, out))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mico_runner.ops import OPERATORS
 
@@ -69,7 +68,7 @@ class Case:
     def bytes(self) -> float:
         return BYTES[self.precision] * (self.weights + self.elements)
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, object]:
         """As a row of an operator table (`calibration.operators`)."""
         row = {k: v for k, v in asdict(self).items() if k not in ("precision", "batch", "shape")}
         return row | {"launches": 1}

@@ -34,7 +34,7 @@ def load(path: Path) -> Any:
         raise UsageError(f"{path}: cannot be read as {what}: {' '.join(str(error).split())}") from None
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -70,7 +70,7 @@ class _Parts:
         self.elements = subgraph.activations * subgraph.batch
         self.pattern: str = subgraph.fusion_pattern
         self.tokens = self.pattern.split("_")
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, object]] = []
 
     def add(self, op: str, macs=0.0, weights=0.0, elements=0.0, reduction=0.0, channels=(0, 0), launches=1) -> None:
         self.rows.append(

@@ -124,7 +124,7 @@ def profile(
         base: the device as its profile says it.
         values: as `Designs.described` gives them.
     """
-    changed: dict[str, Any] = copy.deepcopy(dict(base))
+    changed: dict[str, object] = copy.deepcopy(dict(base))
     value: Any
     for key, value in values.items():
         if not (_is_quick(key) and key.endswith(".size")):

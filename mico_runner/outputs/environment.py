@@ -6,7 +6,6 @@ import platform
 import subprocess
 import sys
 from importlib import metadata
-from typing import Any
 
 from mico_runner import machine, paths, processes
 from mico_runner.version import VERSION
@@ -48,7 +47,7 @@ def numerics() -> dict[str, object]:
     Keys: "pools", for each library of threads its name, the kernel it has chosen for this processor, its threads; "torch", its
     instruction set and threads.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     if "numpy" in sys.modules:
         from threadpoolctl import threadpool_info
 

@@ -7,7 +7,6 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -37,12 +36,12 @@ class Finished:
     sums: dict[str, dict[str, str]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
-    log: list[dict[str, Any]] = field(default_factory=list)
+    steps: dict[str, dict[str, object]] = field(default_factory=dict)
+    log: list[dict[str, object]] = field(default_factory=list)
 
 
 def assemble(
-    folder: Path, data: dict[str, Any], done: Finished, broken: list[BrokenGate], previous: Path | None
+    folder: Path, data: dict[str, object], done: Finished, broken: list[BrokenGate], previous: Path | None
 ) -> None:
     """Fill the folder of a new version; `previous` is the newest one before it.
 
@@ -70,7 +69,7 @@ def assemble(
     write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
 
 
-def written(folder: Path, data: dict[str, Any], done: Finished) -> Path | None:
+def written(folder: Path, data: dict[str, object], done: Finished) -> Path | None:
     """The newest version, where it holds all that a new one would: that of a run which an interruption did not keep from ending."""
     newest = store.latest(folder)
     if newest is None:
@@ -84,7 +83,7 @@ def written(folder: Path, data: dict[str, Any], done: Finished) -> Path | None:
     return newest if same and before == now and "run" not in done.statuses.values() else None
 
 
-def _resolved(data: dict[str, Any]) -> str:
+def _resolved(data: dict[str, object]) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
@@ -114,7 +113,7 @@ def _report_template() -> str:
     return "".join(sha256(file)[:8] for file in files if file.is_file())
 
 
-def _shown(version: Path) -> dict[str, Any] | None:
+def _shown(version: Path) -> dict[str, object] | None:
     """What the report depends on: the spec, the manifest, and the artifacts, for which the fingerprints stand; None: it is damaged."""
     try:
         manifest, spec = store.manifest(version), read_text(version / "spec.resolved.yaml")

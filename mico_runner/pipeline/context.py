@@ -53,7 +53,7 @@ class Context:
         self.step, self.spec, self.seed = step, spec, spec.seed
         self.dir, self.work, self.torch_threads, self.map = folders.artifacts, folders.work, torch_threads, map_
         self.metrics: dict[str, Metric] = {}
-        self.lines: list[dict[str, Any]] = []
+        self.lines: list[dict[str, object]] = []
         self._folders, self._before, self._quiet = folders.upstream, metrics, quiet
         self._pulse = pulse
 

@@ -21,13 +21,13 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def fingerprint(step: str, version: int, inputs: dict[str, Any], upstream: dict[str, str]) -> str:
+def fingerprint(step: str, version: int, inputs: dict[str, object], upstream: dict[str, str]) -> str:
     """Hash of a step's name, VERSION, inputs and the fingerprints of the steps it reads from; 32 hex digits."""
     content = canonical({"step": step, "version": version, "inputs": inputs, "upstream": upstream})
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def difference(before: dict[str, Any], after: dict[str, Any]) -> str:
+def difference(before: dict[str, object], after: dict[str, object]) -> str:
     """The first changed inputs in words: "proxy.regressor: xgb -> rf, and 2 more"; "" when nothing changed.
 
     What a spec says comes before the source files; of a hash only that it is another one is said: "models/lenet.py changed".

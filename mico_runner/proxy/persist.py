@@ -20,7 +20,7 @@ FORMAT = 1
 _REGISTRIES = {"strategy": STRATEGIES, "regressor": REGRESSORS}
 
 
-def save(folder: Path, state: dict[str, Any]) -> None:
+def save(folder: Path, state: dict[str, object]) -> None:
     """Write a nested dict of JSON values, arrays, bytes (JSON of XGBoost) and registered estimators into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
@@ -57,7 +57,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         (folder / f"booster{number}.json").write_bytes(blob)
 
 
-def load(folder: Path) -> dict[str, Any]:
+def load(folder: Path) -> dict[str, object]:
     """Read what `save` wrote. Raises UsageError when the folder holds no saved model, or one of another format."""
     try:
         encoded = json.loads((folder / "model.json").read_text(encoding="utf-8"))

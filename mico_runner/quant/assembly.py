@@ -122,7 +122,7 @@ class Assembly:
     def shape_of(self, tensor: str) -> tuple[int, ...]:
         return self.tensors[tensor].shape
 
-    def weights(self, step: Step, bits: LayerBits, read: QType, made: QType) -> dict[str, Any]:
+    def weights(self, step: Step, bits: LayerBits, read: QType, made: QType) -> dict[str, object]:
         name = step.node.name
         weight, scales, real_bias = self.quantised_weights(name, bits, read)
         weight, scales, bias = settle(weight, scales, real_bias, bits.weight, read, made)

@@ -176,7 +176,7 @@ def _check_finite(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
         raise UsageError(f"quantisation: calibration image {first} (counted from 0) is not finite{more}")
 
 
-def _restored(kept: dict[str, Any]) -> PTQ:
+def _restored(kept: dict[str, object]) -> PTQ:
     made = PTQ.__new__(PTQ)
     vars(made).update(kept, _type=cache(made._choose_type), _weights={})
     return made

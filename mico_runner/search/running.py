@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -44,7 +43,7 @@ class SearchResult:
         on_front = set(self.front.tolist())
         rows = []
         for i, config in enumerate(self.configs):
-            row: dict[str, Any] = {"evaluation": i}
+            row: dict[str, object] = {"evaluation": i}
             for layer, bits in problem.space.decode(config).items():
                 row |= {f"{layer}.weight_bits": bits.weight, f"{layer}.activation_bits": bits.activation}
             row |= {name: float(values[i]) for name, values in self.metrics.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mico_runner.sections import Sections
 from mico_runner.steps import register
@@ -71,7 +71,7 @@ class _TestedOn:
     work: Path
     threads: int
 
-    def __call__(self, part: tuple[int, tuple[str, Parting]]) -> tuple[dict[str, Any], Measure, list[str]]:
+    def __call__(self, part: tuple[int, tuple[str, Parting]]) -> tuple[dict[str, object], Measure, list[str]]:
         from dataclasses import replace
 
         import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mico_runner import accelerators
 from mico_runner.sections import Sections
@@ -61,7 +61,7 @@ class Simulate(Step):
         deployed = storage.load(ctx.upstream("codegen") / "qgraph")
         network = trained_graph(ctx, data)
         assignment = assignment_of(ctx, network)
-        about: dict[str, Any] = {"targets": targets, "images": len(images)}
+        about: dict[str, object] = {"targets": targets, "images": len(images)}
         measured: dict[str, pd.DataFrame] = {}
 
         if "host" in targets:

@@ -135,7 +135,7 @@ def _recorded(ctx: StepContext, section: Section) -> None:
     _summary(ctx, table, names)
 
 
-def _words(rows: list[dict[str, Any]], names: list[str]) -> str:
+def _words(rows: list[dict[str, object]], names: list[str]) -> str:
     return ", ".join(
         f"{row['policy']} regret {row['regret']:.2f}, final {row['final_ratio']:.3f}" for row in rows[-len(names) :]
     )
@@ -167,7 +167,7 @@ def _traces(section: Section) -> list[Any]:
     return [load_trace(name) for name in section.traces] + own
 
 
-def _settings(trace: str, job: str, expected: tuple[Expected, ...], price: Price) -> list[dict[str, Any]]:
+def _settings(trace: str, job: str, expected: tuple[Expected, ...], price: Price) -> list[dict[str, object]]:
     from mico_runner.tune import oracle
 
     front, best = set(oracle.front(expected)), oracle.best(expected, price)

@@ -28,6 +28,7 @@ from mico_runner.kernel_table import DENSE
 from mico_runner.ops.families import FAMILIES
 from mico_runner.quant.qgraph import QGraph, QTensor
 from mico_runner.targets import machines, program, qemu, rtl, stack
+from mico_runner.targets.kernel_code import parsed_text_sha256
 from mico_runner.targets.one_kernel import single_layer
 
 HOST_ONLY = ("mico_conv2d_simd", "mico_depthwise_simd", "mico_frame", "mico_simd", "mico_widen")  # sources and headers
@@ -73,11 +74,11 @@ def version(board: str) -> str:
 
 
 def kernels(board: str, work: Path) -> str:
-    """Hash of what is measured: the kernels' text, written or emitted into `work`, and the board's flags."""
+    """Hash of what is measured: the kernels' text without comments, written or emitted into `work`, and the board's flags."""
     digest = hashlib.sha256(" ".join(BOARDS[board].flags).encode())
     headers = (path for path in emit.KERNELS.glob("*.h") if path.stem not in HOST_ONLY)
     for path in sorted([*_sources(work), *headers], key=lambda path: path.name):
-        digest.update(f"{path.name}\n".encode() + path.read_bytes())
+        digest.update(f"{path.name} {parsed_text_sha256([path])}\n".encode())
     return digest.hexdigest()[:16]
 
 

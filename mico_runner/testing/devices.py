@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +69,7 @@ def check_accelerator(kind: str, device: str | Path, folder: Path) -> None:
 
 def linear_layers() -> pd.DataFrame:
     """Eight linear layers of 16 samples at 4 bits of weights and 8 of activations."""
-    shape: dict[str, Any] = {"kind": "linear", "batch": 16, "out_channels": 40, "act_bits": 8, "weight_bits": 4}
+    shape: dict[str, object] = {"kind": "linear", "batch": 16, "out_channels": 40, "act_bits": 8, "weight_bits": 4}
     return kernel_table([{**shape, "in_channels": 30 * n} for n in range(1, 9)])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ Latency = Callable[[pd.DataFrame], np.ndarray]
 def check_predictor(
     name: str,
     folder: Path,
-    params: dict[str, Any] | None = None,
+    params: dict[str, object] | None = None,
     latency: Latency | None = None,
     kinds: Sequence[str] = KINDS,
     error: float = 0.1,
@@ -52,7 +51,7 @@ def check_predictor(
 def profile(kind: str, count: int = 14, seed: int = 0) -> pd.DataFrame:
     """A small made-up device: overheads, packed-word loops, a little noise; bits 1, 2, 4, 8."""
     rng = np.random.default_rng(seed)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for _ in range(count):
         shape = {"in_channels": int(rng.integers(4, 128)), "out_channels": int(rng.integers(4, 128))}
         if kind == "conv2d":
@@ -67,7 +66,7 @@ def profile(kind: str, count: int = 14, seed: int = 0) -> pd.DataFrame:
     return table
 
 
-def _check(name: str, table: pd.DataFrame, params: dict[str, Any], folder: Path, most: float) -> None:
+def _check(name: str, table: pd.DataFrame, params: dict[str, object], folder: Path, most: float) -> None:
     where, latency = f"strategy {name!r} on {table['kind'].iloc[0]}", table["latency"].to_numpy()
     estimator = STRATEGIES.get(name)(**params)
     known = estimator.get_params(deep=False)
@@ -99,7 +98,7 @@ def _check(name: str, table: pd.DataFrame, params: dict[str, Any], folder: Path,
     _check_saving(name, table, params, folder, where)
 
 
-def _check_saving(name: str, table: pd.DataFrame, params: dict[str, Any], folder: Path, where: str) -> None:
+def _check_saving(name: str, table: pd.DataFrame, params: dict[str, object], folder: Path, where: str) -> None:
     model = fit(table, strategy=name, params=params or None)
     model.save(folder)
     again = load(folder)

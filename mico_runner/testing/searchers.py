@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -18,11 +17,11 @@ from mico_runner.search.space import Space
 from mico_runner.sections import Pin
 from mico_runner.testing.problems import additive, network
 
-LENET16: dict[str, Any] = {
+LENET16: dict[str, object] = {
     "weight_bits": (1, 2, 4, 8),
     "activation_bits": (1, 2, 4, 8),
 }  # 16^5 configurations: not enumerated
-RESNET: dict[str, Any] = {**LENET16, "layers": 21}
+RESNET: dict[str, object] = {**LENET16, "layers": 21}
 SEEDS = range(12)
 Evaluate = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +88,13 @@ def _check_measure(where: str, target: Target, about: Hardware, table: pd.DataFr
 
 def _kernels(about: Hardware) -> pd.DataFrame:
     """Two linear layers, one with more to do."""
-    row: dict[str, Any] = {"kind": "linear", "batch": about.batch, "out_channels": 8, "act_bits": 8, "weight_bits": 8}
+    row: dict[str, object] = {
+        "kind": "linear",
+        "batch": about.batch,
+        "out_channels": 8,
+        "act_bits": 8,
+        "weight_bits": 8,
+    }
     return kernel_table([{**row, "in_channels": width} for width in WIDTHS])
 
 

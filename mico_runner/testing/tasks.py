@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ class _Samples:
 
 
 def check_task(
-    name: str, inputs: np.ndarray, targets: np.ndarray, perfect: np.ndarray, options: dict[str, Any] | None = None
+    name: str, inputs: np.ndarray, targets: np.ndarray, perfect: np.ndarray, options: dict[str, object] | None = None
 ) -> None:
     """Try a task on some samples.
 

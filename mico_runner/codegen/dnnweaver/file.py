@@ -11,10 +11,10 @@ import hashlib
 import json
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mico_runner.codegen.dnnweaver.rules import Entry
 from mico_runner.codegen.packing import WORD, pack_rows, row_words, unpack_rows
 from mico_runner.errors import UsageError
 from mico_runner.ops import operator
@@ -46,15 +46,15 @@ def write(graph: QGraph, folder: Path) -> int:
     return len(text.encode()) + len(blob)
 
 
-def _tensor(name: str, tensor: QTensor) -> dict[str, Any]:
+def _tensor(name: str, tensor: QTensor) -> Entry:
     kind, shape = tensor.type, list(tensor.shape)
     image = {"nhwc": [1, *shape[1:], shape[0]]} if len(shape) == 3 else {}
     type_name = f"{'INT' if kind.signed else 'UINT'}{kind.bits}"
     return {"name": name, "shape": shape, **image, "type": type_name, **dataclasses.asdict(kind)}
 
 
-def _operator(node: QNode, blob: bytearray) -> dict[str, Any]:
-    entry: dict[str, Any] = {
+def _operator(node: QNode, blob: bytearray) -> Entry:
+    entry: Entry = {
         "name": node.name,
         "type": operator(node.op).DNNWEAVER or node.op,
         "operator": node.op,
@@ -74,7 +74,7 @@ def _operator(node: QNode, blob: bytearray) -> dict[str, Any]:
     return entry
 
 
-def _packed(weight: np.ndarray, bits: int, blob: bytearray) -> dict[str, Any]:
+def _packed(weight: np.ndarray, bits: int, blob: bytearray) -> Entry:
     """Each output channel a row of whole 32-bit words, the last dimension of the row the input channels."""
     ordered = np.moveaxis(weight, 1, -1)
     words = pack_rows(ordered.reshape(len(ordered), -1), bits)
@@ -85,13 +85,13 @@ def _packed(weight: np.ndarray, bits: int, blob: bytearray) -> dict[str, Any]:
     }
 
 
-def _plain(values: np.ndarray, blob: bytearray) -> dict[str, Any]:
+def _plain(values: np.ndarray, blob: bytearray) -> Entry:
     stored = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     kind = f"<{stored.dtype.kind}{stored.dtype.itemsize}"
     return _placed(stored.tobytes(), blob) | {"shape": list(values.shape), "dtype": kind}
 
 
-def _placed(raw: bytes, blob: bytearray) -> dict[str, Any]:
+def _placed(raw: bytes, blob: bytearray) -> Entry:
     blob += bytes(-len(blob) % 8)  # whatever is stored begins at a multiple of its size
     at = len(blob)
     blob += raw
@@ -135,7 +135,7 @@ def read(folder: Path) -> QGraph:
     return found
 
 
-def _node(entry: dict[str, Any], blob: bytes) -> QNode:
+def _node(entry: Entry, blob: bytes) -> QNode:
     constants = {name: _array(about, blob) for name, about in entry["constants"].items()}
     scale = constants.pop("weight_scale", None)
     attrs = {key: tuple(value) if isinstance(value, list) else value for key, value in entry["attributes"].items()}
@@ -143,7 +143,7 @@ def _node(entry: dict[str, Any], blob: bytes) -> QNode:
     return QNode(*ends, attrs, constants, entry["weight_bits"], scale, entry["relu_max"])
 
 
-def _array(about: dict[str, Any], blob: bytes) -> np.ndarray:
+def _array(about: Entry, blob: bytes) -> np.ndarray:
     at, size, shape = about["at"], about["bytes"], tuple(about["shape"])
     raw = blob[at : at + size]
     if at < 0 or len(raw) != size:

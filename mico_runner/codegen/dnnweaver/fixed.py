@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mico_runner.codegen.dnnweaver.rules import Entry
 from mico_runner.errors import StepError
 from mico_runner.graph.ir import Graph
 from mico_runner.graph.run import run_float
@@ -33,7 +34,7 @@ HEADROOM = 2.0  # activations may be that much larger than on the calibration im
 class Groups:
     """Attributes: content: what the JSON file says; arrays: what the other one holds."""
 
-    content: dict[str, Any]
+    content: Entry
     arrays: bytes
 
     def write(self, folder: Path) -> int:
@@ -62,11 +63,11 @@ class Groups:
         found: np.ndarray = x / 2.0 ** self.content["operators"][-1]["output"]["frac_bits"]
         return found[:, 0, 0] if found.shape[1:3] == (1, 1) else found
 
-    def _array(self, about: dict[str, Any]) -> np.ndarray:
+    def _array(self, about: Entry) -> np.ndarray:
         raw = self.arrays[about["at"] : about["at"] + about["bytes"]]
         return np.frombuffer(raw, f"<i{about['bits'] // 8}").reshape(about["shape"]).astype(np.int64)
 
-    def _convolution(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
+    def _convolution(self, entry: Entry, x: np.ndarray) -> np.ndarray:
         weight, bias = self._array(entry["weights"]), self._array(entry["bias"])
         _, high, wide, _ = weight.shape
         found = _windows(x, (high, wide), entry["stride"][1:3], entry["padding"])  # (N, Ho, Wo, C, kh, kw)
@@ -74,14 +75,14 @@ class Groups:
         sums: np.ndarray = columns @ weight.reshape(len(weight), -1).T + bias
         return sums
 
-    def _typecast(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
+    def _typecast(self, entry: Entry, x: np.ndarray) -> np.ndarray:
         return np.asarray(x >> (entry["input"]["frac_bits"] - entry["output"]["frac_bits"]))
 
-    def _leakyrelu(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
+    def _leakyrelu(self, entry: Entry, x: np.ndarray) -> np.ndarray:
         found: np.ndarray = np.maximum(x, x * int(entry["scalar"] * 2**BITS) >> BITS)
         return found
 
-    def _maxpooling(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
+    def _maxpooling(self, entry: Entry, x: np.ndarray) -> np.ndarray:
         kernel = tuple(entry["pooling_kernel"][1:3])
         largest: np.ndarray = _windows(x, kernel, entry["stride"][1:3], entry["padding"]).max((4, 5))
         return largest
@@ -134,7 +135,7 @@ class _Chain:
     """A `conv_groups.ConvGroups`."""
 
     def __init__(self, graph: Graph, largest: dict[str, float]) -> None:
-        self.entries: list[dict[str, Any]] = []
+        self.entries: list[Entry] = []
         self.arrays = bytearray()
         self._largest = largest
         self.images: dict[str, tuple[int, int, int]] = {}
@@ -147,18 +148,18 @@ class _Chain:
         """Go on behind an operator that has no form here, so that all of them are found."""
         self._at = self._tensor(output, _image(shape), BITS, self._at["frac_bits"])
 
-    def _tensor(self, name: str, image: tuple[int, ...], bits: int, frac_bits: int) -> dict[str, Any]:
+    def _tensor(self, name: str, image: tuple[int, ...], bits: int, frac_bits: int) -> Entry:
         self.images[name] = (image[0], image[1], image[2])
         kind = {"type": f"FXP{bits}", "bits": bits, "frac_bits": frac_bits}
         return {"name": name, "nhwc": [1, *image[1:], image[0]], **kind}
 
-    def _place(self, values: np.ndarray, frac_bits: int, bits: int) -> dict[str, Any]:
+    def _place(self, values: np.ndarray, frac_bits: int, bits: int) -> Entry:
         raw, at = values.astype(f"<i{bits // 8}").tobytes(), len(self.arrays)
         self.arrays += raw
         place = {"at": at, "bytes": len(raw), "shape": list(values.shape)}
         return {**place, "type": f"FXP{bits}", "bits": bits, "frac_bits": frac_bits}
 
-    def _append(self, kind: str, name: str, output: dict[str, Any], **fields: Any) -> None:
+    def _append(self, kind: str, name: str, output: Entry, **fields: Any) -> None:
         self.entries.append({"type": kind, "name": name, "input": self._at, **fields, "output": output})
         self._at = output
 
@@ -204,5 +205,5 @@ class _Chain:
         self.images[output] = self.images[tensor]
         self._at = {**self._at, "name": output}
 
-    def _same(self, output: str) -> dict[str, Any]:
+    def _same(self, output: str) -> Entry:
         return self._tensor(output, self.images[self._at["name"]], BITS, self._at["frac_bits"])

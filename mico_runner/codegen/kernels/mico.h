@@ -1,4 +1,4 @@
-/* What all kernels share: how tensors are stored, requantisation, the dot product, packed weights.
+/* Shared by all kernels: how tensors are stored, requantisation, the dot product, packed weights.
  *
  * Integers only. Tensors are HWC, one byte per element (int32_t above 8 bits, int16_t of sound), real = scale * integer.
  * The arithmetic is defined in mico_runner/quant/qgraph.py; the same integers come out here, bit for bit. */
@@ -115,7 +115,7 @@ static inline int32_t mico_clamp(int32_t r, int32_t low, uint32_t span)
     return r;
 }
 
-/* Of the product of 64 bits. */
+/* The same of a product of 64 bits. */
 static inline int32_t mico_high_word(uint32_t acc, int32_t multiplier)
 {
     return (int32_t)((int64_t)(int32_t)acc * multiplier >> 32);

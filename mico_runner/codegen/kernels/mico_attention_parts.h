@@ -1,4 +1,4 @@
-/* What kernels of attention share: loads, scores, and powers in proportion to which values are added up. */
+/* Shared by the kernels of attention: loads, scores, and powers in proportion to which values are added up. */
 #ifndef MICO_ATTENTION_PARTS_H
 #define MICO_ATTENTION_PARTS_H
 
@@ -29,7 +29,7 @@ static inline uint32_t mico_power(const int32_t *table, int32_t multiplier, int3
     return (uint32_t)((found + ((int64_t)1 << (drop - 1))) >> drop);
 }
 
-/* Of d elements of a query, the first of which is number `first`, and of a key: sizes up to 2^31 - 1. */
+/* The score of d elements of a query, the first of which is number `first`, and of a key: sizes up to 2^31 - 1. */
 static inline int32_t mico_score(const void *q, mico_type type, int32_t first, const uint8_t *key, int32_t turn, int32_t d)
 {
     const int32_t of_q = mico_turn_of(type);

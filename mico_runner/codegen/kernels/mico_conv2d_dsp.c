@@ -341,7 +341,7 @@ MICO_INLINE void channels(const mico_conv2d_dsp_t *p, const uint32_t *column, co
         block(p, c, w, column, &until, terms, 1, positions, y, bits);
 }
 
-/* What sums of weights of one bit with the column begin with: minus the sum of the column. */
+/* The start of sums of weights of one bit with the column: minus the sum of the column. */
 MICO_INLINE uint32_t term(const mico_conv2d_dsp_t *p, const uint32_t *column, const int positions, const int bits)
 {
     uint32_t sum = 0;

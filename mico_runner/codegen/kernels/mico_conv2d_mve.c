@@ -61,7 +61,7 @@ MICO_INLINE void take_off(int8_t *x, int32_t *all, const int bits, const int byt
     }
 }
 
-/* What the sums of a position begin with beside the bias: of weights of one bit, and where activations are changed for the sake of `narrow`. */
+/* The sums of a position begin with this beside the bias: of weights of one bit, and where activations are changed for the sake of `narrow`. */
 MICO_INLINE int32_t term_of(const mico_conv2d_mve_t *p, int8_t *x, const int bits, const int narrow)
 {
     const int32_t words = p->weights.row_words;

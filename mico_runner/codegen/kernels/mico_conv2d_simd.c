@@ -21,7 +21,7 @@ typedef struct {
     int32_t row_step, column_step; /* bytes, too */
 } window;
 
-/* Of one or two blocks. */
+/* Computes the outputs of one or two blocks. */
 typedef struct {
     mico_scaling scaling[PAIR];
     const uint32_t *words[PAIR];

@@ -51,7 +51,7 @@ MICO_INLINE uint32_t in_each(uint32_t value, int32_t lanes)
     return value * (lanes == 4 ? 0x01010101u : lanes == 2 ? 0x00010001u : 1u);
 }
 
-/* What the word of a sum begins with: in each lane `excess`, the negative of the least sum, and minus what the input xor mask adds. */
+/* The word that a sum begins with: in each lane `excess`, the negative of the least sum, and minus what the input xor mask adds. */
 MICO_INLINE uint32_t begin_with(const mico_depthwise_t *p, const int32_t *weights, const int32_t taps, const int lanes, uint32_t *excess)
 {
     uint32_t negative = 0, total = 0;

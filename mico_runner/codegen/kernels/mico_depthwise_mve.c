@@ -39,7 +39,7 @@ static __attribute__((noinline)) mico_words at_the_edge(const mico_depthwise_mve
     return acc;
 }
 
-/* What the outputs of four channels are made with. */
+/* The numbers that make the outputs of four channels. */
 typedef struct {
     mico_scales scales;
     mico_words bias, low, high;

@@ -7,7 +7,7 @@
 
 enum { POSITIONS = 4 };
 
-/* Of one block at `positions` outputs, whose first taps are at x, `next` bytes one from another. `groups`: of four taps. */
+/* Computes one block at `positions` outputs, whose first taps are at x, `next` bytes one from another. `groups`: of four taps. */
 MICO_INLINE void outputs(const mico_scaling *s, const mico_range *out, const uint8_t *x, int32_t next, const int32_t *offsets,
                          const int32_t groups, const uint32_t *words, uint8_t *y, int32_t step, const int positions)
 {

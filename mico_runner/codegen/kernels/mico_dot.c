@@ -1,4 +1,4 @@
-/* What the dot-product unit computes, without its timing: for machines that have none, and to test the Verilog against. */
+/* A model of what the dot-product unit computes, without its timing: for machines that have none, and to test the Verilog against. */
 #include "mico_dot.h"
 
 #ifdef MICO_DOT_UNIT

@@ -124,7 +124,7 @@ MICO_INLINE uint32_t mico_larger_bytes(uint32_t a, uint32_t b, const int is_sign
 }
 #endif
 
-/* What is below 0 becomes 0. */
+/* Values below 0 become 0. */
 MICO_INLINE int32_t mico_positive_part(int32_t a)
 {
 #ifdef MICO_DSP

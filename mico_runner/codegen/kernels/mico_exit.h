@@ -23,7 +23,7 @@ void mico_stage_hook(int32_t stage);
 #define MICO_SKIPPED_HOOKS(from, end) ((void)0)
 #endif
 
-/* Whether the largest of scores[count] exceeds the second largest by `margin` or more; |scores| < 2^30, count >= 2. */
+/* 1 where the largest of scores[count] exceeds the second largest by `margin` or more; |scores| < 2^30, count >= 2. */
 static inline int32_t mico_is_sure(const int32_t *scores, int32_t count, int32_t margin)
 {
     int32_t first = scores[0], second = scores[1];

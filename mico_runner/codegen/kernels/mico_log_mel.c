@@ -69,7 +69,7 @@ static void transform(const mico_log_mel_t *p, int32_t *z)
     }
 }
 
-/* Of frequency k of the real samples, 0 < k < size / 2, whose even ones are the real parts of what was transformed to z. */
+/* The power of frequency k of the real samples, 0 < k < size / 2, whose even ones are the real parts of what was transformed to z. */
 static uint64_t power(const mico_log_mel_t *p, const int32_t *z, int32_t k)
 {
     const direction w = turned(p, k);

@@ -1,4 +1,4 @@
-/* What kernels scheduled by hand ask of the compiler: an order of instructions, and words that lie over bytes. */
+/* Kernels scheduled by hand ask two things of the compiler: an order of instructions, and words that lie over bytes. */
 #ifndef MICO_ORDER_H
 #define MICO_ORDER_H
 

@@ -1,4 +1,4 @@
-/* What max_pool2d and avg_pool2d share: the window. */
+/* The window, which max_pool2d and avg_pool2d share. */
 #ifndef MICO_POOL_H
 #define MICO_POOL_H
 

@@ -19,7 +19,7 @@ enum { MICO_AT_ONCE = 4 };
         MICO_ORDER(r[i]);                                                                                              \
     }
 
-/* What is below 0 becomes 0. */
+/* Values below 0 become 0. */
 MICO_INLINE void mico_positive(int32_t *r)
 {
     int32_t more[MICO_AT_ONCE];

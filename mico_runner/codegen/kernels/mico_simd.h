@@ -1,4 +1,4 @@
-/* What kernels for wide registers share. Sixteen output channels are the lanes of a register, each a sum of 32 bits or a word of four
+/* Shared by the kernels for wide registers. Sixteen output channels are the lanes of a register, each a sum of 32 bits or a word of four
  * bytes; weights of a block of (at most) sixteen channels lie by words: word 0 of each channel, word 1 of each channel, ... Activations
  * are unsigned bytes: signed ones are read as x + 128, and the bias makes up for it.
  *
@@ -47,7 +47,7 @@ MICO_INLINE mico_lanes_t mico_lanes_all(const uint8_t *bytes)
     return _mm512_set1_epi32(word);
 }
 
-/* Of each channel its byte at each of four places. */
+/* Takes of each channel its byte at each of four places. */
 MICO_INLINE mico_lanes_t mico_lanes_four(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d)
 {
     const __m128i row[4] = {_mm_loadu_si128((const void *)a), _mm_loadu_si128((const void *)b), _mm_loadu_si128((const void *)c),

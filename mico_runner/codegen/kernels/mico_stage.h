@@ -20,13 +20,13 @@ typedef struct {
     int32_t multiple, offset;         /* a strip of the output from column x on has those from x * multiple + offset on */
 } mico_line_t;
 
-/* What output row y reads of a line: rows y * step - above and the extent - 1 that follow. */
+/* Output row y reads these of a line: rows y * step - above and the extent - 1 that follow. */
 typedef struct {
     int32_t line, step, extent, above;
     int32_t shift; /* bytes of each row in front of what it reads */
 } mico_read_t;
 
-/* What makes a line: a layer, or the copy of a whole tensor's rows between rows of zeros. */
+/* The maker of a line: a layer, or the copy of a whole tensor's rows between rows of zeros. */
 typedef struct {
     mico_read_t reads[MICO_STAGE_READS];
     int32_t count; /* of reads */

@@ -1,4 +1,4 @@
-"""What a micro-kernel is: the inner loops of a layer for some pair of bits, and all that the rest of the program must know of them.
+"""A micro-kernel: the inner loops of a layer for some pair of bits, and all that the rest of the program must know of them.
 
 Weights are stored as unsigned quantised values u, w = scale * u - zero_point, of as many bits as before. Within each word they are in the
 order that a shift and a mask bring into lanes. The constant terms of the product are in the bias (codegen/tiling.py).
@@ -93,22 +93,22 @@ class MicroKernel(ABC):
 
     @property
     def name(self) -> str:
-        """Of its functions in C."""
+        """The name of its functions in C."""
         return f"{self.FAMILY}_{self.act_bits}x{self.bits}"
 
     @property
     def positions(self) -> int:
-        """Of the wide register block."""
+        """Positions of the wide register block."""
         return POSITIONS
 
     @property
     def zero_point(self) -> int:
-        """Of the weights' values (`ow`); their scale is 2 with one bit, else 1."""
+        """The zero point of the weights' values (`ow`); their scale is 2 with one bit, else 1."""
         return 1 << (self.bits - 1)
 
     @property
     def small(self) -> bool:
-        """Whether the values of activations are below 16."""
+        """True where the values of activations are below 16."""
         return self.act_bits <= 4
 
     @property
@@ -122,11 +122,11 @@ class MicroKernel(ABC):
         return self.name, f"{self.name}_narrow", *four
 
     def takes(self, activation: QType, padded: bool) -> bool:
-        """Whether it can hold activations: -1 and +1 are the values 0 and 2, and padding is 1."""
+        """True where it can hold activations: -1 and +1 are the values 0 and 2, and padding is 1."""
         return max(activation.bits, 2) <= self.act_bits
 
     def holds(self, taps: int) -> bool:
-        """Whether it can hold a row, and its columns in two rows of 16 bits."""
+        """True where it can hold a row, and its columns in two rows of 16 bits."""
         return True
 
     def tile(self, positions: int) -> int:
@@ -160,7 +160,7 @@ class MicroKernel(ABC):
         return sum(self.parts(taps, outputs, positions, whole))
 
     def parts(self, taps: int, outputs: int, positions: int, whole: bool = False) -> Parts:
-        """Of that estimate."""
+        """The parts of that estimate."""
         tile, tiles, quads, outputs = self.counts(taps, outputs, positions)
         each = self.narrow_cycles if tile == 1 else self.wide_cycles
         return Parts(
@@ -178,7 +178,7 @@ class MicroKernel(ABC):
         return -(-taps // VALUES) * tile + self.spare_words(taps, outputs, tile)
 
     def spare_words(self, taps: int, outputs: int, tile: int) -> int:
-        """Of them those that are no columns of bytes: a column alone, packed into halves of words."""
+        """The words of scratch that are no columns of bytes: a column alone, packed into halves of words."""
         return 2 * self.quads(taps) if self.PACK and tile == 1 else 0
 
     @abstractmethod

@@ -37,7 +37,7 @@ class Lanes(MicroKernel):
 
     @property
     def words(self) -> int:
-        """Of a column, for four taps: steps."""
+        """Steps of a column for four taps."""
         return 4 // self.LANES
 
     @property
@@ -148,7 +148,7 @@ class Lanes(MicroKernel):
         c.ordered("p# = (p# & mask) * x", "s# += p#", over=FOUR)
 
     def empty(self, c: Code) -> None:
-        """What lanes hold is added to the sums."""
+        """The contents of lanes are added to the sums."""
         c(f"d# += s# >> {WORD - self.LANE};", over=FOUR)
         c("s0 = s1 = s2 = s3 = 0;")
 
@@ -291,7 +291,7 @@ def _add_two(c: Code, i: int) -> None:
 
 
 def put_sums(c: Code, before: str, before2: str, top: int) -> None:
-    """What the lanes hold is added to what was before. All of it is read before any is written, which might be the same."""
+    """The contents of the lanes are added to what was before. All of it is read before any is written, which might be the same."""
     c(f"# >>= {top};", over=SUMS)
     c(f"const uint32_t {', '.join(f'c{i} = {before}[{i}]' for i in FOUR)};")
     c(f"const uint32_t {', '.join(f'e{i} = {before2}[{i}]' for i in FOUR)};")

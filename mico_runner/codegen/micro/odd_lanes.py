@@ -37,12 +37,12 @@ class OddLanes(MicroKernel):
 
     @property
     def words(self) -> int:
-        """Of a group."""
+        """The words of a group."""
         return self.group_taps * self.bits // WORD
 
     @property
     def steps(self) -> int:
-        """Of a group: two taps each."""
+        """The steps of a group, of two taps each."""
         return self.group_taps // 2
 
     @property

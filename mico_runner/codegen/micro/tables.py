@@ -36,7 +36,7 @@ class Tables(MicroKernel):
 
     @property
     def taps(self) -> int:
-        """Of a table."""
+        """The taps of a table."""
         return 4 // self.bits
 
     def holds(self, taps: int) -> bool:
@@ -91,7 +91,7 @@ class Tables(MicroKernel):
             c("tables[0] = 0;" if words == 1 else "tables[0] = tables[1] = 0;", "MICO_ORDER(g);")
 
     def _look_up(self, c: Code, words: int) -> None:
-        """What one row of weights chooses of the tables of `count` groups: words s[0] and s[1]; their sum where an entry is one word."""
+        """One row of weights chooses these of the tables of `count` groups: words s[0] and s[1]; their sum where an entry is one word."""
         up = 2 + (words > 1)  # log2 of the bytes of an entry
         each = 4 // words  # groups at a time
         c(f"const uint32_t mask = {15 << up};", why="four bits of weights, times the bytes of an entry")
@@ -195,7 +195,7 @@ def _multiples_of_two(c: Code, to: Sequence[str]) -> None:
 
 
 def _pick(c: Code, j: int, up: int, words: int) -> None:
-    """What groups of `word` choose from group j on: two, of entries of two words, or four, of one. Nothing waits for a shift or a load."""
+    """Groups of `word` choose these from group j on: two, of entries of two words, or four, of one. Nothing waits for a shift or a load."""
     names = "ik" if words == 2 else "iklm"
     with c.block("", f"groups {j} {'and' if words == 2 else 'to'} {j + len(names) - 1}"):
         for i, name in enumerate(names):

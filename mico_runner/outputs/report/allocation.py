@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -15,7 +13,7 @@ from mico_runner.outputs.report.tables import table, with_shapes
 from mico_runner.outputs.report.version import Version
 
 
-def part(version: Version) -> dict[str, Any] | None:
+def part(version: Version) -> dict[str, object] | None:
     """What the template shows; None where no bits were allocated."""
     points, layers = version.csv("allocate", "front.csv"), version.csv("allocate", "layers.csv")
     if points is None or layers is None:
@@ -28,7 +26,7 @@ def part(version: Version) -> dict[str, Any] | None:
 
 def _section(
     points: pd.DataFrame, layers: pd.DataFrame, trace: pd.DataFrame | None, over: str, limit: float | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the template shows.
 
     Args:

@@ -17,7 +17,7 @@ _DRAWN = 500  # designs left out that are drawn, those of least bounds
 _MOST = 3.0  # times the optimum: what lies higher is drawn at the edge
 
 
-def part(version: Version) -> dict[str, Any] | None:
+def part(version: Version) -> dict[str, object] | None:
     """What the template shows; None where nothing was designed together."""
     found, every = version.csv("codesign", "cases.csv"), version.csv("codesign", "designs.csv")
     if found is None:
@@ -25,7 +25,7 @@ def part(version: Version) -> dict[str, Any] | None:
     return designs(found, every) if every is not None and "status" in every else cases(found)
 
 
-def cases(rows: pd.DataFrame) -> dict[str, Any]:
+def cases(rows: pd.DataFrame) -> dict[str, object]:
     """Proven optima of layers whose costs stand in tables, and how far above them other searches end.
 
     Args:
@@ -53,7 +53,7 @@ def cases(rows: pd.DataFrame) -> dict[str, Any]:
     return {"figure": Markup(svg("codesign", (9.4, 3.6), draw)), "table": table(rows)}
 
 
-def designs(rows: pd.DataFrame, every: pd.DataFrame) -> dict[str, Any]:
+def designs(rows: pd.DataFrame, every: pd.DataFrame) -> dict[str, object]:
     """Designs of an accelerator: the front of value and elements, what was cut, and the region that no design reaches.
 
     Args:

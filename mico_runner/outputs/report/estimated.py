@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -17,7 +15,7 @@ _COLUMNS = 4
 _MARKERS = "osD^vx+*"  # of the sources, which colours alone would not tell apart in print
 
 
-def part(version: Version) -> dict[str, Any] | None:
+def part(version: Version) -> dict[str, object] | None:
     """What the template shows; None where nothing was estimated."""
     networks, found = version.csv("estimate", "networks.csv"), version.csv("estimate", "rates.csv")
     return None if networks is None or found is None else {"networks": table(networks), "figure": Markup(rates(found))}

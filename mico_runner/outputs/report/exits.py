@@ -15,7 +15,7 @@ MILLI = 1e3
 SIZE = (7.6, 2.8)
 
 
-def part(version: Version) -> dict[str, Any] | None:
+def part(version: Version) -> dict[str, object] | None:
     """What the template shows, from two files of the step `exits`; None without them."""
     stages, front = version.csv("exits", "stages.csv"), version.csv("exits", "front.csv")
     if stages is None or front is None:

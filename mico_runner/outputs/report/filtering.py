@@ -15,7 +15,7 @@ SIZE = (7.6, 2.8)
 DRAWN = 5.0  # % of the loss: settings that raise it by more are left out, or they flatten the plot
 
 
-def part(version: Version) -> dict[str, Any] | None:
+def part(version: Version) -> dict[str, object] | None:
     """What the template shows, from two files of the step `filter`; None without them."""
     settings, density = version.csv("filter", "settings.csv"), version.csv("filter", "density.csv")
     if settings is None or density is None:

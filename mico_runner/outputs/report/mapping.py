@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ _ABOUT = ("limit", "dataflow", "passes", "groups_together", "loop_order", "mappi
 _LOOPS = 5  # layers whose mapping is shown as loops: those of most cycles
 
 
-def part(version: Version) -> list[dict[str, Any]]:
+def part(version: Version) -> list[dict[str, object]]:
     """How layers run on simulated accelerators, each with a title: of `simulate`, and of `codesign`'s best designs."""
     found = [(kind, version.csv("simulate", f"{kind}.csv")) for kind in hardware.simulated_kinds()]
     layers = version.csv("codesign", "layers.csv")
@@ -30,7 +29,7 @@ def part(version: Version) -> list[dict[str, Any]]:
     return [{"title": title} | about for title, about in shown if about is not None]
 
 
-def section(trace: pd.DataFrame | None) -> dict[str, Any] | None:
+def section(trace: pd.DataFrame | None) -> dict[str, object] | None:
     """What the template shows of a trace that `steps.traces` wrote; None of an earlier run, without shapes.
 
     Args:

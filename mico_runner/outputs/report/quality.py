@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -14,7 +12,7 @@ from mico_runner.outputs.report.version import Version
 from mico_runner.tasks.base import Measure, Task
 
 
-def part(version: Version) -> dict[str, Any] | None:
+def part(version: Version) -> dict[str, object] | None:
     """What the template shows; None where no quality is known."""
     stages = [
         ("float network", "train"),

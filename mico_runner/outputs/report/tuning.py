@@ -15,7 +15,7 @@ from mico_runner.outputs.report.version import Version
 COLUMNS = 3
 
 
-def part(version: Version) -> dict[str, Any] | None:
+def part(version: Version) -> dict[str, object] | None:
     """What the template shows, from the three files of the step `tune`; None without them."""
     jobs, settings, recurrences = (version.csv("tune", f"{name}.csv") for name in ("jobs", "settings", "recurrences"))
     if jobs is None or settings is None or recurrences is None:

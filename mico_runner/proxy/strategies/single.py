@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -20,7 +18,7 @@ class Single(Strategy):
         self,
         features: str = "cbops+",
         regressor: str = "xgb",
-        regressor_params: dict[str, Any] | None = None,
+        regressor_params: dict[str, object] | None = None,
         seed: int = 0,
     ) -> None:
         self.features = features

@@ -34,7 +34,7 @@ class TwoStage(Strategy):
         features: str = "cbops+",
         regressor: str = "xgb",
         base_features: str = "raw-shape",
-        regressor_params: dict[str, Any] | None = None,
+        regressor_params: dict[str, object] | None = None,
         seed: int = 0,
     ) -> None:
         self.features = features
