@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from mico_runner.calibration import case_sizes
 from mico_runner.ops import OPERATORS
 
 ELEMENTWISE = ("add", "mul", "act_ReLU", "act_ReLU6", "act_Hardswish", "act_SiLU", "act_GELU", "softmax", "copy")
@@ -113,7 +114,7 @@ def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
         for shape, elements in own.sizes(op):
             yield Case(op, precision, batch, shape, elements=batch * elements)
     elif op.startswith("conv_"):
-        for kernel, stride, ins, outs, size in _convolutions(op):
+        for kernel, stride, ins, outs, size in case_sizes.convolutions(op):
             groups = ins if op == "conv_dw" else 1
             out = -(-size // stride)
             reduction = kernel**2 * ins // groups
@@ -130,7 +131,7 @@ def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
                 out_channels=0 if op == "conv_dw" else outs,
             )
     elif op == "linear":
-        for tokens, ins, outs in _linears():
+        for tokens, ins, outs in case_sizes.linears():
             macs = batch * tokens * ins * outs
             elements = batch * tokens * (ins + outs)
             shape = {"tokens": tokens, "ins": ins, "outs": outs}
@@ -178,129 +179,3 @@ def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
         ):
             elements = tensors * batch * channels * size**2
             yield Case(op, precision, batch, {"channels": channels, "size": size}, elements=elements)
-
-
-def _convolutions(op: str) -> Iterator[tuple[int, int, int, int, int]]:
-    """(kernel, stride, channels in, out, input size): powers of two and odd sizes, over four decades of work."""
-    if op == "conv_k3":
-        for ins, outs, size in (
-            *((16, 16, 112), (32, 32, 56), (64, 64, 56), (128, 128, 28), (256, 256, 14), (512, 512, 7), (24, 40, 28)),
-            *(
-                (64, 128, 56),
-                (128, 256, 56),
-                (256, 512, 28),
-                (512, 512, 14),
-                (64, 64, 14),
-                (3, 64, 224),
-                (16, 64, 54),
-                (48, 192, 27),
-            ),
-            *((64, 256, 13), (512, 512, 28), (64, 64, 112)),
-        ):
-            yield 3, 1, ins, outs, size
-    elif op == "conv_std":
-        for kernel, stride, ins, outs, size in (
-            *((7, 2, 3, 64, 224), (3, 2, 3, 32, 224), (3, 2, 64, 128, 56), (3, 2, 128, 256, 28), (3, 2, 256, 512, 14)),
-            *(
-                (5, 1, 16, 32, 28),
-                (5, 2, 64, 64, 56),
-                (16, 16, 3, 384, 224),
-                (16, 16, 3, 768, 224),
-                (3, 2, 16, 16, 56),
-                (3, 2, 512, 512, 14),
-            ),
-        ):
-            yield kernel, stride, ins, outs, size
-    elif op == "conv_pw":
-        for ins, outs, size in (
-            *(
-                (16, 64, 112),
-                (32, 16, 112),
-                (24, 144, 56),
-                (144, 24, 56),
-                (64, 64, 56),
-                (64, 256, 56),
-                (256, 64, 56),
-                (32, 192, 28),
-            ),
-            *(
-                (128, 512, 28),
-                (512, 128, 28),
-                (80, 480, 14),
-                (480, 80, 14),
-                (256, 1024, 14),
-                (1024, 256, 14),
-                (960, 160, 7),
-                (160, 960, 7),
-            ),
-            *(
-                (512, 2048, 7),
-                (2048, 512, 7),
-                (320, 1280, 7),
-                (96, 24, 1),
-                (24, 96, 1),
-                (960, 240, 1),
-                (240, 960, 1),
-                (512, 1000, 13),
-            ),
-        ):
-            yield 1, 1, ins, outs, size
-        for ins, outs, size in ((64, 128, 56), (256, 512, 56), (512, 1024, 28), (1024, 2048, 14)):
-            yield 1, 2, ins, outs, size
-    else:
-        for kernel, stride, channels, size in (
-            *(
-                (3, 1, 32, 112),
-                (3, 1, 144, 56),
-                (3, 1, 192, 28),
-                (3, 1, 576, 14),
-                (3, 1, 960, 7),
-                (3, 1, 16, 112),
-                (3, 2, 96, 112),
-            ),
-            *(
-                (3, 2, 144, 56),
-                (3, 2, 576, 14),
-                (5, 1, 120, 28),
-                (5, 1, 480, 14),
-                (5, 1, 960, 7),
-                (5, 2, 72, 56),
-                (5, 2, 672, 14),
-            ),
-        ):
-            yield kernel, stride, channels, channels, size
-
-
-def _linears() -> Iterator[tuple[int, int, int]]:
-    """(tokens, inputs, outputs)."""
-    yield from (
-        (1, 64, 64),
-        (1, 512, 1000),
-        (1, 1280, 1000),
-        (1, 2048, 1000),
-        (1, 4096, 4096),
-        (1, 25088, 1024),
-        (1, 256, 1024),
-    )
-    yield from (
-        (16, 256, 256),
-        (64, 256, 256),
-        (256, 256, 256),
-        (64, 512, 512),
-        (64, 256, 8192),
-        (64, 256, 1024),
-        (64, 1024, 256),
-        (64, 768, 768),
-        (197, 384, 384),
-        (197, 384, 1152),
-        (197, 384, 1536),
-    )
-    yield from (
-        (197, 1536, 384),
-        (197, 768, 768),
-        (197, 768, 2304),
-        (197, 768, 3072),
-        (197, 3072, 768),
-        (512, 512, 512),
-        (1024, 1024, 1024),
-    )
