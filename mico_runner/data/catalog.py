@@ -11,9 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -155,7 +153,7 @@ def _find(data: Entry, file: DataFile) -> Path:
         address = data.url + urllib.parse.quote(Path(file.path).name)
         try:
             return _download(data, file, address)
-        except (urllib.error.URLError, OSError) as error:
+        except OSError as error:
             looked.append(f"{address} ({getattr(error, 'reason', error)})")
     raise UsageError(f"data set {data.name!r}: {file.path} not found; looked in: " + "; ".join(looked))
 
@@ -173,6 +171,8 @@ def _folders() -> list[tuple[str, Path | None]]:
 
 def _download(data: Entry, file: DataFile, address: str) -> Path:
     """Fetch into the cache; the file appears there whole and with the right sum, or not at all."""
+    import urllib.request  # with what it needs of TLS a twentieth of the time in which `validate` ends
+
     target = cache_folder() / file.path
     with urllib.request.urlopen(address, timeout=NETWORK_TIMEOUT_S) as answer:
         target.parent.mkdir(parents=True, exist_ok=True)

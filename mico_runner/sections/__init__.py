@@ -7,8 +7,8 @@ what a step makes of a section is the step's source, and so an input of its resu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from mico_runner.records import dataclass
 from mico_runner.sections.bits import Bits
 from mico_runner.sections.codesign import (
     Certificate,

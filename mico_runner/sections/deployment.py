@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mico_runner.records import dataclass
 from mico_runner.sections.bits import Bits
 
 
