@@ -28,11 +28,10 @@ class Remembered:
 
     def __init__(self, name: str, version: str = "1") -> None:
         self._file, self._version = paths.cache_folder() / name, version
-        self._known: dict[str, list[Any]] = {}
+        self._held: dict[str, list[Any]] | None = None  # read when somebody asks
         self._changed = False
 
     def __enter__(self) -> Remembered:
-        self._known = self._on_disk()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,6 +53,12 @@ class Remembered:
             _computed[here] = [now, compute(path)]
         self._known[key], self._changed = _computed[here], True
         return self._known[key][1]
+
+    @property
+    def _known(self) -> dict[str, list[Any]]:
+        if self._held is None:
+            self._held = self._on_disk()
+        return self._held
 
     def _on_disk(self) -> dict[str, list[Any]]:
         with suppress(durable.DamagedError, ValueError, OSError, KeyError, TypeError, RecursionError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from mico_runner import durable, plugins
 from mico_runner.remembered import Remembered, stamp
 from mico_runner.sources.files import PACKAGE, Files, Name, is_ours
+from mico_runner.sources.kept import Answer, Kept
 from mico_runner.sources.summary import IMPORT
 
 # How things are found and kept, and what is said when they are wrong: what comes of it is an input by itself.
@@ -77,6 +78,7 @@ class Sources:
         if _project is not None and _project.stamps == self._stamps:
             self._files = _project.files.of_project(self._memory)
             self._reached, self._lasting = dict(_project.reached), set(_project.reached)
+        self._kept = Kept(_how(), self._stamps) if self._stamps else None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,11 +102,17 @@ class Sources:
         entries = {package: frozenset(names) for package, names in (chosen or {}).items()}
         asked = tuple(starts), frozenset(entries.items())
         if asked not in self._reached:
-            self._reached[asked], ours = self._follow(starts, entries)
+            found, ours = self._kept.find(starts, entries) if self._kept else None, True
+            if found is None:
+                found, ours = self._follow(starts, entries)
+                if self._kept and ours:
+                    self._kept.keep(starts, entries, found)
+            sources, names, libraries, threads = found
+            self._reached[asked] = Reached(sources, names, dict(map(_version, libraries)), threads)
             self._lasting |= {asked} if ours else set()
         return self._reached[asked]
 
-    def _follow(self, starts: list[Name], chosen: Mapping[str, frozenset[str]]) -> tuple[Reached, bool]:
+    def _follow(self, starts: list[Name], chosen: Mapping[str, frozenset[str]]) -> tuple[Answer, bool]:
         """And whether all of it is of this project."""
         names, libraries, data, threads = self._walk(starts, chosen)
         home = next((os.path.dirname(path) for path, _ in starts if not is_ours(path)), PACKAGE)
@@ -114,8 +122,8 @@ class Sources:
             label = _label(path, home)
             sources[label] = sources[label] + meaning if label in sources else meaning  # two folders of a user's own
         kept = {label: digest for label, digest in sorted(sources.items()) if not _is_infrastructure(label)}
-        versions = dict(_version(library) for library in sorted(libraries & LIBRARIES.keys()))
-        return Reached(kept, names, versions, threads), all(map(is_ours, [*names, *data]))
+        used = sorted(libraries & LIBRARIES.keys())
+        return (kept, names, used, threads), all(map(is_ours, [*names, *data]))
 
     def _walk(
         self, roots: list[Name], chosen: Mapping[str, frozenset[str]]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from mico_runner import paths
 from mico_runner.sources import Sources, files, reach
 
@@ -58,3 +60,25 @@ def test_what_one_plan_read_is_used_by_the_next_until_a_file_changes_or_is_new(t
     (package / "made").mkdir()
     (package / "made" / "__init__.py").write_text("def width():\n    return 5\n", encoding="utf-8")
     assert "made/__init__.py" in found().sources, "a package goes before a module of its name"
+
+
+def test_what_was_reached_is_kept_while_the_project_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = [(Path(reach.__file__), "Sources")]
+
+    def afresh(allowed=True):
+        monkeypatch.setattr(reach, "_project", None)  # as another process would begin
+        with monkeypatch.context() as patch, Sources() as sources:
+            if not allowed:
+                patch.setattr(sources, "_follow", None)
+            return sources.reach(asked, {})
+
+    first = afresh()
+    assert afresh(allowed=False) == first
+    real = reach._stamps_below
+    monkeypatch.setattr(reach, "_stamps_below", lambda folder: real(folder) | {"another file": [1]})
+    with pytest.raises(TypeError):
+        afresh(allowed=False)  # a file is there that was not: nobody knows what it changes
+    (kept,) = (tmp_path / "mico-runner" / "reached").glob("*.json")
+    kept.write_bytes(kept.read_bytes()[:-5])
+    assert afresh() == first == afresh(allowed=False)
