@@ -14,7 +14,7 @@ from mico_runner.errors import UsageError
 
 def add(commands: Commands) -> None:
     parser = add_command(commands, "init", _init, "write a first spec")
-    parser.add_argument("--hardware", required=True, metavar="NAME", help="see mico-run list hardware")
+    parser.add_argument("--hardware", metavar="NAME", help="the chip; see mico-run list hardware")
     help_ = "name of the spec (default: that of the file that -o names, else my-HARDWARE)"
     parser.add_argument("--name", metavar="NAME", help=help_)
     parser.add_argument("--model", metavar="FILE[:ENTRY]", help="network of your own: .py, .onnx, .tflite")
@@ -34,8 +34,12 @@ def _size(text: str) -> str:
 
 
 def _init(args: argparse.Namespace) -> int:
+    from mico_runner.spec.known import device_templates
     from mico_runner.spec.starter import starter
 
+    if args.hardware is None:
+        chips = ", ".join(device_templates())
+        raise UsageError(f"init needs --hardware NAME, the chip that the network is for; allowed: {chips}")
     name = args.name or (Path(args.output).stem if args.output else f"my-{args.hardware}")
     path = Path(args.output or f"{name}.yaml")
     text = starter(args.hardware, name, path.parent, args.model, args.data, args.kind, args.flash, args.ram)

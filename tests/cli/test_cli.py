@@ -315,6 +315,12 @@ def test_init_takes_sizes(capsys):
     assert "'16KB' is not a size such as 24KiB" in capsys.readouterr().err
 
 
+def test_init_names_the_chips_that_it_may_be_for(folder, capsys):
+    assert cli.main(["init", "--flash", "24KiB", "--ram", "16KiB"]) == 2
+    said = capsys.readouterr().err
+    assert "--hardware NAME" in said and "cortex-m3" in said and not list(folder.iterdir())
+
+
 def test_init_refuses(folder, capsys):
     assert cli.main(["init", "--hardware", "bitfuson"]) == 2
     assert "did you mean 'bitfusion'" in capsys.readouterr().err
