@@ -19,6 +19,7 @@ from mico_runner.ops import by_aten, operators
 from mico_runner.ops import operator as operator_of
 from mico_runner.ops.capture import BATCH, OTHER_VALUES, PLACE, BatchPlace, Builder, Call, Refused, bind
 from mico_runner.ops.draft import Draft, drop_unused
+from mico_runner.ops.whole import UNKNOWN
 
 Shape = tuple[int, ...]
 
@@ -86,7 +87,7 @@ def _lower(
     tensors = [_made(traced, output, values.get(output), builder) for output in outputs]
     if len(set(tensors)) < len(tensors):
         raise UsageError(f"network {traced.name!r}: two of its outputs are the same tensor")
-    draft = Draft(builder.nodes, builder.shapes, tensors, origin)
+    draft = Draft(builder.nodes, builder.shapes, tensors, origin, builder.whole)
     drop_unused(draft)
     while any(entry.rewrite(draft) for entry in operators()):
         drop_unused(draft)
@@ -95,8 +96,11 @@ def _lower(
             where = f"{made.source}: " if made.source else ""
             raise UsageError(f"{where}node {made.name!r}: its weights or bias, as the graph has them, are not finite")
     known = {t: draft.shapes[t] for t in [*shapes, *(n.output for n in draft.nodes)]}
-    graph = Graph(traced.name, tuple(shapes), tuple(draft.outputs), tuple(draft.nodes), known)
-    return replace(graph, vocabularies=_vocabularies(graph, dict(zip(shapes, sample, strict=True)))), draft.origin
+    given = dict(zip(shapes, sample, strict=True))
+    whole = dict.fromkeys((name for name, x in given.items() if not x.is_floating_point()), UNKNOWN)
+    whole |= {tensor: found for tensor, found in draft.whole.items() if tensor in known}
+    graph = Graph(traced.name, tuple(shapes), tuple(draft.outputs), tuple(draft.nodes), known, whole=whole)
+    return replace(graph, vocabularies=_vocabularies(graph, given)), draft.origin
 
 
 def _made(traced: Trace, output: str, tensor: Any, builder: Builder) -> str:
@@ -114,21 +118,21 @@ def _vocabularies(graph: Graph, sample: Mapping[str, torch.Tensor]) -> dict[str,
     found = {}
     for tensor in (name for name, x in sample.items() if not x.is_floating_point()):
         readers = _reading(graph, tensor)
-        counts = [operator_of(node.op).vocabulary(node) for node in readers]
-        if not counts or not all(counts):
-            wrong = next((node for node, count in zip(readers, counts, strict=True) if not count), None)
-            what = f"{wrong.source}: node {wrong.name!r} ({wrong.op})" if wrong else "nothing"
+        knows = [operator_of(node.op).vocabulary(node) or node.output in graph.whole for node in readers]
+        wrong = [node for node, fits in zip(readers, knows, strict=True) if not fits]
+        if wrong or not readers:
+            what = f"{wrong[0].source}: node {wrong[0].name!r} ({wrong[0].op})" if wrong else "nothing"
             raise UsageError(
-                f"network {graph.name!r}: input {tensor!r} of whole numbers: {what} reads it; allowed: embeddings"
+                f"network {graph.name!r}: input {tensor!r} of whole numbers: {what} reads it; allowed: embeddings, comparisons"
             )
-        found[tensor] = min(counts)
+        found[tensor] = graph.whole[tensor][1] + 1
     return found
 
 
 def _reading(graph: Graph, tensor: str) -> list[Node]:
     """The nodes that compute with an input, or with elements of it that others move."""
     found: list[Node] = []
-    for node in graph.consumers(tensor):
+    for node in (node for node in graph.consumers(tensor) if operator_of(node.op).READS):
         found += _reading(graph, node.output) if operator_of(node.op).KEEPS_TYPE else [node]
     return found
 

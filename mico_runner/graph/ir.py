@@ -20,11 +20,13 @@ class Graph(Ends):
 
     Attributes:
         vocabularies: inputs that hold whole numbers, as tokens, and how many different ones: 0 .. n - 1. They are floats here, too.
+        whole: tensors that are stored as the whole numbers that they hold, and their range (`ops.whole`).
     """
 
     nodes: tuple[Node, ...]
     shapes: dict[str, tuple[int, ...]]
     vocabularies: dict[str, int] = field(default_factory=dict)
+    whole: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def weighted(self) -> tuple[Node, ...]:

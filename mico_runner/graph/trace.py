@@ -18,6 +18,7 @@ import torch
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from mico_runner.errors import UsageError
+from mico_runner.ops import operators
 
 # Calls that are captured as the calls they consist of; recurrent layers are unrolled over the length of their sequence.
 _DEFAULT = (
@@ -193,14 +194,34 @@ def _own_line(error: BaseException) -> str:
 
 
 def _decomposed(module: torch.nn.Module, sample: tuple[torch.Tensor, ...]) -> torch.export.ExportedProgram:
-    program: torch.export.ExportedProgram = torch.export.export(module, sample).run_decompositions(_taken_apart())
+    with _masks_as_given():
+        program: torch.export.ExportedProgram = torch.export.export(module, sample).run_decompositions(_taken_apart())
     return program
+
+
+@contextmanager
+def _masks_as_given() -> Iterator[None]:
+    """torch's transformers take a mask as the one it is.
+
+    Where a caller does not say whether it is causal they compare its values, which tracing cannot, to choose a kernel: of one meaning.
+    """
+    layers = torch.nn.modules.transformer
+    before = layers._detect_is_causal_mask
+    layers._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
+    try:
+        yield
+    finally:
+        layers._detect_is_causal_mask = before
 
 
 @cache
 def _taken_apart() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
     known, aten = torch.export.default_decompositions(), torch.ops.aten
-    return {call: known[call] for call in (getattr(getattr(aten, name), kind) for name, kind in TAKEN_APART)}
+    found = {call: known[call] for call in (getattr(getattr(aten, name), kind) for name, kind in TAKEN_APART)}
+    for call, parts in (item for entry in operators() for item in entry.APART.items()):
+        name, kind = call.split(".")
+        found[getattr(getattr(aten, name), kind)] = parts
+    return found
 
 
 @contextmanager

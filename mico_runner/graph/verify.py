@@ -81,8 +81,8 @@ def verify(traced: Trace, instead: Mapping[str, torch.Tensor], graph: Graph, ori
 def _drawn(graph: Graph, tensor: str, generator: torch.Generator) -> torch.Tensor:
     """Random values for an input, whole numbers where it holds these; one sample more than is traced."""
     shape = (BATCH + 1, *graph.shapes[tensor])
-    if count := graph.vocabularies.get(tensor):
-        return torch.randint(count, shape, generator=generator)
+    if tensor in graph.vocabularies:
+        return torch.randint(graph.whole[tensor][2] + 1, shape, generator=generator)
     x = torch.randn(shape, generator=generator)
     x[1] *= LOUD
     return x

@@ -6,9 +6,9 @@ integers (obviously right in numpy, fast in torch), timed as a kernel, lowered t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict
+from typing import Any, ClassVar, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -123,8 +123,10 @@ class Operator:
         name: under which it is registered.
         ATEN: the calls of torch.export that it takes, with their overloads ("relu.default"); of a library of operators other than ATen
             with its name in front ("mico.log_mel.default").
+        APART: calls that torch.export shall replace by those that a function makes, which has the call's arguments.
         ATTRS: names of a node's attributes.
         KEEPS_TYPE: the integers of its output are integers of its input.
+        READS: it computes with its inputs; else they only say how many samples there are.
         VIEW: besides, they are the same in the same order: nothing is computed.
         TAKES_RELU: it clamps to the type of its output anyway, so that a ReLU behind it costs nothing.
         MERGES: it becomes part of an operator in front that `TAKES_RELU`.
@@ -145,8 +147,10 @@ class Operator:
 
     name = ""
     ATEN: tuple[str, ...] = ()
+    APART: ClassVar[Mapping[str, Callable[..., torch.Tensor]]] = {}
     ATTRS: tuple[str, ...] = ()
     KEEPS_TYPE = False
+    READS = True
     VIEW = False
     TAKES_RELU = False
     MERGES = False

@@ -16,6 +16,7 @@ BATCH = 2  # of the captured sample; not 1, so that an operator that mixes sampl
 
 
 PLACE = "mico_batch"  # in the meta of a traced call: the `BatchPlace` of its output
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)  # types of whole numbers
 OTHER_VALUES = (
     "mico_other_values"  # in the meta of a traced call: what is captured differs where nothing that reads it sees that
 )
@@ -156,11 +157,12 @@ class Call:
         return self.reshape(tensor, (*(1,) * (len(self.shape) - len(shape)), *shape))
 
     def _constant(self, value: torch.Tensor) -> str:
-        if not value.is_floating_point():
-            raise Refused(f"a constant of {value.dtype} is not supported; tensors are float32")
         found = as_doubles(value)
+        if self.batch == 0 and found.ndim > 1 and found.shape[0] > BATCH and self.is_merged:  # batch * n
+            parts = (-1, BATCH) if self.inner else (BATCH, -1)
+            found = np.moveaxis(found.reshape(*parts, *found.shape[1:]), int(self.inner), 0)
         if self.batch != 0 or found.ndim < 2 or found.shape[0] not in (1, BATCH) or not (found == found[:1]).all():
-            raise Refused(f"a constant of shape {found.shape} is no tensor with a batch in front")
+            raise Refused(f"a constant of shape {tuple(value.shape)} is no tensor with a batch in front")
         return self.builder.emit(
             f"{self.name}.constant",
             "constant",
@@ -202,6 +204,7 @@ class Builder:
 
     Attributes:
         input: an input of the network, which nodes read that depend on nothing.
+        whole: tensors that must be stored as the whole numbers that they hold, and their range (`ops.whole`).
     """
 
     def __init__(self, inputs: Mapping[str, tuple[int, ...]], reserved: set[str]) -> None:
@@ -210,6 +213,7 @@ class Builder:
         self.producer: dict[str, Node] = {}
         self.input = next(iter(inputs))
         self.shapes: dict[str, tuple[int, ...]] = dict(inputs)
+        self.whole: dict[str, tuple[int, int, int]] = {}
 
     def emit(
         self, node_name: str, op: str, inputs: list[str], shape: tuple[int, ...], source: str, **fields: Any

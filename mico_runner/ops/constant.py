@@ -25,6 +25,7 @@ class Constant(Operator):
         *("new_full.default", "full_like.default"),
     )
     ATTRS = ("value",)
+    READS = False
     NO_KERNEL = "copies are not profiled"
 
     def capture(self, call: Call) -> torch.Tensor:

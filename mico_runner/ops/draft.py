@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mico_runner.ops.node import Node
 
@@ -15,12 +15,14 @@ class Draft:
     Attributes:
         origin: tensor -> the call of the traced module (its name in the fx graph) that computes the same values in the same
             order of elements. Not every tensor has one. A pass that changes what a tensor holds changes this, too.
+        whole: tensors that are stored as whole numbers, with their range (`ops.whole`).
     """
 
     nodes: list[Node]
     shapes: dict[str, tuple[int, ...]]
     outputs: list[str]
     origin: dict[str, str]
+    whole: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def readers(self) -> Counter[str]:
         """How many inputs of nodes each tensor is; an output of the network is read once more."""
@@ -33,6 +35,8 @@ class Draft:
             for n in self.nodes
         ]
         self.outputs = [new if tensor == old else tensor for tensor in self.outputs]
+        if old in self.whole:
+            self.whole.setdefault(new, self.whole[old])
 
 
 def drop_unused(draft: Draft) -> None:

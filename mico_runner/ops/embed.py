@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from mico_runner.ops import c, operator, register
+from mico_runner.ops import c, register
+from mico_runner.ops.affine import emit_affine
 from mico_runner.ops.arithmetic import to_integers
 from mico_runner.ops.base import Operator, Quantiser, Shapes, sample
-from mico_runner.ops.capture import Call, Refused, as_doubles
+from mico_runner.ops.capture import BATCH, Call, Refused, as_doubles
 from mico_runner.ops.fast import Kernel
 from mico_runner.ops.node import INPUT_BITS, Node, QNode, QType
 from mico_runner.ops.onnx import INT64, OnnxGraph
+from mico_runner.ops.pool import averaged
+from mico_runner.ops.whole import Range, store_whole
+
+_SUM_AND_MEAN = (0, 1)  # torch's numbers of a bag's modes
 
 
 @register("embed")
@@ -25,22 +30,40 @@ class Embedding(Operator):
     Attribute: `table`, float64 (rows, width). In integers a constant: the nearest integers of the type of the output.
     """
 
-    ATEN = ("embedding.default",)
+    ATEN = ("embedding.default", "embedding_bag.padding_idx")
     ATTRS = ("table",)
     PER_TOKEN = True
     NO_KERNEL = "copies are not profiled"
 
-    def capture(self, call: Call) -> str:
+    def capture(self, call: Call) -> str | list[str]:
         if not isinstance(call["weight"], torch.Tensor):
             raise Refused("the rows of an embedding must be parameters, not computed from the input")
-        tensor = root = call.input("indices")
-        while (node := call.builder.producer.get(root)) is not None and operator(node.op).KEEPS_TYPE:
-            root = node.inputs[0]
-        if root in call.builder.producer:
-            raise Refused("the numbers that an embedding reads must be an input of the network, not computed from it")
-        table = as_doubles(call["weight"])
-        made = (*call.builder.shapes[tensor], table.shape[1])
-        return call.reshape(call.emit(self.name, [tensor], made, attrs={"table": table}), call.shape)
+        if call.target == "embedding_bag":
+            return [self._bag(call)]
+        return call.reshape(rows_of(call, call.input("indices"), as_doubles(call["weight"])), call.shape)
+
+    def _bag(self, call: Call) -> str:
+        """The mean, sum or maximum of the rows of each sample, of which there are as many in each."""
+        tensor, offsets = call.input("indices"), call["offsets"]
+        length = call.builder.shapes[tensor][0]
+        whole = torch.arange(BATCH) * length
+        if not (
+            isinstance(offsets, torch.Tensor)
+            and torch.equal(offsets[:BATCH], whole)
+            and len(call.builder.shapes[tensor]) == 1
+        ):
+            raise Refused("the numbers of a bag must be all those of a sample: indices of shape (N, L) and no offsets")
+        if call["padding_idx"] is not None and call["padding_idx"] >= 0:
+            raise Refused("padding_idx, which makes bags of different sizes, is not supported")
+        found = rows_of(call, tensor, as_doubles(call["weight"]))
+        if (weights := call["per_sample_weights"]) is not None:
+            factors = call.reshape(call.tensor(weights), (length, 1))
+            found = call.builder.elementwise(f"{call.name}.weighted", "mul", [found, factors], call.source)
+        if call["mode"] not in _SUM_AND_MEAN:
+            raise Refused("the maximum of a bag is not supported; allowed: mode 'mean' and 'sum'")
+        call.batch = 0
+        mean = call.reshape(averaged(call, found, [0]), call.shape)
+        return mean if call["mode"] else emit_affine(call, mean, factor=length)
 
     def vocabulary(self, node: Node) -> int:
         return len(node.attrs["table"])
@@ -89,3 +112,10 @@ class Embedding(Operator):
     def samples(self, rng: np.random.Generator) -> Iterator[tuple[Node, Shapes]]:
         for shape, rows, width in (((6,), 11, 5), ((3, 4), 300, 3), ((2, 3, 2), 7, 4)):
             yield sample(self.name, [shape], (*shape, width), {"table": rng.normal(size=(rows, width))})
+
+
+def rows_of(call: Call, tensor: str, table: np.ndarray) -> str:
+    """The rows of a table (rows, width) that numbers say: (..., width)."""
+    made = (*call.builder.shapes[tensor], table.shape[1])
+    store_whole(call.builder, tensor, Range(0, len(table) - 1, len(table) - 1))
+    return call.builder.emit(call.name, "embed", [tensor], made, call.source, attrs={"table": table})

@@ -82,8 +82,18 @@ class Linear(Weighted):
             raise Refused("sums over the batch are not supported")
         order = (*(d for d in range(call.rank(tensor)) if d != axis), axis)
         moved = permuted(call, tensor, order)
-        shape = call.builder.shapes[moved]
-        found = call.emit(self.name, [moved], shape, weight=np.tri(shape[-1], dtype=np.float32))
+        shape, build = call.builder.shapes[moved], call.builder
+        ones = np.tri(shape[-1], dtype=np.float32)
+        if call.node.meta["val"].is_floating_point():
+            found = call.emit(self.name, [moved], shape, weight=ones)
+        else:  # whole numbers, which no choice of bits may touch: by a product with a constant
+            rows = call.reshape(moved, (prod(shape[:-1]), shape[-1]))
+            attrs = {"value": ones.T.astype(np.float64)}
+            put = build.emit(f"{call.name}.ones", "constant", [build.input], ones.shape, call.source, attrs=attrs)
+            sums = build.emit(
+                call.name, "matmul", [rows, put], build.shapes[rows], call.source, attrs={"transposed": False}
+            )
+            found = call.reshape(sums, shape)
         return permuted(call, found, tuple(np.argsort(order).tolist()))
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:

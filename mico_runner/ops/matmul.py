@@ -13,7 +13,7 @@ from mico_runner.ops import c, register
 from mico_runner.ops.affine import LEAST, LEFT_OUT, emit_affine
 from mico_runner.ops.arithmetic import requantise
 from mico_runner.ops.base import Shapes, sample
-from mico_runner.ops.capture import Call, Refused, as_array
+from mico_runner.ops.capture import Call, Refused, as_array, as_doubles
 from mico_runner.ops.expand import expanded
 from mico_runner.ops.fast import Kernel, requantiser
 from mico_runner.ops.node import Node, QNode, QType
@@ -43,7 +43,15 @@ class Matmul(Product):
             return _linear(call, call.tensor(a), b, call.shape)
         if _is_matrix(a):
             return self._constant_first(call, a, call.tensor(b))
-        return self._product(call, call.tensor(a), call.tensor(b), transposed=False)
+        return self._product(call, self._operand(call, a), self._operand(call, b), transposed=False)
+
+    def _operand(self, call: Call, value: torch.Tensor | str) -> str:
+        """A matrix of each sample; constant ones are those of all samples where the batch is among the rows or columns of the other."""
+        if isinstance(value, torch.Tensor) and call.batch_read >= len(call.sizes_read) - 2:
+            attrs, name = {"value": as_doubles(value)}, f"{call.name}.constant"
+            build, shape = call.builder, tuple(value.shape)
+            return build.emit(name, "constant", [build.input], shape, call.source, attrs=attrs)
+        return call.tensor(value)
 
     def _product(self, call: Call, a: str, b: str, transposed: bool) -> str:
         sizes = call.builder.shapes

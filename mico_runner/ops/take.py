@@ -10,7 +10,7 @@ import torch
 
 from mico_runner.ops import register
 from mico_runner.ops.base import Shapes, sample
-from mico_runner.ops.capture import Call, Refused
+from mico_runner.ops.capture import BATCH, Call, Refused
 from mico_runner.ops.movement import Movement
 from mico_runner.ops.node import Node, QNode
 
@@ -33,12 +33,39 @@ class Take(Movement):
 
     def _places(self, call: Call, tensor: str, given: list[int]) -> str:
         """Elements of several dimensions side by side, behind the batch, by constant indices: those of one that they make together."""
-        index, shape = [call["indices"][dim] for dim in given], call.builder.shapes[tensor]
+        index = [call["indices"][dim] for dim in given]
+        if call.batch_read in given and not call.is_merged:
+            return self._of_samples(call, tensor, given, index)
         if given != list(range(given[0], given[-1] + 1)) or call.batch_read >= given[0] or call.is_merged:
             raise Refused("the dimensions that tensors index must lie side by side, behind the batch")
         if not all(isinstance(i, torch.Tensor) and i.dtype == torch.int64 for i in index):
             raise Refused("an index must be a constant of whole numbers")
-        first, sizes = call.axis(given[0]), [shape[call.axis(dim)] for dim in given]
+        return self._flat(call, tensor, call.axis(given[0]), index)
+
+    def _of_samples(self, call: Call, tensor: str, given: list[int], index: list[torch.Tensor]) -> str:
+        """The same of a tensor whose samples an index counts, as `x[torch.arange(n)[:, None], places]` does."""
+        (samples,) = (i for dim, i in zip(given, index, strict=True) if dim == call.batch_read)
+        others = [i for dim, i in zip(given, index, strict=True) if dim != call.batch_read]
+        rank = max(i.ndim for i in index)
+        counted = isinstance(samples, torch.Tensor) and torch.equal(samples.flatten(), torch.arange(BATCH))
+        if (
+            not counted
+            or call.batch_read
+            or given != list(range(len(given)))
+            or any(isinstance(i, str) for i in others)
+        ):
+            raise Refused("choosing samples of the batch is not supported")
+        at = rank - samples.ndim + [*samples.shape].index(BATCH)
+        aligned = [i.reshape(*(1,) * (rank - i.ndim), *i.shape) for i in others]
+        if any(i.shape[at] != 1 for i in aligned):
+            raise Refused("an index that differs between samples is not supported")
+        call.batch = at
+        return self._flat(call, tensor, 0, [i.squeeze(at) for i in aligned])
+
+    def _flat(self, call: Call, tensor: str, first: int, index: list[torch.Tensor]) -> str:
+        """Elements of dimensions side by side from `first` on."""
+        shape = call.builder.shapes[tensor]
+        sizes = shape[first : first + len(index)]
         places = np.broadcast_arrays(*(i.numpy() % size for i, size in zip(index, sizes, strict=True)))
         flat = np.ravel_multi_index(places, sizes).ravel()
         joined = call.reshape(tensor, (*shape[:first], prod(sizes), *shape[first + len(sizes) :]))

@@ -73,9 +73,10 @@ def seen_by(graph: Graph, tensor: str) -> list[Node]:
     return found
 
 
-def whole_numbers(count: int) -> QType:
-    """The type of an input of whole numbers below `count`: themselves."""
-    return QType(max(INPUT_BITS, (count - 1).bit_length()), False, 1.0)
+def whole_numbers(low: int, high: int) -> QType:
+    """The type of whole numbers from `low` to `high`: themselves."""
+    bits = max(high.bit_length(), (-1 - low).bit_length() if low < 0 else 0)
+    return QType(max(INPUT_BITS, bits + (low < 0)), low < 0, 1.0)
 
 
 class Assembly:
@@ -105,7 +106,7 @@ class Assembly:
 
     def _input_type(self, start: str) -> QType:
         if count := self.graph.vocabularies.get(start):
-            return whole_numbers(count)
+            return whole_numbers(0, count - 1)
         readers = seen_by(self.graph, start)
         stated = {operator(node.op).input_type(node) for node in readers}
         if len(stated) > 1:
@@ -139,6 +140,9 @@ class Assembly:
         return {"constants": constants, "weight_bits": bits.weight, "weight_scale": scales}
 
     def made(self, step: Step) -> QType:
+        if known := self.graph.whole.get(step.output):
+            self._declare(step.output, whole_numbers(*known[:2]))
+            return self.type_of(step.output)
         made = self.choose_type(step.output, self.wanted[step.output])
         if step.top is not None:  # no integer of the type lies above the ReLU6's limit
             made = replace(made, scale=min(made.scale, step.top / made.qmax))

@@ -23,7 +23,7 @@ def one_token(qgraph: QGraph) -> QGraph:
     Raises UsageError: a node reads other tokens than its own in a way that is not kept.
     """
     (tokens,) = qgraph.tensors[qgraph.input].shape
-    nodes, tensors = [], {PLACE: QTensor((1,), whole_numbers(tokens))}
+    nodes, tensors = [], {PLACE: QTensor((1,), whole_numbers(0, tokens - 1))}
     for name, tensor in qgraph.tensors.items():
         if name == PLACE or tensor.shape[0] != tokens:
             raise UsageError(

@@ -11,6 +11,7 @@ from mico_runner.graph import capture, run_float
 
 torch.manual_seed(0)
 TRIANGLE = torch.tril(torch.ones(4, 4)).bool()
+HEADS, PLACES = torch.randn(3, 2, 4), torch.randint(4, (4, 4))
 MATRIX, ROW = torch.randn(4, 5), torch.randn(5)
 MINUS = torch.zeros(4, 4).masked_fill(~TRIANGLE, -torch.inf)
 
@@ -60,6 +61,12 @@ CALLS = {
         ],
         1,
     ),
+    "gathered": lambda x: (
+        torch.gather(x, 1, TRIANGLE.long().expand(len(x), 4, 4)) - x.gather(2, PLACES.expand(len(x), 4, 4))
+    ),
+    "signs": lambda x: torch.sign(x) + F.threshold(x, 0.5, -2.0) * x.sgn(),
+    "samples that are counted": lambda x: x[torch.arange(len(x))[:, None], torch.tensor([[3, 0, 1]])],
+    "products with a matrix for each head": lambda x: torch.einsum("bind,tnd->bnit", x.view(-1, 2, 2, 4), HEADS),
     "sum with a factor": lambda x: torch.sub(x, x.flip(-1), alpha=2),
 }
 
@@ -125,3 +132,18 @@ def test_cells_and_transposed_convolutions_of_parts():
 
     same_numbers(Both(), (2, 4))
     same_numbers(Parts(), (2, 3, 5))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_transformers_of_torch_with_a_mask(known):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.both = nn.Transformer(8, 2, 1, 1, 16, batch_first=True)
+            self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(4))
+
+        def forward(self, x):
+            mask = self.mask if known else nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+            return self.both(x, x.flip(1), src_mask=mask, tgt_mask=mask)
+
+    same_numbers(Both().eval(), (4, 8))

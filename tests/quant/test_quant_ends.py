@@ -64,7 +64,31 @@ class Columns(nn.Module):
         return rows[:, :4] * vector, rows
 
 
+class Counted(nn.Module):
+    """Places that are counted among the tokens that are no padding, columns that share a table, a bag, a length."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.places = nn.Embedding(30, 6, padding_idx=1), nn.Embedding(300, 6)
+        self.shared, self.bag = nn.Embedding(40, 6), nn.EmbeddingBag(30, 6)
+        self.register_buffer("starts", torch.tensor([0, 10, 20, 30]))
+        self.register_buffer("kinds", torch.arange(400.0).sin()[None])
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, tokens, columns, length, vector):
+        kept = tokens.ne(1).int()
+        places = (torch.cumsum(kept, 1).type_as(kept) * kept).long() + 270
+        within = torch.arange(6)[None] < length
+        found = (self.rows(tokens) + self.places(places)) * (kept.bool() & within).unsqueeze(-1)
+        kinds = torch.gather(self.kinds.expand(len(tokens), -1), 1, places)
+        total = self.shared(columns.clamp(0, 3) * 1 + self.starts if False else columns + self.starts).sum(1)
+        return self.head(found.sum(1) + total + self.bag(tokens)) + kinds[:, 1:] * vector, (
+            tokens == tokens[:, :1]
+        ).float()
+
+
 NETWORKS = {
+    "counted": (Counted, ((6,), (4,), (1,), (5,)), (0, 1, 2)),
     "detector": (Detector, ((3, 6, 7), (5,)), ()),
     "views": (Views, ((3, 6, 7), (5,)), ()),
     "tokens": (Tokens, ((6,), (4,)), (0,)),
@@ -76,7 +100,7 @@ NETWORKS = {
 def samples(graph, count):
     rng = np.random.default_rng(0)
     shapes = [(count, *graph.shapes[tensor]) for tensor in graph.inputs]
-    known = [graph.vocabularies.get(tensor) for tensor in graph.inputs]
+    known = [tensor in graph.vocabularies and graph.whole[tensor][2] + 1 for tensor in graph.inputs]
     return [
         rng.integers(0, n, s) if n else rng.normal(size=s).astype(np.float32)
         for n, s in zip(known, shapes, strict=True)
@@ -165,7 +189,10 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda s, x: s.rows(x + 1), "must be an input of the network"),
+        (lambda s, x: s.rows((x * 1.5).long()), "a conversion from torch.float32 to torch.int64 is not supported"),
+        (lambda s, x: s.rows(x // 2), "operator is not supported"),
+        (lambda s, x: s.rows(x.amin(1, keepdim=True) * 70000), "affine makes them|do not fit"),
+        (lambda s, x: (x > 0.5) * s.rows.weight[0, 0], "whole numbers are compared with whole numbers"),
         (lambda s, x: s.rows(x) + x[:, :, None], "test_quant_ends.py:.*node 'add'"),
         (lambda s, x: (s.rows(x), s.rows.weight), "must return different tensors|does not depend"),
     ],
