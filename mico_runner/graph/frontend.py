@@ -97,7 +97,7 @@ def _lower(
             raise UsageError(f"{where}node {made.name!r}: its weights or bias, as the graph has them, are not finite")
     known = {t: draft.shapes[t] for t in [*shapes, *(n.output for n in draft.nodes)]}
     given = dict(zip(shapes, sample, strict=True))
-    whole = dict.fromkeys((name for name, x in given.items() if not x.is_floating_point()), UNKNOWN)
+    whole: dict[str, tuple[int, int, int]] = {name: UNKNOWN for name, x in given.items() if not x.is_floating_point()}
     whole |= {tensor: found for tensor, found in draft.whole.items() if tensor in known}
     graph = Graph(traced.name, tuple(shapes), tuple(draft.outputs), tuple(draft.nodes), known, whole=whole)
     return replace(graph, vocabularies=_vocabularies(graph, given)), draft.origin

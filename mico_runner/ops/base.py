@@ -116,6 +116,9 @@ class Quantiser(Protocol):
         """Append the integer node of a step; `op` where it becomes another operator."""
 
 
+LEFT: Any = NotImplemented  # what a function of `Operator.APART` gives for a call that it leaves as it is
+
+
 class Operator:
     """One operator: its file is all that the project knows of it.
 
@@ -147,7 +150,7 @@ class Operator:
 
     name = ""
     ATEN: tuple[str, ...] = ()
-    APART: ClassVar[Mapping[str, Callable[..., torch.Tensor]]] = {}
+    APART: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     ATTRS: tuple[str, ...] = ()
     KEEPS_TYPE = False
     READS = True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from mico_runner.ops import register
 from mico_runner.ops.base import Shapes, sample
@@ -15,11 +18,38 @@ from mico_runner.ops.permute import permuted
 from mico_runner.ops.take import taken
 
 
+def folded(
+    x: torch.Tensor,
+    output_size: Sequence[int],
+    kernel_size: Sequence[int],
+    dilation: Sequence[int],
+    padding: Sequence[int],
+    stride: Sequence[int],
+) -> torch.Tensor:
+    """Columns as the windows of an image, which are added up where they overlap: by a transposed convolution with ones."""
+    kernel, steps, edges, apart = (list(pair(values)) for values in (kernel_size, stride, padding, dilation))
+    reach = [d * (k - 1) + 1 for d, k in zip(apart, kernel, strict=True)]
+    n, taps = x.shape[0], kernel[0] * kernel[1]
+    grid = [(m + 2 * p - r) // s + 1 for m, p, r, s in zip(output_size, edges, reach, steps, strict=True)]
+    channels = x.shape[1] // taps
+    if (
+        kernel == steps == reach
+        and not any(edges)
+        and [g * k for g, k in zip(grid, kernel, strict=True)] == list(output_size)
+    ):
+        windows = x.reshape(n, channels, *kernel, *grid)
+        return windows.permute(0, 1, 4, 2, 5, 3).reshape(n, channels, *output_size)
+    ones = torch.eye(taps).reshape(taps, 1, *kernel).repeat(channels, 1, 1, 1)
+    more = [m - (g - 1) * s + 2 * p - r for m, g, s, p, r in zip(output_size, grid, steps, edges, reach, strict=True)]
+    return F.conv_transpose2d(x.reshape(n, -1, *grid), ones, None, steps, edges, more, channels, apart)
+
+
 @register("im2col")
 class Im2col(Movement):
     """(C * kh * kw, L): column i holds the elements under window i, zeros outside the image; attributes are pairs (height, width)."""
 
     ATEN = ("im2col.default", "unfold.default")
+    APART: ClassVar = {"col2im.default": folded}
     ATTRS = ("kernel", "dilation", "padding", "stride")
 
     def capture(self, call: Call) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -32,11 +33,20 @@ from mico_runner.ops.permute import permuted
 from mico_runner.ops.weighted import Weighted
 
 
+def bilinear(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """One layer for the products of all outputs with the second input, which meet the first."""
+    outs, first, _ = weight.shape
+    found = F.linear(b, weight.flatten(0, 1)).reshape(*b.shape[:-1], outs, first)
+    total = (found * a.unsqueeze(-2)).sum(-1)
+    return total if bias is None else total + bias
+
+
 @register("linear")
 class Linear(Weighted):
     """Fully connected layer over the last dimension: acc = bias + sum of w * q, requantised. `weight` (out, in), `bias` (out,)."""
 
     ATEN = ("linear.default", "addmm.default", "cumsum.default")
+    APART: ClassVar = {"bilinear.default": bilinear}
     CHANNELS = -1
     PER_TOKEN = True
     DNNWEAVER = "MatMul"

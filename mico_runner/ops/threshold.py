@@ -18,4 +18,4 @@ class Threshold(Table):
     EXAMPLE = (0.25, -1.0)
 
     def real(self, node: Node, x: list[torch.Tensor]) -> torch.Tensor:
-        return torch.nn.functional.threshold(x[0], *(float(node.attrs[name]) for name in self.ATTRS))
+        return torch.nn.functional.threshold(x[0], float(node.attrs["threshold"]), float(node.attrs["value"]))

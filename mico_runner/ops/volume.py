@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from mico_runner.ops import register
-from mico_runner.ops.base import Operator
+from mico_runner.ops.base import LEFT, Operator
 
 Sizes = Sequence[int]
+_calls: Any = F  # the stubs of which do not take the lists that the calls do
 
 
 def convolution(
@@ -29,16 +30,18 @@ def convolution(
     n, channels, layers, *size = x.shape
     if kernel == [1, 1] and strides == [1, 1] and paddings == [0, 0]:
         rows = x.reshape(n, channels, layers, -1)
-        found = F.conv2d(rows, weight.flatten(3), bias, (s, 1), (p, 0), (d, 1), groups)
-        return found.reshape(n, len(weight), -1, *size)
+        found = _calls.conv2d(rows, weight.flatten(3), bias, (s, 1), (p, 0), (d, 1), groups)
+        in_rows: torch.Tensor = found.reshape(n, len(weight), -1, *size)
+        return in_rows
     if p:
         x = F.pad(x, (0, 0, 0, 0, p, p))
     made = (x.shape[2] - d * (depth - 1) - 1) // s + 1
     index = (torch.arange(made)[:, None] * s + torch.arange(depth) * d).flatten()
     under = x.index_select(2, index).reshape(n, channels, made, depth, *size).transpose(1, 2)
     images = under.reshape(n * made, channels * depth, *size)
-    found = F.conv2d(images, weight.flatten(1, 2), bias, strides, paddings, dilations, groups)
-    return found.reshape(n, made, *found.shape[1:]).transpose(1, 2)
+    found = _calls.conv2d(images, weight.flatten(1, 2), bias, strides, paddings, dilations, groups)
+    volumes: torch.Tensor = found.reshape(n, made, *found.shape[1:]).transpose(1, 2)
+    return volumes
 
 
 def named_padding(
@@ -75,7 +78,8 @@ def transposed(
             x = wide.narrow(axis, 0, (length - 1) * step + 1)
     edges = [d * (k - 1) - p for d, k, p in zip(dilations, weight.shape[2:], paddings, strict=True)]
     x = F.pad(x, [n for e, extra in reversed(list(zip(edges, extras, strict=True))) for n in (e, e + extra)])
-    turned = weight.flip((2, 3, 4)).unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    turned = weight.flip((2, 3, 4))
+    turned = turned.reshape(groups, -1, *turned.shape[1:]).transpose(1, 2).flatten(0, 1)
     return convolution(x, turned, bias, (1,), (0,), dilations, groups)
 
 
@@ -90,8 +94,8 @@ def maxima(
     window = [_three(values) for values in (kernel_size, stride or kernel_size, padding, dilation)]
     return _separable(
         x,
-        lambda images: F.max_pool2d(images, *(values[1:] for values in window), ceil_mode),
-        lambda rows: F.max_pool2d(rows, *_along(window), ceil_mode),
+        lambda images: _calls.max_pool2d(images, *(values[1:] for values in window), ceil_mode),
+        lambda rows: _calls.max_pool2d(rows, *_along(window), ceil_mode),
     )
 
 
@@ -103,15 +107,15 @@ def averages(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
-) -> torch.Tensor:
+) -> Any:
     """With another divisor the call stays as it is, and is refused."""
     if divisor_override is not None:
-        return NotImplemented
+        return LEFT
     window = [_three(values) for values in (kernel_size, stride or kernel_size, padding)]
     return _separable(
         x,
-        lambda images: F.avg_pool2d(images, *(values[1:] for values in window), ceil_mode, count_include_pad),
-        lambda rows: F.avg_pool2d(rows, *_along(window), ceil_mode, count_include_pad),
+        lambda images: _calls.avg_pool2d(images, *(values[1:] for values in window), ceil_mode, count_include_pad),
+        lambda rows: _calls.avg_pool2d(rows, *_along(window), ceil_mode, count_include_pad),
     )
 
 
@@ -119,8 +123,8 @@ def adaptive_averages(x: torch.Tensor, output_size: Sizes) -> torch.Tensor:
     depth, *size = _three(output_size)
     return _separable(
         x,
-        lambda images: F.adaptive_avg_pool2d(images, size),
-        lambda rows: F.adaptive_avg_pool2d(rows, (depth, rows.shape[3])),
+        lambda images: _calls.adaptive_avg_pool2d(images, size),
+        lambda rows: _calls.adaptive_avg_pool2d(rows, (depth, rows.shape[3])),
     )
 
 
@@ -138,8 +142,8 @@ def _resized(x: torch.Tensor, size: Sizes | None, factors: Sequence[float] | Non
     made = [int(n * f) for n, f in zip(x.shape[2:], factors or (), strict=True)] if size is None else list(size)
     return _separable(
         x,
-        lambda images: F.interpolate(images, size=made[1:], **how),
-        lambda rows: F.interpolate(rows, size=[made[0], rows.shape[3]], **how),
+        lambda images: _calls.interpolate(images, size=made[1:], **how),
+        lambda rows: _calls.interpolate(rows, size=[made[0], rows.shape[3]], **how),
     )
 
 
@@ -166,7 +170,8 @@ def _separable(
     """What is done in height and width, to each layer as an image; then along the depth, to (N, C, D, height * width)."""
     images = of_images(x.flatten(1, 2))
     n, channels, depth = x.shape[:3]
-    return of_rows(images.reshape(n, channels, depth, -1)).unflatten(3, images.shape[2:])
+    found = of_rows(images.reshape(n, channels, depth, -1))
+    return found.reshape(*found.shape[:3], *images.shape[2:])
 
 
 def _along(window: list[list[int]]) -> list[tuple[int, int]]:

@@ -41,7 +41,8 @@ def store_whole(build: Builder, tensor: str, made: Range) -> None:
     build.whole[tensor] = (low, high, common)
     if (node := build.producer.get(tensor)) is not None:
         for source, found in _parts(node, Range(low, high, common)):
-            store_whole(build, source, found)
+            if not _is_truth(build, source):
+                store_whole(build, source, found)
 
 
 def store_sign(build: Builder, tensor: str, sources: list[str]) -> None:
@@ -59,15 +60,24 @@ def _first(build: Builder, tensor: str) -> str:
     return tensor
 
 
+def _is_truth(build: Builder, tensor: str) -> bool:
+    """Whether a tensor is 0 or 1, which integers of any scale are exactly."""
+    node = build.producer.get(tensor)
+    return node is not None and (node.op == "comparison" or (node.op == "relu" and node.attrs["max"] == 1))
+
+
 def _parts(node: Node, made: Range) -> list[tuple[str, Range]]:
     """What a node's inputs hold where its output holds whole numbers of a range. Raises Refused."""
     if operator(node.op).KEEPS_TYPE:
         return [(tensor, made) for tensor in node.inputs]
-    if node.op == "affine":
+    if node.op == "affine" and node.attrs["below"] is None:
         factor, term = (np.asarray(node.attrs[key]) for key in ("factor", "term"))
-        if (factor == 1).all() and (term == np.rint(term)).all() and node.attrs["below"] is None:
-            least, most = int(term.min()), int(term.max())  # tokens, which the network is given, are not negative
+        least, most = int(term.min()), int(term.max())  # tokens, which the network is given, are not negative
+        if (factor == 1).all() and (term == np.rint(term)).all():
             return [(node.inputs[0], Range(max(made.low - most, 0), made.high - least, max(made.common - most, 0)))]
+        if (factor == factor.flat[0]).all() and all((v == np.rint(v)).all() for v in (factor, term)) and factor.any():
+            high = made.high - least if factor.flat[0] > 0 else most - made.low
+            return [(node.inputs[0], Range(0, high, high))]
     if node.op in ("add", "mul"):  # of numbers that are not negative
         return [(tensor, Range(0, made.high, made.common)) for tensor in node.inputs]
     if node.op in ("comparison", "constant", "matmul"):  # truth values, and sums of them

@@ -236,7 +236,7 @@ REFUSED = {
     "index_batch": (lambda s, x: x[torch.tensor([1, 0])], "samples of the batch"),
     "index_apart": (lambda s, x: x[:, torch.tensor([0, 1]), :, torch.tensor([0, 1])], "side by side"),
     "max_batch": (lambda s, x: x.amax(0, keepdim=True), "over the batch"),
-    "indices": (lambda s, x: F.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d_with_indices"),
+    "indices": (lambda s, x: F.max_pool2d(x, 3, 1, return_indices=True)[0], "max_pool2d_with_indices"),
     "squeeze": (lambda s, x: x[:1].squeeze(0), "not supported"),
     "cat_batch": (lambda s, x: torch.cat([x, x], 0), "over the batch"),
     "flatten": (lambda s, x: x.flatten(0, 1), "batch as its first dimension"),

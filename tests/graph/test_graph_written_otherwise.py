@@ -11,6 +11,7 @@ from mico_runner.graph import capture, run_float
 
 torch.manual_seed(0)
 TRIANGLE = torch.tril(torch.ones(4, 4)).bool()
+BOTH = torch.randn(3, 4, 4)
 HEADS, PLACES = torch.randn(3, 2, 4), torch.randint(4, (4, 4))
 MATRIX, ROW = torch.randn(4, 5), torch.randn(5)
 MINUS = torch.zeros(4, 4).masked_fill(~TRIANGLE, -torch.inf)
@@ -67,6 +68,11 @@ CALLS = {
     "signs": lambda x: torch.sign(x) + F.threshold(x, 0.5, -2.0) * x.sgn(),
     "samples that are counted": lambda x: x[torch.arange(len(x))[:, None], torch.tensor([[3, 0, 1]])],
     "products with a matrix for each head": lambda x: torch.einsum("bind,tnd->bnit", x.view(-1, 2, 2, 4), HEADS),
+    "put back": lambda x: F.max_unpool2d(*F.max_pool2d(x[:, None].relu(), 2, return_indices=True), 2)[:, 0] - x,
+    "folded": lambda x: F.fold(F.unfold(x[:, None], 3, padding=1, stride=2) * 2, (4, 4), 3, padding=1, stride=2)[:, 0],
+    "folded side by side": lambda x: F.fold(F.unfold(x[:, None], 2, stride=2).relu(), (4, 4), 2, stride=2)[:, 0],
+    "slopes and logarithms": lambda x: F.rrelu(x, 0.1, 0.3) + F.logsigmoid(x),
+    "bilinear": lambda x: F.bilinear(x, x.flip(1), BOTH, ROW[:3]),
     "sum with a factor": lambda x: torch.sub(x, x.flip(-1), alpha=2),
 }
 

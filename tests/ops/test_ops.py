@@ -18,7 +18,19 @@ from mico_runner.testing import check_operator
 
 # Nothing is left of these in an integer network, or they come from quantisation: they have no samples of their own.
 WITHIN = (
-    *("batch_norm", "gather", "identity", "logic", "maximum", "requant", "scatter", "variance", "volume", "where"),
+    *(
+        "batch_norm",
+        "gather",
+        "identity",
+        "logic",
+        "maximum",
+        "requant",
+        "scatter",
+        "unpool",
+        "variance",
+        "volume",
+        "where",
+    ),
 )
 TRIED = [name for name in ops.OPERATORS.names() if name not in WITHIN]
 BOARDS = ("rv32", "cortex-m4")  # of two architectures; every other board at night
