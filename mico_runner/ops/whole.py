@@ -76,8 +76,9 @@ def _parts(node: Node, made: Range) -> list[tuple[str, Range]]:
         if (factor == 1).all() and (term == np.rint(term)).all():
             return [(node.inputs[0], Range(max(made.low - most, 0), made.high - least, max(made.common - most, 0)))]
         if (factor == factor.flat[0]).all() and all((v == np.rint(v)).all() for v in (factor, term)) and factor.any():
-            high = made.high - least if factor.flat[0] > 0 else most - made.low
-            return [(node.inputs[0], Range(0, high, high))]
+            times = int(factor.flat[0])
+            high = made.high - least if times > 0 else most - made.low
+            return [(node.inputs[0], Range(0, high, max((made.common - most) // times if times > 0 else high, 0)))]
     if node.op in ("add", "mul"):  # of numbers that are not negative
         return [(tensor, Range(0, made.high, made.common)) for tensor in node.inputs]
     if node.op in ("comparison", "constant", "matmul"):  # truth values, and sums of them
