@@ -65,7 +65,7 @@ proxy:
     {strategy: single, features: cbops, regressor: rf}, {strategy: single, features: cbops+, regressor: rf},
     {strategy: two_stage, features: macs, regressor: rf}, {strategy: two_stage, features: bops, regressor: rf},
     {strategy: two_stage, features: cbops, regressor: rf}, {strategy: two_stage, features: cbops+, regressor: rf}]
-  validation: {protocols: [in_sample, kfold, group_kfold], group_by: shape, folds: 10}
+  validation: {protocols: [in_sample, kfold, group_kfold], group_by: shape, folds: 5}
 steps: [fit]
 """
 BAR = 1.7
