@@ -117,7 +117,7 @@ class Attention(Operator):
             return Undone(node, output=Channels(factor, term))
         return Undone(node, {node.inputs[0]: Channels(1 / factor, np.zeros_like(term))})
 
-    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+    def requested_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """Queries are not kept: they have 16 bits, so that only the keys' rounding is left in a score."""
         return int(node.attrs["kept_bits"][at - 1]) if at else OUTPUT_BITS
 

@@ -213,7 +213,7 @@ class Operator:
         """Columns of the kernel table, `kind` included, for this many samples; of an operator without NO_KERNEL."""
         raise NotImplementedError
 
-    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+    def requested_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """Bits at which it wants its input number `at`, where `wanted` are those that the readers of its output want."""
         return wanted if self.KEEPS_TYPE else INPUT_BITS
 

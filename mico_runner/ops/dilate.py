@@ -73,7 +73,7 @@ class Dilate(Movement):
         found = call.emit("conv2d", [image], made, attrs=attrs, weight=rows, bias=as_array(call["bias"]))
         return permuted(call, found, (1, 0, 2))
 
-    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+    def requested_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """At least 2: a signed bit has no zero."""
         return max(wanted, 2)
 

@@ -61,7 +61,7 @@ class Im2col(Movement):
         attrs = {"kernel": pair(call["kernel_size"]), **{key: pair(call[key]) for key in self.ATTRS[1:]}}
         return call.emit(self.name, [tensor], call.shape, attrs=attrs)
 
-    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+    def requested_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """At least 2: a signed bit has no zero."""
         return max(wanted, 2)
 

@@ -86,7 +86,7 @@ class LogMel(Operator):
         found: torch.Tensor = log_mel(x[0], **node.attrs)
         return found
 
-    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+    def requested_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         return SAMPLE.bits
 
     def input_type(self, node: Node) -> QType:

@@ -54,7 +54,7 @@ class Pad(Movement):
             return tensor
         return call.emit(self.name, [tensor], call.shape, attrs={"pad": around})
 
-    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+    def requested_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         """At least 2: a signed bit has no zero."""
         return max(wanted, 2)
 

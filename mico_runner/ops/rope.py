@@ -107,7 +107,7 @@ class Rope(Operator):
         read = {"read_factor": factor, "read_term": node.attrs["read_term"] - factor * by.term}
         return Undone(replace(node, attrs=node.attrs | read))
 
-    def wanted_bits(self, node: Node, wanted: int, at: int = 0) -> int:
+    def requested_bits(self, node: Node, wanted: int, at: int = 0) -> int:
         return int(node.attrs["read_bits"])
 
     def quantise(self, q: Quantiser, step: Any) -> None:

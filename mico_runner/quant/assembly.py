@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mico_runner.errors import StepError
-from mico_runner.graph.fusion import Step, alone, fused
+from mico_runner.graph.fusion import FusedNode, alone, fused
 from mico_runner.graph.ir import Graph, Node
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import multiplier_and_shift
@@ -28,14 +28,14 @@ ChooseType = Callable[[str, int], QType]
 QuantisedWeights = Callable[[str, LayerBits, QType], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-def wanted_bits(graph: Graph, steps: list[Step], assignment: Assignment) -> dict[str, int]:
+def requested_bits(graph: Graph, steps: list[FusedNode], assignment: Assignment) -> dict[str, int]:
     """The most bits that any reader requests of each tensor."""
     wanted = dict.fromkeys(graph.shapes, 0)
     wanted |= dict.fromkeys(graph.outputs, OUTPUT_BITS)
     for step in reversed(steps):
         node = step.node
         for at, tensor in enumerate(node.inputs):
-            bits = operator(node.op).wanted_bits(node, wanted[step.output], at)
+            bits = operator(node.op).requested_bits(node, wanted[step.output], at)
             if node.weight is not None:
                 bits = int(assignment[node.name][1])
             wanted[tensor] = max(wanted[tensor], bits)
@@ -48,7 +48,7 @@ def reads_8_bits(graph: Graph) -> dict[str, str]:
     With fewer activation bits such a layer reads a copy that a `requant` node makes, `<tensor>.to<bits>`.
     """
     steps = fused(graph)
-    wanted = wanted_bits(graph, steps, {node.name: LayerBits(1, 1) for node in graph.weighted})
+    wanted = requested_bits(graph, steps, {node.name: LayerBits(1, 1) for node in graph.weighted})
     stored, found = dict.fromkeys(graph.inputs, INPUT_BITS), dict[str, str]()
     for step in steps:
         source = step.node.inputs[0]
@@ -85,7 +85,7 @@ class Assembly:
     def __init__(
         self,
         graph: Graph,
-        steps: list[Step],
+        steps: list[FusedNode],
         assignment: Assignment,
         choose_type: ChooseType,
         weights: QuantisedWeights,
@@ -93,7 +93,7 @@ class Assembly:
     ) -> None:
         self.graph, self.steps, self.assignment = graph, steps, assignment
         self.choose_type, self.quantised_weights = choose_type, weights
-        self.wanted = wanted_bits(graph, steps, assignment) | dict.fromkeys(wide, OUTPUT_BITS)
+        self.wanted = requested_bits(graph, steps, assignment) | dict.fromkeys(wide, OUTPUT_BITS)
         self.nodes: list[QNode] = []
         self.tensors: dict[str, QTensor] = {}
 
@@ -123,7 +123,7 @@ class Assembly:
     def shape_of(self, tensor: str) -> tuple[int, ...]:
         return self.tensors[tensor].shape
 
-    def weights(self, step: Step, bits: LayerBits, read: QType, made: QType) -> dict[str, object]:
+    def weights(self, step: FusedNode, bits: LayerBits, read: QType, made: QType) -> dict[str, object]:
         name = step.node.name
         weight, scales, real_bias = self.quantised_weights(name, bits, read)
         weight, scales, bias = settle(weight, scales, real_bias, bits.weight, read, made)
@@ -139,7 +139,7 @@ class Assembly:
         constants |= multiplier_and_shift(read.scale * scales / made.scale)
         return {"constants": constants, "weight_bits": bits.weight, "weight_scale": scales}
 
-    def made(self, step: Step) -> QType:
+    def made(self, step: FusedNode) -> QType:
         if known := self.graph.whole.get(step.output):
             self._declare(step.output, whole_numbers(*known[:2]))
             return self.type_of(step.output)
@@ -149,7 +149,7 @@ class Assembly:
         self._declare(step.output, made)
         return made
 
-    def pass_on(self, step: Step, tensor: str) -> None:
+    def pass_on(self, step: FusedNode, tensor: str) -> None:
         self._declare(step.output, self.tensors[tensor].type)
         self.add(step, (tensor,))
 
@@ -165,7 +165,7 @@ class Assembly:
             self.nodes.append(QNode(name, "requant", (tensor,), name, constants=constants))
         return name
 
-    def add(self, step: Step, inputs: tuple[str, ...], op: str = "", **fields: Any) -> None:
+    def add(self, step: FusedNode, inputs: tuple[str, ...], op: str = "", **fields: Any) -> None:
         node = step.node
         attrs = fields.pop("attrs", {} if op else node.attrs)
         self.nodes.append(QNode(node.name, op or node.op, inputs, step.output, attrs, **fields))

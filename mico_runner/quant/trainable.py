@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mico_runner.graph.fusion import Step
+from mico_runner.graph.fusion import FusedNode
 from mico_runner.graph.ir import Node, weight_of
 from mico_runner.ops import operator
 from mico_runner.quant.calibration import NOTHING
@@ -171,7 +171,7 @@ class Trainable(nn.Module):
                 values[node.output] = self._rounded(values[node.inputs[0]], node.output)
         return values
 
-    def _computed(self, step: Step, node: QNode, values: dict[str, Tensor]) -> Tensor:
+    def _computed(self, step: FusedNode, node: QNode, values: dict[str, Tensor]) -> Tensor:
         """The output of a step, on the grid of its type unless its operator keeps that of its input."""
         names = self._read[node.output]
         real = step.node if node.weight_bits is None else self._on_grid(step.node, names[0])
@@ -231,7 +231,7 @@ def _integers_of(weight: Tensor, step: Tensor, bits: float) -> Tensor:
     return torch.div(weight, by_row).add_(0.5).floor().clamp_(*weight_range(bits))
 
 
-def _read(node: QNode, step: Step, makers: dict[str, QNode]) -> list[str]:
+def _read(node: QNode, step: FusedNode, makers: dict[str, QNode]) -> list[str]:
     """The tensors that the integer node of a step reads, in the order of the step's own: themselves, or copies at fewer bits."""
     seen, new = set[str](), list(node.inputs)
     while new:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from mico_runner.graph.fusion import Step
+from mico_runner.graph.fusion import FusedNode
 from mico_runner.graph.ir import Graph
 from mico_runner.ops import operator
 from mico_runner.ops.arithmetic import to_integers
@@ -22,7 +22,7 @@ from mico_runner.quant.qgraph import INPUT_BITS, QType
 
 
 def wide_tensors(
-    graph: Graph, steps: Sequence[Step], rows: Mapping[str, np.ndarray], type_at: Callable[[str, int], QType]
+    graph: Graph, steps: Sequence[FusedNode], rows: Mapping[str, np.ndarray], type_at: Callable[[str, int], QType]
 ) -> frozenset[str]:
     """Names of the tensors.
 
@@ -41,12 +41,12 @@ def wide_tensors(
     return frozenset(found - set(graph.inputs))
 
 
-def _gates(graph: Graph, step: Step) -> bool:
+def _gates(graph: Graph, step: FusedNode) -> bool:
     shapes = {graph.shapes[tensor] for tensor in step.node.inputs}
     return operator(step.node.op).GATES and len(shapes) == 1 and len(shapes.pop()) == 2
 
 
-def _pays(step: Step, rows: np.ndarray, type_at: Callable[[str, int], QType]) -> bool:
+def _pays(step: FusedNode, rows: np.ndarray, type_at: Callable[[str, int], QType]) -> bool:
     """Whether 8 bits of the input make a larger error in the output than 8 bits of the output itself."""
     x = rows.astype(np.float64)
     exact, found = (

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mico_runner.graph.fusion import Step
+from mico_runner.graph.fusion import FusedNode
 from mico_runner.graph.ir import Graph
 from mico_runner.quant.assembly import ChooseType, QuantisedWeights
 from mico_runner.quant.qgraph import Assignment, LayerBits, QGraph, QType
@@ -40,7 +40,7 @@ class Calibrated(Protocol):
 
     graph: Graph
     inputs: Sequence[np.ndarray]
-    steps: list[Step]
+    steps: list[FusedNode]
 
     def assembled(self, assignment: Assignment, choose_type: ChooseType, weights: QuantisedWeights) -> QGraph:
         """The integer network for checked bits."""
