@@ -143,6 +143,6 @@ def case(tile: Form, kernel: MicroKernel, x: np.ndarray) -> str:
         defines["BITS_OF_TABLES"] = kernel.bits
     lines = [f"#define {name} {value}" for name, value in defines.items()]
     for name, words in (("values", values), ("rows", tile.weights.words)):
-        values = ", ".join(f"0x{v:x}u" for v in words.ravel())
-        lines.append(f"static const uint32_t {name}[] = {{{values}}};")
+        numbers = ", ".join(f"0x{v:x}u" for v in words.ravel())
+        lines.append(f"static const uint32_t {name}[] = {{{numbers}}};")
     return "#include <stdint.h>\n" + "\n".join(lines) + "\n"

@@ -52,7 +52,7 @@ int main(void)
         packing = products = 0;
         for (int32_t m = 0; m < M; m += TILE) {
             const uint32_t begin = BOARD_CLOCK;
-            mico_prepare(&p, (const uint8_t *)codes, m, 0, scratch, terms, kernel);
+            mico_prepare(&p, (const uint8_t *)values, m, 0, scratch, terms, kernel);
             const uint32_t packed = BOARD_CLOCK;
             product(terms, sums + m * N);
             const uint32_t end = BOARD_CLOCK;

@@ -34,9 +34,9 @@ def test_the_parts_add_up_to_the_estimate_by_which_codegen_chooses(
     candidates = micro.candidates(weight, QType(act, False, 1.0), False, tables or kernel == 1)
     holding = [k for k in candidates if k.holds(taps)]
     chosen = min(holding, key=lambda k: k.cycles(taps, outputs, positions, kernel == 1 and channels % 4 == 0))
-    together = chosen.together(chosen.tile(positions))
+    block = chosen.block_outputs(chosen.tile(positions))
     estimate = chosen.cycles(
-        taps, -(-outputs // together) * together, positions, True
+        taps, -(-outputs // block) * block, positions, True
     )  # whole tiles; gathering has terms of its own
     besides = chosen.cycles(0, 0, positions, True)  # what preparing a patch takes in any case
     parts = [f"{prefix}{part}" for prefix in ("", "narrow_") for part in ("packing", "sums", "steps")] + [
