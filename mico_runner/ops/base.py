@@ -116,9 +116,6 @@ class Quantiser(Protocol):
         """Append the integer node of a step; `op` where it becomes another operator."""
 
 
-LEFT: Any = NotImplemented  # what a function of `Operator.APART` gives for a call that it leaves as it is
-
-
 class Operator:
     """One operator: its file is all that the project knows of it.
 
@@ -129,14 +126,13 @@ class Operator:
         APART: calls that torch.export shall replace by those that a function makes, which has the call's arguments.
         ATTRS: names of a node's attributes.
         KEEPS_TYPE: the integers of its output are integers of its input.
-        READS: it computes with its inputs; else they only say how many samples there are.
         VIEW: besides, they are the same in the same order: nothing is computed.
+        READS: it computes with its inputs; else they only say how many samples there are.
         TAKES_RELU: it clamps to the type of its output anyway, so that a ReLU behind it costs nothing.
         MERGES: it becomes part of an operator in front that `TAKES_RELU`.
         ANY_ORDER: it can read the elements of a flattened image in any order, as its weights can be sorted likewise.
         WIDE: it reads its inputs at the up to 16 bits at which they are stored, and where its output has 16 they should.
-        ROWS: it is a function of rows of its one input (last dimension) that brings each to one size, however small it was: calibration
-            tells whether it should read 16 bits.
+        ROWS: it brings each row of its one input (last dimension) to one size, however small: calibration tells whether to read 16 bits.
         GATES: where residual streams have 16 bits, tokens that it multiplies by others have as many: the product rounds once.
         SELECTS: every output is an input chosen by its rank, so that requantisation may as well come after it.
         BETWEEN: quantisation puts it between others, where the bits ask for it.
@@ -144,8 +140,7 @@ class Operator:
         DNNWEAVER: what DNNWeaver calls it; "" where it has none.
         NO_KERNEL: why profiles have no row of it; "" where `row` gives one.
         FAMILIES: the kernel families that it makes examples of (`example`).
-        BOUND, BOUND_READ: most that an integer output may be from the exact result on the same integer inputs: in steps of the
-            output, and besides in steps of its coarsest input.
+        BOUND, BOUND_READ: most that an integer output may be off the exact one of these inputs, in its steps and its coarsest input's.
     """
 
     name = ""

@@ -13,7 +13,7 @@ import torch
 from mico_runner.ops.node import Node
 
 BATCH = 2  # of the captured sample; not 1, so that an operator that mixes samples shows in the shapes
-
+LEFT: Any = NotImplemented  # what a function of `Operator.APART` gives for a call that it leaves as it is
 
 PLACE = "mico_batch"  # in the meta of a traced call: the `BatchPlace` of its output
 WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)  # types of whole numbers

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from mico_runner.ops import register
-from mico_runner.ops.base import LEFT, Operator
+from mico_runner.ops.base import Operator
+from mico_runner.ops.capture import LEFT
 
 
 def with_indices(

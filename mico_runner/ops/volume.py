@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from mico_runner.ops import register
-from mico_runner.ops.base import LEFT, Operator
+from mico_runner.ops.base import Operator
+from mico_runner.ops.capture import LEFT
 
 Sizes = Sequence[int]
 _calls: Any = F  # the stubs of which do not take the lists that the calls do
