@@ -65,7 +65,7 @@ CALLS = {
     "gathered": lambda x: (
         torch.gather(x, 1, TRIANGLE.long().expand(len(x), 4, 4)) - x.gather(2, PLACES.expand(len(x), 4, 4))
     ),
-    "signs": lambda x: torch.sign(x) + F.threshold(x, 0.5, -2.0) * x.sgn(),
+    "signs": lambda x: torch.sign(x) + torch.relu(x) * x.sgn(),
     "samples that are counted": lambda x: x[torch.arange(len(x))[:, None], torch.tensor([[3, 0, 1]])],
     "products with a matrix for each head": lambda x: torch.einsum("bind,tnd->bnit", x.view(-1, 2, 2, 4), HEADS),
     "put back": lambda x: F.max_unpool2d(*F.max_pool2d(x[:, None].relu(), 2, return_indices=True), 2)[:, 0] - x,
