@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from mico_runner.calibration import case_sizes
+from mico_runner.calibration.case_sizes import CONVOLUTIONS, LINEARS
 from mico_runner.ops import OPERATORS
 
 ELEMENTWISE = ("add", "mul", "act_ReLU", "act_ReLU6", "act_Hardswish", "act_SiLU", "act_GELU", "softmax", "copy")
@@ -114,7 +114,7 @@ def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
         for shape, elements in own.sizes(op):
             yield Case(op, precision, batch, shape, elements=batch * elements)
     elif op.startswith("conv_"):
-        for kernel, stride, ins, outs, size in case_sizes.convolutions(op):
+        for kernel, stride, ins, outs, size in CONVOLUTIONS[op]:
             groups = ins if op == "conv_dw" else 1
             out = -(-size // stride)
             reduction = kernel**2 * ins // groups
@@ -131,7 +131,7 @@ def _cases(op: str, precision: str, batch: int) -> Iterator[Case]:
                 out_channels=0 if op == "conv_dw" else outs,
             )
     elif op == "linear":
-        for tokens, ins, outs in case_sizes.linears():
+        for tokens, ins, outs in LINEARS:
             macs = batch * tokens * ins * outs
             elements = batch * tokens * (ins + outs)
             shape = {"tokens": tokens, "ins": ins, "outs": outs}
